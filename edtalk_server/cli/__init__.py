@@ -1,0 +1,77 @@
+"""The command line: `edtalk serve | predict | render | train | evaluate | bundle | doctor`.
+
+Each command is a module of this package with a one-line docstring (its help), `add_arguments(parser)` and
+`run(args) -> int`. Only the chosen one is imported, so that `edtalk --help` needs no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from shared_protocol.errors import EDTalkError
+
+COMMANDS = ("serve", "predict", "render", "train", "evaluate", "bundle", "doctor")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the return value is the exit status (0 well, 1 failed, 2 misused, 130 interrupted)."""
+    arguments = _parser().parse_args(argv)
+    _set_up_logging(arguments.verbose)
+    module = importlib.import_module(f"{__name__}.{arguments.command}")
+    parser = argparse.ArgumentParser(prog=f"edtalk {arguments.command}", description=module.__doc__)
+    module.add_arguments(parser)
+    command_arguments = parser.parse_args(arguments.arguments)
+    try:
+        return int(module.run(command_arguments))
+    except EDTalkError as error:
+        print(f"error: {error.cause} {error.fix}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    present = {name: summary for name in COMMANDS if (summary := _summary(name)) is not None}
+    listing = "\n".join(f"  {name:10} {summary}" for name, summary in present.items())
+    parser = argparse.ArgumentParser(
+        prog="edtalk",
+        description="EDTalk for Blender: a portrait and a voice become an editable, talking plane.",
+        epilog=f"commands:\n{listing}\n\n`edtalk COMMAND --help` explains one of them.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"edtalk {_version()}")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="say more (twice: everything)")
+    parser.add_argument("command", choices=tuple(present), metavar="COMMAND", help="one of those below")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+def _summary(command: str) -> str | None:
+    """The first line of a command's docstring, read without importing it; None where it is not installed."""
+    path = Path(__file__).with_name(f"{command}.py")
+    if not path.is_file():
+        return None
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return docstring.partition("\n")[0]
+
+
+def _version() -> str:
+    from shared_protocol import __version__
+
+    return __version__
+
+
+def _set_up_logging(verbosity: int) -> None:
+    level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
+    logging.basicConfig(level=level, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
