@@ -1,0 +1,292 @@
+"""A portrait: read the file, find the square that frames the face, cut it out.
+
+The one crop rule of the project. It repeats the official framing (EDTalk `crop_image2`): in the crop the
+landmarks 0-46 meet the template of `template.py`, so the eyes stand at 44 % of the height and the chin at 88 %.
+
+Coordinates of a `Crop` are continuous: the picture spans [0, W] x [0, H], so pixel 0 has its centre at 0.5.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edtalk_server.media.faces import Face, find_faces
+from edtalk_server.media.template import FITTED_POINTS, TEMPLATE68, TEMPLATE_SIZE
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop
+
+Picture = npt.NDArray[np.uint8]
+"""RGB uint8 [H, W, 3]."""
+
+Landmarker = Callable[[Picture], npt.NDArray[np.float32]]
+"""A rough crop uint8 [128, 128, 3] -> 68 landmarks float32 [68, 2], (x, y) in fractions of its side."""
+
+MAX_PIXELS = 100_000_000
+"""Larger pictures are refused: they would need more than a gigabyte while the face is looked for."""
+
+LANDMARKER_SIZE = 128
+_SMALL_CROP = 160.0
+_GRAY_BEHIND_ALPHA = (128, 128, 128)
+_CHECK_FILE = "Open the picture in an image editor and save it again as PNG or JPEG."
+
+# Where the template has the middle between the eyes and how far apart they are, in fractions of the side.
+_EYES_X, _EYES_Y = (TEMPLATE68[36:48].reshape(2, 6, 2).mean(axis=(0, 1)) + 0.5) / TEMPLATE_SIZE
+_EYE_DISTANCE = float(np.ptp(TEMPLATE68[36:48].reshape(2, 6, 2).mean(axis=1)[:, 0])) / TEMPLATE_SIZE
+_SIDE_PER_BOX = 2.0
+"""Side of the crop over the side of the cascades' box, for faces whose eyes were not seen."""
+
+
+def load_portrait(source: Path | str | bytes) -> Picture:
+    """A picture file (path or its bytes) as RGB uint8 [H, W, 3], turned as its EXIF says, alpha over mid grey.
+
+    16-bit pictures are scaled to 8 bits; of an animation the first picture is taken.
+    Raises `EDTalkError`: `IMAGE_UNREADABLE` (missing, no picture, damaged), `TOO_LARGE` (over 100 megapixels).
+    """
+    name = "The portrait" if isinstance(source, bytes) else f"The portrait “{Path(source).name}”"
+    try:
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+    except OSError as error:
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE,
+            f"{name} could not be opened ({error.strerror or error}).",
+            "Check that the file exists and that you may read it.",
+        ) from error
+    return _decode(data, name)
+
+
+def _decode(data: bytes, name: str) -> Picture:
+    try:
+        with warnings.catch_warnings():
+            # The size is checked below, with an error that says what to do.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data)) as image:
+                _refuse_huge(image.size, name)
+                image.load()
+                return np.array(_flatten(ImageOps.exif_transpose(image)), dtype=np.uint8)
+    except Image.DecompressionBombError as error:
+        raise _too_large(name) from error
+    except UnidentifiedImageError as error:
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE, f"{name} is not a picture: {_what_it_is(data)}.", _CHECK_FILE
+        ) from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE, f"{name} is damaged or incomplete ({error}).", _CHECK_FILE
+        ) from error
+
+
+def _refuse_huge(size: tuple[int, int], name: str) -> None:
+    if size[0] * size[1] > MAX_PIXELS:
+        raise _too_large(name)
+
+
+def _too_large(name: str) -> EDTalkError:
+    return EDTalkError(
+        ErrorCode.TOO_LARGE,
+        f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels.",
+        "Scale it down; 2000 pixels in height are plenty.",
+    )
+
+
+def _what_it_is(data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    if all(byte >= 32 or byte in b"\t\r\n" for byte in data[:512]):
+        return "the file holds text, whatever its name says"
+    return "no picture format is recognised in it"
+
+
+def _flatten(image: Image.Image) -> Image.Image:
+    """Any Pillow mode as RGB."""
+    if image.mode in ("I;16", "I;16L", "I;16B", "I", "F"):
+        return Image.fromarray(_to_8_bit(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
+    if image.mode == "P" and "transparency" in image.info:
+        image = image.convert("RGBA")
+    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
+        rgba = image.convert("RGBA")
+        behind = Image.new("RGBA", rgba.size, (*_GRAY_BEHIND_ALPHA, 255))
+        return Image.alpha_composite(behind, rgba).convert("RGB")
+    return image.convert("RGB")
+
+
+def _to_8_bit(values: npt.NDArray[np.float64], mode: str) -> npt.NDArray[np.uint8]:
+    """16-bit integers and floats in [0, 1] as 8 bits."""
+    full = 1.0 if mode == "F" and values.max(initial=0.0) <= 1.0 else 65535.0
+    return np.round(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def find_crop(image: Picture, landmarker: Landmarker | None = None) -> tuple[Crop, tuple[str, ...]]:
+    """The square around the largest face, and notes on the picture in plain words (empty when all is well).
+
+    Without a `landmarker` the eyes decide. With one, the crop is refined twice by the similarity that carries
+    the template's points 0-46 to the landmarks; an implausible answer leaves the crop as it was.
+    Raises `EDTalkError(NO_FACE)`.
+    """
+    faces = find_faces(image)
+    if not faces:
+        raise EDTalkError(
+            ErrorCode.NO_FACE,
+            "No face was found in the portrait.",
+            "Use a picture of one face from the front, well lit and not covered, or set the crop by hand.",
+        )
+    crop = _rough_crop(faces[0])
+    if landmarker is not None:
+        crop = _refine(image, crop, landmarker)
+    return crop, _notes(image, faces, crop)
+
+
+def _rough_crop(face: Face) -> Crop:
+    """The crop that puts the eyes where the template has them."""
+    from_box = _SIDE_PER_BOX * face.box_side
+    # A turned head brings the eyes together, so the box has its say in the size.
+    side = 0.5 * (face.eye_distance / _EYE_DISTANCE + from_box) if face.eyes_seen else from_box
+    roll = face.roll if face.eyes_seen else 0.0
+    x, y = (0.5 - float(_EYES_X)) * side, (0.5 - float(_EYES_Y)) * side
+    return Crop(
+        face.middle[0] + x * math.cos(roll) - y * math.sin(roll),
+        face.middle[1] + x * math.sin(roll) + y * math.cos(roll),
+        side,
+        roll,
+    )
+
+
+def _refine(image: Picture, rough: Crop, landmarker: Landmarker) -> Crop:
+    crop = rough
+    for _ in range(2):
+        points = np.asarray(landmarker(cut(image, crop, LANDMARKER_SIZE)), dtype=np.float64)
+        better = _crop_of_landmarks(points, crop)
+        if not _plausible(better, rough):
+            return rough
+        crop = better
+    return crop
+
+
+def _crop_of_landmarks(points: npt.NDArray[np.float64], crop: Crop) -> Crop:
+    """The crop in which these landmarks [68, 2] (fractions of `crop`) meet the template."""
+    matrix = crop_matrix(crop, 1)
+    template = (TEMPLATE68[:FITTED_POINTS].astype(np.float64) + 0.5) / TEMPLATE_SIZE
+    in_picture = points[:FITTED_POINTS] @ matrix[:, :2].T + matrix[:, 2]
+    fitted = _fit_similarity(template, in_picture)
+    center = fitted[:, :2] @ (0.5, 0.5) + fitted[:, 2]
+    return Crop(
+        float(center[0]),
+        float(center[1]),
+        math.hypot(fitted[0, 0], fitted[1, 0]),
+        math.atan2(fitted[1, 0], fitted[0, 0]),
+    )
+
+
+def _fit_similarity(
+    source: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """The similarity [2, 3] that carries `source` [N, 2] to `target` best (least squares, Umeyama 1991)."""
+    moved_source, moved_target = source - source.mean(axis=0), target - target.mean(axis=0)
+    u, singular, vt = np.linalg.svd(moved_target.T @ moved_source)
+    sign = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * sign) @ vt
+    scale = (singular * sign).sum() / (moved_source**2).sum()
+    return np.column_stack([scale * rotation, target.mean(axis=0) - scale * rotation @ source.mean(axis=0)])
+
+
+def _plausible(crop: Crop, rough: Crop) -> bool:
+    """Whether landmarks agree with the detector as far as a turned or laughing face allows."""
+    moved = math.hypot(crop.center_x - rough.center_x, crop.center_y - rough.center_y)
+    turned = abs(math.remainder(crop.roll - rough.roll, 2 * math.pi))
+    return 0.7 < crop.side / rough.side < 1.45 and moved < 0.2 * rough.side and turned < 0.45
+
+
+def _notes(image: Picture, faces: list[Face], crop: Crop) -> tuple[str, ...]:
+    notes = []
+    others = [face for face in faces[1:] if face.box_side > 0.4 * faces[0].box_side]
+    if others:
+        notes.append(
+            f"{len(others) + 1} faces were found; the largest is used. Set the crop to choose another."
+        )
+    if crop.side < _SMALL_CROP:
+        notes.append(
+            f"The face is small ({crop.side:.0f} pixels): the result will be blurred. Use a larger picture."
+        )
+    if _outside(image, crop) > 0.03 * crop.side:
+        notes.append(
+            "The face is close to the edge of the picture; the missing part is filled from the edge."
+        )
+    if abs(crop.roll) > math.radians(15):
+        notes.append(
+            f"The head is tilted by {abs(math.degrees(crop.roll)):.0f} degrees; the crop is tilted with it."
+        )
+    return tuple(notes)
+
+
+def _outside(image: Picture, crop: Crop) -> float:
+    """How far the crop's corners leave the picture, in pixels."""
+    matrix = crop_matrix(crop, 1)
+    corners = np.array([(0, 0), (1, 0), (0, 1), (1, 1)], dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
+    size = np.array([image.shape[1], image.shape[0]])
+    return float(np.maximum(-corners, corners - size).max())
+
+
+def crop_matrix(crop: Crop, size: int) -> npt.NDArray[np.float64]:
+    """The affine map [2, 3] from the crop, a square of `size`, to the picture; both continuous coordinates."""
+    step = crop.side / size
+    linear = step * np.array(
+        [[math.cos(crop.roll), -math.sin(crop.roll)], [math.sin(crop.roll), math.cos(crop.roll)]]
+    )
+    center = np.array([crop.center_x, crop.center_y])
+    return np.column_stack([linear, center - linear @ np.full(2, size / 2)])
+
+
+def paste_matrix(crop: Crop, size: int) -> npt.NDArray[np.float64]:
+    """The inverse of `crop_matrix`: from the picture to the crop, [2, 3], for pasting a frame back."""
+    return np.asarray(cv2.invertAffineTransform(crop_matrix(crop, size)), dtype=np.float64)
+
+
+def cut(image: Picture, crop: Crop, size: int) -> Picture:
+    """The crop as uint8 [size, size, 3], averaged where the picture is finer; its edges are repeated.
+
+    Raises `EDTalkError(IMAGE_UNREADABLE)` for a crop without an extent.
+    """
+    if not (crop.side > 0 and math.isfinite(crop.side + crop.center_x + crop.center_y + crop.roll)):
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE,
+            "The crop of the portrait has no extent.",
+            "Reset it to find the face again.",
+        )
+    reduced, crop = _reduce(image, crop, 4 * size)
+    fine = size * max(1, math.ceil(crop.side / size))
+    sampled = cv2.warpAffine(
+        reduced,
+        _between_pixel_centers(crop_matrix(crop, fine)),
+        (fine, fine),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    if fine == size:
+        return np.asarray(sampled, np.uint8)
+    return np.asarray(cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _between_pixel_centers(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A continuous map for OpenCV, whose coordinates are pixel centres."""
+    shifted = matrix.copy()
+    shifted[:, 2] += matrix[:, :2] @ np.full(2, 0.5) - 0.5
+    return shifted
+
+
+def _reduce(image: Picture, crop: Crop, side: int) -> tuple[Picture, Crop]:
+    """Picture and crop scaled down together until the crop has at most `side` pixels, to save memory."""
+    if crop.side <= side:
+        return image, crop
+    height, width = image.shape[:2]
+    target = (max(1, round(width * side / crop.side)), max(1, round(height * side / crop.side)))
+    scale = (target[0] / width + target[1] / height) / 2
+    small = np.asarray(cv2.resize(image, target, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, Crop(crop.center_x * scale, crop.center_y * scale, crop.side * scale, crop.roll)
