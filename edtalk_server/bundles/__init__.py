@@ -1,0 +1,11 @@
+"""Model bundles: a folder with `bundle.json` and safetensors files. The format is in docs/bundles.md.
+
+Rule of this package: nothing is unpickled but by `official`, and there with an allow-list; everything that is
+read is checked against the manifest, and what is wrong is named.
+"""
+
+from edtalk_server.bundles.load import Bundle, load
+from edtalk_server.bundles.manifest import BundleManifest, NetworkPart
+from edtalk_server.bundles.save import save
+
+__all__ = ["Bundle", "BundleManifest", "NetworkPart", "load", "save"]

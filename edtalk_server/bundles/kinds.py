@@ -1,0 +1,35 @@
+"""Which network stands behind a part's kind. Imported only when such a part is built."""
+
+from __future__ import annotations
+
+import importlib
+
+from torch import nn
+
+from edtalk_server.bundles.manifest import NetworkPart, invalid
+
+_NETWORKS = {
+    ("face", "edtalk"): "edtalk_server.networks.edtalk:EDTalk",
+    ("face", "edtalk_lip_pose"): "edtalk_server.networks.edtalk:EDTalk",
+    ("lip_pose", "edtalk_lip_pose"): "edtalk_server.networks.edtalk:EDTalk",
+    ("face", "compact"): "edtalk_server.networks.compact:CompactNetwork",
+    ("audio_to_lip", "audio2lip"): "edtalk_server.networks.audio2lip:Audio2Lip",
+}
+
+
+def build(role: str, part: NetworkPart) -> nn.Module:
+    """The network of a part, with fresh tensors. `EDTalkError(BUNDLE_INVALID)`: unknown kind or bad config."""
+    target = _NETWORKS.get((role, part.kind))
+    if target is None:
+        known = ", ".join(kind for its_role, kind in _NETWORKS if its_role == role) or "none"
+        raise invalid(
+            f"{role} has the unknown kind {part.kind!r} (known: {known}).",
+            "Update the program, or use a bundle made for it.",
+        )
+    module, _, name = target.partition(":")
+    network_class = getattr(importlib.import_module(module), name)
+    try:
+        network: nn.Module = network_class.from_config(part.config)
+    except (ValueError, TypeError, KeyError) as error:
+        raise invalid(f"The config of {role} cannot be used: {error}.") from error
+    return network

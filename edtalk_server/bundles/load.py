@@ -1,0 +1,135 @@
+"""Open a bundle folder: check it against its manifest and build its networks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import safetensors
+import torch
+from safetensors.torch import load as parse_safetensors
+from torch import Tensor, nn
+
+from edtalk_server.bundles import kinds
+from edtalk_server.bundles.manifest import MANIFEST_FILE, BundleManifest, FileEntry, invalid
+from edtalk_server.networks.interface import FaceNetwork
+from shared_protocol.banks import Bank, BankLayout
+
+STARTER = "starter"
+_STORED_TYPES = (torch.float32, torch.float16, torch.int64)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle. Networks are on the CPU, in float32, in evaluation mode; `digest` is its identity."""
+
+    manifest: BundleManifest
+    layout: BankLayout
+    digest: str
+    folder: Path
+    face: FaceNetwork
+    lip_pose: FaceNetwork | None = None
+    audio_to_lip: Any = None
+    landmarks: Any = None
+
+
+def find(name: str | Path) -> Path:
+    """The folder of a bundle: a path, or the name of one that ships in the package (`starter`)."""
+    shipped = Path(__file__).parent / str(name)
+    if str(name) == STARTER and (shipped / MANIFEST_FILE).is_file():
+        return shipped
+    return Path(name)
+
+
+def read_manifest(name: str | Path = STARTER) -> tuple[BundleManifest, str]:
+    """The manifest and digest of a bundle, without its networks."""
+    path = find(name) / MANIFEST_FILE
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise invalid(
+            f"There is no bundle at {path.parent} ({MANIFEST_FILE} cannot be read).",
+            "Give the path of a folder that holds bundle.json.",
+        ) from error
+    return BundleManifest.from_json(data), hashlib.sha256(data).hexdigest()
+
+
+def load(name: str | Path = STARTER) -> Bundle:
+    """Open a bundle by path or shipped name.
+
+    `EDTalkError(BUNDLE_INVALID)` names the file, field or tensor at fault.
+    """
+    manifest, digest = read_manifest(name)
+    folder = find(name)
+    networks = {
+        role: _network(role, manifest, verified_bytes(folder / part.file, manifest.files[part.file]))
+        for role, part in manifest.parts().items()
+    }
+    _check_face(manifest, networks["face"])
+    return Bundle(
+        manifest=manifest,
+        layout=manifest.layout,
+        digest=digest,
+        folder=folder,
+        face=cast(FaceNetwork, networks["face"]),
+        lip_pose=cast("FaceNetwork | None", networks.get("lip_pose")),
+        audio_to_lip=networks.get("audio_to_lip"),
+        landmarks=networks.get("landmarks"),
+    )
+
+
+def verified_bytes(path: Path, entry: FileEntry) -> bytes:
+    """The bytes of a listed file, checked against its size and SHA-256."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise invalid(f"The bundle's file {path.name} cannot be read.") from error
+    if len(data) != entry.size:
+        raise invalid(f"{path.name} has {len(data)} bytes instead of {entry.size}.")
+    if hashlib.sha256(data).hexdigest() != entry.sha256:
+        raise invalid(f"{path.name} was changed: its SHA-256 is not the one in {MANIFEST_FILE}.")
+    return data
+
+
+def _network(role: str, manifest: BundleManifest, data: bytes) -> nn.Module:
+    part = manifest.parts()[role]
+    try:
+        tensors = parse_safetensors(data)
+    except safetensors.SafetensorError as error:
+        raise invalid(f"{part.file} is not a safetensors file: {error}.") from error
+    network = kinds.build(role, part)
+    load_exactly(network, tensors, part.file)
+    return network.eval().requires_grad_(False)
+
+
+def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
+    """Fill `network` with exactly its tensors, widened to its own types; what is wrong is named in the error."""
+    expected = network.state_dict()
+    for name in expected:
+        if name not in tensors:
+            raise invalid(f"{origin}: the tensor {name} is missing.")
+    for name, tensor in tensors.items():
+        if name not in expected:
+            raise invalid(f"{origin}: the tensor {name} does not belong to this network.")
+        if tensor.shape != expected[name].shape:
+            shapes = f"{list(tensor.shape)} instead of {list(expected[name].shape)}"
+            raise invalid(f"{origin}: the tensor {name} has the shape {shapes}.")
+        if (
+            tensor.dtype not in _STORED_TYPES
+            or tensor.is_floating_point() != expected[name].is_floating_point()
+        ):
+            raise invalid(f"{origin}: the tensor {name} has the type {tensor.dtype}, which is not allowed.")
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+            raise invalid(f"{origin}: the tensor {name} has values that are not finite.")
+    network.load_state_dict({name: tensor.to(expected[name].dtype) for name, tensor in tensors.items()})
+
+
+def _check_face(manifest: BundleManifest, face: Any) -> None:
+    sizes = tuple(part.stop - part.start for part in (manifest.layout.slice_of(bank) for bank in Bank))
+    if sizes != tuple(face.bank_sizes):
+        raise invalid(f"The bundle names {sizes} bases, but its face network has {tuple(face.bank_sizes)}.")
+    if face.size != manifest.size:
+        raise invalid(f"The bundle's size is {manifest.size}, but its face network makes {face.size} pixels.")

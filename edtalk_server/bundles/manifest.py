@@ -1,0 +1,306 @@
+"""`bundle.json`, strictly: what docs/bundles.md, the normative page, says."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from shared_protocol.banks import Bank, BankLayout, Basis
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+FORMAT = "edtalk-bundle"
+FORMAT_VERSION = 1
+MANIFEST_FILE = "bundle.json"
+ROLES = ("face", "lip_pose", "audio_to_lip", "landmarks")
+
+T = TypeVar("T")
+
+
+def invalid(cause: str, fix: str = "Use a complete, unchanged bundle (see docs/bundles.md).") -> EDTalkError:
+    """The error of this package: a bundle that cannot be used, and what is wrong with it."""
+    return EDTalkError(ErrorCode.BUNDLE_INVALID, cause, fix)
+
+
+@dataclass(frozen=True)
+class NetworkPart:
+    """One network of a bundle: what it is, what it is built from and which file holds its tensors."""
+
+    kind: str
+    config: Mapping[str, Any]
+    file: str
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """Identity of a file: lower-case hexadecimal SHA-256 and bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """Mean and standard deviation of one basis weight in the training performances."""
+
+    mean: float
+    deviation: float
+
+
+@dataclass(frozen=True)
+class BundleManifest:
+    """The content of `bundle.json`. `files` may be empty before `bundles.save` has written them."""
+
+    name: str
+    title: str
+    version: str
+    licence: str
+    size: int
+    face: NetworkPart
+    layout: BankLayout
+    lip_pose: NetworkPart | None = None
+    audio_to_lip: NetworkPart | None = None
+    landmarks: NetworkPart | None = None
+    presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    statistics: Mapping[str, Statistic] = field(default_factory=dict)
+    files: Mapping[str, FileEntry] = field(default_factory=dict)
+    description: str = ""
+
+    def parts(self) -> dict[str, NetworkPart]:
+        """The networks that this bundle has, by role."""
+        return {role: part for role in ROLES if (part := getattr(self, role)) is not None}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object that `from_dict` reads."""
+        values: dict[str, Any] = {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "name": self.name,
+            "title": self.title,
+            "version": self.version,
+            "licence": self.licence,
+            "description": self.description,
+            "size": self.size,
+        }
+        for role, part in self.parts().items():
+            values[role] = {"kind": part.kind, "config": dict(part.config), "file": part.file}
+        values["bases"] = [_basis_to_dict(basis) for basis in self.layout.bases]
+        values["presets"] = {name: dict(preset) for name, preset in self.presets.items()}
+        if self.statistics:
+            values["statistics"] = {
+                name: {"mean": one.mean, "deviation": one.deviation} for name, one in self.statistics.items()
+            }
+        values["files"] = {n: {"sha256": e.sha256, "size": e.size} for n, e in sorted(self.files.items())}
+        return values
+
+    def to_json(self) -> str:
+        """The text of `bundle.json`."""
+        return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def public_json(self) -> str:
+        """What a client is told: the text of `bundle.json` without the networks and files."""
+        values = self.to_dict()
+        return json.dumps({name: values[name] for name in values if name not in (*ROLES, "files")})
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> BundleManifest:
+        """Read the text of `bundle.json`; `EDTalkError(BUNDLE_INVALID)` names what is wrong."""
+        try:
+            values = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise invalid(f"{MANIFEST_FILE} is not JSON: {error}.") from error
+        return cls.from_dict(values)
+
+    @classmethod
+    def from_dict(cls, values: Any) -> BundleManifest:
+        """Check and take a JSON object; `EDTalkError(BUNDLE_INVALID)` names the field that is wrong."""
+        reader = _Object(values, MANIFEST_FILE)
+        _check_format(reader)
+        manifest = cls(
+            name=reader.get("name", _name),
+            title=reader.get("title", _text),
+            version=reader.get("version", _text),
+            licence=reader.get("licence", _text),
+            description=reader.get("description", _text, ""),
+            size=reader.get("size", _positive),
+            face=reader.get("face", _part),
+            lip_pose=reader.get("lip_pose", _part, None),
+            audio_to_lip=reader.get("audio_to_lip", _part, None),
+            landmarks=reader.get("landmarks", _part, None),
+            layout=reader.get("bases", _layout),
+            presets=reader.get("presets", _object_of(_object_of(_number)), {}),
+            statistics=reader.get("statistics", _object_of(_statistic), {}),
+            files=reader.get("files", _object_of(_file_entry)),
+        )
+        reader.end()
+        _check_references(manifest)
+        return manifest
+
+
+def _check_format(reader: _Object) -> None:
+    if reader.get("format", _text) != FORMAT:
+        raise invalid(f"{MANIFEST_FILE} is not an EDTalk bundle's (its format is not {FORMAT!r}).")
+    version = reader.get("format_version", _positive)
+    if version != FORMAT_VERSION:
+        raise invalid(
+            f"The bundle has format version {version}; this program reads version {FORMAT_VERSION}.",
+            "Update the program, or use a bundle made for it.",
+        )
+
+
+def _check_references(manifest: BundleManifest) -> None:
+    known = {basis.identifier for basis in manifest.layout.bases}
+    for preset, values in manifest.presets.items():
+        for identifier in values:
+            if identifier not in known:
+                raise invalid(
+                    f"Preset {preset!r} names the basis {identifier!r}, which the bundle does not have."
+                )
+    for identifier in manifest.statistics:
+        if identifier not in known:
+            raise invalid(f"statistics names the basis {identifier!r}, which the bundle does not have.")
+    for role, part in manifest.parts().items():
+        if part.file not in manifest.files:
+            raise invalid(f"{role} uses the file {part.file!r}, which is not listed in files.")
+
+
+def _basis_to_dict(basis: Basis) -> dict[str, Any]:
+    return {
+        "identifier": basis.identifier,
+        "name": basis.name,
+        "bank": basis.bank.value,
+        "minimum": basis.minimum,
+        "maximum": basis.maximum,
+        "description": basis.description,
+    }
+
+
+# --- reading: each function takes (value, place) and returns the checked value ---
+
+_REQUIRED = object()
+
+
+class _Object:
+    """A JSON object whose fields are taken one by one; `end` refuses what was not taken."""
+
+    def __init__(self, value: Any, place: str) -> None:
+        if not isinstance(value, dict):
+            raise invalid(f"{place} must be a JSON object.")
+        self._rest = dict(value)
+        self._place = place
+
+    def get(self, name: str, read: Callable[[Any, str], T], default: Any = _REQUIRED) -> T:
+        place = f"{self._place}: {name}"
+        if name not in self._rest:
+            if default is _REQUIRED:
+                raise invalid(f"{place} is missing.")
+            return default  # type: ignore[no-any-return]
+        return read(self._rest.pop(name), place)
+
+    def end(self) -> None:
+        if self._rest:
+            raise invalid(f"{self._place}: {min(self._rest)} is not a known field.")
+
+
+def _text(value: Any, place: str) -> str:
+    if not isinstance(value, str):
+        raise invalid(f"{place} must be text.")
+    return value
+
+
+def _name(value: Any, place: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", _text(value, place)):
+        raise invalid(f"{place} must be up to 64 letters, digits, '.', '_' or '-'.")
+    return str(value)
+
+
+def _file_name(value: Any, place: str) -> str:
+    name = _text(value, place)
+    if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+        raise invalid(f"{place} must be a plain file name, not {name!r}.")
+    return name
+
+
+def _number(value: Any, place: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise invalid(f"{place} must be a finite number.")
+    return float(value)
+
+
+def _positive(value: Any, place: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise invalid(f"{place} must be a positive integer.")
+    return value
+
+
+def _object_of(read: Callable[[Any, str], T]) -> Callable[[Any, str], dict[str, T]]:
+    def reader(value: Any, place: str) -> dict[str, T]:
+        if not isinstance(value, dict):
+            raise invalid(f"{place} must be a JSON object.")
+        return {name: read(one, f"{place}: {name}") for name, one in value.items()}
+
+    return reader
+
+
+def _part(value: Any, place: str) -> NetworkPart:
+    reader = _Object(value, place)
+    part = NetworkPart(
+        kind=reader.get("kind", _text),
+        config=reader.get("config", _object_of(lambda one, _place: one)),
+        file=reader.get("file", _file_name),
+    )
+    reader.end()
+    return part
+
+
+def _file_entry(value: Any, place: str) -> FileEntry:
+    reader = _Object(value, place)
+    entry = FileEntry(sha256=reader.get("sha256", _text), size=reader.get("size", _positive))
+    reader.end()
+    if not re.fullmatch(r"[0-9a-f]{64}", entry.sha256):
+        raise invalid(f"{place}: sha256 must be 64 lower-case hexadecimal digits.")
+    _file_name(place.rpartition(": ")[2], place)
+    return entry
+
+
+def _statistic(value: Any, place: str) -> Statistic:
+    reader = _Object(value, place)
+    statistic = Statistic(mean=reader.get("mean", _number), deviation=reader.get("deviation", _number))
+    reader.end()
+    return statistic
+
+
+def _layout(value: Any, place: str) -> BankLayout:
+    if not isinstance(value, list) or not value:
+        raise invalid(f"{place} must be a list with at least one basis.")
+    bases = tuple(_basis(one, f"{place}[{i}]") for i, one in enumerate(value))
+    try:
+        return BankLayout(bases)
+    except ValueError as error:
+        raise invalid(f"{place}: {error}.") from error
+
+
+def _basis(value: Any, place: str) -> Basis:
+    reader = _Object(value, place)
+    basis = Basis(
+        identifier=reader.get("identifier", _text),
+        name=reader.get("name", _text),
+        bank=reader.get("bank", _bank),
+        minimum=reader.get("minimum", _number),
+        maximum=reader.get("maximum", _number),
+        description=reader.get("description", _text, ""),
+    )
+    reader.end()
+    if basis.minimum >= basis.maximum:
+        raise invalid(f"{place}: minimum must be below maximum.")
+    return basis
+
+
+def _bank(value: Any, place: str) -> Bank:
+    try:
+        return Bank(_text(value, place))
+    except ValueError as error:
+        raise invalid(f"{place} must be one of {', '.join(Bank)}, not {value!r}.") from error

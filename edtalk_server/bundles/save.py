@@ -1,0 +1,84 @@
+"""Write a bundle folder, all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import nn
+
+from edtalk_server.bundles.manifest import MANIFEST_FILE, BundleManifest, FileEntry, invalid
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+
+def save(
+    folder: str | Path,
+    manifest: BundleManifest,
+    networks: Mapping[str, nn.Module],
+    half: bool = False,
+    extra_files: Mapping[str, bytes] | None = None,
+) -> BundleManifest:
+    """Write `networks` (by role: `face`, `audio_to_lip`, ...) and the manifest to `folder`; returns the manifest
+    with the files' identities filled in.
+
+    With `half` the tensors are stored as float16. `extra_files` (model card, licence text) are put beside. The
+    folder appears complete or not at all; an older bundle there is replaced, anything else is left alone with
+    an error.
+    """
+    target = Path(folder).absolute()
+    _refuse_foreign(target)
+    contents = {part.file: _packed(networks[role], half) for role, part in manifest.parts().items()}
+    entries = {n: FileEntry(hashlib.sha256(data).hexdigest(), len(data)) for n, data in contents.items()}
+    complete = BundleManifest.from_dict(replace(manifest, files=entries).to_dict())
+    contents[MANIFEST_FILE] = complete.to_json().encode()
+    try:
+        _write_folder(target, {**(extra_files or {}), **contents})
+    except OSError as error:
+        raise EDTalkError(
+            ErrorCode.DISK, f"The bundle could not be written to {target}: {error}.", "Choose another folder."
+        ) from error
+    return complete
+
+
+def _packed(network: nn.Module, half: bool) -> bytes:
+    tensors = {}
+    for name, tensor in network.state_dict().items():
+        stored = tensor.detach().cpu().contiguous()
+        if not stored.is_floating_point():
+            tensors[name] = stored
+            continue
+        tensors[name] = stored.to(torch.float16 if half else torch.float32)
+        if not bool(torch.isfinite(tensors[name]).all()):
+            raise invalid(f"The tensor {name} does not fit in {tensors[name].dtype}.", "Save in float32.")
+    return bytes(to_safetensors(tensors))
+
+
+def _refuse_foreign(target: Path) -> None:
+    empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
+    if not empty and not (target / MANIFEST_FILE).is_file():
+        raise EDTalkError(
+            ErrorCode.DISK, f"{target} exists and is not a bundle.", "Choose a new or an empty folder."
+        )
+
+
+def _write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as scratch:
+        fresh = Path(scratch) / "new"
+        fresh.mkdir()
+        for name, data in contents.items():
+            (fresh / name).write_bytes(data)
+        if not target.exists():
+            fresh.rename(target)
+            return
+        old = target.rename(Path(scratch) / "old")
+        try:
+            fresh.rename(target)
+        except OSError:
+            old.rename(target)
+            raise
