@@ -106,7 +106,8 @@ def _network(role: str, manifest: BundleManifest, data: bytes) -> nn.Module:
 
 
 def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Fill `network` with exactly its tensors, widened to its own types; what is wrong is named in the error."""
+    """Fill `network` with exactly its tensors, widened to its own types; what is wrong is named in the
+    error."""
     expected = network.state_dict()
     for name in expected:
         if name not in tensors:

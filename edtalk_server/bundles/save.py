@@ -23,12 +23,12 @@ def save(
     half: bool = False,
     extra_files: Mapping[str, bytes] | None = None,
 ) -> BundleManifest:
-    """Write `networks` (by role: `face`, `audio_to_lip`, ...) and the manifest to `folder`; returns the manifest
-    with the files' identities filled in.
+    """Write `networks` (by role: `face`, `audio_to_lip`, ...) and the manifest to `folder`; returns the
+    manifest with the files' identities filled in.
 
-    With `half` the tensors are stored as float16. `extra_files` (model card, licence text) are put beside. The
-    folder appears complete or not at all; an older bundle there is replaced, anything else is left alone with
-    an error.
+    With `half` the tensors are stored as float16. `extra_files` (model card, licence text) are put beside.
+    The folder appears complete or not at all; an older bundle there is replaced, anything else is left
+    alone with an error.
     """
     target = Path(folder).absolute()
     _refuse_foreign(target)

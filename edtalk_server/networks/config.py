@@ -96,8 +96,8 @@ class EDTalkConfig(_Config):
 class Audio2LipConfig(_Config):
     """Sizes of the audio encoder; the defaults are the official release.
 
-    `widths` are the channels of its five stages, `outputs` the size of the mouth bank. The input is always 80 mel
-    bands by 16 mel frames.
+    `widths` are the channels of its five stages, `outputs` the size of the mouth bank. The input is always
+    80 mel bands by 16 mel frames.
     """
 
     widths: tuple[int, ...] = (32, 64, 128, 256, 512)
