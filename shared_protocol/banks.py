@@ -1,8 +1,8 @@
 """The channels of a performance: three banks, their slices, names and ranges.
 
 EDTalk (ECCV 2024, section 3.2) drives a face by three orthogonal banks. A performance is a float32 array
-[frames, channels]; the channels stand in bank order: mouth, pose, expression. Sizes, names and ranges belong to
-the model bundle and travel as a `BankLayout`.
+[frames, channels]; the channels stand in bank order: mouth, pose, expression. Sizes, names and ranges belong
+to the model bundle and travel as a `BankLayout`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ class Bank(StrEnum):
 class Basis:
     """One direction of a bank, as the animator sees it.
 
-    `identifier` is a Python identifier, unique in the layout and stable between versions of a bundle (F-Curves refer
-    to it); `name` is the label; `minimum` and `maximum` are the sensible slider range (not a hard limit).
+    `identifier` is a Python identifier, unique in the layout and stable between versions of a bundle
+    (F-Curves refer to it); `name` is the label; `minimum` and `maximum` are the sensible slider range (not a
+    hard limit).
     """
 
     identifier: str
@@ -69,7 +70,7 @@ class BankLayout:
 
 
 def numbered_layout(mouth: int = 20, pose: int = 6, expression: int = 10) -> BankLayout:
-    """A layout with numbered names, for checkpoints whose directions were never named (the official release)."""
+    """A layout with numbered names, for checkpoints whose directions have no names (the official release)."""
     sizes = {Bank.MOUTH: mouth, Bank.POSE: pose, Bank.EXPRESSION: expression}
     return BankLayout(
         tuple(

@@ -1,6 +1,7 @@
 """The closed list of what can go wrong, each with a cause and a fix in words.
 
-`EDTalkError` is what the rooms raise; at the process edge it becomes a `messages.Failed` with the same three texts.
+`EDTalkError` is what the rooms raise; at the process edge it becomes a `messages.Failed` with the same three
+texts.
 """
 
 from __future__ import annotations

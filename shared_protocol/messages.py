@@ -1,11 +1,12 @@
 """Every message on the wire: one frozen dataclass each. `docs/protocol.md` is the normative page.
 
-A message is a msgpack header (the dataclass's fields) and raw buffers. Fields annotated `Blob` never enter the header:
-each is one further frame of the multipart message, in the order of the fields. Fields are added with defaults and never
-change their meaning; unknown fields are ignored by the reader.
+A message is a msgpack header (the dataclass's fields) and raw buffers. Fields annotated `Blob` never enter
+the header: each is one further frame of the multipart message, in the order of the fields. Fields are added
+with defaults and never change their meaning; unknown fields are ignored by the reader.
 
-Every job (a request with a `job`, chosen by the client, unique in its connection) ends in exactly one terminal message:
-`Done`, `Failed` or `Cancelled`. Results (`Prepared`, `Performance`, `PreviewFrame`, `Frame`) come before it.
+Every job (a request with a `job`, chosen by the client, unique in its connection) ends in exactly one
+terminal message: `Done`, `Failed` or `Cancelled`. Results (`Prepared`, `Performance`, `PreviewFrame`,
+`Frame`) come before it.
 
 Weights are little-endian float32, C order, [frames, channels] in the bundle's bank order.
 """
@@ -27,17 +28,23 @@ class Message:
     """Base of all messages."""
 
 
-# --- session ---------------------------------------------------------------------------------------------------------
+# --- session ------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Hello(Message):
-    """First message of a client on each connection: which protocols it speaks, who it is."""
+    """First message of a client on each connection: which protocols it speaks, who it is.
+
+    `client` names the client, the same on all its connections (jobs belong to it, not to a connection). `pid`
+    is its process on the server's own machine, 0 for a client elsewhere: a server that was started for a
+    process stays as long as one of these lives.
+    """
 
     protocol_min: int = PROTOCOL_MIN
     protocol_max: int = PROTOCOL_MAX
     client: str = ""
     version: str = ""
+    pid: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,11 +62,13 @@ class Welcome(Message):
 
 @dataclass(frozen=True)
 class Refused(Message):
-    """Answer to anything the server cannot take as a request (wrong version, no hello, unknown type, malformed)."""
+    """Answer to anything the server cannot take as a request (wrong version, no hello, unknown type,
+    malformed, a blob that does not fit its name). `subject` is the job or digest it was about, if known."""
 
     code: str = ""
     cause: str = ""
     fix: str = ""
+    subject: str = ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,9 @@ class Ping(Message):
 
 @dataclass(frozen=True)
 class Pong(Message):
-    """Answer to `Ping`: the state (`warming`, `ready`, `busy`, `stopping`), what it is doing, memory in bytes."""
+    """Answer to `Ping`: the state (`warming`, `ready`, `busy`, `stopping`), what it is doing, memory in
+    bytes. With serial 0 it is unasked: the state has changed, or the server looks whether the client lives.
+    """
 
     serial: int = 0
     state: str = ""
@@ -86,7 +97,7 @@ class Shutdown(Message):
     """End the server: running jobs are cancelled, then the process exits."""
 
 
-# --- blobs -----------------------------------------------------------------------------------------------------------
+# --- blobs --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -118,13 +129,13 @@ class BlobStored(Message):
     digest: str = ""
 
 
-# --- jobs: requests --------------------------------------------------------------------------------------------------
+# --- jobs: requests -----------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Crop:
-    """The square cut out of a portrait: centre and side in pixels of the original, roll in radians (positive turns the
-    crop's x axis towards the picture's y axis). A zero `side` means: find the face."""
+    """The square cut out of a portrait: centre and side in pixels of the original, roll in radians (positive
+    turns the crop's x axis towards the picture's y axis). A zero `side` means: find the face."""
 
     center_x: float = 0.0
     center_y: float = 0.0
@@ -145,8 +156,9 @@ class Prepare(Message):
 class Predict(Message):
     """Job: a voice (an audio file as a blob) to weights. Results: one `Performance`.
 
-    `frames` rows are made; row i is the voice at second `offset + i * fps_denominator / fps_numerator`; outside the
-    voice is silence. `frames` = 0 means: to the end of the voice. Other banks rest at the source's own weights.
+    `frames` rows are made; row i is the voice at second `offset + i * fps_denominator / fps_numerator`;
+    outside the voice is silence. `frames` = 0 means: to the end of the voice. Other banks rest at the
+    source's own weights.
     """
 
     job: str = ""
@@ -162,8 +174,8 @@ class Predict(Message):
 
 @dataclass(frozen=True)
 class Preview(Message):
-    """Job: one frame, newest wins: an older preview of the same connection that has not started is cancelled with reason
-    `superseded`. Results: `PreviewFrame`."""
+    """Job: one frame, newest wins: an older preview of the same connection that has not started is cancelled
+    with reason `superseded`. Results: `PreviewFrame`."""
 
     job: str = ""
     source: str = ""
@@ -172,8 +184,9 @@ class Preview(Message):
 
 @dataclass(frozen=True)
 class Render(Message):
-    """Job: frames for keeping. `weights` has one row for each entry of `frames` (the client's frame numbers). Results:
-    `Frame`s in that order, `encoding` `png` (8-bit RGB file) or `rgba` (raw, bottom-up, 4 bytes a pixel).
+    """Job: frames for keeping. `weights` has one row for each entry of `frames` (the client's frame numbers).
+    Results: `Frame`s in that order, `encoding` `png` (8-bit RGB file) or `rgba` (raw, bottom-up, 4 bytes a
+    pixel).
 
     The server sends at most `credit` frames; each `Credit` allows more. `Progress` comes in between.
     """
@@ -196,17 +209,19 @@ class Credit(Message):
 
 @dataclass(frozen=True)
 class Cancel(Message):
-    """End a job of this client, whichever connection started it. The job answers `Cancelled` (or had just ended)."""
+    """End a job of this client, whichever connection started it. The job answers `Cancelled` (or had just
+    ended)."""
 
     job: str = ""
 
 
-# --- jobs: answers ---------------------------------------------------------------------------------------------------
+# --- jobs: answers ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Progress(Message):
-    """How far a job is: `done` of `total` units, units a second, seconds to go (-1: unknown), what it does now."""
+    """How far a job is: `done` of `total` units, units a second, seconds to go (-1: unknown), what it does
+    now."""
 
     job: str = ""
     done: int = 0
@@ -218,8 +233,8 @@ class Progress(Message):
 
 @dataclass(frozen=True)
 class Prepared(Message):
-    """A source is ready: its key (content hash), the crop that was used, size of the frames, notes on the portrait
-    (short sentences, empty when all is well), and the portrait's own weights ([1, channels])."""
+    """A source is ready: its key (content hash), the crop that was used, size of the frames, notes on the
+    portrait (short sentences, empty when all is well), and the portrait's own weights ([1, channels])."""
 
     job: str = ""
     source: str = ""

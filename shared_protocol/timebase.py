@@ -1,7 +1,7 @@
 """Frames and seconds: the only place in the project that multiplies or divides by a frame rate.
 
-A time base maps a (possibly fractional) frame number to seconds of the voice. Frame rates are exact rationals, as in
-Blender (`fps / fps_base`), so that ten minutes at 23.976 do not drift.
+A time base maps a (possibly fractional) frame number to seconds of the voice. Frame rates are exact
+rationals, as in Blender (`fps / fps_base`), so that ten minutes at 23.976 do not drift.
 """
 
 from __future__ import annotations

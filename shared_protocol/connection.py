@@ -1,0 +1,116 @@
+"""The connection file: how a client of the same user finds a running server, and proves to be that user.
+
+Each server writes one file `server-*.json`, readable by its owner only, into the runtime folder, and removes
+it when it ends. The file holds the endpoint, the server's public CURVE key and the one key pair the server
+accepts. A file whose process is gone, or whose number now belongs to another process, is stale: it is never
+used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from . import paths
+from .errors import EDTalkError, ErrorCode
+from .messages import PROTOCOL_MAX, PROTOCOL_MIN
+from .processes import is_running
+
+MAX_FILE_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True)
+class Connection:
+    """All that a client needs. Keys are Z85 texts of 40 characters; `started` is `processes.process_start` of
+    `pid`; `install` is the environment the server runs from (its Python's `sys.prefix`)."""
+
+    endpoint: str
+    server_public: str
+    client_public: str
+    client_secret: str = field(repr=False)
+    pid: int
+    started: str
+    version: str = ""
+    install: str = ""
+    protocol_min: int = PROTOCOL_MIN
+    protocol_max: int = PROTOCOL_MAX
+
+    def is_live(self) -> bool:
+        """Does the process that wrote this still run?"""
+        return is_running(self.pid, self.started)
+
+
+class ConnectionFileError(EDTalkError):
+    """The connection file is missing, damaged, open to others, or stale."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(ErrorCode.SERVER_UNREACHABLE, cause, "Start the EDTalk server again.")
+
+
+def default_path(pid: int | None = None) -> Path:
+    """Where the server with this process number (default: this process) writes its file."""
+    return paths.runtime_dir() / f"server-{os.getpid() if pid is None else pid}.json"
+
+
+def write(path: Path, connection: Connection) -> None:
+    """Write the file for its owner only, whole or not at all."""
+    paths.write_private(path, json.dumps(asdict(connection), indent=1).encode())
+
+
+def read(path: Path) -> Connection:
+    """The file's content. Raises `ConnectionFileError`, also when the server it names is gone."""
+    try:
+        if not paths.is_private(path):
+            raise ConnectionFileError(f"{path.name} can be read or changed by other users.")
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES)
+    except OSError as error:
+        raise ConnectionFileError(f"{path.name} cannot be read ({error.strerror}).") from error
+    connection = _parse(path.name, content)
+    if not connection.is_live():
+        raise ConnectionFileError("The EDTalk server that was running has ended.")
+    return connection
+
+
+def remove(path: Path, pid: int | None = None) -> None:
+    """Remove the file if it is the given process's (default: this one's): another server may have taken the
+    name."""
+    try:
+        owner = _parse(path.name, path.read_bytes()).pid
+    except (OSError, ConnectionFileError):
+        return
+    if owner == (os.getpid() if pid is None else pid):
+        path.unlink(missing_ok=True)
+
+
+def find_live() -> Iterator[Connection]:
+    """The running servers of this user, the newest file first."""
+    for path in sorted(paths.runtime_dir().glob("server-*.json"), key=_age):
+        try:
+            yield read(path)
+        except ConnectionFileError:
+            continue
+
+
+def _age(path: Path) -> float:
+    try:
+        return -path.stat().st_mtime
+    except FileNotFoundError:  # its server ended between listing and looking
+        return 0.0
+
+
+def _parse(name: str, content: bytes) -> Connection:
+    try:
+        values = json.loads(content)
+        known = {f.name: values[f.name] for f in fields(Connection) if f.name in values}
+        connection = Connection(**known)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ConnectionFileError(f"{name} is not a connection file.") from error
+    for f in fields(Connection):
+        wanted = int if f.name in ("pid", "protocol_min", "protocol_max") else str
+        if type(getattr(connection, f.name)) is not wanted:
+            raise ConnectionFileError(f"{name} is not a connection file.")
+    return connection

@@ -1,0 +1,77 @@
+"""Is a process still the one it was? A number alone does not say: systems hand the same number out again.
+
+A process is known by its number and the moment it started, as an opaque text that is only compared.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+
+def process_start(pid: int) -> str | None:
+    """A text that is different for every process that ever has this number; None when none runs now.
+
+    A process that has ended but was not yet collected by its parent counts as ended.
+    """
+    return _start(pid) if pid > 0 else None
+
+
+def is_running(pid: int, started: str) -> bool:
+    """Does the very process run that had this number and start?"""
+    return bool(started) and process_start(pid) == started
+
+
+def _start_on_linux(pid: int) -> str | None:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text[text.rindex(")") + 2 :].split()  # the program's name stands in brackets and may hold spaces
+    state, start_ticks = fields[0], fields[19]
+    return None if state in "ZXx" else f"{_boot_id()}:{start_ticks}"
+
+
+def _boot_id() -> str:
+    """Start times count from the machine's start: another start of the machine, other processes."""
+    path = Path("/proc/sys/kernel/random/boot_id")
+    return path.read_text(encoding="ascii").strip() if path.exists() else ""
+
+
+def _start_by_ps(pid: int) -> str | None:
+    answer = subprocess.run(
+        ["/bin/ps", "-o", "stat=,lstart=", "-p", str(pid)], capture_output=True, text=True, check=False
+    )
+    state, _, start = answer.stdout.strip().partition(" ")
+    return None if answer.returncode or not state or state.startswith("Z") else start.strip()
+
+
+if sys.platform == "win32":
+    import ctypes
+    from ctypes import wintypes
+
+    def _start(pid: int) -> str | None:
+        """The creation time, by the Win32 calls themselves (`os.kill(pid, 0)` would end the process)."""
+        query_limited_information, still_active = 0x1000, 259
+        kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+        kernel.OpenProcess.restype = wintypes.HANDLE
+        kernel.GetExitCodeProcess.argtypes = [wintypes.HANDLE, ctypes.POINTER(wintypes.DWORD)]
+        kernel.GetProcessTimes.argtypes = [wintypes.HANDLE, *[ctypes.POINTER(wintypes.FILETIME)] * 4]
+        kernel.CloseHandle.argtypes = [wintypes.HANDLE]
+        handle = kernel.OpenProcess(query_limited_information, False, pid)
+        if not handle:
+            return None
+        try:
+            code, times = wintypes.DWORD(), [wintypes.FILETIME() for _ in range(4)]
+            alive = kernel.GetExitCodeProcess(handle, ctypes.byref(code)) and code.value == still_active
+            known = kernel.GetProcessTimes(handle, *[ctypes.byref(time) for time in times])
+            created = (times[0].dwHighDateTime << 32) | times[0].dwLowDateTime
+            return str(created) if alive and known else None
+        finally:
+            kernel.CloseHandle(handle)
+
+elif sys.platform == "linux":
+    _start = _start_on_linux
+else:
+    _start = _start_by_ps
