@@ -110,12 +110,16 @@ class _Layout:
     blobs: tuple[str, ...]
 
 
-@cache
-def _layout(kind: Any) -> _Layout:
-    hints = get_type_hints(kind)
-    names = [field.name for field in fields(kind)]
-    checks = {name: _check_of(hints[name]) for name in names if hints[name] is not Blob}
-    return _Layout(checks, tuple(name for name in names if hints[name] is Blob))
+_layouts: dict[type, _Layout] = {}
+
+
+def _layout(kind: type) -> _Layout:
+    if kind not in _layouts:
+        hints = get_type_hints(kind)
+        names = [field.name for field in fields(kind)]
+        checks = {name: _check_of(hints[name]) for name in names if hints[name] is not Blob}
+        _layouts[kind] = _Layout(checks, tuple(name for name in names if hints[name] is Blob))
+    return _layouts[kind]
 
 
 def _check_of(hint: Any) -> Check:
