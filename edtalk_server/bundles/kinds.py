@@ -18,7 +18,7 @@ _NETWORKS = {
 
 
 def build(role: str, part: NetworkPart) -> nn.Module:
-    """The network of a part, with fresh tensors. `EDTalkError(BUNDLE_INVALID)`: unknown kind or bad config."""
+    """The network of a part, untrained. `EDTalkError(BUNDLE_INVALID)`: unknown kind or bad config."""
     target = _NETWORKS.get((role, part.kind))
     if target is None:
         known = ", ".join(kind for its_role, kind in _NETWORKS if its_role == role) or "none"

@@ -1,0 +1,78 @@
+"""Audio2Lip (paper section 3.4, after Prajwal et al. 2020): a mel window to the weights of the mouth bank."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edtalk_server.networks.config import Audio2LipConfig
+from edtalk_server.networks.generator import Recorder, record_nothing
+
+MEL_BANDS = 80
+MEL_FRAMES = 16
+
+
+class ConvBlock(nn.Module):
+    """Convolution, batch norm, the input added where `residual`, ReLU."""
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int = 3,
+        stride: int | tuple[int, int] = 1,
+        padding: int = 1,
+        residual: bool = False,
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, kernel, stride, padding)
+        self.norm = nn.BatchNorm2d(outputs)
+        self.residual = residual
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.norm(self.conv(x))
+        return torch.relu(y + x if self.residual else y)
+
+
+class Audio2Lip(nn.Module):
+    """Mel windows [N, 1, 80, 16] (bands, frames; values in [-4, 4]) -> mouth weights [N, outputs].
+
+    Window i belongs to video frame i at 25 fps (`media.mel.windows`). Use it in evaluation mode.
+    """
+
+    def __init__(self, config: Audio2LipConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or Audio2LipConfig()
+        a, b, c, d, e = self.config.widths
+        self.encoder = nn.Sequential(
+            ConvBlock(1, a),
+            *_residuals(a, 2),
+            ConvBlock(a, b, stride=(3, 1)),
+            *_residuals(b, 2),
+            ConvBlock(b, c, stride=3),
+            *_residuals(c, 2),
+            ConvBlock(c, d, stride=(3, 2)),
+            *_residuals(d, 1),
+            ConvBlock(d, e, padding=0),
+            ConvBlock(e, e, kernel=1, padding=0),
+        )
+        self.mapping = nn.Linear(e, self.config.outputs)
+
+    @classmethod
+    def from_config(cls, values: Mapping[str, Any]) -> Audio2Lip:
+        """The untrained network of a bundle's config; `ValueError` says what is wrong with it."""
+        return cls(Audio2LipConfig.from_dict(values))
+
+    def forward(self, windows: Tensor, record: Recorder = record_nothing) -> Tensor:
+        x = windows
+        for i, block in enumerate(self.encoder):
+            x = block(x)
+            record(f"enc_{i}", x)
+        return self.mapping(x.flatten(1))  # type: ignore[no-any-return]
+
+
+def _residuals(channels: int, count: int) -> list[ConvBlock]:
+    return [ConvBlock(channels, channels, residual=True) for _ in range(count)]
