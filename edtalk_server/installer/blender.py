@@ -1,0 +1,171 @@
+"""A Blender to work in: one that is installed, or the Python module `bpy` in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .environments import Environment, find_python, fingerprint
+from .options import Options
+from .steps import GIGABYTE, NEWS, Runner, SetupError, clean_environment, need_disk
+
+MODULES = {
+    "4.2.23": ((3, 11), "numpy>=1.26,<2"),
+    "5.0.1": ((3, 11), "numpy>=1.26,<2"),
+    "5.2.3": ((3, 13), "numpy>=2.2,<3"),
+}
+"""Versions of `bpy`, the one Python that each is built for, and the NumPy that each needs."""
+
+MODULES_FOR_DEMO = ("5.0.1", "5.2.3")
+TEST_PACKAGES = ("pytest>=8", "pytest-timeout>=2.3")
+MODULE_BYTES = 2 * GIGABYTE
+OLDEST_BLENDER = (4, 2)
+DEBIAN_PACKAGES = (
+    "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1 libxxf86vm1 libgomp1 "
+    "libegl1 libgl1-mesa-dri"
+)
+
+_PROBE = f"""
+import importlib.util, json, sys, bpy
+have = all(importlib.util.find_spec(name) for name in ("zmq", "msgpack"))
+print("{NEWS}" + json.dumps([list(bpy.app.version), list(sys.version_info[:2]), have]))
+"""
+
+
+@dataclass(frozen=True)
+class Host:
+    """A Blender without a window: the program, or a Python that has the module. `flavor` is the extension's package."""
+
+    program: str
+    is_module: bool
+    flavor: str
+
+    def command(self, script: Path, *arguments: str) -> list[str]:
+        """Run a Python script in it; it ends with status 1 when the script raises."""
+        if self.is_module:
+            return [self.program, str(script), "--", *arguments]
+        quiet = ["--background", "--factory-startup", "--python-exit-code", "1"]
+        return [self.program, *quiet, "--python", str(script), "--", *arguments]
+
+
+def find_host(options: Options, runner: Runner) -> Host:
+    """The Blender for the demo. Raises `SetupError` when there is none and no Python here that `bpy` is built for."""
+    runner.say("- find a Blender")
+    for program in candidates(options.blender):
+        if host := probe(program, runner):
+            return host
+    if options.blender:
+        raise SetupError(
+            f"{options.blender} cannot run the demo.", "Name a Blender 4.2 or newer with --blender."
+        )
+    for version in MODULES_FOR_DEMO:
+        if python := find_python(MODULES[version][0]):
+            runner.say(f"    none is installed: taking Blender {version} as the Python module bpy")
+            environment = install_module(options, runner, version, python)
+            return Host(environment.python, True, "A" if MODULES[version][0] == (3, 11) else "B")
+    raise SetupError(
+        "There is no Blender here, and the module bpy exists for Python 3.11 and 3.13 only.",
+        "Install Blender 4.2 or newer (or name it with --blender PATH), or one of those Pythons.",
+    )
+
+
+def candidates(asked: Path | None) -> list[str]:
+    """Programs that may be a Blender, the likeliest first; only the asked one where one was asked for."""
+    if asked:
+        return [str(asked)]
+    on_path = shutil.which("blender")
+    places = [
+        path for folder, pattern in _usual_places() for path in sorted(folder.glob(pattern), reverse=True)
+    ]
+    return ([on_path] if on_path else []) + [str(path) for path in places]
+
+
+def _usual_places() -> list[tuple[Path, str]]:
+    home = Path.home()
+    if sys.platform == "win32":
+        return [(Path(os.environ.get("PROGRAMFILES", "C:/")), "Blender Foundation/Blender*/blender.exe")]
+    if sys.platform == "darwin":
+        app = "Blender*.app/Contents/MacOS/Blender"
+        return [(Path("/Applications"), app), (home / "Applications", app)]
+    return [(Path("/opt"), "blender*/blender"), (home, "blender*/blender"), (Path("/snap/bin"), "blender")]
+
+
+def probe(program: str, runner: Runner) -> Host | None:
+    """Ask a program what Blender it is. None, with the reason said, when it will not do."""
+    question = [program, "--background", "--factory-startup", "--python-expr", _PROBE]
+    environment = clean_environment()
+    try:
+        answer = subprocess.run(
+            question, capture_output=True, text=True, timeout=120, check=False, env=environment
+        )
+        line = next(text for text in answer.stdout.splitlines() if text.startswith(NEWS))
+    except (OSError, StopIteration, subprocess.TimeoutExpired):
+        runner.say(f"    {program} does not answer as a Blender")
+        return None
+    blender, python, has_zmq = json.loads(line[len(NEWS) :])
+    flavor, reason = judge(blender, python, has_zmq)
+    name = f"Blender {'.'.join(map(str, blender))} ({program})"
+    runner.say(f"    {name}: {reason}")
+    return Host(program, False, flavor) if flavor else None
+
+
+def judge(blender: Sequence[int], python: Sequence[int], has_zmq: bool) -> tuple[str | None, str]:
+    """Which package of the extension fits this Blender and its Python (None: none does), and a word about it.
+
+    Package A carries packages for Blender 4.2 to 5.0, B for 5.1 and newer; `plain` carries none and needs them in
+    Blender's Python, as Linux distributions build it.
+    """
+    if tuple(blender[:2]) < OLDEST_BLENDER:
+        return None, "older than 4.2"
+    if tuple(blender) < (5, 1) and tuple(python) == (3, 11):
+        return "A", "found"
+    if tuple(blender) >= (5, 1) and tuple(python) == (3, 13):
+        return "B", "found"
+    if has_zmq:
+        return "plain", "found; it brings pyzmq and msgpack itself"
+    return None, "needs its system's packages python3-zmq and python3-msgpack"
+
+
+def install_module(
+    options: Options, runner: Runner, version: str, python: str, *packages: str
+) -> Environment:
+    """An environment `.venv-bpy-VERSION` in which `import bpy` works, with further packages."""
+    environment = Environment(options.root / f".venv-bpy-{version}", runner, options.wheels, python)
+    numpy = MODULES[version][1]
+    # an environment that was made for the tests serves the demo too
+    accepted = [fingerprint(options.root, version, numpy, each) for each in (packages, TEST_PACKAGES)]
+    if not any(environment.is_current(mark) for mark in accepted):
+        need_disk(options.root, MODULE_BYTES)
+        environment.create()
+        environment.install(f"Blender {version} as a Python module", f"bpy=={version}", numpy, *packages)
+        try_module(environment)
+        environment.finish(accepted[0])
+    return environment
+
+
+def try_module(environment: Environment) -> None:
+    """Does it import? On a bare system libraries are missing. Raises `SetupError` with their names."""
+    settings = str(environment.folder / "blender-settings")
+    command = [environment.python, "-c", "import bpy"]
+    try:
+        environment.runner.run("try it", command, BLENDER_USER_RESOURCES=settings)
+    except subprocess.CalledProcessError as error:
+        raise _explain_import(error.output) from error
+
+
+def _explain_import(output: str) -> SetupError:
+    if missing := re.search(r"(lib[\w.+-]+): cannot open shared object file", output):
+        return SetupError(
+            f"Blender needs the system library {missing[1]}.",
+            f"Debian and Ubuntu: apt-get install {DEBIAN_PACKAGES}",
+        )
+    return SetupError(
+        f"import bpy failed: {output.strip()[-300:]}", "Name an installed Blender with --blender PATH."
+    )

@@ -1,0 +1,64 @@
+"""The tests: lint, types, and every test, also inside the Blenders that exist as a Python module."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import server
+from .blender import MODULES, TEST_PACKAGES, install_module
+from .environments import find_python
+from .options import Options
+from .steps import Runner
+
+BLENDERS = ("4.2.23", "5.0.1")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One row of the summary."""
+
+    name: str
+    text: str
+    failed: bool = False
+
+
+def run(options: Options, runner: Runner) -> int:
+    """Run all checks, then say how each ended. Returns 0 when none failed."""
+    python = server.install(options, runner, server.ALL_EXTRAS).python
+    selection = ["-m", "not slow"] if options.quick else []
+    outcomes = [
+        check(options, runner, "lint", [python, "-m", "ruff", "check", "."]),
+        check(options, runner, "format", [python, "-m", "ruff", "format", "--check", "."]),
+        check(options, runner, "types", [python, "-m", "mypy"]),
+        check(options, runner, "tests", [python, "-m", "pytest", "--ignore=tests/blender", *selection]),
+    ]
+    blenders = () if options.quick else BLENDERS
+    outcomes += [check_in_blender(options, runner, version) for version in blenders]
+    runner.say("\n" + "\n".join(f"{outcome.name:16} {outcome.text}" for outcome in outcomes))
+    return int(any(outcome.failed for outcome in outcomes))
+
+
+def check(options: Options, runner: Runner, name: str, command: Sequence[str], **environment: str) -> Outcome:
+    """One program that says by its exit status how it went."""
+    started = time.monotonic()
+    passed = runner.show(name, command, options.root, **environment)
+    if runner.dry:
+        return Outcome(name, "not run")
+    return Outcome(
+        name, f"{'passed' if passed else 'FAILED'} in {time.monotonic() - started:.0f} s", not passed
+    )
+
+
+def check_in_blender(options: Options, runner: Runner, version: str) -> Outcome:
+    """The tests of `tests/blender` in one version of the module `bpy`."""
+    name = f"Blender {version}"
+    needed = MODULES[version][0]
+    python = find_python(needed)
+    if python is None:
+        return Outcome(name, "skipped: no Python {}.{} here".format(*needed))
+    environment = install_module(options, runner, version, python, *TEST_PACKAGES)
+    command = [environment.python, "-m", "pytest", "tests/blender"]
+    settings = str(environment.folder / "blender-settings")
+    return check(options, runner, name, command, BLENDER_USER_RESOURCES=settings)

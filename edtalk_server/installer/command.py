@@ -1,0 +1,70 @@
+"""Set up EDTalk for Blender from a checkout.
+
+  python install.py          the server, in .venv of this folder (the same as `install.py server`)
+  python install.py demo     everything, and then a talking character: demo/demo.blend and demo/demo.mp4
+  python install.py test     lint, types and all tests
+
+Nothing changes outside this folder but one small file, which tells the add-on where the server is. Blender's own
+Python is never touched. Running it again does only what is missing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from . import checks, demo, server
+from .options import TORCH_INDEX, Options
+from .steps import Runner, SetupError
+
+
+def parse(arguments: Sequence[str]) -> Options:
+    """The command line as options. Ends the program with a message when it is misused."""
+    parser = argparse.ArgumentParser(
+        prog="install.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("command", nargs="?", default="server", choices=("server", "demo", "test"))
+    add("--dry-run", action="store_true", help="say each step, do nothing")
+    add("--wheels", type=Path, metavar="DIR", help="install from this folder of packages, without a network")
+    add(
+        "--torch", choices=("auto", "cpu", "cuda"), default="auto", help="which PyTorch; auto asks the driver"
+    )
+    add("--torch-index", default=TORCH_INDEX, metavar="URL", help="a mirror of PyTorch's own index")
+    add("--blender", type=Path, metavar="PATH", help="demo: use this Blender (4.2 or newer)")
+    add("--quick", action="store_true", help="test: neither the slow ones nor those inside Blender")
+    options = Options(**vars(parser.parse_args(arguments)))
+    if options.wheels is None:
+        return options
+    if not options.wheels.is_dir():
+        parser.error(f"--wheels: there is no folder {options.wheels}")
+    return replace(options, wheels=options.wheels.resolve())
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Do what the command line asks for; the return value is the exit status."""
+    options = parse(arguments)
+    runner = Runner(options.root / "runs" / "install.log", options.dry_run)
+    try:
+        return _run(options, runner)
+    except SetupError as error:
+        print(f"\nerror: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nstopped; running it again goes on from here", file=sys.stderr)
+        return 130
+
+
+def _run(options: Options, runner: Runner) -> int:
+    match options.command:
+        case "test":
+            return checks.run(options, runner)
+        case "demo":
+            demo.run(options, runner)
+        case _:
+            server.install(options, runner)
+            runner.say("\nNothing was changed." if runner.dry else "\nThe server is installed.")
+    return 0

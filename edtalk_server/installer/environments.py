@@ -1,0 +1,130 @@
+"""Virtual environments of ours, inside the checkout: made, filled by pip, and left alone while they are current."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .steps import Runner, SetupError
+
+PINS = ("torch==2.13.0", "opencv-python-headless==4.11.0.86", "numpy>=1.26,<3")
+"""What was tested together. pyproject.toml says what is allowed, this says what is installed."""
+
+STAMP = "edtalk-stamp"
+OLDEST_PYTHON = (3, 11)
+
+NO_NETWORK = re.compile(
+    "Failed to establish a new connection|Temporary failure in name resolution|Network is unreachable"
+    "|getaddrinfo failed|Max retries exceeded|NewConnectionError|ConnectTimeoutError|ProxyError|Read timed out"
+)
+NO_PACKAGE = re.compile(r"No matching distribution found for (.+)")
+
+
+@dataclass(frozen=True)
+class Environment:
+    """One virtual environment; `creator` is the Python to make it with. A stamp says by which rules it was filled."""
+
+    folder: Path
+    runner: Runner
+    wheels: Path | None = None
+    creator: str = sys.executable
+
+    @property
+    def python(self) -> str:
+        return str(self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
+
+    def is_current(self, mark: str) -> bool:
+        """Was it filled to the end by these rules, and does its Python still run?"""
+        stamp = self.folder / STAMP
+        same = stamp.is_file() and stamp.read_text(encoding="ascii") == mark
+        return same and python_version(self.python) is not None
+
+    def finish(self, mark: str) -> None:
+        """Remember by which rules it was filled."""
+        if not self.runner.dry:
+            (self.folder / STAMP).write_text(mark, encoding="ascii")
+
+    def create(self) -> None:
+        """Make it, unless there is one whose Python runs and is new enough; one that does not is made anew."""
+        version = python_version(self.python)
+        if version is not None and version >= OLDEST_PYTHON:
+            return
+        anew = ["--clear"] if self.folder.exists() else []
+        command = [self.creator, "-m", "venv", *anew, str(self.folder)]
+        try:
+            self.runner.run(f"make the environment {self.folder.name}", command)
+        except subprocess.CalledProcessError as error:
+            raise explain(error.output) from error
+
+    def install(self, title: str, *arguments: str) -> None:
+        """`pip install`, from the offline folder where there is one. Raises `SetupError`."""
+        offline = ["--no-index", "--find-links", str(self.wheels)] if self.wheels else []
+        try:
+            self.runner.run(title, [self.python, "-m", "pip", "install", "--no-input", *offline, *arguments])
+        except subprocess.CalledProcessError as error:
+            raise explain(error.output, self.wheels) from error
+
+
+def fingerprint(root: Path, *facts: object) -> str:
+    """Changes whenever an environment made from these facts has to be filled again (a moved checkout counts)."""
+    project = (root / "pyproject.toml").read_bytes()
+    return hashlib.sha256(repr((str(root), PINS, facts)).encode() + project).hexdigest()
+
+
+def python_version(python: str) -> tuple[int, int] | None:
+    """(major, minor) of an interpreter; None when it does not run."""
+    question = [python, "-c", "import sys; print(*sys.version_info[:2])"]
+    try:
+        answer = subprocess.run(question, capture_output=True, text=True, timeout=60, check=True)
+        major, minor = answer.stdout.split()
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+    return int(major), int(minor)
+
+
+def find_python(version: tuple[int, int]) -> str | None:
+    """An interpreter of exactly this version: the running one, or one on the PATH."""
+    for program in (sys.executable, shutil.which("python{}.{}".format(*version))):
+        if program and python_version(program) == version:
+            return program
+    return None
+
+
+def explain(output: str, wheels: Path | None = None) -> SetupError:
+    """What the output of pip or venv means for the person in front of it."""
+    if "No space left on device" in output or "Errno 28" in output:
+        return SetupError("The disk became full while installing.", "Free some space and run this again.")
+    if "ensurepip is not available" in output or "No module named venv" in output:
+        return SetupError(
+            "This Python cannot make environments.",
+            "Debian and Ubuntu: apt-get install python3-venv, then run this again.",
+        )
+    if not wheels and NO_NETWORK.search(output):
+        return SetupError(
+            "The package index could not be reached.",
+            "Connect to the internet (or tell pip of your proxy), or use --wheels DIR with a folder of packages.",
+        )
+    if missing := NO_PACKAGE.search(output):
+        return _explain_missing(missing[1].strip(), wheels)
+    tail = "\n    ".join(output.strip().splitlines()[-8:])
+    return SetupError(
+        f"Installing failed; its last lines were:\n    {tail}", "runs/install.log has the whole output."
+    )
+
+
+def _explain_missing(package: str, wheels: Path | None) -> SetupError:
+    if wheels:
+        return SetupError(
+            f"The folder {wheels} does not hold {package}.", "docs/install.md says how to fill such a folder."
+        )
+    version = "{}.{}".format(*sys.version_info[:2])
+    return SetupError(
+        f"There is no {package} for Python {version} on this system.",
+        "Run this with another Python: 3.11, 3.12 and 3.13 are the best served.",
+    )

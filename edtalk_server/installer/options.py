@@ -1,0 +1,30 @@
+"""What was asked for on the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+TORCH_INDEX = "https://download.pytorch.org/whl"
+"""PyTorch's own index: below it one folder for each build (`cpu`, and one for each CUDA)."""
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Options:
+    """One run of `install.py`; `root` is the checkout that it sets up."""
+
+    command: str = "server"
+    root: Path = CHECKOUT
+    dry_run: bool = False
+    wheels: Path | None = None
+    torch: str = "auto"
+    torch_index: str = TORCH_INDEX
+    blender: Path | None = None
+    quick: bool = False
+
+    @property
+    def venv(self) -> Path:
+        """The server's environment."""
+        return self.root / ".venv"
