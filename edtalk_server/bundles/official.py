@@ -1,0 +1,179 @@
+"""The published checkpoints become a bundle.
+
+The files are pickles. They are opened with `weights_only=True`, which runs no code of theirs; beside tensors and plain
+containers only `argparse.Namespace` is let in, because the training programs of the release save their options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from edtalk_server.bundles.load import load_exactly
+from edtalk_server.bundles.manifest import BundleManifest, NetworkPart, invalid
+from edtalk_server.bundles.official_names import OfficialTensor, audio_tensors, face_tensors
+from edtalk_server.bundles.official_presets import PRESETS
+from edtalk_server.bundles.save import save
+from edtalk_server.networks.audio2lip import Audio2Lip
+from edtalk_server.networks.config import Audio2LipConfig, EDTalkConfig
+from edtalk_server.networks.edtalk import EDTalk
+from shared_protocol.banks import Bank, BankLayout, numbered_layout
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+FACE = EDTalkConfig()
+LIP_POSE = EDTalkConfig(expression=0)
+AUDIO = Audio2LipConfig()
+
+_FIX = "Download the file again from the release; nothing may be changed in it."
+_ONLY_EXPRESSION = ("dec.fineadainresblock.", "direction_exp.", "exp_fc.")
+
+
+@dataclass(frozen=True)
+class Imported:
+    """One checkpoint as a network of ours: its role-independent kind, config and the filled network."""
+
+    kind: str
+    config: dict[str, Any]
+    network: nn.Module
+
+
+def import_checkpoints(files: Sequence[str | Path], folder: str | Path) -> BundleManifest:
+    """Read official files (each recognised by its content) and write the bundle `folder`.
+
+    Raises `EDTalkError(BUNDLE_INVALID)` naming the file and the tensor that is missing, surplus or misshapen.
+    """
+    found: dict[str, Imported] = {}
+    for file in files:
+        imported = read_checkpoint(Path(file))
+        if imported.kind in found:
+            raise invalid(
+                f"{Path(file).name} holds the same model as a file before it.", "Give each file once."
+            )
+        found[imported.kind] = imported
+    parts = _assign_roles(found)
+    manifest = _manifest(parts)
+    return save(folder, manifest, {role: one.network for role, one in parts.items()})
+
+
+def read_checkpoint(path: Path) -> Imported:
+    """One official file as a network of ours, in evaluation mode."""
+    content = _open(path)
+    if isinstance(content.get("audio2lip"), Mapping):
+        tensors = convert(content["audio2lip"], audio_tensors(AUDIO), path.name)
+        return _filled("audio2lip", AUDIO.to_dict(), Audio2Lip(AUDIO), tensors, path.name)
+    if isinstance(content.get("gen"), Mapping):
+        stored = content["gen"]
+        expressive = any(str(name).startswith(_ONLY_EXPRESSION) for name in stored)
+        config, kind = (FACE, "edtalk") if expressive else (LIP_POSE, "edtalk_lip_pose")
+        tensors = convert(stored, face_tensors(config), path.name)
+        return _filled(kind, config.to_dict(), EDTalk(config), tensors, path.name)
+    raise invalid(f"{path.name} is not an EDTalk checkpoint: it has neither 'gen' nor 'audio2lip'.", _FIX)
+
+
+def convert(stored: Mapping[str, Any], expected: Sequence[OfficialTensor], origin: str) -> dict[str, Tensor]:
+    """The tensors of a checkpoint under our names, after checking that they are exactly the expected ones."""
+    names = {one.name for one in expected}
+    surplus = [name for name in stored if name not in names]
+    if surplus:
+        raise invalid(f"{origin}: the tensor {surplus[0]} does not belong to this model.", _FIX)
+    converted: dict[str, Tensor] = {}
+    pieces: dict[str, list[Tensor]] = {}
+    for one in expected:
+        tensor = _checked(stored, one, origin)
+        if one.column >= 0:
+            pieces.setdefault(one.target, []).append(tensor)
+        elif one.target:
+            leading = tensor.ndim == 5  # modulated weights are stored with an empty first axis
+            converted[one.target] = tensor[0] if leading else tensor
+    return converted | {target: torch.cat(columns, dim=1) for target, columns in pieces.items()}
+
+
+def _checked(stored: Mapping[str, Any], expected: OfficialTensor, origin: str) -> Tensor:
+    tensor = stored.get(expected.name)
+    if not isinstance(tensor, Tensor):
+        raise invalid(f"{origin}: the tensor {expected.name} is missing.", _FIX)
+    if tuple(tensor.shape) != expected.shape:
+        shapes = f"{list(tensor.shape)} instead of {list(expected.shape)}"
+        raise invalid(f"{origin}: the tensor {expected.name} has the shape {shapes}.", _FIX)
+    if tensor.is_floating_point() == expected.integer:
+        raise invalid(f"{origin}: the tensor {expected.name} has the type {tensor.dtype}.", _FIX)
+    tensor = tensor.detach() if expected.integer else tensor.detach().to(torch.float32)
+    if expected.constant is not None and not torch.allclose(tensor, expected.constant, atol=1e-6):
+        raise invalid(f"{origin}: the blur kernel {expected.name} is not the filter of the release.", _FIX)
+    return tensor
+
+
+def _filled(
+    kind: str, config: dict[str, Any], network: nn.Module, tensors: dict[str, Tensor], origin: str
+) -> Imported:
+    load_exactly(network, tensors, origin)
+    return Imported(kind, config, network.eval().requires_grad_(False))
+
+
+def _open(path: Path) -> Mapping[str, Any]:
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except FileNotFoundError as error:
+        raise invalid(f"There is no file {path}.", "Check the path.") from error
+    except pickle.UnpicklingError as error:
+        reason = str(error).partition("\n")[0]
+        raise invalid(f"{path.name} was not opened: it holds more than weights ({reason})", _FIX) from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise invalid(f"{path.name} is not a readable checkpoint ({error}).", _FIX) from error
+    if not isinstance(content, Mapping):
+        raise invalid(f"{path.name} is not an EDTalk checkpoint: it is no dictionary.", _FIX)
+    return content
+
+
+def _assign_roles(found: Mapping[str, Imported]) -> dict[str, Imported]:
+    if "edtalk" in found:
+        roles = {"face": "edtalk", "lip_pose": "edtalk_lip_pose", "audio_to_lip": "audio2lip"}
+    elif "edtalk_lip_pose" in found:
+        roles = {"face": "edtalk_lip_pose", "audio_to_lip": "audio2lip"}
+    else:
+        raise EDTalkError(
+            ErrorCode.BUNDLE_INVALID,
+            "None of the files holds a face network.",
+            "Give EDTalk.pt or EDTalk_lip_pose.pt.",
+        )
+    return {role: found[kind] for role, kind in roles.items() if kind in found}
+
+
+def _manifest(parts: Mapping[str, Imported]) -> BundleManifest:
+    expressive = parts["face"].kind == "edtalk"
+    layout = numbered_layout() if expressive else numbered_layout(expression=0)
+    manifest = BundleManifest(
+        name="edtalk-official" if expressive else "edtalk-official-lip-pose",
+        title="EDTalk (official weights)" if expressive else "EDTalk lip-pose (official weights)",
+        version="1.0.0",
+        licence="Apache-2.0",
+        description="Converted from the checkpoints published with EDTalk (Tan et al., ECCV 2024). The terms of the "
+        "release apply to these weights.",
+        size=FACE.size,
+        face=_part("face", parts["face"]),
+        layout=layout,
+        presets=_presets(layout) if expressive else {},
+    )
+    others = {role: _part(role, one) for role, one in parts.items() if role != "face"}
+    return replace(manifest, **others)  # type: ignore[arg-type]
+
+
+def _part(role: str, imported: Imported) -> NetworkPart:
+    return NetworkPart(imported.kind, imported.config, f"{role}.safetensors")
+
+
+def _presets(layout: BankLayout) -> dict[str, dict[str, float]]:
+    bases = layout.bases[layout.slice_of(Bank.EXPRESSION)]
+    return {
+        name: {basis.identifier: value for basis, value in zip(bases, values, strict=True)}
+        for name, values in PRESETS.items()
+    }
