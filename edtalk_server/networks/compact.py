@@ -1,0 +1,316 @@
+"""The compact face network: EDTalk's structure (section 3 of the paper) at a size that two CPU cores can train and run.
+
+    w = h_s + Q · gain · (a_drive − a_source)          Q: 36 orthonormal directions, mouth | pose | expression
+    flow, mask, rgb = decoder(w, features of the source)
+    picture = mask · warp(photo, flow) + (1 − mask) · rgb
+
+Four things differ from the published network, each because it was measured to learn faster from rendered faces:
+
+* The weights are relative: the decoder is told the change, so a photo whose own weights are misjudged still rests.
+* Weights are read off by a network of their own (`motion`), and landmarks for cropping by another (`locator`).
+* Coarse motion is found at `trunk_size`, detail at `detail_size`; flow and mask are then applied to the photo at full
+  `size`, so that sharpness comes from the photo and not from the network.
+* At no change the picture is the photo itself, by construction: flow and mask fade to rest as the change vanishes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edtalk_server.networks.compact_blocks import (
+    ConvNormRelu,
+    ModulatedConv,
+    ResidualDown,
+    activate,
+    convolution,
+    enlarge,
+    head,
+    shrink,
+    warp,
+)
+from edtalk_server.networks.interface import Encoding
+
+LANDMARKS = 68
+FLOW_SCALE = 0.25  # what a head's unit means as flow at the coarse levels; finer levels correct less
+FINE_FLOW_SCALE = 0.1
+REST_MASK_LOGIT = 9.0  # mask at rest: 0.9999, less than a grey level away from the photo
+
+
+@dataclass(frozen=True)
+class CompactConfig:
+    """All sizes of the network.
+
+    `encoder_channels` and `decoder_channels` belong to map sizes 4, 8, ... `trunk_size / 2` (the decoder's begin at 8);
+    `gain` scales weights in natural units (1 = full movement) to the style latent; `rest_radius` is the length of a
+    change of weights at which flow and mask are half awake.
+    """
+
+    size: int = 256
+    detail_size: int = 128
+    trunk_size: int = 64
+    mouth: int = 20
+    pose: int = 6
+    expression: int = 10
+    latent: int = 256
+    gain: float = 3.0
+    rest_radius: float = 0.04
+    encoder_channels: tuple[int, ...] = (128, 128, 64, 32)
+    decoder_channels: tuple[int, ...] = (128, 64, 40)
+    thin_channels: int = 24
+    detail_channels: int = 32
+    motion_size: int = 128
+    motion_channels: tuple[int, ...] = (24, 48, 96, 128, 192)
+    motion_hidden: int = 256
+    locator_size: int = 64
+    locator_channels: tuple[int, ...] = (24, 48, 96, 128)
+    locator_hidden: int = 192
+
+    def __post_init__(self) -> None:
+        if self.detail_size != 2 * self.trunk_size or self.size % self.detail_size:
+            raise ValueError("detail_size must be twice trunk_size, and size a multiple of detail_size")
+        levels = (self.trunk_size // 4).bit_length() - 1
+        if len(self.encoder_channels) != levels or len(self.decoder_channels) != levels - 1:
+            raise ValueError(f"a trunk of {self.trunk_size} pixels has {levels} encoder levels")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> CompactConfig:
+        """From JSON (lists become tuples). `TypeError` names an unknown field."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+class Level(NamedTuple):
+    """What one level of the decoder says: flow [B, 2, n, n] and mask logits [B, 1, n, n], both float32."""
+
+    flow: Tensor
+    mask_logits: Tensor
+
+
+class Drawing(NamedTuple):
+    """What the decoder says in all: every level, coarse to fine, and the drawn picture [B, 3, detail_size, detail_size]
+    (None when only the trunk ran)."""
+
+    levels: list[Level]
+    rgb: Tensor | None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """All of one source that does not depend on the weights. `photo` is [1, 3, size, size]; `weights` are its own."""
+
+    photo: Tensor
+    weights: Tensor
+    encoding: Encoding
+    basis: Tensor
+
+
+class Reader(nn.Module):
+    """A picture [B, 3, size, size] to numbers [B, outputs]: strided convolutions, then two linear layers."""
+
+    def __init__(self, size: int, channels: tuple[int, ...], hidden: int, outputs: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [ConvNormRelu(3, channels[0], kernel=5)]
+        for inputs, width in pairwise(channels):
+            layers.append(ConvNormRelu(inputs, width))
+            if size // 2 ** len(layers) == 8:  # twice at 8 px: whole-face context is cheap there
+                layers.append(ConvNormRelu(width, width, stride=1))
+        side = size // 2 ** len(channels)
+        self.maps = nn.Sequential(*layers)
+        self.numbers = nn.Sequential(
+            nn.Flatten(),
+            nn.Linear(channels[-1] * side * side, hidden),
+            nn.BatchNorm1d(hidden),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden, outputs),
+        )
+        self.size = size
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.numbers(self.maps(shrink(images, self.size))).float()
+
+
+class Encoder(nn.Module):
+    """Source picture at trunk size -> latent and features at trunk/2 ... 4 (paper section 3.1)."""
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        channels = config.encoder_channels[::-1]
+        self.stem = convolution(3, channels[0], kernel=5, stride=2)
+        self.downs = nn.ModuleList(ResidualDown(a, b) for a, b in pairwise(channels))
+        self.latent = nn.Sequential(
+            nn.Linear(channels[-1] * 16, config.latent),
+            nn.LeakyReLU(0.2),
+            nn.Linear(config.latent, config.latent),
+        )
+
+    def forward(self, images: Tensor) -> Encoding:
+        x = activate(self.stem(images))
+        features = {x.shape[-1]: x}
+        for down in self.downs:
+            x = down(x)
+            features[x.shape[-1]] = x
+        return Encoding(self.latent(x.flatten(1)), features)
+
+
+class TrunkLevel(nn.Module):
+    """One level of coarse motion: enlarge, look at the source's features through the flow so far, correct the flow."""
+
+    def __init__(self, inputs: int, features: int, outputs: int, latent: int) -> None:
+        super().__init__()
+        self.rise = ModulatedConv(inputs, outputs, latent)
+        self.blend = ModulatedConv(outputs + features, outputs, latent)
+        self.to_flow = head(outputs, 3)
+
+    def forward(self, x: Tensor, flow: Tensor, feature: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
+        """`x` at half size, `flow` at this size. Returns the new `x` and what the head says, [B, 3, n, n] float32."""
+        x = enlarge(activate(self.rise(x, latent)))
+        x = activate(self.blend(torch.cat([x, warp(feature, flow)], 1), latent))
+        return x, self.to_flow(x).float()
+
+
+class Decoder(nn.Module):
+    """Features of the source and a style latent -> flow, mask and a drawn picture (paper section 3.1, made thin)."""
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        encoder, decoder, latent = config.encoder_channels, config.decoder_channels, config.latent
+        inputs = (encoder[0], *decoder)
+        self.trunk = nn.ModuleList(
+            TrunkLevel(inputs[i], encoder[i + 1], decoder[i], latent) for i in range(len(decoder))
+        )
+        thin = config.thin_channels
+        self.stem = convolution(12, thin)  # twelve: the four phases of a picture of twice the size
+        self.thin = TrunkLevel(decoder[-1], thin, thin, latent)
+        self.draw = convolution(thin + 12, config.detail_channels)
+        self.to_picture = head(config.detail_channels, 24)
+
+    def forward(self, encoding: Encoding, latent: Tensor, awake: Tensor, trunk_only: bool = False) -> Drawing:
+        """`latent` [B, latent]; `awake` [B, 1, 1, 1] in 0..1 scales all motion. `encoding` of 1 or B sources."""
+        x = encoding.features[4].expand(latent.shape[0], -1, -1, -1)
+        flow = x.new_zeros((latent.shape[0], 2, 8, 8), dtype=torch.float32)
+        logits = flow[:, :1]
+        levels: list[Level] = []
+        stages = [*self.trunk] if trunk_only else [*self.trunk, self.thin]
+        for stage in stages:
+            if levels:
+                flow, logits = enlarge(flow), enlarge(logits)
+            size = flow.shape[-1]
+            x, said = stage(x, flow, encoding.features[size], latent)
+            flow = flow + awake * said[:, :2] * (FINE_FLOW_SCALE if stage is self.thin else FLOW_SCALE)
+            logits = logits + said[:, 2:]
+            levels.append(Level(flow, _resting(logits, awake)))
+        if trunk_only:
+            return Drawing(levels, None)
+        phases = warp(encoding.features[-1], flow)
+        said = F.pixel_shuffle(self.to_picture(activate(self.draw(torch.cat([x, phases], 1)))), 2).float()
+        fine = enlarge(flow) + awake * said[:, :2] * FINE_FLOW_SCALE
+        levels.append(Level(fine, _resting(enlarge(logits) + said[:, 2:3], awake)))
+        return Drawing(levels, said[:, 3:])
+
+
+def _resting(logits: Tensor, awake: Tensor) -> Tensor:
+    return REST_MASK_LOGIT + awake * (logits - REST_MASK_LOGIT)
+
+
+class CompactNetwork(nn.Module):
+    """A `FaceNetwork` (see `interface.py`). Weights are in natural units: 0 neutral, 1 the full movement."""
+
+    def __init__(self, config: CompactConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.size = config.size
+        self.bank_sizes = (config.mouth, config.pose, config.expression)
+        self.channels = sum(self.bank_sizes)
+        self.encoder = Encoder(config)
+        self.to_rest = nn.Linear(config.latent, config.latent)
+        self.banks = nn.Parameter(torch.randn(config.latent, self.channels))
+        self.decoder = Decoder(config)
+        outputs = self.channels + 2 * LANDMARKS
+        self.motion = Reader(config.motion_size, config.motion_channels, config.motion_hidden, outputs)
+        self.locator = Reader(
+            config.locator_size, config.locator_channels, config.locator_hidden, 2 * LANDMARKS
+        )
+
+    @classmethod
+    def from_config(cls, values: dict[str, Any]) -> CompactNetwork:
+        """The network that a bundle's `config` describes, with untrained tensors."""
+        return cls(CompactConfig.from_dict(values))
+
+    # --- reading faces -----------------------------------------------------------------------------------------------
+
+    def weights_of(self, images: Tensor) -> Tensor:
+        """The weights [B, channels] of well-cropped faces [B, 3, n, n], n a multiple of `motion_size`."""
+        return self.motion(images)[:, : self.channels]
+
+    def landmarks_of(self, images: Tensor) -> Tensor:
+        """68 landmarks (Multi-PIE order) [B, 68, 2], x and y in 0..1, of roughly cropped faces [B, 3, n, n].
+
+        Made for finding a crop: it takes faces 0.6 to 1.6 times the crop's size, off centre by a fifth of the picture
+        and rolled by 20 degrees; ask again on the better crop for a finer answer.
+        """
+        return self.locator(images).reshape(-1, LANDMARKS, 2) + 0.5
+
+    # --- drawing faces -----------------------------------------------------------------------------------------------
+
+    def basis(self) -> Tensor:
+        """Q [latent, channels]: the banks made orthonormal together (paper Eq. 2), float32 under any autocast."""
+        with torch.autocast(self.banks.device.type, enabled=False):
+            return torch.linalg.qr(self.banks.float())[0]
+
+    def encode(self, images: Tensor) -> Encoding:
+        """Latent [B, latent] and features by size; key -1 holds the detail picture as twelve phases."""
+        encoding = self.encoder(shrink(images, self.config.trunk_size))
+        phases = F.pixel_unshuffle(shrink(images, self.config.detail_size), 2)
+        stem = activate(self.decoder.stem(phases))
+        features = {**encoding.features, self.config.trunk_size: stem, -1: phases}
+        return Encoding(self.to_rest(encoding.latent), features)
+
+    def encode_trunk(self, images: Tensor) -> Encoding:
+        """As `encode` for pictures of trunk size, without the detail features: what the first training stage needs."""
+        encoding = self.encoder(images)
+        return Encoding(self.to_rest(encoding.latent), encoding.features)
+
+    def draw(self, encoding: Encoding, basis: Tensor, change: Tensor, trunk_only: bool = False) -> Drawing:
+        """Flow, masks and picture for a change of weights, `change` = drive - source, [B, channels]."""
+        with torch.autocast(change.device.type, enabled=False):
+            latent = encoding.latent.float() + self.config.gain * change.float() @ basis.t()
+            power = change.float().square().sum(1)
+            awake = (power / (power + self.config.rest_radius**2))[:, None, None, None]
+        return self.decoder(encoding, latent, awake, trunk_only)
+
+    @staticmethod
+    def compose(photo: Tensor, drawing: Drawing) -> Tensor:
+        """`mask · warp(photo) + (1 − mask) · rgb` at the photo's size, [B, 3, n, n] float32."""
+        flow, logits = drawing.levels[-1]
+        rgb = drawing.rgb
+        if rgb is None:
+            raise ValueError("a drawing of the trunk alone has no picture")
+        factor = photo.shape[-1] // flow.shape[-1]
+        if factor > 1:
+            flow, logits, rgb = enlarge(flow, factor), enlarge(logits, factor), enlarge(rgb, factor)
+        mask = torch.sigmoid(logits)
+        return mask * warp(photo, flow).float() + (1 - mask) * rgb
+
+    def prepare(self, images: Tensor, weights: Tensor | None = None) -> Prepared:
+        """All that depends on one source [1, 3, size, size] alone. `weights` [1, channels] stand in for its own where
+        the truth is known."""
+        if images.shape != (1, 3, self.size, self.size):
+            raise ValueError(f"expected one picture of {self.size} pixels, not {tuple(images.shape)}")
+        own = self.weights_of(images) if weights is None else weights.float()
+        return Prepared(images, own, self.encode(images), self.basis())
+
+    def decode(self, prepared: Prepared, weights: Tensor) -> Tensor:
+        """Frames [B, 3, size, size] of one source under B rows of weights."""
+        drawing = self.draw(prepared.encoding, prepared.basis, weights - prepared.weights)
+        return self.compose(prepared.photo, drawing)

@@ -1,0 +1,125 @@
+"""Teaching the networks that read faces: weights (`motion`) and landmarks in careless crops (`locator`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from edtalk_server.networks.compact import CompactNetwork
+from edtalk_server.training import augment, losses
+from edtalk_server.training.controls import CHANNELS, POSE, STARTER_LAYOUT
+from edtalk_server.training.loader import Corpus, Shard, Views
+from edtalk_server.training.stage import Paths, Plan, Stage, learning_rate, load, signed
+
+LOUD = {"jaw_open": 4.0, "lips_together": 2.0, "smile": 3.0, "blink_left": 3.0, "blink_right": 3.0}
+"""Weights whose errors are seen most, and how much more they count than the others."""
+
+
+@dataclass(frozen=True)
+class MotionPlan(Plan):
+    """How long and how."""
+
+    minutes: float = 20.0
+    batch: int = 64
+    rate: float = 3e-3
+    every_seconds: float = 60.0
+
+
+def importance() -> Tensor:
+    """[36]: pose counts twice (it moves everything), the loudest mouth and lid weights more."""
+    weight = torch.ones(CHANNELS)
+    weight[POSE] = 2.0
+    for name, value in LOUD.items():
+        weight[STARTER_LAYOUT.index(name)] = value
+    return weight
+
+
+class MotionStage(Stage):
+    """Trains the readers of faces."""
+
+    name = "motion"
+    parts = ("motion", "locator")
+    horizon = 0.99
+
+    def __init__(self, paths: Paths, plan: MotionPlan) -> None:
+        self.plan = plan
+        self.importance = importance()
+        super().__init__(paths, plan, coarse=False)
+
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(self.parameters(), self.plan.rate, weight_decay=1e-2)
+
+    def rate(self) -> float:
+        return learning_rate(self.plan.rate, self.progress.step, self.done, warm_up=60, floor=0.01)
+
+    def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
+        reading, finding = self._losses(self.corpus.views(self.rng, self.plan.batch))
+        return reading + finding, self.plan.batch, {"reading": reading, "finding": finding}
+
+    def _losses(self, views: Views) -> tuple[Tensor, Tensor]:
+        """Of `motion` on well-cropped faces, and of `locator` on careless crops of the same pictures."""
+        careless, points = augment.reframed(views.images, views.landmarks)
+        tight = signed(augment.photographed(views.images))
+        loose = signed(augment.photographed(torch.nn.functional.avg_pool2d(careless, 2)))
+        with torch.autocast("cpu", torch.bfloat16):
+            said, found = self.network.motion(tight), self.network.locator(loose)
+        reading = losses.reading_loss(said, views.weights, views.landmarks, self.importance)
+        return reading, 400 * losses.landmark_loss(found, points)
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """On people never trained on: R² of each bank and of some weights; landmark errors in parts of the picture."""
+        if self.holdout is None:
+            return {}
+        self.holdout.refresh()
+        views = self.holdout.views(np.random.default_rng(1), 512)
+        with torch.random.fork_rng():
+            torch.manual_seed(1)
+            careless, points = augment.reframed(views.images, views.landmarks)
+        network = self.average.network
+        said = network.motion(signed(views.images))
+        error = (said[:, :CHANNELS] - views.weights).square().mean(0)
+        r2 = 1 - error / views.weights.var(0).clamp(min=1e-6)
+        own = (said[:, CHANNELS:].reshape(-1, 68, 2) + 0.5 - views.landmarks).norm(dim=2).mean()
+        loose = (network.landmarks_of(signed(careless)) - points).norm(dim=2).mean()
+        names = ("jaw_open", "pitch", "yaw", "roll", "shift_x", "scale", "smile", "blink_left", "gaze_left")
+        scores = {name: round(float(r2[STARTER_LAYOUT.index(name)]), 3) for name in names}
+        banks = {"mouth": r2[:20].mean(), "pose": r2[POSE].mean(), "expression": r2[26:].mean()}
+        return {
+            **{name: round(float(value), 3) for name, value in banks.items()},
+            **scores,
+            "landmarks": round(float(own), 4),
+            "careless_landmarks": round(float(loose), 4),
+        }
+
+
+def read_weights(folder: Path, corpus: Corpus) -> bool:
+    """Fill each shard's `read` from the finished motion encoder of `folder`; False while there is none."""
+    path = folder / f"{MotionStage.name}.pt"
+    if all(shard.read is not None and len(shard.read) >= shard.rows for shard in corpus.shards.values()):
+        return True
+    if not path.is_file():
+        return False
+    state = load(path)
+    if not state["finished"]:
+        return False
+    network = CompactNetwork.from_config(state["config"])
+    network.load_state_dict(state["average"], strict=False)
+    network.eval()
+    for shard in corpus.shards.values():
+        shard.read = _read_shard(network, shard)
+    return True
+
+
+@torch.no_grad()
+def _read_shard(network: CompactNetwork, shard: Shard) -> np.ndarray:
+    rows = []
+    for first in range(0, shard.rows, 64):
+        block = np.array(shard.arrays["img"][first : min(first + 64, shard.rows)])
+        images = torch.from_numpy(block).permute(0, 3, 1, 2).float() / 127.5 - 1
+        rows.append(network.weights_of(images.contiguous(memory_format=torch.channels_last)).numpy())
+    return np.concatenate(rows)

@@ -1,0 +1,103 @@
+"""The starter bundle's training run: motion readers first, then the generator.
+
+Also `python -m edtalk_server.training.run`. The two stages are independent until the last fifth of the generator's, so
+they may also run beside each other, each as a process of its own. Each uses one thread: on two shared cores, threads of
+one process would wait for each other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edtalk_server.training.generator_stage import GeneratorPlan, GeneratorStage
+from edtalk_server.training.motion_stage import MotionPlan, MotionStage
+from edtalk_server.training.stage import Paths, Stage
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+MOTION_SHARE = 0.2
+
+
+class Part(StrEnum):
+    """Which stages a run does."""
+
+    ALL = "all"
+    MOTION = "motion"
+    GENERATOR = "generator"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `edtalk train run`."""
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder for checkpoints; a run continues what it finds"
+    )
+    parser.add_argument(
+        "--data", type=Path, required=True, help="folder of rendered shards (may still be growing)"
+    )
+    parser.add_argument("--holdout", type=Path, help="folder of shards of other people, to measure on")
+    parser.add_argument("--minutes", type=float, default=110.0, help="how long in all (default: 110)")
+    parser.add_argument("--stage", type=Part, choices=list(Part), default=Part.ALL, help="only one stage")
+    parser.add_argument(
+        "--config", type=Path, help='JSON {"generator": {...}, "motion": {...}}: fields of the plans'
+    )
+    parser.add_argument("--niceness", type=int, default=5, help="give way to other programs (default: 5)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train until the minutes are used up. `EDTalkError` for a config that cannot be read or has unknown fields."""
+    torch.set_num_threads(1)
+    if hasattr(os, "nice"):
+        os.nice(arguments.niceness)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for stage in stages(arguments):
+        stage.train()
+    return 0
+
+
+def stages(arguments: argparse.Namespace) -> list[Stage]:
+    """The stages that the options ask for, in order, resumed from `--out`."""
+    paths = Paths(arguments.out, arguments.data, arguments.holdout)
+    config = _config(arguments.config)
+    both = arguments.stage is Part.ALL
+    shares = (MOTION_SHARE, 1 - MOTION_SHARE) if both else (1.0, 1.0)
+    chosen: list[Stage] = []
+    try:
+        if arguments.stage is not Part.GENERATOR:
+            plan = {"minutes": arguments.minutes * shares[0], **config.get("motion", {})}
+            chosen.append(MotionStage(paths, MotionPlan(**plan)))
+        if arguments.stage is not Part.MOTION:
+            plan = {"minutes": arguments.minutes * shares[1], **config.get("generator", {})}
+            chosen.append(GeneratorStage(paths, GeneratorPlan(**plan)))
+    except TypeError as error:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE,
+            f"The training config does not fit: {error}.",
+            "See docs/training.md for its fields.",
+        ) from error
+    return chosen
+
+
+def _config(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE, f"The training config {path} cannot be read: {error}.", "Give a JSON file."
+        ) from error
+    return config
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    command = argparse.ArgumentParser(description=__doc__)
+    add_arguments(command)
+    raise SystemExit(run(command.parse_args()))

@@ -1,0 +1,227 @@
+"""What all training stages share: time, learning rate, averaged weights, and checkpoints that survive a kill."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import math
+import time
+from abc import ABC, abstractmethod
+from collections import defaultdict
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from edtalk_server.networks.compact import CompactConfig, CompactNetwork
+from edtalk_server.training.loader import Corpus
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Progress:
+    """How far a stage is; saved with each checkpoint. `seconds` counts time in the loop only, over all sittings."""
+
+    step: int = 0
+    samples: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What every stage's plan has: how long, from which seed, how often to save."""
+
+    minutes: float
+    seed: int = 0
+    every_seconds: float = 120.0
+
+
+@dataclass(frozen=True)
+class Paths:
+    """Where a stage keeps its checkpoints, and the shards it learns from and is measured on."""
+
+    out: Path
+    data: Path
+    holdout: Path | None = None
+
+
+def learning_rate(peak: float, step: int, done: float, warm_up: int = 200, floor: float = 0.03) -> float:
+    """A linear rise over `warm_up` steps, then half a cosine over `done` 0..1 down to `floor` of the peak."""
+    cosine = 0.5 * (1 + math.cos(math.pi * min(1.0, max(0.0, done))))
+    return peak * min(1.0, (step + 1) / warm_up) * max(floor, cosine)
+
+
+class Average:
+    """The exponential average of a network's parameters, which draws steadier pictures than the last step's."""
+
+    def __init__(self, network: CompactNetwork, horizon: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
+        self.horizon = horizon
+
+    @torch.no_grad()
+    def follow(self, network: nn.Module, step: int) -> None:
+        """Take a step towards `network`; larger ones at the start. Buffers are copied."""
+        keep = min(self.horizon, (step + 4) / (step + 40))
+        for mine, theirs in zip(self.network.parameters(), network.parameters(), strict=True):
+            mine.lerp_(theirs, 1 - keep)
+        for own, other in zip(self.network.buffers(), network.buffers(), strict=True):
+            own.copy_(other)
+
+
+@dataclass
+class Meter:
+    """Means of named numbers since the last report."""
+
+    sums: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    count: int = 0
+
+    def add(self, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            self.sums[name] += float(value.detach())
+        self.count += 1
+
+    def take(self) -> dict[str, float]:
+        """The means, and start anew."""
+        means = {name: round(total / max(1, self.count), 5) for name, total in self.sums.items()}
+        self.sums.clear()
+        self.count = 0
+        return means
+
+
+def save(path: Path, state: dict[str, Any]) -> None:
+    """Write a checkpoint so that a reader sees the old one or the new one, never a part."""
+    temporary = path.with_suffix(".part")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint: tensors and plain numbers only, nothing executable."""
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
+
+
+def signed(images: Tensor) -> Tensor:
+    """[0, 1] -> [-1, 1], laid out as CPU convolutions like it."""
+    return (images * 2 - 1).contiguous(memory_format=torch.channels_last)
+
+
+class Stage(ABC):
+    """A run: `train()` works until the plan's minutes are used up, and can be killed and started again at any time.
+
+    A stage trains the submodules `parts` of the compact network and keeps them in `<name>.pt`.
+    """
+
+    name: str
+    parts: tuple[str, ...]
+    horizon = 0.998
+
+    def __init__(self, paths: Paths, plan: Plan, coarse: bool) -> None:
+        self.paths = paths
+        torch.manual_seed(plan.seed)
+        self.network = CompactNetwork(CompactConfig()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network.train()
+        self.average = Average(self.network, self.horizon)
+        self.optimizer = self.make_optimizer()
+        self.progress = Progress()
+        self.minutes, self.every_seconds = plan.minutes, plan.every_seconds
+        self.corpus = Corpus(paths.data, coarse=coarse)
+        self.holdout = Corpus(paths.holdout, limit=1024, coarse=coarse) if paths.holdout else None
+        self._resume()
+        torch.manual_seed(plan.seed + self.progress.step)
+        self.rng = np.random.default_rng(plan.seed + self.progress.step)
+
+    @abstractmethod
+    def make_optimizer(self) -> torch.optim.Optimizer:
+        """Over `self.parameters()`."""
+
+    @abstractmethod
+    def rate(self) -> float:
+        """The learning rate of the next step."""
+
+    @abstractmethod
+    def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
+        """Of a new batch: what to descend, how many samples it was made of, and its parts for the report."""
+
+    @abstractmethod
+    def validate(self) -> dict[str, float]:
+        """Measured with the averaged network on faces never trained on; empty without a hold-out."""
+
+    @property
+    def done(self) -> float:
+        """The part of the plan that is behind us, 0..1."""
+        return self.progress.seconds / (60 * self.minutes)
+
+    def parameters(self) -> list[nn.Parameter]:
+        """What this stage trains."""
+        return [p for name, p in self.network.named_parameters() if name.split(".")[0] in self.parts]
+
+    def state_of(self, network: CompactNetwork) -> dict[str, Tensor]:
+        """The tensors of this stage's parts."""
+        return {name: v for name, v in network.state_dict().items() if name.split(".")[0] in self.parts}
+
+    def train(self) -> None:
+        """Run to the end of the plan; a checkpoint and a report every so often. New data is taken in as it comes."""
+        meter = Meter()
+        self.corpus.refresh()
+        mark, due = time.monotonic(), self.progress.seconds + self.every_seconds
+        while self.done < 1:
+            meter.add(self._step())
+            now = time.monotonic()
+            self.progress.seconds += now - mark
+            mark = now
+            if self.progress.seconds >= due or self.done >= 1:
+                self.checkpoint(meter.take())
+                due = self.progress.seconds + self.every_seconds
+                mark = time.monotonic()
+
+    def _step(self) -> dict[str, Tensor]:
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate()
+        loss, count, values = self.loss()
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters(), 1.0)
+        self.optimizer.step()
+        self.progress.step += 1
+        self.progress.samples += count
+        if self.progress.step % 4 == 0:
+            self.average.follow(self.network, self.progress.step)
+        return values
+
+    def checkpoint(self, means: dict[str, float]) -> None:
+        """Save, look for new data, measure, report."""
+        state = {
+            "config": self.network.config.to_dict(),
+            "progress": asdict(self.progress),
+            "finished": self.done >= 1,
+            "network": self.state_of(self.network),
+            "average": self.state_of(self.average.network),
+            "optimizer": self.optimizer.state_dict(),
+        }
+        save(self.paths.out / f"{self.name}.pt", state)
+        line = {
+            "time": round(time.time()),
+            **asdict(self.progress),
+            "rows": self.corpus.refresh(),
+            "train": means,
+        }
+        line["holdout"] = self.validate()
+        with (self.paths.out / f"{self.name}.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        log.info("%s %s", self.name, line)
+
+    def _resume(self) -> None:
+        path = self.paths.out / f"{self.name}.pt"
+        if not path.is_file():
+            return
+        state = load(path)
+        self.network.load_state_dict(state["network"], strict=False)
+        self.average.network.load_state_dict(state["average"], strict=False)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.progress = Progress(**state["progress"])
