@@ -1,0 +1,7 @@
+"""The ZeroMQ side of the server: transport, jobs, scheduling, limits, authentication. docs/protocol.md is
+normative.
+
+Rule of this package: one thread owns all sockets and all bookkeeping and never waits for work; one worker
+thread does the work, a step at a time. Policies (who is next, how far, who is gone) are plain values to which
+the time is given.
+"""

@@ -1,0 +1,103 @@
+"""What the service needs from the model, and the pictures on the wire. The transport knows nothing else of
+it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from shared_protocol.codec import Buffer
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop, Predict
+
+Frames = npt.NDArray[np.uint8]
+Weights = npt.NDArray[np.float32]
+Checkpoint = Callable[[], None]
+"""Called between pieces of long work; raises `Abandoned` when nobody wants the result any more."""
+
+_PNG_SPEED = 1
+"""Compression level: frames are read once and soon; higher levels take as long as the model."""
+
+
+class Abandoned(Exception):  # noqa: N818 (not an error: the job was cancelled)
+    """The job that this work was for has ended."""
+
+
+class Source(Protocol):
+    """An encoded portrait (see `edtalk_server.engine`)."""
+
+    @property
+    def key(self) -> str: ...
+    @property
+    def weights(self) -> Weights: ...
+    @property
+    def crop(self) -> Crop: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+
+class Backend(Protocol):
+    """The model behind the service. All but the attributes is called by the worker thread only.
+
+    `description` is the bundle's JSON text for clients, `size` the side of a frame in pixels, `channels` the
+    number of weights, `largest_batch` the most frames that `render` is given at once.
+    """
+
+    description: str
+    channels: int
+    size: int
+    device: str
+    largest_batch: int
+
+    def open(self) -> None:
+        """Load the model and warm it up (slow)."""
+
+    def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
+        """Encode an image file; `crop` None finds the face."""
+
+    def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
+        """The performance [frames, channels] of an audio file."""
+
+    def render(self, source: Source, weights: Weights) -> Frames:
+        """Frames [B, size, size, 3], RGB, of weights [B, channels]."""
+
+
+def as_png(frame: Frames) -> bytes:
+    """An RGB frame as an 8-bit PNG file."""
+    fine, data = cv2.imencode(".png", frame[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, _PNG_SPEED])
+    if not fine:
+        raise EDTalkError(ErrorCode.INTERNAL, "A frame could not be encoded as PNG.", "Report this error.")
+    return data.tobytes()
+
+
+def as_rgba(frame: Frames) -> bytes:
+    """An RGB frame as raw RGBA, rows bottom-up, as Blender's images have them."""
+    picture = np.full((*frame.shape[:2], 4), 255, np.uint8)
+    picture[..., :3] = frame[::-1]
+    return picture.tobytes()
+
+
+def read_weights(data: Buffer, rows: int, channels: int) -> Weights:
+    """Weights [rows, channels] from the wire. Raises `EDTalkError(BAD_WEIGHTS)`."""
+    if len(data) != rows * channels * 4:
+        raise _bad_weights(f"The weights are not {rows} rows of {channels} numbers.")
+    weights = np.frombuffer(data, "<f4").astype(np.float32).reshape(rows, channels)
+    if not np.isfinite(weights).all() or (weights.size and float(np.abs(weights).max()) > _LARGEST_WEIGHT):
+        raise _bad_weights("A weight is not a number, or far out of any range.")
+    return weights
+
+
+def write_weights(weights: npt.NDArray[Any]) -> bytes:
+    """Weights as they cross the wire: little-endian float32, C order."""
+    return np.ascontiguousarray(weights, "<f4").tobytes()
+
+
+_LARGEST_WEIGHT = 1e4
+
+
+def _bad_weights(cause: str) -> EDTalkError:
+    return EDTalkError(ErrorCode.BAD_WEIGHTS, cause, "Check the character's keyframes and drivers.")

@@ -1,0 +1,352 @@
+"""What the server does with each message: the whole behaviour of docs/protocol.md, without sockets or
+waiting.
+
+All methods are called by the transport thread. Work goes to the worker a step at a time and comes back
+through `finish`; every job that is opened here is closed here, once, with one terminal message.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, assert_never
+
+import shared_protocol
+from shared_protocol import codec, messages
+from shared_protocol.codec import Buffer
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Blob, Message
+
+from .backend import Abandoned, Backend, Source, as_png, as_rgba, read_weights, write_weights
+from .blobs import BlobStore
+from .jobs import Job, JobBook, JobRequest, job_of
+from .pace import Pace, next_batch
+from .parents import Parents
+from .peers import Peer, Peers
+from .tuning import memory_in_use
+from .worker import Outcome, Worker
+
+log = logging.getLogger(__name__)
+
+MAX_SOURCES = 32
+MAX_JOB_NAME = 200
+MAX_FRAMES = 1_000_000
+_OPENING = "opening the model"
+_ENCODERS: dict[str, Callable[..., bytes]] = {"png": as_png, "rgba": as_rgba}
+_CAPABILITIES = ("prepare", "predict", "preview", "render.png", "render.rgba")
+
+
+class Desk:
+    """The server's memory and manners: blobs, sources, jobs, and who asked for what."""
+
+    def __init__(self, backend: Backend, peers: Peers, worker: Worker, parents: Parents, now: float) -> None:
+        self._backend, self._peers, self._worker, self._parents = backend, peers, worker, parents
+        self._blobs = BlobStore()
+        self._sources: OrderedDict[str, Source] = OrderedDict()
+        self._book = JobBook()
+        self._begun = now
+        self._batch = 1
+        self._at_work = True
+        self._told = ""
+        self._warm = False
+        self.stop_asked = False
+        self.failure: EDTalkError | None = None
+        worker.give(_OPENING, backend.open)
+
+    @property
+    def state(self) -> str:
+        """`warming`, `ready`, `busy` or `stopping`."""
+        if self.stop_asked:
+            return "stopping"
+        if not self._warm:
+            return "warming"
+        return "busy" if len(self._book) else "ready"
+
+    # --- messages in --------------------------------------------------------------------------------------
+
+    def receive(self, peer: Peer, frames: Sequence[Buffer], now: float) -> None:
+        """Take one message. Whatever it holds, the sender gets an answer and nothing else happens."""
+        message: Message | None = None
+        try:
+            message = codec.decode(frames)
+            self._take(peer, message, now)
+        except EDTalkError as error:
+            self._refuse(peer, error, message)
+
+    def _take(self, peer: Peer, message: Message, now: float) -> None:
+        if isinstance(message, messages.Hello):
+            self._welcome(peer, message)
+            return
+        if not peer.client:
+            raise EDTalkError(ErrorCode.BAD_MESSAGE, "A connection must begin with hello.", "Connect again.")
+        match message:
+            case messages.Ping():
+                self._peers.send(peer, self._pong(message.serial, now))
+            case messages.HaveBlobs():
+                self._peers.send(peer, messages.BlobsMissing(self._blobs.missing(message.digests)))
+            case messages.PutBlob():
+                self._blobs.put(message.digest, message.data)
+                self._peers.send(peer, messages.BlobStored(message.digest))
+            case messages.Prepare() | messages.Predict() | messages.Preview() | messages.Render():
+                self._open(peer, message, now)
+            case messages.Credit():
+                if job := self._book.find(peer.client, message.job):
+                    job.allow(message.frames)
+            case messages.Cancel():
+                self._cancel(peer, message.job)
+            case messages.Shutdown():
+                log.info("%s asked the server to end", peer.client)
+                self.stop_asked = True
+            case _:
+                raise codec.UnsupportedMessageError(type(message).__name__)
+
+    def _welcome(self, peer: Peer, hello: messages.Hello) -> None:
+        low = max(hello.protocol_min, messages.PROTOCOL_MIN)
+        high = min(hello.protocol_max, messages.PROTOCOL_MAX)
+        if low > high:
+            older = "server" if hello.protocol_min > messages.PROTOCOL_MAX else "add-on"
+            raise EDTalkError(
+                ErrorCode.VERSION_MISMATCH,
+                f"The add-on (version {hello.version[:20]}) and the server (version {shared_protocol.__version__}) "
+                "do not speak the same protocol.",
+                f"Update the {older}.",
+            )
+        peer.client = hello.client[:MAX_JOB_NAME] or peer.identity.hex()
+        self._parents.add(hello.pid)
+        self._peers.send(
+            peer,
+            messages.Welcome(
+                protocol=high,
+                server="edtalk",
+                version=shared_protocol.__version__,
+                device=self._backend.device,
+                bundle=self._backend.description,
+                capabilities=_CAPABILITIES,
+            ),
+        )
+        self._peers.send(peer, self._pong(0, time.monotonic()))
+
+    def _refuse(self, peer: Peer, error: EDTalkError, message: Message | None) -> None:
+        subject = job_of(message) if message else ""
+        if isinstance(message, messages.PutBlob):
+            subject = message.digest
+        log.info("refused %s: %s", type(message).__name__ if message else "a message", error.cause)
+        self._peers.send(peer, messages.Refused(error.code, error.cause, error.fix, subject[:MAX_JOB_NAME]))
+
+    def _pong(self, serial: int, now: float) -> messages.Pong:
+        job = next((job for job in self._book if job.running), None)
+        activity = type(job.request).__name__.lower() if job else "" if self._warm else _OPENING
+        return messages.Pong(
+            serial, self.state, activity, len(self._book), memory_in_use(), now - self._begun
+        )
+
+    # --- jobs in ------------------------------------------------------------------------------------------
+
+    def _open(self, peer: Peer, request: JobRequest, now: float) -> None:
+        if not request.job or len(request.job) > MAX_JOB_NAME or self._book.find(peer.client, request.job):
+            raise EDTalkError(
+                ErrorCode.BAD_MESSAGE,
+                "A request needs a name that no open request of the same client has.",
+                "Report this error of the add-on.",
+            )
+        try:
+            if self.stop_asked:
+                raise EDTalkError(ErrorCode.NOT_READY, "The server is stopping.", "Start it again.")
+            job = self._job(peer, request, now)
+            self._book.check_room(peer.client, job.bytes_held)
+        except EDTalkError as error:
+            self._peers.send(peer, _failed(request.job, error))
+            return
+        for older in self._book.open(job):
+            self._end(older, messages.Cancelled(older.name, "superseded"))
+
+    def _job(self, peer: Peer, request: JobRequest, now: float) -> Job:
+        """The job of a request, with all that it names looked up and checked."""
+        job = Job(peer.identity, peer.client, request, None, Pace(1, now))
+        match request:
+            case messages.Prepare():
+                job.material = self._blobs.get(request.portrait)
+            case messages.Predict():
+                _check_timing(request)
+                job.material, job.voice = self._source(request.source), self._blobs.get(request.voice)
+            case messages.Preview():
+                job.material = self._source(request.source)
+                job.weights = read_weights(request.weights, 1, self._backend.channels)
+            case messages.Render():
+                _check_range(request)
+                job.material, job.pace = self._source(request.source), Pace(len(request.frames), now)
+                job.weights = read_weights(request.weights, len(request.frames), self._backend.channels)
+                job.allow(request.credit)
+        return job
+
+    def _source(self, key: str) -> Source:
+        if key not in self._sources:
+            raise EDTalkError(
+                ErrorCode.UNKNOWN_SOURCE,
+                "The server does not hold this portrait (any more).",
+                "Prepare it again.",
+            )
+        self._sources.move_to_end(key)
+        return self._sources[key]
+
+    def _cancel(self, peer: Peer, name: str) -> None:
+        job = self._book.find(peer.client, name)
+        if job is None:
+            raise EDTalkError(
+                ErrorCode.UNKNOWN_JOB, "This request has already ended.", "Nothing has to be done."
+            )
+        self._end(job, messages.Cancelled(name, "asked"))
+
+    # --- work out and back --------------------------------------------------------------------------------
+
+    def feed(self) -> None:
+        """Give the worker, if it is idle, the step whose turn it is."""
+        if self._at_work or self.stop_asked or (job := self._book.next()) is None:
+            return
+        self._at_work = job.running = True
+        self._worker.give(job, self._step(job))
+
+    def _step(self, job: Job) -> Callable[[], object]:
+        backend, request = self._backend, job.request
+        match request:
+            case messages.Prepare():
+                crop = request.crop if request.crop.side > 0 else None
+                return lambda: backend.prepare(bytes(job.material), crop)
+            case messages.Predict():
+                return lambda: backend.predict(
+                    job.material, bytes(job.voice), request, partial(_checkpoint, job)
+                )
+            case messages.Preview():
+                return lambda: as_rgba(backend.render(job.material, job.weights)[0])
+            case messages.Render():
+                return self._render_step(job, _ENCODERS[request.encoding])
+            case _:
+                assert_never(request)
+
+    def _render_step(self, job: Job, encode: Callable[..., bytes]) -> Callable[[], object]:
+        rows = job.weights[job.next_row : job.next_row + min(self._batch, job.credit)]
+        job.next_row += len(rows)
+        job.credit -= len(rows)
+        return lambda: [encode(frame) for frame in self._backend.render(job.material, rows)]
+
+    def finish(self, outcome: Outcome, now: float) -> None:
+        """Take what the worker has done."""
+        self._at_work = False
+        job = outcome.ticket
+        if job is _OPENING:
+            self._warm, self.failure = outcome.error is None, outcome.error
+            return
+        job.running = False
+        if isinstance(job.request, messages.Prepare) and outcome.error is None:
+            self._keep_source(outcome.value)
+        if not job.open or outcome.abandoned:
+            return
+        if outcome.error is not None:
+            self._end(job, _failed(job.name, outcome.error))
+            return
+        self._deliver(job, outcome, now)
+
+    def _keep_source(self, source: Source) -> None:
+        self._sources[source.key] = source
+        self._sources.move_to_end(source.key)
+        while len(self._sources) > MAX_SOURCES:
+            self._sources.popitem(last=False)
+
+    def _deliver(self, job: Job, outcome: Outcome, now: float) -> None:
+        if isinstance(job.request, messages.Render):
+            self._deliver_frames(job, job.request, outcome, now)
+            return
+        self._answer(job, self._result(job, outcome.value))
+        self._end(job, messages.Done(job.name))
+
+    def _result(self, job: Job, value: Any) -> Message:
+        size = self._backend.size
+        if isinstance(job.request, messages.Preview):
+            return messages.PreviewFrame(job.name, size, size, Blob(value))
+        if isinstance(job.request, messages.Predict):
+            return messages.Performance(job.name, *value.shape, Blob(write_weights(value)))
+        weights = Blob(write_weights(value.weights))
+        return messages.Prepared(job.name, value.key, value.crop, size, size, tuple(value.notes), weights)
+
+    def _deliver_frames(self, job: Job, request: messages.Render, outcome: Outcome, now: float) -> None:
+        self._batch = next_batch(len(outcome.value), outcome.seconds, self._backend.largest_batch)
+        size, first = self._backend.size, job.pace.done
+        for number, data in zip(request.frames[first:], outcome.value, strict=False):
+            self._answer(job, messages.Frame(job.name, number, size, size, Blob(data)))
+        pace = job.pace
+        pace.advance(len(outcome.value), now)
+        self._answer(
+            job, messages.Progress(job.name, pace.done, pace.total, pace.rate, pace.eta, "rendering")
+        )
+        if pace.done == pace.total:
+            self._end(job, messages.Done(job.name))
+        else:
+            self._book.to_the_back(job)
+
+    # --- ends ---------------------------------------------------------------------------------------------
+
+    def _answer(self, job: Job, message: Message) -> None:
+        if peer := self._peers.get(job.connection):
+            self._peers.send(peer, message)
+
+    def _end(self, job: Job, terminal: Message) -> None:
+        if self._book.close(job):
+            self._answer(job, terminal)
+
+    def forget_gone(self) -> None:
+        """End the jobs of connections that have vanished: nobody is there to be told."""
+        for peer in self._peers.take_gone():
+            for job in self._book.of_connection(peer.identity):
+                self._book.close(job)
+
+    def tell_state(self, now: float) -> None:
+        """Tell all clients when the state has changed."""
+        if self.state != self._told:
+            self._told = self.state
+            for peer in self._peers:
+                if peer.client:
+                    self._peers.send(peer, self._pong(0, now))
+
+    def probe(self, now: float) -> None:
+        """Find out whether silent clients are still there."""
+        self._peers.probe_silent(now, self._pong(0, now))
+
+    def cancel_all(self) -> None:
+        """End every open job because the server ends."""
+        for job in self._book:
+            self._end(job, messages.Cancelled(job.name, "stopping"))
+
+
+def _failed(job: str, error: EDTalkError) -> messages.Failed:
+    return messages.Failed(job, error.code, error.cause, error.fix)
+
+
+def _checkpoint(job: Job) -> None:
+    if not job.open:
+        raise Abandoned
+
+
+def _check_range(request: messages.Render) -> None:
+    if not request.frames:
+        raise EDTalkError(ErrorCode.EMPTY_RANGE, "The frame range is empty.", "Choose at least one frame.")
+    if request.encoding not in _ENCODERS:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"Frames cannot be had as {request.encoding[:20]!r}.",
+            "Update the EDTalk server.",
+        )
+
+
+def _check_timing(request: messages.Predict) -> None:
+    numerator, denominator = request.fps_numerator, request.fps_denominator
+    if numerator <= 0 or denominator <= 0 or not 1 <= numerator / denominator <= 1000:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE, "The frame rate is not between 1 and 1000.", "Set the scene's frame rate."
+        )
+    if not 0 <= request.frames <= MAX_FRAMES or abs(request.offset) > 1e6:
+        raise EDTalkError(
+            ErrorCode.EMPTY_RANGE, "The frame range is empty or too long.", "Choose another range."
+        )

@@ -1,0 +1,192 @@
+"""The transport loop: the one thread that owns the sockets. It waits for messages only, never for work."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from types import FrameType
+
+import zmq
+
+import shared_protocol
+from shared_protocol.codec import MAX_BLOB_BYTES, MAX_HEADER_BYTES
+from shared_protocol.connection import Connection
+from shared_protocol.processes import process_start
+
+from .authentication import Gatekeeper, Keys, protect
+from .backend import Backend
+from .desk import Desk
+from .parents import Parents
+from .peers import Peers
+from .worker import Worker
+
+log = logging.getLogger(__name__)
+
+_TICK_MS = 250
+_BACKLOG_TICK_MS = 10
+_AT_ONCE = 32
+_HOUSEKEEPING_S = 0.5
+_FAREWELL_S = 1.0
+_WORKER_PATIENCE_S = 5.0
+_WAKE_ENDPOINT = "inproc://edtalk-wake"
+
+
+class Server:
+    """Binds on construction (`connection` says where), serves in `run`."""
+
+    def __init__(
+        self, backend: Backend, endpoint: str = "tcp://127.0.0.1:*", parent_pids: Iterable[int] = ()
+    ) -> None:
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        keys = Keys.generate()
+        self._gatekeeper = Gatekeeper(self._context, keys)
+        self._router = _router(self._context, keys)
+        self._router.bind(endpoint)
+        self.connection = _connection(str(self._router.getsockopt_string(zmq.LAST_ENDPOINT)), keys)
+        self._alarm = _Alarm(self._context)
+        self._peers = Peers(self._router)
+        self._parents = Parents(parent_pids)
+        self._worker = Worker(self._alarm.ring)
+        self._desk = Desk(backend, self._peers, self._worker, self._parents, time.monotonic())
+        self._next_housekeeping = 0.0
+
+    def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Serve until asked to end. `on_ready` is called once, when the model is open.
+
+        Raises the `EDTalkError` of a model that cannot be opened.
+        """
+        told = False
+        try:
+            while not self._desk.stop_asked:
+                self._turn()
+                if not told and self._desk.state in ("ready", "busy"):
+                    told = True
+                    on_ready()
+                if self._desk.failure:
+                    raise self._desk.failure
+        finally:
+            self._say_farewell()
+
+    def stop(self, *_signal: int | FrameType | None) -> None:
+        """Ask the loop to end (also as a signal handler)."""
+        self._desk.stop_asked = True
+
+    def stop_on_signals(self) -> None:
+        """End cleanly when the process is asked to terminate. Call it in the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.stop)
+
+    def _turn(self) -> None:
+        poller = zmq.Poller()
+        for socket in (self._gatekeeper.socket, self._router, self._alarm.bell):
+            poller.register(socket, zmq.POLLIN)
+        waiting = not self._peers.flush()
+        ready = dict(poller.poll(_BACKLOG_TICK_MS if waiting else _TICK_MS))
+        now = time.monotonic()
+        if self._gatekeeper.socket in ready:
+            self._gatekeeper.answer()
+        if self._alarm.bell in ready:
+            self._alarm.hush()
+        for outcome in self._worker.outcomes():
+            self._desk.finish(outcome, now)
+        if self._router in ready:
+            self._receive(now)
+        self._keep_house(now)
+        self._desk.forget_gone()
+        self._desk.feed()
+        self._desk.tell_state(now)
+
+    def _receive(self, now: float) -> None:
+        for _ in range(_AT_ONCE):
+            try:
+                identity, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                return
+            peer = self._peers.heard_of(identity.bytes, now)
+            self._desk.receive(peer, [frame.buffer for frame in frames], now)
+
+    def _keep_house(self, now: float) -> None:
+        if now < self._next_housekeeping:
+            return
+        self._next_housekeeping = now + _HOUSEKEEPING_S
+        self._desk.probe(now)
+        if self._parents.all_gone():
+            log.info("the processes this server was started for have ended")
+            self.stop()
+
+    def _say_farewell(self) -> None:
+        """Every open job gets its end, within a second; then the process is free to go."""
+        self._desk.stop_asked = True
+        self._desk.cancel_all()
+        self._desk.tell_state(time.monotonic())
+        deadline = time.monotonic() + _FAREWELL_S
+        while not self._peers.flush() and time.monotonic() < deadline:
+            time.sleep(_BACKLOG_TICK_MS / 1000)
+        self._router.close(linger=int(_FAREWELL_S * 1000))
+        self._gatekeeper.close()
+        finished = self._worker.stop(_WORKER_PATIENCE_S)
+        self._alarm.close(finished)
+        if finished:
+            self._context.term()
+
+
+class _Alarm:
+    """Lets the worker wake the loop: the one socket that belongs to the worker's thread."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+        self.bell = context.socket(zmq.PULL)
+        self.bell.bind(_WAKE_ENDPOINT)
+        self._context = context
+        self._thread_local = threading.local()
+        self._cords: list[zmq.Socket[bytes]] = []
+
+    def ring(self) -> None:
+        cord = getattr(self._thread_local, "cord", None)
+        if cord is None:
+            cord = self._thread_local.cord = self._context.socket(zmq.PUSH)
+            cord.linger = 0
+            cord.connect(_WAKE_ENDPOINT)
+            self._cords.append(cord)
+        with contextlib.suppress(zmq.Again):  # nobody listens any more: the server is ending
+            cord.send(b"", zmq.NOBLOCK)
+
+    def hush(self) -> None:
+        while self.bell.poll(0):
+            self.bell.recv()
+
+    def close(self, worker_has_ended: bool) -> None:
+        self.bell.close(linger=0)
+        if worker_has_ended:  # its socket may be touched by another thread only then
+            for cord in self._cords:
+                cord.close(linger=0)
+
+
+def _router(context: zmq.Context[zmq.Socket[bytes]], keys: Keys) -> zmq.Socket[bytes]:
+    router = context.socket(zmq.ROUTER)
+    router.router_mandatory = True
+    router.maxmsgsize = MAX_BLOB_BYTES + MAX_HEADER_BYTES
+    router.rcvhwm = 64
+    router.sndhwm = 256
+    router.heartbeat_ivl = 10_000
+    router.heartbeat_timeout = 60_000
+    protect(router, keys)
+    return router
+
+
+def _connection(endpoint: str, keys: Keys) -> Connection:
+    return Connection(
+        endpoint=endpoint,
+        server_public=keys.server_public,
+        client_public=keys.client_public,
+        client_secret=keys.client_secret,
+        pid=os.getpid(),
+        started=process_start(os.getpid()) or "",
+        version=shared_protocol.__version__,
+        install=sys.prefix,
+    )
