@@ -44,7 +44,7 @@ def _mark(options: Options, kind: str, extras: Collection[str]) -> str:
 
 
 def _accepted(options: Options, kind: str, extras: Collection[str]) -> list[str]:
-    """Marks of environments that will do: one with more than was asked for, and any PyTorch unless one was asked for."""
+    """Marks of environments that will do: one with more in it, and any PyTorch unless one was asked for."""
     kinds = NEEDED_BYTES if options.torch == "auto" else (kind,)
     return [_mark(options, each, more) for each in kinds for more in (extras, ALL_EXTRAS)]
 
