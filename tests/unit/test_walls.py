@@ -118,7 +118,8 @@ def test_nothing_unpickles_evaluates_or_runs_a_shell() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "import pickle",
+        "import pickle\npickle.load(file)",
+        "import joblib\nload = joblib.load",
         "from pickle import loads",
         "import torch\ntorch.load('a.pt')",
         "import torch\ntorch.load('a.pt', weights_only=False)",

