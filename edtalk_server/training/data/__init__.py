@@ -1,0 +1,1 @@
+"""Training data: clips of rendered people, written to memory-mapped shards that survive a crash and can be continued."""

@@ -1,0 +1,145 @@
+"""A person from a seed: the shape of the head, the painted atlas, hair and clothes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edtalk_server.training.renderer.hair import HairCut, cut_hair, paint_hair
+from edtalk_server.training.renderer.mesh import ATLAS, TILES, HeadMesh, Part, smooth_step
+from edtalk_server.training.renderer.paint import Random, linear, noise
+from edtalk_server.training.renderer.scalp import ScalpMap
+from edtalk_server.training.renderer.skin import Complexion, choose_complexion, paint_face, root_cover
+
+FloatArray = npt.NDArray[np.float32]
+
+_SPREAD = 0.95
+"""Standard deviation of the identity modes; the kit's own is 1."""
+_IRIS_COLOURS = (
+    (0.25, 0.14, 0.07),
+    (0.15, 0.09, 0.05),
+    (0.35, 0.22, 0.10),
+    (0.42, 0.40, 0.25),
+    (0.45, 0.55, 0.68),
+    (0.35, 0.48, 0.35),
+)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """One person. Vertices in centimetres; the atlas holds linear colour and highlight."""
+
+    seed: int
+    vertices: FloatArray
+    """[V, 3] kit vertices of the neutral face."""
+    atlas: FloatArray
+    """[1024, 1024, 4]"""
+    hair: FloatArray
+    """[S] thickness of the hair shell over each scalp vertex; negative hides it under the skin."""
+    curtain: FloatArray | None
+    """[C, 3] long hair."""
+    curtain_share: FloatArray
+    torso: FloatArray
+    feminine: bool
+
+
+def make_identity(mesh: HeadMesh, scalp: ScalpMap, seed: int) -> Identity:
+    """The person of this seed; the same seed gives the same person."""
+    random = np.random.default_rng(seed)
+    modes = np.clip(random.standard_normal(len(mesh.kit.identity)), -2.5, 2.5).astype(np.float32) * _SPREAD
+    vertices = mesh.kit.vertices + (modes @ mesh.kit.identity).reshape(-1, 3)
+    looks = choose_complexion(random)
+    cut = cut_hair(random, mesh, scalp, looks.feminine)
+    atlas = _paint_atlas(random, mesh, scalp, looks, cut)
+    share = smooth_step((cut.curtain[:, 1] + 14) / 9) if cut.curtain is not None else np.zeros(0)
+    return Identity(
+        seed=seed,
+        vertices=np.asarray(vertices, np.float32),
+        atlas=atlas,
+        hair=cut.thickness,
+        curtain=cut.curtain,
+        curtain_share=share.astype(np.float32),
+        torso=_torso(random, mesh, vertices, looks.feminine),
+        feminine=looks.feminine,
+    )
+
+
+def _paint_atlas(random: Random, mesh: HeadMesh, scalp: ScalpMap, looks: Complexion, cut: HairCut) -> FloatArray:
+    atlas = np.zeros((ATLAS, ATLAS, 4), np.float32)
+
+    def put(part: Part, colours: npt.NDArray, shine: npt.NDArray | float) -> None:
+        x, y, width, height = TILES[part]
+        atlas[y : y + height, x : x + width, :3] = colours
+        atlas[y : y + height, x : x + width, 3] = shine
+
+    roots = root_cover(random, scalp.face_distance(cut.hairline)) * cut.root_density
+    put(Part.SKIN, *paint_face(random, looks, mesh.landmark_uv * 512, roots))
+    roots = root_cover(random, scalp.head_distance(cut.hairline)) * cut.root_density
+    skin = looks.skin * (1 + 0.04 * noise(random, 256, 256)[..., None])
+    put(Part.HEAD, skin * (1 - roots[..., None]) + looks.hair * roots[..., None], 0.2)
+    put(Part.MOUTH, np.array([0.16, 0.03, 0.03]), 0.1)
+    put(Part.GUMS, np.array([0.55, 0.2, 0.2]) * random.uniform(0.7, 1), 0.5)
+    put(Part.TEETH, linear(np.array([0.95, 0.92, 0.86]) * random.uniform(0.88, 1.03)), 0.5)
+    put(Part.SOCKET, looks.skin * np.array([0.9, 0.5, 0.5]), 0.2)
+    put(Part.EYE, _eye(random, looks.dark), 1.0)
+    put(Part.HAIR, paint_hair(random, looks.hair), 0.5)
+    put(Part.CLOTH, _cloth(random), 0.1)
+    return atlas
+
+
+def _eye(random: Random, dark: bool) -> npt.NDArray:
+    """Polar map round the gaze axis: white, iris with rays and a dark rim, pupil."""
+    y, x = np.mgrid[0:256, 0:256].astype(np.float32) - 127.5
+    radius, angle = np.hypot(x, y), np.arctan2(y, x)
+    white = linear([0.93, 0.91, 0.89]) * (1 + 0.03 * noise(random, 256, 256)[..., None])
+    white = white * (1 - np.clip((radius - 50) / 70, 0, 1)[..., None] * np.array([0.1, 0.35, 0.35]))
+    rim, colour = random.uniform(33, 38), _IRIS_COLOURS[random.integers(0, 2 if dark else len(_IRIS_COLOURS))]
+    pupil = rim * random.uniform(0.28, 0.5)
+    rays = cv2.resize(random.standard_normal((1, 60)).astype(np.float32), (1024, 1))[0]
+    rays = rays[((angle / np.pi + 1) * 511).astype(int)]
+    bright = 1 + 0.35 * rays + 0.5 * np.clip(1 - np.abs(radius - pupil - 4) / 8, 0, 1)
+    edge = 1 - 0.75 * np.clip((radius - rim + 7) / 7, 0, 1) ** 2
+    iris = linear(colour) * (bright * edge)[..., None]
+    cover = np.clip((rim + 1.5 - radius) / 3, 0, 1)[..., None]
+    colours = white * (1 - cover) + iris * cover
+    cover = np.clip((pupil + 0.7 - radius) / 1.4, 0, 1)[..., None]
+    return np.clip(colours * (1 - cover) + 0.004 * cover, 0.002, 1)
+
+
+def _colour(random: Random, saturation: float) -> npt.NDArray:
+    colour = random.random(3)
+    return linear(colour.mean() + (colour - colour.mean()) * saturation)
+
+
+def _cloth(random: Random) -> npt.NDArray:
+    rows, columns = np.mgrid[0:512, 0:512].astype(np.float32)
+    saturation = random.random() ** 1.3
+    cloth = np.broadcast_to(_colour(random, saturation), (512, 512, 3)).copy()
+    second = _colour(random, saturation)
+    match int(random.integers(0, 6)):
+        case 1:
+            cloth[np.sin(rows * random.uniform(0.1, 0.5)) > 0] = second
+        case 2:
+            cloth[np.sin(columns * random.uniform(0.1, 0.5)) > 0] = second
+        case 3:
+            cloth[noise(random, 512, 512, ((30, 1.0),)) > 0.3] = second
+    return np.clip(cloth * (1 + 0.06 * noise(random, 512, 512, ((60, 1), (400, 1))))[..., None], 0.003, 1)
+
+
+def _torso(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine: bool) -> FloatArray:
+    """Rings from the collar down; the collar keeps clear of the neck."""
+    around, down = mesh.torso[:, 0] * 2 * np.pi, mesh.torso[:, 1]
+    width = random.uniform(0.85, 1.12) * (0.9 if feminine else 1.05)
+    collar, opening = random.uniform(-13.5, -9.8), random.uniform(0, 5) * (random.random() < 0.5)
+    stations = [0, 0.12, 0.3, 0.5, 0.7, 1]
+    across = np.interp(down, stations, [6.4, 8.0, 12.5 * width, 18 * width, 20 * width, 21 * width])
+    depth = np.interp(down, stations, [6.3, 7.0, 8, 9.5, 10.5, 11])
+    height = np.interp(down, stations, [collar, collar - 0.7, -14.2, -17, -21, -36])
+    front = np.clip(np.cos(around), 0, 1)
+    vee = opening * np.clip(1 - np.abs(np.sin(around)) * 1.6, 0, 1)
+    height = height - (2.0 + vee) * front * np.exp(-down * 5)
+    rings = np.stack([np.sin(around) * across, height, np.cos(around) * depth - 1.2 + 1.5 * front * down], axis=-1)
+    return rings.astype(np.float32)

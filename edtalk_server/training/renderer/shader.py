@@ -1,0 +1,163 @@
+"""Light on the surface: one pass over the raster, compiled by numba.
+
+Hemisphere ambient light times baked occlusion, up to three directional lights with wrapped diffuse reflection (a cheap stand-in
+for light under the skin: red wraps further than blue), Blinn-Phong highlights with a Fresnel term, and one soft shadow map for
+the first light. Colours are linear until the last step.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from edtalk_server.training.renderer.mesh import ATLAS, Part
+
+FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int32]
+ByteArray = npt.NDArray[np.uint8]
+
+_PARTS = max(Part) + 1
+_EDGE = ATLAS - 2.0
+_SIDE = float(ATLAS)
+
+WRAP = np.zeros((_PARTS, 3), np.float32)
+"""How far the light wraps round the terminator, by part and colour."""
+WRAP[[Part.SKIN, Part.HEAD, Part.LIPS]] = (0.42, 0.22, 0.16)
+WRAP[[Part.GUMS, Part.TEETH, Part.EYE, Part.MOUTH]] = 0.3
+WRAP[[Part.HAIR, Part.LONG_HAIR]] = 0.25
+
+GLOSS = np.full(_PARTS, 18.0, np.float32)
+"""Blinn-Phong exponent by part."""
+GLOSS[Part.EYE] = 120.0
+GLOSS[Part.TEETH] = 60.0
+GLOSS[Part.LIPS] = 30.0
+GLOSS[[Part.HAIR, Part.LONG_HAIR]] = 14.0
+
+
+@nb.njit(cache=True, fastmath=True)
+def _lit(shadow: FloatArray, scale: float, u: float, v: float, depth: float) -> float:
+    """1 in the light, 0.2 in full shadow; the mean of 3 x 3 samples of the shadow map."""
+    side = shadow.shape[0]
+    hidden = 0
+    column, row = int(side * 0.5 + u * scale), int(side * 0.5 - v * scale)
+    for y in range(max(row - 1, 0), min(row + 2, side)):
+        for x in range(max(column - 1, 0), min(column + 2, side)):
+            if shadow[y, x] > depth + 0.55:
+                hidden += 1
+    return 1 - hidden / 9.0 * 0.8
+
+
+@nb.njit(cache=True, fastmath=True)
+def shade(
+    ids: IntArray,
+    weights: FloatArray,
+    triangles: IntArray,
+    uvs: FloatArray,
+    parts: ByteArray,
+    two_sided: npt.NDArray[np.bool_],
+    vertices: FloatArray,
+    normals: FloatArray,
+    occlusion: FloatArray,
+    atlas: FloatArray,
+    background: FloatArray,
+    eye: FloatArray,
+    ambient_up: FloatArray,
+    ambient_down: FloatArray,
+    directions: FloatArray,
+    colours: FloatArray,
+    wraps: FloatArray,
+    glosses: FloatArray,
+    exposure: float,
+    shadow: FloatArray,
+    shadow_scale: float,
+    shadow_axes: FloatArray,
+    out: FloatArray,
+) -> None:
+    """Fills `out` [H, W, 3] with display colours 0..1; `eye` [3] is the camera's position."""
+    height, width = ids.shape
+    diffuse = np.zeros(3, np.float32)
+    shine = np.zeros(3, np.float32)
+    texel = np.zeros(4, np.float32)
+    for y in range(height):
+        for x in range(width):
+            t = ids[y, x]
+            if t < 0:
+                for ch in range(3):
+                    out[y, x, ch] = background[y, x, ch]
+                continue
+            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            w0, w1 = weights[y, x, 0], weights[y, x, 1]
+            w2 = 1 - w0 - w1
+            nx = normals[a, 0] * w0 + normals[b, 0] * w1 + normals[c, 0] * w2
+            ny = normals[a, 1] * w0 + normals[b, 1] * w1 + normals[c, 1] * w2
+            nz = normals[a, 2] * w0 + normals[b, 2] * w1 + normals[c, 2] * w2
+            q = 1.0 / sqrt(nx * nx + ny * ny + nz * nz + 1e-9)
+            nx, ny, nz = nx * q, ny * q, nz * q
+            px = vertices[a, 0] * w0 + vertices[b, 0] * w1 + vertices[c, 0] * w2
+            py = vertices[a, 1] * w0 + vertices[b, 1] * w1 + vertices[c, 1] * w2
+            pz = vertices[a, 2] * w0 + vertices[b, 2] * w1 + vertices[c, 2] * w2
+            vx, vy, vz = eye[0] - px, eye[1] - py, eye[2] - pz
+            q = 1.0 / sqrt(vx * vx + vy * vy + vz * vz)
+            vx, vy, vz = vx * q, vy * q, vz * q
+            open_ = occlusion[a] * w0 + occlusion[b] * w1 + occlusion[c] * w2
+            facing = nx * vx + ny * vy + nz * vz
+            if two_sided[t] and facing < 0:
+                nx, ny, nz, facing = -nx, -ny, -nz, -facing
+            facing = min(max(facing, 0.0), 1.0)
+
+            u = min(max((uvs[t, 0, 0] * w0 + uvs[t, 1, 0] * w1 + uvs[t, 2, 0] * w2) * _SIDE - 0.5, 0.0), _EDGE)
+            v = min(max((uvs[t, 0, 1] * w0 + uvs[t, 1, 1] * w1 + uvs[t, 2, 1] * w2) * _SIDE - 0.5, 0.0), _EDGE)
+            u0, v0 = int(u), int(v)
+            fx, fy = u - u0, v - v0
+            for ch in range(4):
+                upper = atlas[v0, u0, ch] * (1 - fx) + atlas[v0, u0 + 1, ch] * fx
+                lower = atlas[v0 + 1, u0, ch] * (1 - fx) + atlas[v0 + 1, u0 + 1, ch] * fx
+                texel[ch] = upper * (1 - fy) + lower * fy
+
+            part = parts[t]
+            fresnel = 0.04 + 0.5 * (1 - facing) ** 5
+            diffuse[:] = 0
+            shine[:] = 0
+            for light in range(directions.shape[0]):
+                dx, dy, dz = directions[light, 0], directions[light, 1], directions[light, 2]
+                towards = nx * dx + ny * dy + nz * dz
+                free = 1.0
+                if light == 0:
+                    su = px * shadow_axes[0, 0] + py * shadow_axes[0, 1] + pz * shadow_axes[0, 2]
+                    sv = px * shadow_axes[1, 0] + py * shadow_axes[1, 1] + pz * shadow_axes[1, 2]
+                    free = _lit(shadow, shadow_scale, su, sv, px * dx + py * dy + pz * dz)
+                through = (0.35 + 0.65 * open_) * free
+                for ch in range(3):
+                    wrap = wraps[part, ch]
+                    diffuse[ch] += colours[light, ch] * max((towards + wrap) / (1 + wrap), 0.0) * through
+                if towards > 0:
+                    hx, hy, hz = dx + vx, dy + vy, dz + vz
+                    q = 1.0 / sqrt(hx * hx + hy * hy + hz * hz + 1e-9)
+                    gloss = glosses[part]
+                    s = max((nx * hx + ny * hy + nz * hz) * q, 0.0) ** gloss * (gloss + 8) / 40
+                    s *= (0.25 + 0.75 * open_) * free
+                    for ch in range(3):
+                        shine[ch] += colours[light, ch] * s
+
+            up = ny * 0.5 + 0.5
+            for ch in range(3):
+                ambient = (ambient_down[ch] + (ambient_up[ch] - ambient_down[ch]) * up) * open_
+                colour = texel[ch] * (ambient + diffuse[ch])
+                colour += texel[3] * (shine[ch] * (0.12 + fresnel) + fresnel * ambient * 0.35)
+                colour *= exposure
+                colour = colour * (1 + colour * 0.12) / (1 + colour * 0.45)
+                out[y, x, ch] = min(max(colour, 0.0), 1.0) ** (1 / 2.2)
+
+
+@nb.njit(cache=True, fastmath=True)
+def halve(pixels: FloatArray, out: ByteArray) -> None:
+    """Means of 2 x 2 pixels, 0..1 -> 0..255."""
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            for ch in range(3):
+                total = pixels[2 * y, 2 * x, ch] + pixels[2 * y, 2 * x + 1, ch]
+                total += pixels[2 * y + 1, 2 * x, ch] + pixels[2 * y + 1, 2 * x + 1, ch]
+                out[y, x, ch] = np.uint8(min(255.0, total * 63.75 + 0.5))

@@ -1,0 +1,213 @@
+"""The face's own texture: skin, lips, brows, lash lines, beard, make-up and age, painted round the landmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edtalk_server.training.renderer.paint import (
+    FACE_SIDE,
+    ROWS,
+    Random,
+    blob,
+    curve,
+    line,
+    linear,
+    noise,
+    over,
+    polygon,
+    stroke,
+)
+
+Picture = npt.NDArray
+_SIDE = FACE_SIDE
+
+_TONES = np.array(
+    [
+        (0.96, 0.82, 0.74),
+        (0.92, 0.74, 0.63),
+        (0.86, 0.66, 0.53),
+        (0.76, 0.55, 0.41),
+        (0.60, 0.41, 0.30),
+        (0.44, 0.29, 0.21),
+        (0.30, 0.20, 0.15),
+    ]
+)
+_HAIR_COLOURS = np.array(
+    [
+        (0.05, 0.04, 0.04),
+        (0.13, 0.08, 0.05),
+        (0.25, 0.15, 0.09),
+        (0.42, 0.27, 0.15),
+        (0.65, 0.48, 0.27),
+        (0.80, 0.68, 0.45),
+        (0.45, 0.20, 0.10),
+        (0.60, 0.60, 0.60),
+        (0.85, 0.85, 0.85),
+    ]
+)
+_FLUSHED = (  # x, y, width, height, strength of where blood shows through: cheeks, nose, ears, chin
+    (130, 215, 55, 40, 0.5),
+    (382, 215, 55, 40, 0.5),
+    (256, 205, 30, 25, 0.6),
+    (40, 240, 60, 70, 0.5),
+    (472, 240, 60, 70, 0.5),
+    (256, 350, 40, 25, 0.2),
+)
+
+
+@dataclass(frozen=True)
+class Complexion:
+    """The choices that several painters share. Colours are linear."""
+
+    skin: Picture
+    hair: Picture
+    feminine: bool
+    dark: bool
+    age: float
+
+
+def choose_complexion(random: Random) -> Complexion:
+    """A random person's colours."""
+    place = random.uniform(0, len(_TONES) - 1)
+    low = int(place)
+    tone = _TONES[low] * (1 - place + low) + _TONES[min(low + 1, len(_TONES) - 1)] * (place - low)
+    tone = np.clip(tone + random.normal(0, 0.015, 3), 0.1, 0.98)
+    dark = place > 3.5
+    hair = _HAIR_COLOURS[random.integers(0, 3 if dark else len(_HAIR_COLOURS))] * random.uniform(0.8, 1.2)
+    return Complexion(linear(tone), linear(np.clip(hair, 0.02, 0.95)), bool(random.random() < 0.5), dark, random.random() ** 2)
+
+
+def paint_face(random: Random, looks: Complexion, landmarks: Picture, scalp: Picture) -> tuple[Picture, Picture]:
+    """The face tile: linear colours [512, 512, 3] and highlights [512, 512].
+
+    `landmarks` [68, 2] in pixels of the tile; `scalp` [512, 512] is the cover of hair roots painted on the skin, 0..1.
+    """
+    shine = 0.22 + 0.12 * blob(256, 190, 25, 60) + 0.1 * blob(256, 60, 150, 50)
+    colours = _base(random, looks)
+    colours = _round_the_eyes(random, looks, colours)
+    colours, shine = _beard(random, looks, colours, shine, landmarks)
+    colours, shine = _lips(random, looks, colours, shine, landmarks)
+    colours = _brows(random, looks, colours, landmarks)
+    colours = _lids(random, looks, colours, landmarks)
+    colours = _marks(random, looks, colours)
+    colours = over(colours, looks.hair, scalp)
+    return np.clip(colours, 0.005, 1), shine * (1 - 0.6 * scalp)
+
+
+def _base(random: Random, looks: Complexion) -> Picture:
+    mottling = noise(random, _SIDE, _SIDE)[..., None]
+    blotches = noise(random, _SIDE, _SIDE, ((8, 1), (100, 0.6)))[..., None] * [1, 0.3, 0.3]
+    colours = looks.skin * (1 + 0.05 * mottling + 0.05 * blotches)
+    blood = sum(strength * blob(x, y, w, h) for x, y, w, h, strength in _FLUSHED)
+    return colours * (1 + np.asarray(blood)[..., None] * random.uniform(0.1, 0.6) * np.array([0.12, -0.22, -0.18]))
+
+
+def _round_the_eyes(random: Random, looks: Complexion, colours: Picture) -> Picture:
+    sockets = blob(182, 140, 38, 16) + blob(330, 140, 38, 16)
+    bags = blob(185, 168, 30, 9) + blob(327, 168, 30, 9)
+    colours = colours * (1 - sockets[..., None] * random.uniform(0.05, 0.35) * np.array([0.7, 1, 0.9]))
+    colours = colours * (1 - bags[..., None] * random.uniform(0, 0.25))
+    if looks.feminine and random.random() < 0.5:
+        shadow = blob(180, 128, 34, 12) + blob(332, 128, 34, 12)
+        colours = over(colours, linear(random.random(3) * 0.6), shadow * random.uniform(0.1, 0.5))
+    return colours
+
+
+def _beard(
+    random: Random, looks: Complexion, colours: Picture, shine: Picture, landmarks: Picture
+) -> tuple[Picture, Picture]:
+    if looks.feminine or random.random() < 0.4:
+        return colours, shine
+    region = np.clip(blob(256, 380, 170, 95) * 1.6 - 0.25, 0, 1) * np.clip((ROWS - 245) / 25, 0, 1)
+    if random.random() < 0.3:  # chin only
+        region *= np.clip(blob(256, 370, 60, 70) * 2 - 0.3, 0, 1)
+    if random.random() < 0.8:
+        region = np.maximum(region, 0.9 * blob(256, 245, 75, 10))
+    density = random.uniform(0.15, 0.95)
+    hairs = np.clip(noise(random, _SIDE, _SIDE, ((200, 0.5), (500, 1))) * 0.5 + 0.6, 0, 1)
+    cover = np.clip(region * density * hairs, 0, 1) * (1 - polygon(curve(landmarks[48:60]), 2))
+    return over(colours, looks.hair * 0.8, cover), shine * (1 - 0.7 * cover)
+
+
+def _lip_colour(random: Random, looks: Complexion) -> Picture:
+    if looks.feminine and random.random() < 0.5:
+        return linear([random.uniform(0.5, 0.85), random.uniform(0.08, 0.35), random.uniform(0.12, 0.4)])
+    tint = looks.skin * [1.0, 0.5, 0.5] + np.array([0.10, 0.0, 0.01]) * random.uniform(0.2, 1)
+    return tint * random.uniform(0.75, 1.05)
+
+
+def _lips(
+    random: Random, looks: Complexion, colours: Picture, shine: Picture, landmarks: Picture
+) -> tuple[Picture, Picture]:
+    lips = polygon(curve(landmarks[48:60]), random.uniform(1.2, 2.4))
+    grain = 1 + 0.08 * noise(random, _SIDE, _SIDE, ((30, 0.4), (260, 0.6)))[..., None]
+    cover = np.clip(lips * 1.15, 0, 1) * random.uniform(0.65, 0.97)
+    colours = over(colours, _lip_colour(random, looks) * grain, cover)
+    seam = polygon(curve(landmarks[60:68]), 3)  # the inner edge lies in shadow
+    return colours * (1 - 0.55 * seam[..., None]), shine * (1 - lips) + lips * random.uniform(0.2, 0.8)
+
+
+def _brow(random: Random, mask: Picture, path: Picture, thickness: float) -> None:
+    for j in range(len(path) - 2):
+        spread = thickness * min(1.0, 0.45 + j / 20) * (1.2 if j < 40 else 0.8)
+        along = path[j + 1] - path[j]
+        along = along / np.linalg.norm(along)
+        for _ in range(3):
+            root = path[j] + [random.normal(0, 1), random.normal(0, spread * 0.42)]
+            stroke(mask, root, root - along * random.uniform(4, 8) - [0, random.uniform(1, 4)])
+
+
+def _brows(random: Random, looks: Complexion, colours: Picture, landmarks: Picture) -> Picture:
+    mask = np.zeros((_SIDE, _SIDE), np.float32)
+    thickness = random.uniform(3.5, 8) * (0.75 if looks.feminine else 1.15)
+    arch, drop = random.uniform(-4, 3), random.uniform(-5, 2)
+    lift = np.array([2, arch * 0.7, arch, arch * 0.4, 3]) + drop
+    for ends in (landmarks[17:22], landmarks[22:27][::-1]):
+        _brow(random, mask, curve(ends + np.stack([np.zeros(5), lift], axis=-1), 60, closed=False), thickness)
+    soft = cv2.GaussianBlur(mask, (0, 0), 0.8) * 1.3 + 0.5 * cv2.GaussianBlur(mask, (0, 0), 3)
+    colour = looks.hair * (0.7 if looks.hair.mean() < 0.2 else 0.45)
+    return over(colours, colour, np.clip(soft, 0, 1) * random.uniform(0.65, 1))
+
+
+def _lids(random: Random, looks: Complexion, colours: Picture, landmarks: Picture) -> Picture:
+    for first in (36, 42):
+        eye = landmarks[first : first + 6]
+        upper = curve(eye[:4], 30, closed=False)
+        lower = curve(np.vstack([eye[3:6], eye[:1]]), 30, closed=False)
+        thick = int(random.integers(3, 6)) if looks.feminine else 3
+        lashes = np.clip(line(upper, thick, 0.8) * random.uniform(0.8, 1), 0, 1)
+        colours = over(colours, 0.012, lashes)
+        colours = over(colours, 0.03, line(lower, 2, 0.9) * random.uniform(0.3, 0.7))
+        crease = line(upper - [0, random.uniform(6, 10)], 2, 1.5) * random.uniform(0.1, 0.45)
+        colours = colours * (1 - crease[..., None])
+    return colours
+
+
+def _marks(random: Random, looks: Complexion, colours: Picture) -> Picture:
+    shade = np.ones((_SIDE, _SIDE))
+    for side in (-1, 1):
+        fold = curve([(256 + side * x, y) for x, y in ((42, 225), (58, 255), (66, 285))], 30, closed=False)
+        shade = shade * (1 - line(fold, 2, 2.0) * 0.5 * looks.age)
+    for height in (40, 58, 74):
+        ends = [(170, height + random.normal(0, 3)), (256, height + random.normal(-4, 4)), (342, height + random.normal(0, 3))]
+        shade = shade * (1 - line(curve(ends, 40, closed=False), 2, 1.5) * 0.35 * looks.age * random.random())
+    for _ in range(random.poisson(3)):
+        shade = shade * (1 - blob(random.uniform(60, 450), random.uniform(30, 420), 2, 2) * random.uniform(0.2, 0.7))
+    colours = colours * shade[..., None]
+    if random.random() < 0.25:
+        spots = cv2.GaussianBlur((noise(random, _SIDE, _SIDE, ((256, 1),)) > 1.9).astype(np.float32), (0, 0), 1.0)
+        freckles = 0.3 * spots * np.clip(blob(256, 190, 130, 60), 0, 1)
+        colours = colours * (1 - freckles[..., None] * np.array([0.6, 1, 1]))
+    return colours
+
+
+def root_cover(random: Random, distance: Picture) -> Picture:
+    """Hair roots that show through the skin near the hairline, 0..1; `distance` in cm above the hairline, NaN off the face."""
+    wander = noise(random, *distance.shape, ((24, 0.35), (90, 0.3)))
+    strands = 0.75 + 0.25 * np.clip(noise(random, *distance.shape, ((300, 1),)), -1, 1)
+    return np.clip((np.nan_to_num(distance, nan=-9.0) + wander * 0.5 + 0.35) / 0.9, 0, 1) * strands
+
