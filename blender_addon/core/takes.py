@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Takes: baked image sequences that know what each of their frames was made from. No bpy here.
+
+A take is a folder, `take_001/`, with one file for each frame, `0001.png`, and `take.json`, which keeps a hash for each
+finished frame. The hash covers all that makes the picture, so comparing hashes says which frames are stale. A frame is
+in the manifest only while its file is whole: it is taken out before it is rendered again and put back afterwards. A
+crash or a cancel therefore loses nothing that was finished, and baking again goes on from there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+MANIFEST = "take.json"
+FORMAT = 1
+FLUSH_EVERY = 16
+"""The manifest is written after this many frames; at most as many are rendered twice after a crash."""
+
+
+def frame_hash(bundle: str, source: str, weights: bytes, width: int, height: int) -> str:
+    """What a frame was made from: the bundle's and the source's identity, the weights (float32 bytes) and the size."""
+    digest = hashlib.sha256(f"{FORMAT}\n{bundle}\n{source}\n{width}x{height}\n".encode())
+    digest.update(weights)
+    return digest.hexdigest()
+
+
+def folder_name(character: str) -> str:
+    """A character's name as a folder name that every system takes."""
+    cleaned = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", character).strip(" .")
+    return cleaned or "character"
+
+
+def file_name(frame: int) -> str:
+    """The file of a frame in its take. Blender counts image sequences by the digits of their names."""
+    return f"{frame:04d}.png"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    partial = path.with_name(path.name + ".part")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _disk(path, error) from error
+
+
+def _disk(path: Path, error: OSError) -> EDTalkError:
+    return EDTalkError(
+        ErrorCode.DISK,
+        f"{path} cannot be written: {error.strerror or error}.",
+        "Make room or choose a folder that you may write to, then bake again: finished frames are kept.",
+    )
+
+
+@dataclass
+class Take:
+    """One baked image sequence. `hashes` are of the frames that are whole on disk."""
+
+    folder: Path
+    hashes: dict[int, str] = field(default_factory=dict)
+    _unsaved: int = 0
+
+    @classmethod
+    def open(cls, folder: Path) -> Take:
+        """The take in `folder`; an empty one where there is none or its manifest is damaged (all frames are stale)."""
+        take = cls(folder)
+        try:
+            content = json.loads((folder / MANIFEST).read_text("utf-8"))
+            if content["format"] == FORMAT:
+                take.hashes = {int(frame): str(value) for frame, value in content["frames"].items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            take.hashes = {}
+        return take
+
+    def path(self, frame: int) -> Path:
+        """Where the picture of a frame is, or will be."""
+        return self.folder / file_name(frame)
+
+    def stale(self, wanted: Mapping[int, str]) -> list[int]:
+        """The frames of `wanted` (frame -> hash) that must be rendered, rising."""
+        return sorted(f for f, value in wanted.items() if self.hashes.get(f) != value or not self.path(f).is_file())
+
+    def begin(self, frames: list[int]) -> None:
+        """Before rendering: forget these frames, so that a half-done bake never passes for a finished one.
+
+        Raises `EDTalkError` when the folder cannot be written.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _disk(self.folder, error) from error
+        for frame in frames:
+            self.hashes.pop(frame, None)
+        self.flush()
+
+    def store(self, frame: int, value: str, data: bytes) -> None:
+        """Keep one finished picture (a PNG file's bytes) and its hash."""
+        _write(self.path(frame), data)
+        self.hashes[frame] = value
+        self._unsaved += 1
+        if self._unsaved >= FLUSH_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the manifest."""
+        frames = {str(frame): self.hashes[frame] for frame in sorted(self.hashes)}
+        _write(self.folder / MANIFEST, json.dumps({"format": FORMAT, "frames": frames}, indent=0).encode())
+        self._unsaved = 0
+
+    def span(self, frame: int) -> tuple[int, int]:
+        """First and last frame of the unbroken run of finished frames around `frame`, which must be one of them."""
+        first = last = frame
+        while first - 1 in self.hashes:
+            first -= 1
+        while last + 1 in self.hashes:
+            last += 1
+        return first, last
+
+    def hold_before(self, first: int) -> None:
+        """Let the picture before the first be there too, as a copy that no manifest lists.
+
+        Blender shows file `first - 1` at all scene frames before a sequence begins, and magenta where it is missing.
+        (There is no file before number 0: there Blender takes 0 itself.)
+        """
+        if first > 0 and first - 1 not in self.hashes:
+            try:
+                shutil.copyfile(self.path(first), self.path(first - 1))
+            except OSError as error:
+                raise _disk(self.path(first - 1), error) from error
+
+    def adopt(self, other: Take) -> None:
+        """Copy the finished frames of another take that this one has not (the file was saved since, say)."""
+        for frame in sorted(set(other.hashes) - set(self.hashes)):
+            if other.path(frame).is_file():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                self.store(frame, other.hashes[frame], other.path(frame).read_bytes())
+        self.flush()

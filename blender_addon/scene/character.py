@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The character: an object that carries a portrait, a voice and the animated weights (`ob.edtalk`)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from shared_protocol.banks import Bank, BankLayout
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+from ..core import layouts, takes
+
+OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
+PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (5, 0, 0) else set()
+GROUP_NAME = "EDTalk"
+"""The property group's own name: the Graph Editor writes it behind each channel, "Jaw Open (EDTalk)"."""
+
+
+def _channel_properties() -> Iterator[tuple[str, object]]:
+    """One animatable property for each channel, labelled as in the starter bundle."""
+    labels = dict(zip(layouts.channels(layouts.starter_layout()), layouts.starter_layout().bases, strict=True))
+    for bank, room in layouts.CHANNELS_OF.items():
+        for number in range(1, room + 1):
+            name = layouts.channel(bank, number)
+            basis = labels.get(name)
+            yield (
+                name,
+                FloatProperty(
+                    name=basis.name if basis else f"{bank.value.capitalize()} {number}",
+                    description=basis.description if basis else "",
+                    soft_min=basis.minimum if basis else -1.0,
+                    soft_max=basis.maximum if basis else 1.0,
+                    step=1,
+                    precision=3,
+                    override=OVERRIDABLE,
+                ),
+            )
+
+
+def _on_show(group: EDTalkCharacter, _context: bpy.types.Context) -> None:
+    from . import plane
+
+    plane.apply_show(group.id_data)
+
+
+class EDTalkCharacter(bpy.types.PropertyGroup):
+    """All that makes an object a character."""
+
+    is_character: BoolProperty(name="Is a character", override=OVERRIDABLE)
+    portrait: StringProperty(
+        name="Portrait",
+        description="The picture of the face",
+        subtype="FILE_PATH",
+        options=PATH_OPTIONS,
+        override=OVERRIDABLE,
+    )
+    voice_from: EnumProperty(
+        name="Voice",
+        items=(
+            ("FILE", "File", "A sound file"),
+            ("SCENE", "Scene", "All that the scene's sequencer plays in its frame range, mixed down"),
+        ),
+        override=OVERRIDABLE,
+    )
+    voice: StringProperty(
+        name="Voice file",
+        description="A recording of speech",
+        subtype="FILE_PATH",
+        options=PATH_OPTIONS,
+        override=OVERRIDABLE,
+    )
+    voice_start: FloatProperty(
+        name="Starts at",
+        description="Frame at which the voice file begins",
+        default=1.0,
+        step=100,
+        precision=1,
+        override=OVERRIDABLE,
+    )
+    show: EnumProperty(
+        name="Show",
+        items=(
+            ("LIVE", "Live", "The picture follows the weights while you scrub and edit"),
+            ("TAKE", "Baked", "The plane shows the baked frames"),
+        ),
+        update=_on_show,
+        override=OVERRIDABLE,
+    )
+    bundle: StringProperty(name="Bundle", description="Name and version of the model", override=OVERRIDABLE)
+    source: StringProperty(name="Source", description="Content hash of the prepared portrait", override=OVERRIDABLE)
+    notes: StringProperty(name="Notes", description="What to know about this portrait", override=OVERRIDABLE)
+    layout: StringProperty(name="Layout", description="The bundle's bases (JSON)", override=OVERRIDABLE)
+    rest: StringProperty(name="Rest", description="The portrait's own weights (JSON)", override=OVERRIDABLE)
+    take: StringProperty(name="Take", description="Folder of the baked frames", override=OVERRIDABLE)
+    take_first: IntProperty(name="First baked frame", override=OVERRIDABLE)
+    take_last: IntProperty(name="Last baked frame", default=-1, override=OVERRIDABLE)
+    live_image: PointerProperty(name="Live picture", type=bpy.types.Image, override=OVERRIDABLE)
+    take_image: PointerProperty(name="Baked frames", type=bpy.types.Image, override=OVERRIDABLE)
+
+
+EDTalkCharacter.__annotations__.update(_channel_properties())
+
+
+def is_character(ob: bpy.types.Object | None) -> bool:
+    """Does this object carry a portrait?"""
+    return ob is not None and ob.edtalk.is_character
+
+
+def characters(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """The characters in a scene."""
+    return [ob for ob in scene.objects if ob.edtalk.is_character]
+
+
+def find(session_uid: int) -> bpy.types.Object | None:
+    """The object with this identity in the session. References do not outlive an undo; this number does."""
+    return next((ob for ob in bpy.data.objects if ob.session_uid == session_uid), None)
+
+
+def layout_of(ob: bpy.types.Object) -> BankLayout:
+    """The bases of the bundle that the character was made with."""
+    return layouts.layout_from_json(ob.edtalk.layout)
+
+
+def channels_of(ob: bpy.types.Object) -> list[str]:
+    """The character's channel properties in the order of the weights."""
+    return layouts.channels(layout_of(ob))
+
+
+def banks_of(ob: bpy.types.Object) -> dict[Bank, list[tuple[str, str]]]:
+    """For each bank, the channel properties and the names of their bases."""
+    banks: dict[Bank, list[tuple[str, str]]] = {bank: [] for bank in Bank}
+    layout = layout_of(ob)
+    for name, basis in zip(layouts.channels(layout), layout.bases, strict=True):
+        banks[basis.bank].append((name, basis.name))
+    return banks
+
+
+def read_weights(ob: bpy.types.Object, channels: Sequence[str] | None = None) -> np.ndarray:
+    """The weights of an object as it is, float32 [channels]. Hand in an evaluated one to see drivers and NLA."""
+    group = ob.edtalk
+    names = channels_of(ob) if channels is None else channels
+    return np.array([getattr(group, name) for name in names], np.float32)
+
+
+def write_weights(ob: bpy.types.Object, weights: np.ndarray) -> None:
+    """Set the weights, float32 [channels]."""
+    for name, value in zip(channels_of(ob), weights, strict=True):
+        setattr(ob.edtalk, name, float(value))
+    ob.update_tag()
+
+
+def rest_weights(ob: bpy.types.Object) -> np.ndarray:
+    """The portrait's own weights: with these the picture is the portrait. float32 [channels]."""
+    try:
+        values = np.array(json.loads(ob.edtalk.rest), np.float32)
+    except ValueError:
+        values = np.empty(0, np.float32)
+    return values if values.shape == (len(layout_of(ob)),) else np.zeros(len(layout_of(ob)), np.float32)
+
+
+def set_source(
+    ob: bpy.types.Object, source: str, bundle: str, layout: BankLayout, rest: np.ndarray, notes: Sequence[str]
+) -> None:
+    """Remember what the server said about the portrait."""
+    group = ob.edtalk
+    group.name = GROUP_NAME
+    group.source = source
+    group.bundle = bundle
+    group.layout = layouts.layout_to_json(layout)
+    group.rest = json.dumps([float(value) for value in rest])
+    group.notes = "\n".join(notes)
+
+
+def data_path(channel: str) -> str:
+    """The F-Curve path of a channel."""
+    return f"edtalk.{channel}"
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+def kept_path(path: str | Path) -> str:
+    """A path as it is kept in the .blend: relative to it once that is saved (and on the same drive)."""
+    if not bpy.data.filepath:
+        return str(path)
+    try:
+        return bpy.path.relpath(str(path))
+    except ValueError:  # another drive on Windows
+        return str(path)
+
+
+def absolute(path: str) -> Path:
+    """A kept path as one that can be opened."""
+    return Path(bpy.path.abspath(path))
+
+
+def make_paths_relative(blend: str) -> None:
+    """Before the file is saved as `blend`: turn our absolute paths into relative ones, and keep relative ones true."""
+    folder = str(Path(blend).parent)
+    for ob in bpy.data.objects:
+        if not ob.edtalk.is_character or not ob.is_editable:
+            continue
+        for name in ("portrait", "voice", "take"):
+            if path := getattr(ob.edtalk, name):
+                setattr(ob.edtalk, name, _relative_to(folder, path))
+
+
+def _relative_to(folder: str, path: str) -> str:
+    try:
+        return bpy.path.relpath(str(absolute(path)), start=folder)
+    except ValueError:  # another drive on Windows
+        return str(absolute(path))
+
+
+def portrait_file(ob: bpy.types.Object) -> Path:
+    """The portrait's file.
+
+    Raises `EDTalkError` when it is gone.
+    """
+    return existing_file(ob.edtalk.portrait, "portrait", ErrorCode.IMAGE_UNREADABLE)
+
+
+def existing_file(path: str, what: str, code: ErrorCode) -> Path:
+    """`path` as a file that exists, or `EDTalkError` with what to do."""
+    if not path:
+        raise EDTalkError(code, f"No {what} is chosen.", f"Choose a {what} file.")
+    file = absolute(path)
+    if not file.is_file():
+        raise EDTalkError(code, f"The {what} {file} is not there.", f"Put it back or choose another {what} file.")
+    return file
+
+
+def take_folder(ob: bpy.types.Object, base: Path) -> Path:
+    """Where the character's take is or will be, below `base`: the folder it had there, or the first that is free."""
+    if ob.edtalk.take:
+        folder = absolute(ob.edtalk.take)
+        if folder.is_relative_to(base) and not _taken(ob, folder):
+            return folder
+    number = 1
+    while _taken(ob, folder := base / takes.folder_name(ob.name) / f"take_{number:03d}"):
+        number += 1
+    return folder
+
+
+def _taken(ob: bpy.types.Object, folder: Path) -> bool:
+    """Does another character (a duplicate of this one, say) bake into this folder?"""
+    others = (other for other in bpy.data.objects if other.edtalk.take and other != ob)
+    return any(absolute(other.edtalk.take) == folder for other in others)
+
+
+def register() -> None:
+    bpy.utils.register_class(EDTalkCharacter)
+    bpy.types.Object.edtalk = PointerProperty(type=EDTalkCharacter, override=OVERRIDABLE)
+
+
+def unregister() -> None:
+    del bpy.types.Object.edtalk
+    bpy.utils.unregister_class(EDTalkCharacter)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The character's plane: mesh, material, pictures, and their colours.
+
+The material is an Image Texture into an Emission, nothing else, so that the plane's picture is the server's picture. To
+stay so under another view transform than Standard, the image is declared to be in that transform's own display space,
+where Blender has one: the transform then undoes exactly what was declared.
+"""
+
+from __future__ import annotations
+
+import bpy
+import numpy as np
+
+from ..core import takes
+from . import character
+
+TAG = "edtalk"
+"""Custom property that marks the data that this add-on made."""
+
+COLOR_SPACES = {
+    "Standard": "sRGB",
+    "Filmic": "Filmic sRGB",
+    "AgX": "AgX Base sRGB",
+    "Khronos PBR Neutral": "Khronos PBR Neutral sRGB",
+    "ACES 1.3": "ACES 1.3 sRGB",
+    "ACES 2.0": "ACES 2.0 sRGB",
+}
+"""View transform -> the colour space whose pictures it shows unchanged."""
+
+
+# --- making ----------------------------------------------------------------------------------------------------------
+
+
+def create(context: bpy.types.Context, name: str, width: int, height: int) -> bpy.types.Object:
+    """A new plane at the 3D cursor, facing the front view, two units high, with a live picture of this size."""
+    mesh = bpy.data.meshes.new(name)
+    half = width / height
+    mesh.from_pydata([(-half, 0, -1), (half, 0, -1), (half, 0, 1), (-half, 0, 1)], [], [(0, 1, 2, 3)])
+    uv = mesh.uv_layers.new(name="UVMap")
+    uv.data.foreach_set("uv", (0, 0, 1, 0, 1, 1, 0, 1))
+    ob = bpy.data.objects.new(name, mesh)
+    context.collection.objects.link(ob)
+    ob.location = context.scene.cursor.location
+    ob.edtalk.name = character.GROUP_NAME
+    ob.edtalk.is_character = True
+    ob.edtalk.live_image = new_live_image(f"{name} live", width, height)
+    mesh.materials.append(new_material(name, ob.edtalk.live_image))
+    follow_view_transform(ob, context.scene)
+    return ob
+
+
+def new_live_image(name: str, width: int, height: int) -> bpy.types.Image:
+    """A byte image for previews."""
+    image = bpy.data.images.new(name, width, height, alpha=False)
+    image[TAG] = "live"
+    return image
+
+
+def new_material(name: str, image: bpy.types.Image) -> bpy.types.Material:
+    """Image Texture -> Emission -> Output."""
+    material = bpy.data.materials.new(name)
+    material[TAG] = True
+    if bpy.app.version < (5, 0, 0):
+        material.use_nodes = True
+    tree = material.node_tree
+    tree.nodes.clear()
+    texture = tree.nodes.new("ShaderNodeTexImage")
+    emission = tree.nodes.new("ShaderNodeEmission")
+    output = tree.nodes.new("ShaderNodeOutputMaterial")
+    texture[TAG] = True
+    texture.image = image
+    texture.extension = "EXTEND"
+    texture.location, emission.location, output.location = (-300, 0), (0, 0), (200, 0)
+    tree.links.new(texture.outputs["Color"], emission.inputs["Color"])
+    tree.links.new(emission.outputs["Emission"], output.inputs["Surface"])
+    tree.nodes.active = texture
+    return material
+
+
+def texture_node(ob: bpy.types.Object) -> bpy.types.ShaderNodeTexImage | None:
+    """The node that shows the character's picture; None when the artist took it away."""
+    for slot in ob.material_slots:
+        if slot.material is not None and slot.material.get(TAG) and slot.material.node_tree is not None:
+            for node in slot.material.node_tree.nodes:
+                if node.get(TAG):
+                    return node
+    return None
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------
+
+
+class PictureBuffer:
+    """Turns frames into what `pixels.foreach_set` takes, in memory that is kept between frames."""
+
+    def __init__(self) -> None:
+        self._floats = np.empty(0, np.float32)
+
+    def floats(self, pixels: bytes | memoryview) -> np.ndarray:
+        """RGBA bytes -> float32 in [0, 1], the same length."""
+        bytes_ = np.frombuffer(pixels, np.uint8)
+        if self._floats.size != bytes_.size:
+            self._floats = np.empty(bytes_.size, np.float32)
+        return np.multiply(bytes_, np.float32(1 / 255), out=self._floats)
+
+
+_buffer = PictureBuffer()
+
+
+def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | memoryview) -> None:
+    """Put a picture (RGBA, rows bottom-up) on the character's live image, so that every view shows it."""
+    image = ob.edtalk.live_image
+    if image is None:  # the artist deleted it
+        image = ob.edtalk.live_image = new_live_image(f"{ob.name} live", width, height)
+        apply_show(ob)
+    if tuple(image.size) != (width, height):
+        image.scale(width, height)
+    image.pixels.foreach_set(_buffer.floats(pixels))
+    image.update()
+    image.update_tag()
+
+
+def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
+    """Put the frames `first` to `last` of a take on the plane. Before and after them it holds the nearest one."""
+    group = ob.edtalk
+    take.hold_before(first)
+    path = character.kept_path(take.path(first))
+    if group.take_image is None:
+        group.take_image = bpy.data.images.load(str(take.path(first)), check_existing=False)
+        group.take_image.name = f"{ob.name} take"
+        group.take_image[TAG] = "take"
+    image = group.take_image
+    image.source = "SEQUENCE"
+    image.filepath = path
+    group.take = character.kept_path(take.folder)
+    group.take_first, group.take_last = first, last
+    group.show = "TAKE"
+    image.reload()
+
+
+def apply_show(ob: bpy.types.Object) -> None:
+    """Let the plane show what `ob.edtalk.show` says: the live picture or the baked frames."""
+    group, node = ob.edtalk, texture_node(ob)
+    if node is None:
+        return
+    baked = group.show == "TAKE" and group.take_image is not None
+    node.image = group.take_image if baked else group.live_image
+    if baked:
+        user = node.image_user
+        user.frame_start = group.take_first
+        user.frame_duration = group.take_last - group.take_first + 1
+        user.frame_offset = group.take_first - 1  # the files are numbered like the scene's frames
+        user.use_cyclic = False
+        user.use_auto_refresh = True
+
+
+def pack_live_images() -> None:
+    """Before the file is saved: keep the live pictures in it, or they would come back black."""
+    for image in bpy.data.images:
+        if image.get(TAG) == "live" and image.is_dirty and image.is_editable:
+            image.pack()
+
+
+# --- colours ---------------------------------------------------------------------------------------------------------
+
+
+def color_space(scene: bpy.types.Scene) -> str:
+    """The colour space in which the scene's view transform shows a picture unchanged (`sRGB` where there is none)."""
+    return COLOR_SPACES.get(scene.view_settings.view_transform, "sRGB")
+
+
+def follow_view_transform(ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    """Declare the character's pictures to be in the space that the scene's view transform shows unchanged."""
+    wanted = color_space(scene)
+    for image in (ob.edtalk.live_image, ob.edtalk.take_image):
+        if image is not None and image.is_editable and image.colorspace_settings.name != wanted:
+            image.colorspace_settings.name = wanted
+
+
+def color_remark(scene: bpy.types.Scene) -> str:
+    """What keeps the plane from showing the server's colours, in words; empty when nothing does."""
+    view = scene.view_settings
+    if view.view_transform not in COLOR_SPACES:
+        return f"View transform {view.view_transform} changes the picture's colours"
+    if view.look not in {"None", ""} or view.exposure != 0.0 or view.gamma != 1.0 or view.use_curve_mapping:
+        return "Look, exposure, gamma or curves change the picture's colours"
+    return ""

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Weights over time, as the evaluated scene has them: F-Curves, drivers and NLA all count."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+
+import bpy
+import numpy as np
+
+from . import character
+
+SLICE_SECONDS = 0.03
+"""How long the scene is stepped in one go before the window gets its turn."""
+
+_sampling = False
+
+
+def is_sampling() -> bool:
+    """Are frames being stepped just now (so that previews should not answer them)?"""
+    return _sampling
+
+
+def sample(ob: bpy.types.Object, scene: bpy.types.Scene, frames: Sequence[int]) -> Iterator[np.ndarray | None]:
+    """Step through `frames` and read the weights; the scene's own frame is restored at each pause.
+
+    Yields None at each pause, and at last the weights, float32 [frames, channels].
+    """
+    uid, scene_name, names = ob.session_uid, scene.name, character.channels_of(ob)
+    weights = np.zeros((len(frames), len(names)), np.float32)
+    done = 0
+    while done < len(frames):
+        target, stage = character.find(uid), bpy.data.scenes.get(scene_name)
+        if target is None or stage is None:
+            raise ReferenceError("The character was removed while its weights were read.")
+        done = _sample_slice(target, stage, frames, weights, names, done)
+        yield None
+    yield weights
+
+
+def _sample_slice(
+    ob: bpy.types.Object,
+    scene: bpy.types.Scene,
+    frames: Sequence[int],
+    weights: np.ndarray,
+    names: Sequence[str],
+    start: int,
+) -> int:
+    """Fill `weights` from row `start` for a short time; the next row to fill."""
+    global _sampling
+    frame, subframe = scene.frame_current, scene.frame_subframe
+    end, row = time.perf_counter() + SLICE_SECONDS, start
+    layer = next((layer for layer in scene.view_layers if ob.name in layer.objects), scene.view_layers[0])
+    _sampling = True
+    try:
+        while row < len(frames) and (row == start or time.perf_counter() < end):
+            scene.frame_set(frames[row])
+            weights[row] = character.read_weights(ob.evaluated_get(layer.depsgraph), names)
+            row += 1
+        scene.frame_set(frame, subframe=subframe)
+    finally:
+        _sampling = False
+    return row
