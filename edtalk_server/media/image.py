@@ -1,0 +1,54 @@
+"""Pictures between files and networks: resizing as the release does it, and the one mapping to 8 bits.
+
+`uint8 [H, W, 3]` RGB outside the networks, `float32 [3, S, S]` in [-1, 1] inside.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+Picture = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+
+def to_network(image: Picture) -> Floats:
+    """uint8 [H, W, 3] as float32 [3, H, W] in [-1, 1]."""
+    scaled = (image.astype(np.float64) / 255.0).astype(np.float32)
+    return np.ascontiguousarray(((scaled - np.float32(0.5)) * np.float32(2.0)).transpose(2, 0, 1))
+
+
+def to_uint8(image: Floats) -> Picture:
+    """float32 [..., 3, H, W] as uint8 [..., H, W, 3] by the fixed mapping; values outside [-1, 1] are clamped."""
+    scaled = np.round((np.clip(image, -1.0, 1.0) + 1.0) * 127.5)
+    return np.ascontiguousarray(np.moveaxis(scaled, -3, -1).astype(np.uint8))
+
+
+def source_image(image: Picture, size: int) -> Floats:
+    """A portrait as the release reads it: squeezed to a square by Pillow's bicubic filter, float32 [3, size, size]."""
+    resized = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
+    return to_network(np.asarray(resized, np.uint8))
+
+
+def driving_frame(image: Picture, size: int, antialias: bool = False) -> Floats:
+    """A frame of a driving video as the release reads it: bilinear, float32 [3, size, size].
+
+    The release's torchvision did not smooth before reducing; `antialias` does, as later versions do.
+    """
+    frame = ((image.astype(np.float32) / np.float32(255.0)) - np.float32(0.5)) * np.float32(2.0)
+    rows = bilinear_weights(image.shape[0], size, antialias)
+    columns = bilinear_weights(image.shape[1], size, antialias)
+    resized = np.einsum("yh,hwc,xw->cyx", rows, frame.astype(np.float64), columns, optimize=True)
+    return resized.astype(np.float32)
+
+
+def bilinear_weights(before: int, after: int, antialias: bool) -> npt.NDArray[np.float64]:
+    """The matrix [after, before] of one-dimensional bilinear resizing with half-pixel centres."""
+    scale = before / after
+    support = max(scale, 1.0) if antialias else 1.0
+    centers = (np.arange(after) + 0.5) * scale - 0.5
+    if not antialias:
+        centers = np.clip(centers, 0.0, before - 1.0)
+    weights = np.maximum(0.0, 1.0 - np.abs(np.arange(before) - centers[:, None]) / support)
+    return np.asarray(weights / weights.sum(axis=1, keepdims=True))

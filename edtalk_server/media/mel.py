@@ -1,0 +1,145 @@
+"""From a voice to the windows that Audio2Lip hears, and the smoothing of what it says.
+
+All constants are those of the release (it repeats Wav2Lip's): 16 kHz, 80 mel frames a second, one window of 16 mel
+frames for each video frame at 25 fps.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+SAMPLE_RATE = 16_000
+SAMPLES_PER_FRAME = 640
+"""Samples of one video frame at 25 fps."""
+
+HOP = 200
+WINDOW = 800
+BANDS = 80
+WINDOW_FRAMES = 16
+
+_PREEMPHASIS = 0.97
+_LOWEST_HZ, _HIGHEST_HZ = 55.0, 7600.0
+_QUIETEST = 1e-5
+_REFERENCE_DB = 20.0
+_MINIMUM_DB = -100.0
+_RANGE = 4.0
+_BLOCK = 2048  # mel frames at a time, so that a long voice needs little memory
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+
+class Padding(Enum):
+    """What lies before and after a voice in the STFT. The release's librosa mirrors; librosa since 0.9 puts zeros."""
+
+    REFLECT = "reflect"
+    ZERO = "constant"
+
+
+class Edge(Enum):
+    """What lies before and after a clip when weights are smoothed.
+
+    ZERO repeats the release, whose first and last frame lose 27 % of their amplitude; HOLD repeats the outer frames.
+    """
+
+    ZERO = "constant"
+    HOLD = "edge"
+
+
+def whole_frames(samples: int) -> int:
+    """How many video frames (25 fps) a voice of so many samples fills."""
+    return samples // SAMPLES_PER_FRAME
+
+
+def preemphasis(wave: npt.ArrayLike) -> Doubles:
+    """y[n] = x[n] - 0.97 x[n - 1], float64."""
+    x = np.asarray(wave, dtype=np.float64)
+    y = x.copy()
+    y[1:] -= _PREEMPHASIS * x[:-1]
+    return y
+
+
+def mel_spectrogram(wave: npt.ArrayLike, padding: Padding = Padding.REFLECT) -> Floats:
+    """Log mel spectrogram [frames, 80] in [-4, 4] of a mono voice at 16 kHz; frame j is centred on sample 200 j.
+
+    `wave` needs more than 400 samples (`ValueError`), which any whole video frame has.
+    """
+    samples = preemphasis(wave)
+    if samples.ndim != 1 or len(samples) <= WINDOW // 2:
+        raise ValueError(f"a voice must be one channel of more than {WINDOW // 2} samples")
+    padded = np.pad(samples, WINDOW // 2, mode=padding.value)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    taper = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW)
+    mel = np.empty((len(frames), BANDS), np.float32)
+    for start in range(0, len(frames), _BLOCK):
+        magnitude = np.abs(np.fft.rfft(frames[start : start + _BLOCK] * taper))
+        mel[start : start + _BLOCK] = _normalized(magnitude @ mel_basis().T.astype(np.float64))
+    return mel
+
+
+def _normalized(mel: Doubles) -> Floats:
+    decibel = 20.0 * np.log10(np.maximum(_QUIETEST, mel)) - _REFERENCE_DB
+    scaled = 2.0 * _RANGE * (decibel - _MINIMUM_DB) / -_MINIMUM_DB - _RANGE
+    return np.clip(scaled, -_RANGE, _RANGE).astype(np.float32)
+
+
+@lru_cache(maxsize=1)
+def mel_basis() -> Floats:
+    """Slaney's mel filter bank [80, 401]: triangles between 55 and 7600 Hz, each of area 1 (Slaney 1998)."""
+    edges = _mel_to_hz(np.linspace(_hz_to_mel(_LOWEST_HZ), _hz_to_mel(_HIGHEST_HZ), BANDS + 2))
+    bins = np.linspace(0.0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
+    width = np.diff(edges)
+    ramps = edges[:, None] - bins[None, :]
+    rising, falling = -ramps[:-2] / width[:-1, None], ramps[2:] / width[1:, None]
+    triangles = np.maximum(0.0, np.minimum(rising, falling))
+    return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+
+
+# Slaney's scale: linear up to 1000 Hz (15 mel), then 27 mel for each factor 6.4.
+_LINEAR_HZ_PER_MEL = 200.0 / 3.0
+_BREAK_HZ, _BREAK_MEL = 1000.0, 15.0
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def _hz_to_mel(hz: float) -> float:
+    if hz < _BREAK_HZ:
+        return hz / _LINEAR_HZ_PER_MEL
+    return float(_BREAK_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
+
+
+def _mel_to_hz(mel: Doubles) -> Doubles:
+    logarithmic = _BREAK_HZ * np.exp(_LOG_STEP * (mel - _BREAK_MEL))
+    return np.where(mel < _BREAK_MEL, mel * _LINEAR_HZ_PER_MEL, logarithmic)
+
+
+def window_indices(frames: int, mel_frames: int) -> npt.NDArray[np.int32]:
+    """The mel frames [frames, 16] of each video frame's window (25 fps), held at the ends of the voice.
+
+    The window of frame i begins at 16 (i - 2) / 5, rounded towards zero: 80 ms before the frame.
+    """
+    steps = 16 * (np.arange(frames) - 2)
+    start = np.sign(steps) * (np.abs(steps) // 5)
+    indices = start[:, None] + np.arange(WINDOW_FRAMES)
+    return np.clip(indices, 0, mel_frames - 1).astype(np.int32)
+
+
+def windows(mel: Floats, frames: int) -> Floats:
+    """The windows [frames, 80, 16] that Audio2Lip hears for a mel spectrogram [mel_frames, 80]."""
+    return np.ascontiguousarray(mel[window_indices(frames, len(mel))].transpose(0, 2, 1))
+
+
+def smoothing_kernel() -> Doubles:
+    """The three taps exp(-x²/2), sum 1."""
+    taps = np.exp(-0.5 * np.arange(-1.0, 2.0) ** 2)
+    return taps / taps.sum()
+
+
+def smooth(weights: Floats, edge: Edge = Edge.HOLD) -> Floats:
+    """Mouth weights [frames, channels], smoothed along time, each channel by itself."""
+    before, here, after = smoothing_kernel()
+    padded = np.pad(np.asarray(weights, np.float64), ((1, 1), (0, 0)), mode=edge.value)
+    return (before * padded[:-2] + here * padded[1:-1] + after * padded[2:]).astype(np.float32)
