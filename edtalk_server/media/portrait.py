@@ -1,7 +1,7 @@
 """A portrait: read the file, find the square that frames the face, cut it out.
 
 The one crop rule of the project. It repeats the official framing (EDTalk `crop_image2`): in the crop the
-landmarks 0-46 meet the template of `template.py`, so the eyes stand at 44 % of the height and the chin at 88 %.
+landmarks 0-46 meet the template of `template.py`, so the eyes stand at 44 % of the height, the chin at 88.
 
 Coordinates of a `Crop` are continuous: the picture spans [0, W] x [0, H], so pixel 0 has its centre at 0.5.
 """
@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from edtalk_server.media.crop import fit_similarity
 from edtalk_server.media.faces import Face, find_faces
 from edtalk_server.media.template import FITTED_POINTS, TEMPLATE68, TEMPLATE_SIZE
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -46,10 +47,10 @@ _SIDE_PER_BOX = 2.0
 
 
 def load_portrait(source: Path | str | bytes) -> Picture:
-    """A picture file (path or its bytes) as RGB uint8 [H, W, 3], turned as its EXIF says, alpha over mid grey.
+    """A picture file (path or its bytes) as RGB uint8 [H, W, 3], turned as its EXIF says, alpha over grey.
 
     16-bit pictures are scaled to 8 bits; of an animation the first picture is taken.
-    Raises `EDTalkError`: `IMAGE_UNREADABLE` (missing, no picture, damaged), `TOO_LARGE` (over 100 megapixels).
+    Raises `EDTalkError`: `IMAGE_UNREADABLE` (missing, no picture, damaged), `TOO_LARGE` (100 megapixels).
     """
     name = "The portrait" if isinstance(source, bytes) else f"The portrait “{Path(source).name}”"
     try:
@@ -175,26 +176,14 @@ def _crop_of_landmarks(points: npt.NDArray[np.float64], crop: Crop) -> Crop:
     matrix = crop_matrix(crop, 1)
     template = (TEMPLATE68[:FITTED_POINTS].astype(np.float64) + 0.5) / TEMPLATE_SIZE
     in_picture = points[:FITTED_POINTS] @ matrix[:, :2].T + matrix[:, 2]
-    fitted = _fit_similarity(template, in_picture)
-    center = fitted[:, :2] @ (0.5, 0.5) + fitted[:, 2]
+    fitted = fit_similarity(template, in_picture)
+    center = fitted[:2, :2] @ (0.5, 0.5) + fitted[:2, 2]
     return Crop(
         float(center[0]),
         float(center[1]),
         math.hypot(fitted[0, 0], fitted[1, 0]),
         math.atan2(fitted[1, 0], fitted[0, 0]),
     )
-
-
-def _fit_similarity(
-    source: npt.NDArray[np.float64], target: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """The similarity [2, 3] that carries `source` [N, 2] to `target` best (least squares, Umeyama 1991)."""
-    moved_source, moved_target = source - source.mean(axis=0), target - target.mean(axis=0)
-    u, singular, vt = np.linalg.svd(moved_target.T @ moved_source)
-    sign = np.array([1.0, np.sign(np.linalg.det(u @ vt))])
-    rotation = (u * sign) @ vt
-    scale = (singular * sign).sum() / (moved_source**2).sum()
-    return np.column_stack([scale * rotation, target.mean(axis=0) - scale * rotation @ source.mean(axis=0)])
 
 
 def _plausible(crop: Crop, rough: Crop) -> bool:
@@ -235,7 +224,7 @@ def _outside(image: Picture, crop: Crop) -> float:
 
 
 def crop_matrix(crop: Crop, size: int) -> npt.NDArray[np.float64]:
-    """The affine map [2, 3] from the crop, a square of `size`, to the picture; both continuous coordinates."""
+    """The affine map [2, 3] from the crop, a square of `size`, to the picture; continuous coordinates."""
     step = crop.side / size
     linear = step * np.array(
         [[math.cos(crop.roll), -math.sin(crop.roll)], [math.sin(crop.roll), math.cos(crop.roll)]]

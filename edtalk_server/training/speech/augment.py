@@ -1,0 +1,63 @@
+"""Make clean synthetic voices sound like recordings: other loudness, microphones, rooms and noises."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from edtalk_server.training.speech.speech import SAMPLE_RATE, Samples
+
+Rng = np.random.Generator
+
+
+def recording(samples: Samples, rng: Rng) -> Samples:
+    """A clip as some microphone in some room would have taken it; same length, so the times stay true."""
+    if rng.random() < 0.5:
+        samples = room(samples, rng)
+    if rng.random() < 0.8:
+        samples = equalise(samples, rng)
+    samples = samples / (np.abs(samples).max(initial=0.0) + 1e-6)
+    noisy = samples + noise(len(samples), rng) * 10 ** rng.uniform(-4.0, -1.1)
+    loud = 10 ** rng.uniform(-1.3, 0.0)
+    return np.clip(noisy * loud, -1.0, 1.0).astype(np.float32)
+
+
+def equalise(samples: Samples, rng: Rng) -> Samples:
+    """A smooth random frequency response (8 bands, 6 dB), with the narrow band of old recordings now and then."""
+    spectrum = np.fft.rfft(samples)
+    frequency = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
+    bands = np.geomspace(60, SAMPLE_RATE / 2, 8)
+    gain = np.interp(np.log(frequency + 1), np.log(bands), rng.normal(0, 6, len(bands)))
+    response = 10 ** (gain / 20)
+    if rng.random() < 0.35:
+        response = response * _low_pass(frequency, rng.uniform(2_800, 7_000))
+    if rng.random() < 0.35:
+        response = response * (1 - _low_pass(frequency, rng.uniform(60, 300)))
+    return np.fft.irfft(spectrum * response, len(samples)).astype(np.float32)
+
+
+def _low_pass(frequency: np.ndarray, edge: float) -> np.ndarray:
+    return 1 / (1 + (frequency / edge) ** 8)
+
+
+def room(samples: Samples, rng: Rng) -> Samples:
+    """Reverberation: decaying noise (0.1 to 0.7 s) under the direct sound."""
+    decay = rng.uniform(0.1, 0.7)
+    length = int(decay * SAMPLE_RATE)
+    tail = rng.normal(0, 1, length) * 10 ** (-3 * np.arange(length) / length)
+    tail *= rng.uniform(0.05, 0.5) / np.sqrt((tail**2).sum())
+    tail[0] += 1.0
+    size = 1 << (len(samples) + length - 1).bit_length()
+    wet = np.fft.irfft(np.fft.rfft(samples, size) * np.fft.rfft(tail, size), size)
+    return wet[: len(samples)].astype(np.float32)
+
+
+def noise(length: int, rng: Rng) -> Samples:
+    """Noise of unit loudness with a random colour, from white to brown, sometimes with a mains hum."""
+    spectrum = np.fft.rfft(rng.normal(0, 1, length))
+    frequency = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 20.0)
+    coloured = np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.0), length)
+    coloured /= coloured.std() + 1e-9
+    if rng.random() < 0.2:
+        hum = np.sin(2 * np.pi * rng.choice([50.0, 60.0]) * np.arange(length) / SAMPLE_RATE)
+        coloured = coloured + rng.uniform(0.2, 2.0) * hum
+    return coloured.astype(np.float32)

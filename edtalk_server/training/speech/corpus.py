@@ -1,0 +1,224 @@
+"""The training material: clips of synthetic speech with pauses, as mel columns and the mouth weights for them.
+
+Unseen means unseen: the held-out clips have voices and sentences of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edtalk_server.media.mel import mel_spectrogram
+from edtalk_server.training.speech import augment, espeak, flite
+from edtalk_server.training.speech.speech import SAMPLE_RATE, Segment, Utterance, warp
+from edtalk_server.training.speech.texts import sentence
+from edtalk_server.training.speech.visemes import MOUTH_NAMES, closure, mouth_curves
+
+log = logging.getLogger(__name__)
+
+MEL_RATE = 80
+"""Mel columns a second."""
+WINDOW = 16
+"""Mel columns of one window."""
+WINDOW_LEAD = 6.8 / MEL_RATE
+"""Seconds from a window's first column to the frame it belongs to: spec section 9.6 (80 ms and the mean truncation)."""
+
+_ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029")
+_VARIANTS = (
+    "m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "steph", "steph2", "Andrea", "Alex", "edward",
+    "max", "adam", "Alicia", "Annie", "aunty", "grandma", "grandpa", "john", "Lee", "Michael", "paul", "quincy", "rob",
+    "travis", "victor", "zac", "shelby", "belinda", "benjamin", "caleb", "david", "klatt", "klatt2", "klatt3", "klatt6",
+    "whisper",
+)  # fmt: skip
+TRAIN_VOICES = tuple(f"{accent}+{variant}" for accent in _ACCENTS for variant in _VARIANTS)
+HELD_OUT_VOICES = ("en-gb-x-gbclan+m8", "en-us-nyc+f5", "en-us-nyc+linda", "en-gb-x-gbclan+klatt4")
+TRAIN_FLITE, HELD_OUT_FLITE = ("slt", "rms", "awb"), ("kal16",)
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """How much to make, in clips of about eight seconds."""
+
+    espeak_clips: int = 700
+    flite_clips: int = 330
+    silent_clips: int = 60
+    held_out_clips: int = 40
+    seed: int = 1
+
+    def scaled(self, factor: float) -> CorpusConfig:
+        """More or less of everything, but at least a few clips."""
+
+        def some(count: int) -> int:
+            return max(4, round(count * factor))
+
+        return CorpusConfig(
+            some(self.espeak_clips),
+            some(self.flite_clips),
+            some(self.silent_clips),
+            some(self.held_out_clips),
+            self.seed,
+        )
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Clips end to end. Entry i of `starts` is a window's first column; its targets are row i of the others.
+
+    mel float16 [80, columns]; weights float16 [n, 20]; shut float16 [n] (how far the lips must be closed);
+    rest bool [n] (nobody speaks); starts int64 [n]; kind uint8 [n] (0 espeak, 1 flite, 2 silence).
+    """
+
+    mel: npt.NDArray[np.float16]
+    weights: npt.NDArray[np.float16]
+    shut: npt.NDArray[np.float16]
+    rest: npt.NDArray[np.bool_]
+    starts: npt.NDArray[np.int64]
+    kind: npt.NDArray[np.uint8]
+
+    def save(self, path: Path) -> None:
+        """Write as .npz, whole or not at all."""
+        partial = path.with_suffix(".partial.npz")
+        np.savez(partial, **{name: getattr(self, name) for name in self.__dataclass_fields__})
+        partial.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Clips:
+        """Read what `save` wrote."""
+        with np.load(path, allow_pickle=False) as data:
+            return cls(**{name: data[name] for name in cls.__dataclass_fields__})
+
+
+def build(folder: Path, config: CorpusConfig) -> tuple[Clips, Clips]:
+    """The training and the held-out clips; made once, then read from `folder`."""
+    recipe = folder / "corpus.json"
+    paths = folder / "train.npz", folder / "held_out.npz"
+    wanted = json.dumps(asdict(config))
+    if recipe.is_file() and recipe.read_text() == wanted and all(path.is_file() for path in paths):
+        return Clips.load(paths[0]), Clips.load(paths[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(config.seed)
+    held_out = _pack(_held_out(config, rng))
+    train = _pack(_train(config, rng))
+    train.save(paths[0])
+    held_out.save(paths[1])
+    recipe.write_text(wanted)
+    return train, held_out
+
+
+def _train(config: CorpusConfig, rng: np.random.Generator) -> Iterator[tuple[Utterance, int]]:
+    for _ in range(config.espeak_clips):
+        yield _clip(_espeak_sentences(str(rng.choice(TRAIN_VOICES)), rng, 3), rng), 0
+    if flite.available():
+        for _ in range(config.flite_clips):
+            yield _clip(_flite_sentences(str(rng.choice(TRAIN_FLITE)), rng, 2), rng), 1
+    else:
+        log.warning("flite is not installed: training on espeak-ng alone")
+    for _ in range(config.silent_clips):
+        yield _silence(rng), 2
+
+
+def _held_out(config: CorpusConfig, rng: np.random.Generator) -> Iterator[tuple[Utterance, int]]:
+    for index in range(config.held_out_clips):
+        voice = HELD_OUT_VOICES[index % len(HELD_OUT_VOICES)]
+        yield _clip(_espeak_sentences(voice, rng, 2), rng), 0
+        if flite.available() and index % 3 == 0:
+            yield _clip(_flite_sentences(HELD_OUT_FLITE[0], rng, 2), rng), 1
+
+
+def _espeak_sentences(voice: str, rng: np.random.Generator, count: int) -> list[Utterance]:
+    manner = espeak.Manner(
+        voice, int(rng.integers(120, 230)), int(rng.integers(20, 85)), int(rng.integers(15, 95))
+    )
+    engine = espeak.Espeak.shared()
+    return [warp(engine.speak(sentence(rng), manner), rng.uniform(0.88, 1.15)) for _ in range(count)]
+
+
+def _flite_sentences(voice: str, rng: np.random.Generator, count: int) -> list[Utterance]:
+    pitch = rng.uniform(110, 260) if voice == "slt" else rng.uniform(80, 190)
+    manner = flite.Manner(voice, rng.uniform(0.8, 1.3), pitch, rng.uniform(8, 45))
+    factor = rng.uniform(0.82, 1.22)
+    spoken = []
+    for _ in range(count):
+        try:
+            spoken.append(warp(flite.speak(sentence(rng), manner), factor))
+        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
+            log.warning("flite failed on one sentence: %s", error)
+    return spoken
+
+
+def _silence(rng: np.random.Generator) -> Utterance:
+    """Several seconds in which nobody speaks; the noises come with the augmentation."""
+    length = int(rng.uniform(2.0, 6.0) * SAMPLE_RATE)
+    hum = augment.noise(length, rng) * rng.choice([0.0, 1.0])
+    return Utterance(hum.astype(np.float32), ())
+
+
+def _clip(sentences: list[Utterance], rng: np.random.Generator) -> Utterance:
+    """Sentences with pauses before, between and after them."""
+    samples: list[npt.NDArray[np.float32]] = []
+    segments: list[Segment] = []
+    time = 0.0
+    for spoken in sentences:
+        pause = int(rng.uniform(0.1, 1.2) * SAMPLE_RATE)
+        time += pause / SAMPLE_RATE
+        samples += [np.zeros(pause, np.float32), spoken.samples]
+        segments += [Segment(s.symbol, s.start + time, s.end + time) for s in spoken.segments]
+        time += spoken.duration
+    samples.append(np.zeros(int(rng.uniform(0.2, 1.0) * SAMPLE_RATE), np.float32))
+    return Utterance(np.concatenate(samples), tuple(segments))
+
+
+def _pack(clips: Iterator[tuple[Utterance, int]]) -> Clips:
+    rng = np.random.default_rng(7)
+    mels, rows, column = [], [], 0
+    for number, (clip, kind) in enumerate(clips):
+        mel = mel_spectrogram(augment.recording(clip.samples, rng)).T
+        rows.append(_targets(clip, mel.shape[1], column, kind))
+        mels.append(mel.astype(np.float16))
+        column += mel.shape[1]
+        if number % 100 == 99:
+            log.info("%d clips, %.0f minutes of speech", number + 1, column / MEL_RATE / 60)
+    names = ("weights", "shut", "rest", "starts", "kind")
+    joined = {name: np.concatenate([row[name] for row in rows]) for name in names}
+    return Clips(mel=np.concatenate(mels, axis=1), **joined)
+
+
+def _targets(clip: Utterance, columns: int, offset: int, kind: int) -> dict[str, npt.NDArray]:
+    """One row for every window that fits into the clip."""
+    starts = np.arange(max(columns - WINDOW + 1, 0))
+    times = starts / MEL_RATE + WINDOW_LEAD
+    weights = mouth_curves(clip.segments, times, clip.duration)
+    return {
+        "weights": (weights * _effort(clip, times)[:, None] ** _opens()).astype(np.float16),
+        "shut": closure(clip.segments, times).astype(np.float16),
+        "rest": np.abs(weights).max(axis=1) < 0.02,
+        "starts": starts + offset,
+        "kind": np.full(len(starts), kind, np.uint8),
+    }
+
+
+def _opens() -> npt.NDArray[np.float64]:
+    """Loud speech opens jaw and lips further; lip shapes such as rounding stay."""
+    further = {"jaw_open": 1.0, "lips_together": 1.0, "lower_lip_down": 0.5, "upper_lip_up": 0.5}
+    return np.array([further.get(name, 0.0) for name in MOUTH_NAMES])
+
+
+def _effort(clip: Utterance, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Loudness against the clip's own loud passages, as a factor 0.7 to 1.2 at `times`, smooth over 150 ms."""
+    if not clip.segments:
+        return np.ones(len(times))
+    width = int(0.15 * SAMPLE_RATE)
+    power = np.convolve(
+        clip.samples.astype(np.float64) ** 2, np.hanning(width) / np.hanning(width).sum(), "same"
+    )
+    loud = np.sqrt(np.maximum(power, 0.0))
+    relative = loud / (np.quantile(loud, 0.85) + 1e-6)
+    at = np.clip((times * SAMPLE_RATE).astype(int), 0, len(relative) - 1)
+    return np.clip(0.65 + 0.45 * relative[at], 0.7, 1.2)

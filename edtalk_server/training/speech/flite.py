@@ -1,0 +1,58 @@
+"""flite as an external program: fewer voices than espeak-ng, but made from recordings of people.
+
+`flite -psdur` prints every phone with its end time while it writes the sound file.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import soundfile
+
+from edtalk_server.training.speech.speech import SAMPLE_RATE, Segment, Utterance, resample
+
+VOICES = ("slt", "rms", "awb", "kal16")
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How to speak: a flite voice, its slowness (1 is usual), mean pitch in Hz and its spread."""
+
+    voice: str = "slt"
+    stretch: float = 1.0
+    pitch: float = 150.0
+    spread: float = 20.0
+
+
+def available() -> bool:
+    """Whether the program is installed."""
+    return shutil.which("flite") is not None
+
+
+def speak(text: str, manner: Manner) -> Utterance:
+    """Text to 16 kHz samples in [-1, 1] and ARPABET phones. Raises `subprocess.CalledProcessError`."""
+    settings = {
+        "duration_stretch": manner.stretch,
+        "int_f0_target_mean": manner.pitch,
+        "int_f0_target_stddev": manner.spread,
+    }
+    options = [word for name, value in settings.items() for word in ("--setf", f"{name}={value:.3f}")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "voice.wav"
+        command = ["flite", "-voice", manner.voice, *options, "-psdur", "-t", text, str(path)]
+        printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+        samples, rate = soundfile.read(path, dtype="float32")
+    return Utterance(samples if rate == SAMPLE_RATE else resample(samples, rate), _segments(printed))
+
+
+def _segments(printed: str) -> tuple[Segment, ...]:
+    start, segments = 0.0, []
+    for word in printed.split():
+        symbol, _, end = word.rpartition(":")
+        segments.append(Segment(symbol, start, float(end)))
+        start = float(end)
+    return tuple(segments)

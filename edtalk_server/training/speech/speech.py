@@ -1,0 +1,48 @@
+"""What a synthesiser gives back: samples with the time of each sound in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+
+SAMPLE_RATE = 16_000
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One speech sound: its symbol (as the synthesiser spells it) from `start` to `end`, in seconds."""
+
+    symbol: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """Samples [-1, 1] at 16 kHz and the sounds in them, in order."""
+
+    samples: Samples
+    segments: tuple[Segment, ...]
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.samples) / SAMPLE_RATE
+
+
+def resample(samples: Samples, rate: float) -> Samples:
+    """Samples taken at `rate` Hz as samples at 16 kHz (soxr, high quality)."""
+    import soxr
+
+    return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
+
+
+def warp(utterance: Utterance, factor: float) -> Utterance:
+    """The voice played `factor` times as fast: shorter, higher, with a smaller throat."""
+    samples = resample(utterance.samples, SAMPLE_RATE * factor)
+    segments = (Segment(s.symbol, s.start / factor, s.end / factor) for s in utterance.segments)
+    return Utterance(samples, tuple(segments))
