@@ -267,7 +267,8 @@ class Desk:
         if isinstance(job.request, messages.Preview):
             return messages.PreviewFrame(job.name, size, size, Blob(value))
         if isinstance(job.request, messages.Predict):
-            return messages.Performance(job.name, *value.shape, Blob(write_weights(value)))
+            rows, channels = value.shape
+            return messages.Performance(job.name, rows, channels, Blob(write_weights(value)))
         weights = Blob(write_weights(value.weights))
         return messages.Prepared(job.name, value.key, value.crop, size, size, tuple(value.notes), weights)
 

@@ -11,13 +11,13 @@ import zmq
 
 from shared_protocol import codec
 from shared_protocol.codec import Buffer
-from shared_protocol.messages import BlobsMissing, BlobStored, Message, Pong, Progress, Refused
+from shared_protocol.messages import Message, Pong, Progress, Refused
 
 log = logging.getLogger(__name__)
 
 MAX_BACKLOG = 1000
 SILENCE_BEFORE_PROBE_S = 5.0
-_DISPENSABLE = (Pong, Progress, Refused, BlobsMissing, BlobStored)
+_DISPENSABLE = (Pong, Progress, Refused)
 """What a reader that is far behind can do without: losing it breaks no promise about jobs."""
 
 
