@@ -1,0 +1,263 @@
+"""`install.py` as a new user meets it: help, dry run, old Pythons, full disks, no network, odd folders, second runs."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edtalk_server.installer import blender, command, demo, environments, server
+from edtalk_server.installer.environments import Environment, explain
+from edtalk_server.installer.options import Options
+from edtalk_server.installer.steps import GIGABYTE, Runner, SetupError, need_disk
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def install(*arguments: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(root / "install.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What install.py needs of the project, in a folder with spaces, accents and 日本."""
+    root = tmp_path / "Mes vidéos 日本"
+    for package in ("shared_protocol", "edtalk_server/installer"):
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("install.py", "pyproject.toml", "edtalk_server/__init__.py"):
+        shutil.copy(ROOT / file, root / file)
+    return root
+
+
+def contents(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if "__pycache__" not in path.parts}
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+
+def test_help_names_the_commands_and_the_choices() -> None:
+    text = install("--help").stdout
+    for word in ("demo", "test", "server", "--dry-run", "--wheels", "--torch", "--blender", "--quick"):
+        assert word in text
+
+
+@pytest.mark.parametrize("what", ["server", "demo", "test"])
+def test_a_dry_run_says_the_steps_and_changes_nothing(checkout: Path, what: str) -> None:
+    before = contents(checkout)
+    answer = install(what, "--dry-run", root=checkout)
+    assert answer.returncode == 0, answer.stderr
+    assert "would run:" in answer.stdout
+    assert "pip install" in answer.stdout
+    assert str(checkout) in answer.stdout
+    assert contents(checkout) == before
+
+
+def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
+    answer = install("everything")
+    assert answer.returncode == 2
+    assert "demo" in answer.stderr
+
+
+def test_a_wheel_folder_that_does_not_exist_is_named() -> None:
+    answer = install("--wheels", "no-such-folder", "--dry-run")
+    assert answer.returncode == 2
+    assert "no-such-folder" in answer.stderr
+
+
+# --- what can stand in the way ---------------------------------------------------------------------------------------
+
+
+def test_an_old_python_is_told_which_one_is_needed() -> None:
+    namespace: dict[str, object] = {"__name__": "install"}
+    exec(compile((ROOT / "install.py").read_text(encoding="utf-8"), "install.py", "exec"), namespace)  # noqa: S102
+    problem = namespace["python_problem"]
+    assert callable(problem)
+    assert "needs Python 3.11 or newer and this is Python 3.9" in problem((3, 9, 2))
+    assert problem((3, 11, 0)) is None
+    assert problem((3, 14, 0)) is None
+
+
+def test_an_old_python_can_read_the_front_door() -> None:
+    tree = ast.parse((ROOT / "install.py").read_text(encoding="utf-8"), feature_version=(3, 4))
+    names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    assert names == {"sys"}
+
+
+def test_a_full_disk_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"1\.0 GB free, and 2\.0 GB are needed"):
+        need_disk(tmp_path, 2 * GIGABYTE, usage=lambda _: (0, 0, GIGABYTE))
+    need_disk(tmp_path, 2 * GIGABYTE, usage=lambda _: (0, 0, 3 * GIGABYTE))
+
+
+NO_NETWORK_OUTPUT = """
+WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<HTTPSConnection object>: Failed to
+establish a new connection: [Errno -3] Temporary failure in name resolution')': /simple/torch/
+ERROR: Could not find a version that satisfies the requirement torch==2.13.0 (from versions: none)
+ERROR: No matching distribution found for torch==2.13.0
+"""
+
+
+def test_no_network_is_said_in_one_sentence_with_the_way_out() -> None:
+    text = str(explain(NO_NETWORK_OUTPUT))
+    assert "The package index could not be reached." in text
+    assert "--wheels" in text
+    assert "No matching" not in text
+
+
+def test_a_network_that_is_really_missing_is_recognised(tmp_path: Path) -> None:
+    command_line = [sys.executable, "-m", "pip", "download", "--isolated", "--no-cache-dir", "--retries", "1"]
+    closed = [
+        "--index-url",
+        "http://127.0.0.1:9/simple",
+        "--dest",
+        str(tmp_path),
+        "no-such-package-of-edtalk",
+    ]
+    answer = subprocess.run(
+        [*command_line, *closed], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert answer.returncode != 0
+    assert "could not be reached" in str(explain(answer.stdout + answer.stderr))
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("OSError: [Errno 28] No space left on device", "disk became full"),
+        (
+            "The virtual environment was not created: ensurepip is not available",
+            "apt-get install python3-venv",
+        ),
+        ("ERROR: No matching distribution found for bpy==5.0.1", "There is no bpy==5.0.1 for Python"),
+        ("ERROR: something new", "something new"),
+    ],
+)
+def test_other_failures_of_pip_say_what_to_do(output: str, expected: str) -> None:
+    assert expected in str(explain(output))
+
+
+def test_a_package_missing_from_the_offline_folder_is_named(tmp_path: Path) -> None:
+    text = str(explain("ERROR: No matching distribution found for torch==2.13.0", tmp_path))
+    assert f"The folder {tmp_path} does not hold torch==2.13.0." in text
+
+
+def test_an_empty_offline_folder_ends_in_that_message(checkout: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "wheels"
+    empty.mkdir()
+    answer = install("server", "--torch", "cpu", "--wheels", str(empty), root=checkout)
+    assert answer.returncode == 1
+    assert f"The folder {empty} does not hold" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_missing_system_libraries_of_blender_are_named_with_their_packages() -> None:
+    output = "ImportError: libXrender.so.1: cannot open shared object file: No such file or directory"
+    text = str(blender._explain_import(output))
+    assert "libXrender.so.1" in text
+    assert "apt-get install" in text
+    assert "libxrender1" in text
+
+
+# --- what it chooses -------------------------------------------------------------------------------------------------
+
+
+def test_pytorch_follows_the_driver_unless_one_is_asked_for() -> None:
+    assert server.choose_torch("auto", lambda: True, "linux")[0] == "cuda"
+    assert server.choose_torch("auto", lambda: False, "linux")[0] == "cpu"
+    assert server.choose_torch("auto", lambda: True, "darwin")[0] == "cpu"
+    assert server.choose_torch("cuda", lambda: False, "linux") == ("cuda", "as asked")
+
+
+@pytest.mark.parametrize(
+    ("version", "python", "has_zmq", "flavor"),
+    [
+        ((4, 2, 0), (3, 11), False, "A"),
+        ((5, 0, 1), (3, 11), True, "A"),
+        ((5, 1, 0), (3, 13), False, "B"),
+        ((5, 2, 2), (3, 14), True, "plain"),
+        ((5, 2, 2), (3, 14), False, None),
+        ((4, 3, 2), (3, 13), True, "plain"),
+        ((3, 4, 1), (3, 11), True, None),
+    ],
+)
+def test_the_package_fits_the_blender(
+    version: tuple[int, ...], python: tuple[int, int], has_zmq: bool, flavor: str | None
+) -> None:
+    assert blender.judge(version, python, has_zmq)[0] == flavor
+
+
+def test_a_program_that_is_no_blender_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = Options(blender=Path(sys.executable))
+    with pytest.raises(SetupError, match="cannot run the demo"):
+        blender.find_host(options, Runner(tmp_path / "log"))
+    assert "does not answer as a Blender" in capsys.readouterr().out
+
+
+# --- running it again ------------------------------------------------------------------------------------------------
+
+
+def test_an_environment_is_filled_once_and_again_when_the_rules_change(checkout: Path) -> None:
+    environment = Environment(checkout / ".venv", Runner(checkout / "runs" / "log"))
+    environment.create()
+    mark = environments.fingerprint(checkout, "cpu")
+    assert not environment.is_current(mark)
+    environment.finish(mark)
+    assert environment.is_current(mark)
+    project = checkout / "pyproject.toml"
+    project.write_text(project.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    assert not environment.is_current(environments.fingerprint(checkout, "cpu"))
+
+
+def test_a_broken_environment_is_made_anew(checkout: Path) -> None:
+    environment = Environment(checkout / ".venv", Runner(checkout / "runs" / "log"))
+    Path(environment.python).parent.mkdir(parents=True)
+    Path(environment.python).write_text("half written", encoding="utf-8")
+    environment.create()
+    assert environments.python_version(environment.python) == sys.version_info[:2]
+
+
+def test_the_demo_replaces_its_own_file_but_never_one_that_somebody_worked_in(tmp_path: Path) -> None:
+    assert demo.free_name(tmp_path) == "demo"
+    (tmp_path / "demo.blend").write_bytes(b"made by us")
+    demo.remember_ours(tmp_path, "demo")
+    assert demo.free_name(tmp_path) == "demo"
+    (tmp_path / "demo.blend").write_bytes(b"hours of an animator's work")
+    assert demo.free_name(tmp_path) == "demo-2"
+
+
+def test_the_record_for_the_addon_says_where_the_server_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    from shared_protocol import paths
+
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "data"))
+    runner = Runner(tmp_path / "log")
+    options = Options(root=tmp_path)
+    server.record(options, runner, Environment(options.venv, runner))
+    record = json.loads(paths.server_record().read_text(encoding="utf-8"))
+    assert Path(record["python"]).is_relative_to(tmp_path / ".venv")
+    assert record["checkout"] == str(tmp_path)
+
+
+def test_a_problem_is_one_message_and_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_disk(*_: object) -> None:
+        raise SetupError("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr(server, "install", no_disk)
+    assert command.main(["server"]) == 1
+    assert capsys.readouterr().err == "\nerror: The disk is full.\n  Free some space.\n"
