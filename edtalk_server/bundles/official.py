@@ -1,7 +1,8 @@
 """The published checkpoints become a bundle.
 
-The files are pickles. They are opened with `weights_only=True`, which runs no code of theirs; beside tensors and plain
-containers only `argparse.Namespace` is let in, because the training programs of the release save their options.
+The files are pickles. They are opened with `weights_only=True`, which runs no code of theirs; beside
+tensors and plain containers only `argparse.Namespace` is let in, because the training programs of the
+release save their options.
 """
 
 from __future__ import annotations

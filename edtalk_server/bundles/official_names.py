@@ -1,7 +1,8 @@
 """Every tensor of the published checkpoints, derived from our configs: its name, its shape and where it goes.
 
-The names are those of the release (github.com/tanshuai0219/EDTalk, commit 06a9a96). What the release stores without
-using it (noise strengths, the first RGB head, half of the enhancement) has no target; blur kernels are constants.
+The names are those of the release (github.com/tanshuai0219/EDTalk, commit 06a9a96). What the release stores
+without using it (noise strengths, the first RGB head, half of the enhancement) has no target; blur kernels
+are constants.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from edtalk_server.networks.encoder import HEAD_LAYERS, SHARED_LAYERS
 
 
 class OfficialTensor(NamedTuple):
-    """One stored tensor. `target` is the name in our network ("" where it has no influence), `column` the first
-    column that it fills there (-1: all of it), `constant` the value that it must have."""
+    """One stored tensor. `target` is the name in our network ("" where it has no influence), `column`
+    the first column that it fills there (-1: all of it), `constant` the value that it must have."""
 
     name: str
     shape: tuple[int, ...]

@@ -1,7 +1,7 @@
 """The crop geometry of the release, for pictures and driving videos that were cropped by its tools.
 
-Coordinates are those of the release: integer pixel positions are pixel centres. `media.portrait` frames portraits by
-the same template.
+Coordinates are those of the release: integer pixel positions are pixel centres. `media.portrait` frames
+portraits by the same template.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ class Box(NamedTuple):
 
 
 def fit_similarity(source: Doubles, target: Doubles) -> Doubles:
-    """The similarity [3, 3] that carries `source` [N, 2] to `target` [N, 2] best (least squares, Umeyama 1991)."""
+    """The similarity [3, 3] that carries `source` [N, 2] to `target` [N, 2] best (least squares, Umeyama
+    1991)."""
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     from_mean, to_mean = source - source_mean, target - target_mean
     u, singular, vt = np.linalg.svd(to_mean.T @ from_mean)
@@ -92,10 +93,12 @@ def video_box(frame_width: int, frame_height: int, face: tuple[float, float, flo
 
 
 def picture_box(frame_width: int, frame_height: int, face: Box) -> Box:
-    """The square of the release's older `crop_image` around a detector's box: raised by a tenth, much widened.
+    """The square of the release's older `crop_image` around a detector's box: raised by a tenth, much
+    widened.
 
-    Where it leaves the picture at the left or top it shrinks on all sides by the overhang. At the right and bottom
-    the release compares the edge before widening, so there it may stay outside; that is repeated here.
+    Where it leaves the picture at the left or top it shrinks on all sides by the overhang. At the right and
+    bottom the release compares the edge before widening, so there it may stay outside; that is repeated
+    here.
     """
     height = face.bottom - face.top
     top = max(0.0, face.top - _RAISE * height)

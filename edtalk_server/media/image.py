@@ -20,13 +20,15 @@ def to_network(image: Picture) -> Floats:
 
 
 def to_uint8(image: Floats) -> Picture:
-    """float32 [..., 3, H, W] as uint8 [..., H, W, 3] by the fixed mapping; values outside [-1, 1] are clamped."""
+    """float32 [..., 3, H, W] as uint8 [..., H, W, 3] by the fixed mapping; values outside [-1, 1] are
+    clamped."""
     scaled = np.round((np.clip(image, -1.0, 1.0) + 1.0) * 127.5)
     return np.ascontiguousarray(np.moveaxis(scaled, -3, -1).astype(np.uint8))
 
 
 def source_image(image: Picture, size: int) -> Floats:
-    """A portrait as the release reads it: squeezed to a square by Pillow's bicubic filter, float32 [3, size, size]."""
+    """A portrait as the release reads it: squeezed to a square by Pillow's bicubic filter, float32 [3,
+    size, size]."""
     resized = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
     return to_network(np.asarray(resized, np.uint8))
 

@@ -1,7 +1,7 @@
 """From a voice to the windows that Audio2Lip hears, and the smoothing of what it says.
 
-All constants are those of the release (it repeats Wav2Lip's): 16 kHz, 80 mel frames a second, one window of 16 mel
-frames for each video frame at 25 fps.
+All constants are those of the release (it repeats Wav2Lip's): 16 kHz, 80 mel frames a second, one window of
+16 mel frames for each video frame at 25 fps.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ Doubles = npt.NDArray[np.float64]
 
 
 class Padding(Enum):
-    """What lies before and after a voice in the STFT. The release's librosa mirrors; librosa since 0.9 puts zeros."""
+    """What lies before and after a voice in the STFT. The release's librosa mirrors; librosa since 0.9 puts
+    zeros."""
 
     REFLECT = "reflect"
     ZERO = "constant"
@@ -43,7 +44,8 @@ class Padding(Enum):
 class Edge(Enum):
     """What lies before and after a clip when weights are smoothed.
 
-    ZERO repeats the release, whose first and last frame lose 27 % of their amplitude; HOLD repeats the outer frames.
+    ZERO repeats the release, whose first and last frame lose 27 % of their amplitude; HOLD repeats the
+    outer frames.
     """
 
     ZERO = "constant"
@@ -64,7 +66,8 @@ def preemphasis(wave: npt.ArrayLike) -> Doubles:
 
 
 def mel_spectrogram(wave: npt.ArrayLike, padding: Padding = Padding.REFLECT) -> Floats:
-    """Log mel spectrogram [frames, 80] in [-4, 4] of a mono voice at 16 kHz; frame j is centred on sample 200 j.
+    """Log mel spectrogram [frames, 80] in [-4, 4] of a mono voice at 16 kHz; frame j is centred on sample
+    200 j.
 
     `wave` needs more than 400 samples (`ValueError`), which any whole video frame has.
     """
