@@ -4,8 +4,8 @@ Rule of this package: nothing is unpickled but by `official`, and there with an 
 read is checked against the manifest, and what is wrong is named.
 """
 
-from edtalk_server.bundles.load import Bundle, load
+from edtalk_server.bundles.load import STARTER, Bundle, load
 from edtalk_server.bundles.manifest import BundleManifest, NetworkPart
 from edtalk_server.bundles.save import save
 
-__all__ = ["Bundle", "BundleManifest", "NetworkPart", "load", "save"]
+__all__ = ["STARTER", "Bundle", "BundleManifest", "NetworkPart", "load", "save"]

@@ -79,8 +79,9 @@ def mel_spectrogram(wave: npt.ArrayLike, padding: Padding = Padding.REFLECT) -> 
     taper = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(WINDOW) / WINDOW)
     mel = np.empty((len(frames), BANDS), np.float32)
     for start in range(0, len(frames), _BLOCK):
-        magnitude = np.abs(np.fft.rfft(frames[start : start + _BLOCK] * taper))
-        mel[start : start + _BLOCK] = _normalized(magnitude @ mel_basis().T.astype(np.float64))
+        magnitude: Doubles = np.abs(np.fft.rfft(frames[start : start + _BLOCK] * taper))
+        bands: Doubles = magnitude @ mel_basis().T.astype(np.float64)
+        mel[start : start + _BLOCK] = _normalized(bands)
     return mel
 
 

@@ -33,6 +33,8 @@ class Fir(nn.Module):
     """The FIR filter on each channel with zero padding `padding` on all sides: [B, C, H, W] -> H + 2
     padding - 3."""
 
+    kernel: Tensor
+
     def __init__(self, padding: int, gain: float = 1.0) -> None:
         super().__init__()
         self.padding = padding
@@ -46,6 +48,8 @@ class Fir(nn.Module):
 
 class Upsample(nn.Module):
     """Twice the size by zero-stuffing and the FIR filter (gain 4): a depthwise transposed convolution."""
+
+    kernel: Tensor
 
     def __init__(self) -> None:
         super().__init__()

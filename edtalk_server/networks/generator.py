@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -104,7 +105,7 @@ class Generator(nn.Module):
         record("styled_4", x)
         logits: Tensor | None = None
         rgb: Tensor | None = None
-        for size, level in zip(self.sizes, self.levels, strict=True):
+        for size, level in self.by_size():
             x = level.up(x, style)
             record(f"styled_up_{size}", x)
             x = level.conv(x, style)
@@ -126,3 +127,8 @@ class Generator(nn.Module):
         if rgb is None:
             raise ValueError("a generator needs at least one level")
         return rgb
+
+    def by_size(self) -> Iterator[tuple[int, Level]]:
+        """The levels with their sizes in pixels, smallest first."""
+        for size, level in zip(self.sizes, self.levels, strict=True):
+            yield size, cast(Level, level)

@@ -30,7 +30,7 @@ from edtalk_server.networks.blocks import (
     leaky,
 )
 from edtalk_server.networks.enhancement import Enhancement
-from edtalk_server.networks.generator import Generator, Level, identity_grid, sample
+from edtalk_server.networks.generator import Level, identity_grid, sample
 
 if TYPE_CHECKING:
     from edtalk_server.networks.edtalk import EDTalk
@@ -107,7 +107,7 @@ def fold(network: EDTalk) -> Constants:
     """The constants of a network; its parameters must not change while they are in use."""
     with torch.no_grad():
         generator = network.generator
-        levels = [level for level in generator.levels if isinstance(level, Level)]
+        levels = [level for _, level in generator.by_size()]
         modulations = _modulations(generator.start, levels)
         head_matrix, head_offset = network.heads.folded()
         device = generator.constant.device
@@ -121,7 +121,7 @@ def fold(network: EDTalk) -> Constants:
             style_sizes=tuple(len(linear.bias) for linear in modulations),
             constant=generator.constant.detach(),
             start=_fold_styled(generator.start),
-            levels=tuple(_fold_level(generator, i, level) for i, level in enumerate(levels)),
+            levels=tuple(_fold_level(size, level) for size, level in generator.by_size()),
             upsample=levels[0].to_rgb.upsample.kernel.expand(3, 1, 4, 4).contiguous(),
             enhancement={
                 int(n): block for n, block in network.enhancement.items() if isinstance(block, Enhancement)
@@ -149,8 +149,7 @@ def _fold_styled(layer: StyledConv) -> FoldedConv:
     )
 
 
-def _fold_level(generator: Generator, index: int, level: Level) -> FoldedLevel:
-    size = generator.sizes[index]
+def _fold_level(size: int, level: Level) -> FoldedLevel:
     flow, rgb = level.to_flow, level.to_rgb
     return FoldedLevel(
         size=size,
@@ -161,7 +160,7 @@ def _fold_level(generator: Generator, index: int, level: Level) -> FoldedLevel:
         rgb_weight=(rgb.conv.weight * rgb.conv.scale).detach(),
         rgb_inner_bias=rgb.inner_bias.detach().flatten(),
         rgb_bias=rgb.bias.detach(),
-        grid=identity_grid(size, generator.constant.device),
+        grid=identity_grid(size, rgb.bias.device),
     )
 
 

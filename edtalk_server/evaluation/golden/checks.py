@@ -69,8 +69,9 @@ class GoldenSet:
 
     def mouth_of_windows(self, batch: int) -> Tensor:
         """Mouth weights [batch, 20] of the set's first mel windows: the mouth input of all audio paths."""
-        return self.audio2lip(torch.from_numpy(rule.mel_windows(self.name, batch))[:, None])  # type:
-        ignore[no-any-return]
+        windows = torch.from_numpy(rule.mel_windows(self.name, batch))
+        mouth: Tensor = self.audio2lip(windows[:, None])
+        return mouth
 
 
 def check_for(stored: dict[str, Array]) -> Check | None:

@@ -1,0 +1,100 @@
+"""An engine without a network: the same face, instant, predictable. For tests of everything above the
+engine."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from edtalk_server.engine.source import (
+    Picture,
+    Source,
+    Weights,
+    check_portrait,
+    check_weights,
+    source_key,
+)
+from shared_protocol.banks import BankLayout, numbered_layout
+from shared_protocol.messages import Crop
+
+
+class FakeEngine:
+    """Draws the portrait's average colour with one horizontal bar for each weight, as long as the weight is
+    large.
+
+    So a picture depends on every weight and on nothing else but the portrait. `calls` counts `prepare`,
+    `render` and `frame`. `seconds_per_frame` makes it slow, `fail_at_frame` (counted from 0 over all calls)
+    raises `RuntimeError`.
+    """
+
+    def __init__(
+        self,
+        size: int = 64,
+        layout: BankLayout | None = None,
+        seconds_per_frame: float = 0.0,
+        fail_at_frame: int | None = None,
+        batch: int = 4,
+    ) -> None:
+        self.size = size
+        self.layout = layout or numbered_layout()
+        self.channels = len(self.layout)
+        self.seconds_per_frame = seconds_per_frame
+        self.fail_at_frame = fail_at_frame
+        self.calls: Counter[str] = Counter()
+        self.device_name = "fake"
+        self._batch = batch
+
+    def prepare(self, portrait: Picture, crop: Crop | None = None) -> Source:
+        """As `Engine.prepare`; the crop that it finds is the largest centred square."""
+        check_portrait(portrait)
+        self.calls["prepare"] += 1
+        height, width = portrait.shape[:2]
+        if crop is None or crop.side == 0.0:
+            crop = Crop(width / 2, height / 2, float(min(width, height)), 0.0)
+        own = np.linspace(-0.5, 0.5, self.channels, dtype=np.float32)
+        own.flags.writeable = False
+        return Source(
+            key=source_key("fake", portrait, crop),
+            weights=own,
+            crop=replace(crop),
+            notes=(),
+            size=self.size,
+            prepared=portrait.reshape(-1, 3).mean(axis=0),
+        )
+
+    def render(self, source: Source, weights: Weights) -> Picture:
+        """As `Engine.render`."""
+        parts = list(self.stream(source, weights))
+        empty = np.empty((0, self.size, self.size, 3), np.uint8)
+        return np.concatenate(parts) if parts else empty
+
+    def stream(self, source: Source, weights: Weights) -> Iterator[Picture]:
+        """As `Engine.stream`."""
+        rows = check_weights(weights, self.channels)
+        self.calls["render"] += 1
+        for start in range(0, len(rows), self._batch):
+            yield np.stack([self._frame(source, row) for row in rows[start : start + self._batch]])
+
+    def _frame(self, source: Source, row: Weights) -> Picture:
+        if self.fail_at_frame is not None and self.calls["frame"] >= self.fail_at_frame:
+            raise RuntimeError("the fake engine was told to fail here")
+        self.calls["frame"] += 1
+        if self.seconds_per_frame:
+            time.sleep(self.seconds_per_frame)
+        return _bars(row, source.prepared, self.size)
+
+
+def _bars(row: Weights, colour: npt.NDArray[np.float64], size: int) -> Picture:
+    frame = np.empty((size, size, 3), np.uint8)
+    frame[:] = colour.astype(np.uint8)
+    lengths = 1.0 / (1.0 + np.exp(-row.astype(np.float64)))  # any weight to 0..1, strictly rising
+    for y in range(size):
+        length = lengths[y * len(row) // size] * (size - 1)
+        frame[y, : int(length)] = 255 - colour.astype(np.uint8)
+        frame[y, int(length)] = int(255 * (length % 1.0))
+    return frame

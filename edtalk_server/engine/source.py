@@ -1,0 +1,75 @@
+"""A source: a portrait that has been encoded. And the checks that every engine makes."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop
+
+Picture = npt.NDArray[np.uint8]
+Weights = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Immutable. `key` is the content hash of bundle, portrait and crop; `weights` [channels] are the
+    portrait's own; `crop` was used; `notes` are short sentences on the portrait (empty when all is
+    well). `prepared` belongs to the engine that made it."""
+
+    key: str
+    weights: Weights
+    crop: Crop
+    notes: tuple[str, ...]
+    size: int
+    prepared: Any = field(repr=False)
+
+
+def source_key(digest: str, portrait: Picture, crop: Crop) -> str:
+    """SHA-256 (hexadecimal) of what makes a source: bundle digest, the portrait's pixels and the crop that
+    is cut."""
+    content = hashlib.sha256(digest.encode())
+    content.update(struct.pack("<qq", *portrait.shape[:2]))
+    content.update(np.ascontiguousarray(portrait).data)
+    content.update(struct.pack("<dddd", crop.center_x, crop.center_y, crop.side, crop.roll))
+    return content.hexdigest()
+
+
+def check_portrait(portrait: Picture) -> None:
+    """`EDTalkError(IMAGE_UNREADABLE)` for anything but a picture uint8 [H, W, 3]."""
+    if portrait.dtype != np.uint8 or portrait.ndim != 3 or portrait.shape[2] != 3 or not portrait.size:
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE,
+            f"The portrait is {portrait.dtype} of shape {portrait.shape}, not 8-bit RGB.",
+            "Convert it to 8-bit RGB first.",
+        )
+
+
+def check_weights(weights: npt.ArrayLike, channels: int) -> Weights:
+    """Weights as float32 [B, channels]; `EDTalkError(BAD_WEIGHTS)` for another shape, type or infinite
+    numbers."""
+    array = np.asarray(weights)
+    if array.ndim != 2 or array.shape[1] != channels:
+        raise EDTalkError(
+            ErrorCode.BAD_WEIGHTS,
+            f"The weights have the shape {list(array.shape)}; this bundle needs [frames, {channels}].",
+            "Predict again with this bundle, or give each frame all its weights.",
+        )
+    if array.dtype.kind not in "fiu":
+        raise EDTalkError(ErrorCode.BAD_WEIGHTS, "The weights are not numbers.", "Give numbers.")
+    with np.errstate(over="ignore"):
+        result = array.astype(np.float32)
+    finite = np.isfinite(result).all(axis=1)
+    if not finite.all():
+        raise EDTalkError(
+            ErrorCode.BAD_WEIGHTS,
+            f"Row {int(np.argmin(finite))} of the weights is not finite.",
+            "Look for a driver or key with an impossible value.",
+        )
+    return result
