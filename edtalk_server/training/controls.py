@@ -1,9 +1,10 @@
 """The meaning of the 36 weights of the starter bundle.
 
-A weight of 0 is a neutral face; 1 is the full movement, both for training renders and for the animator's sliders. The mouth
-and the expression bank move disjoint sets of face-kit shapes, so the banks are disentangled by construction (the aim of the
-paper's section 3.2). Pose counts in 20 degrees, a tenth of the picture's width and a tenth of the logarithm of the size, always
-against the framing of `media.template`: a neutral head that fits the template has pose 0.
+A weight of 0 is a neutral face; 1 is the full movement, both for training renders and for the animator's sliders. The
+mouth and the expression bank move disjoint sets of face-kit shapes, so the banks are disentangled by construction
+(the aim of the paper's section 3.2). Pose counts in 20 degrees, a tenth of the picture's width and a tenth of the
+logarithm of the size, always against the framing of `media.template`: a neutral head that fits the template has pose
+0.
 
 "Left" is the left of the person in the picture, unless a name says otherwise.
 """
@@ -32,7 +33,8 @@ GAZE_ANGLE = float(np.radians(25.0))
 
 @dataclass(frozen=True)
 class Control:
-    """One basis with the kit shapes it moves: `positive` for weights above 0, `negative` below 0, as (shape, amount)."""
+    """One basis with the kit shapes it moves: `positive` for weights above 0, `negative` below 0, as (shape,
+    amount)."""
 
     basis: Basis
     positive: tuple[tuple[str, float], ...] = ()
@@ -77,19 +79,31 @@ def _side(identifier: str, name: str, shape: str, description: str) -> Control:
     """Left minus right of a pair; added on top of the pair's mean."""
     left, right = f"{shape}_L", f"{shape}_R"
     basis = _basis(identifier, name, Bank.MOUTH, -1.0, 1.0, description)
-    return Control(basis, ((left, 0.5), (right, -0.5)), ((left, -0.5), (right, 0.5)), ((left, 1.0), (right, -1.0)))
+    return Control(
+        basis, ((left, 0.5), (right, -0.5)), ((left, -0.5), (right, 0.5)), ((left, 1.0), (right, -1.0))
+    )
 
 
 def _mouth() -> tuple[Control, ...]:
     bank = Bank.MOUTH
     return (
         _single("jaw_open", "Jaw Open", bank, "jawOpen", "Lower jaw drops; teeth and tongue appear"),
-        _opposed("jaw_left", "Jaw Left", "jawLeft", "jawRight", "Lower jaw to the person's left, negative: right"),
+        _opposed(
+            "jaw_left", "Jaw Left", "jawLeft", "jawRight", "Lower jaw to the person's left, negative: right"
+        ),
         _single("jaw_forward", "Jaw Forward", bank, "jawForward", "Lower jaw pushes forward"),
-        _single("lips_together", "Lips Together", bank, "mouthClose", "Closes the lips although the jaw is open"),
+        _single(
+            "lips_together", "Lips Together", bank, "mouthClose", "Closes the lips although the jaw is open"
+        ),
         _single("funnel", "Funnel", bank, "mouthFunnel", "Open rounded lips, as in 'oh'"),
         _single("pucker", "Pucker", bank, "mouthPucker", "Closed rounded lips, as in 'oo' or a kiss"),
-        _opposed("mouth_left", "Mouth Left", "mouthLeft", "mouthRight", "Mouth to the person's left, negative: right"),
+        _opposed(
+            "mouth_left",
+            "Mouth Left",
+            "mouthLeft",
+            "mouthRight",
+            "Mouth to the person's left, negative: right",
+        ),
         _single("roll_lower", "Roll Lower Lip", bank, "mouthRollLower", "Lower lip curls inwards, as in 'f'"),
         _single("roll_upper", "Roll Upper Lip", bank, "mouthRollUpper", "Upper lip curls inwards"),
         _single("shrug_lower", "Shrug Lower Lip", bank, "mouthShrugLower", "Chin and lower lip push up"),
@@ -100,7 +114,12 @@ def _mouth() -> tuple[Control, ...]:
         _pair("press", "Press", bank, "mouthPress", "Lips press together, as in 'm'"),
         _pair("dimple", "Dimple", bank, "mouthDimple", "Corners pull inwards and back"),
         _pair("cheek_puff", "Cheek Puff", bank, "cheekPuff", "Cheeks fill with air"),
-        _side("lower_lip_down_side", "Lower Lip Side", "mouthLowerDown", "More of Lower Lip Down left than right"),
+        _side(
+            "lower_lip_down_side",
+            "Lower Lip Side",
+            "mouthLowerDown",
+            "More of Lower Lip Down left than right",
+        ),
         _side("upper_lip_up_side", "Upper Lip Side", "mouthUpperUp", "More of Upper Lip Up left than right"),
         _side("stretch_side", "Stretch Side", "mouthStretch", "More of Stretch left than right"),
     )
@@ -115,7 +134,9 @@ def _pose() -> tuple[Control, ...]:
         ("shift_y", "Shift Up", 1.0, "Moves up; 1 is a tenth of the picture's width"),
         ("scale", "Nearer", 1.0, "Comes nearer; 1 is a growth by a tenth (e to the 0.1)"),
     )
-    return tuple(Control(_basis(key, name, Bank.POSE, -limit, limit, text)) for key, name, limit, text in rows)
+    return tuple(
+        Control(_basis(key, name, Bank.POSE, -limit, limit, text)) for key, name, limit, text in rows
+    )
 
 
 def _blink(side: str) -> Control:
@@ -141,13 +162,16 @@ def _expression() -> tuple[Control, ...]:
         (),
         _mean(*brows),
     )
-    lids = 2.0 * GAZE_ANGLE  # the lids follow the eyes: the kit's shapes reach their full amount at half a radian
-    gaze_left = Control(_basis("gaze_left", "Gaze Left", bank, -1.0, 1.0, "Eyes to the person's left; 1 is 25 degrees"))
+    lids = 2.0 * GAZE_ANGLE  # the lids follow the eyes; the kit's shapes are full at half a radian
+    gaze_left = Control(
+        _basis("gaze_left", "Gaze Left", bank, -1.0, 1.0, "Eyes to the person's left; 1 is 25 degrees")
+    )
     gaze_up = Control(
         _basis("gaze_up", "Gaze Up", bank, -1.0, 1.0, "Eyes and lids up; 1 is 25 degrees"),
         _both("eyeLookUp", lids),
         _both("eyeLookDown", lids),
-        tuple((f"eyeLookUp_{s}", 0.5 / lids) for s in "LR") + tuple((f"eyeLookDown_{s}", -0.5 / lids) for s in "LR"),
+        tuple((f"eyeLookUp_{s}", 0.5 / lids) for s in "LR")
+        + tuple((f"eyeLookDown_{s}", -0.5 / lids) for s in "LR"),
     )
     return (
         smile,

@@ -1,1 +1,2 @@
-"""Training data: clips of rendered people, written to memory-mapped shards that survive a crash and can be continued."""
+"""Training data: clips of rendered people, written to memory-mapped shards that survive a crash and can be
+continued."""

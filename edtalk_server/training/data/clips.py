@@ -33,8 +33,8 @@ class Correspondence:
 
 @dataclass(frozen=True)
 class Clip:
-    """`pairs[i]` are the two correspondences of frame i: to the clip's first frame (for the first frame: to a random one), and
-    to a random other one."""
+    """`pairs[i]` are the two correspondences of frame i: to the clip's first frame (for the first frame: to a random
+    one), and to a random other one."""
 
     identity: int
     frames: list[Render]
@@ -81,9 +81,12 @@ def make_clip(renderer: Renderer, person: Identity, random: Random, size: int) -
     first = sampling.sample_first(random)
     camera = jittered_camera(random, renderer, person, first)
     frames = [
-        renderer.render(person, row, light, background, camera, size) for row in clip_weights(random, camera, first)
+        renderer.render(person, row, light, background, camera, size)
+        for row in clip_weights(random, camera, first)
     ]
-    return Clip(person.seed, frames, [_pairs(renderer, random, frames, index) for index in range(CLIP_LENGTH)])
+    return Clip(
+        person.seed, frames, [_pairs(renderer, random, frames, index) for index in range(CLIP_LENGTH)]
+    )
 
 
 def _pairs(

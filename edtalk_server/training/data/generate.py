@@ -39,7 +39,9 @@ def generate(facekit: Path, out: Path, worker: int, frames: int, seed: int, size
         shards.write_clip(shard, make_clip(renderer, person, random, size), number)
         if number % _REPORT_EVERY == 0 or number == clips - 1:
             rate = (number + 1 - first) * CLIP_LENGTH / (time.monotonic() - started)
-            log.info("worker %d: %d of %d frames, %.1f frames/s", worker, shard.rows, clips * CLIP_LENGTH, rate)
+            log.info(
+                "worker %d: %d of %d frames, %.1f frames/s", worker, shard.rows, clips * CLIP_LENGTH, rate
+            )
 
 
 def main() -> None:
@@ -47,11 +49,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--facekit", type=Path, required=True, help="packed ICT-FaceKit (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
-    parser.add_argument("--worker", type=int, default=0, help="number of this process; people differ between workers")
+    parser.add_argument(
+        "--worker", type=int, default=0, help="number of this process; people differ between workers"
+    )
     parser.add_argument("--frames", type=int, default=32000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--size", type=int, choices=(128, 256), default=128)
-    parser.add_argument("--holdout", type=int, metavar="PEOPLE", help="write a hold-out set of so many people, at 256")
+    parser.add_argument(
+        "--holdout", type=int, metavar="PEOPLE", help="write a hold-out set of so many people, at 256"
+    )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     frames, seed, size = given.frames, given.seed, given.size

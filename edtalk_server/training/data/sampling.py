@@ -1,8 +1,8 @@
 """What the people in the clips do: which weights occur together, and how often.
 
-Two kinds of clips. Free clips (60 %) vary everything. Speech clips (40 %) hold the head almost still and move only mouth, lids,
-gaze and smile, because otherwise the pose drowns the mouth in every loss. No two controls always come together, so that a
-network can tell them apart.
+Two kinds of clips. Free clips (60 %) vary everything. Speech clips (40 %) hold the head almost still and move only
+mouth, lids, gaze and smile, because otherwise the pose drowns the mouth in every loss. No two controls always come
+together, so that a network can tell them apart.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ Random = np.random.Generator
 
 CLIP_LENGTH = 8
 FREE_SHARE = 0.6
+BLINKS = slice(STARTER_LAYOUT.index("blink_left"), STARTER_LAYOUT.index("blink_right") + 1)
 _YAW_LIMIT = 1.43
 """Half a radian: beyond it one picture shows too little of the face to draw the other side."""
 
@@ -74,7 +75,8 @@ def sample_mouth(random: Random) -> FloatArray:
         "dimple": _sometimes(random, 0.2),
         "cheek_puff": _sometimes(random, 0.12),
     }
-    values |= {f"{name}_side": _lopsided(random, values[name]) for name in ("lower_lip_down", "upper_lip_up", "stretch")}
+    for name in ("lower_lip_down", "upper_lip_up", "stretch"):
+        values[f"{name}_side"] = _lopsided(random, values[name])
     for identifier, value in values.items():
         _set(row, identifier, value)
     return row
@@ -85,7 +87,11 @@ def _lid(random: Random) -> float:
     dice = random.random()
     if dice < 0.22:
         return 1.0 if random.random() < 0.5 else float(random.uniform(0.2, 1))
-    return float(-random.uniform(0.2, 1)) if dice < 0.34 else float(np.clip(random.normal(0.03, 0.05), -0.1, 0.2))
+    return (
+        float(-random.uniform(0.2, 1))
+        if dice < 0.34
+        else float(np.clip(random.normal(0.03, 0.05), -0.1, 0.2))
+    )
 
 
 def sample_eyes(random: Random) -> FloatArray:
@@ -147,10 +153,14 @@ def _faded(random: Random, row: FloatArray, quiet: float) -> FloatArray:
 
 
 def sample_first(random: Random) -> FloatArray:
-    """The clip's first frame [36]: near a frontal pose; the face mostly calm, sometimes smiling or talking. Shift and scale
-    are 0: the crop is fitted to this frame."""
+    """The clip's first frame [36]: near a frontal pose; the face mostly calm, sometimes smiling or talking. Shift and
+    scale are 0: the crop is fitted to this frame."""
     calm = 0.0 if random.random() < 0.3 else 0.2
-    return _first_pose(random) + _faded(random, sample_mouth(random), calm) + _faded(random, sample_expression(random), calm)
+    mouth, expression = (
+        _faded(random, sample_mouth(random), calm),
+        _faded(random, sample_expression(random), calm),
+    )
+    return _first_pose(random) + mouth + expression
 
 
 def sample_free(random: Random, first: FloatArray) -> FloatArray:
@@ -161,12 +171,13 @@ def sample_free(random: Random, first: FloatArray) -> FloatArray:
 
 
 def sample_speech(random: Random, first: FloatArray) -> FloatArray:
-    """A later frame [36] of a speech clip: the first one's pose and brows, a new mouth, often new lids, gaze and smile."""
+    """A later frame [36] of a speech clip: the first one's pose and brows, a new mouth, often new lids, gaze and
+    smile."""
     row = first.copy()
     row[MOUTH] = sample_mouth(random)[MOUTH]
     if random.random() < 0.6:
-        eyes, moved = sample_eyes(random), slice(STARTER_LAYOUT.index("blink_left"), STARTER_LAYOUT.index("blink_right") + 1)
-        row[moved] = eyes[moved]
+        eyes = sample_eyes(random)
+        row[BLINKS] = eyes[BLINKS]
         if random.random() < 0.5:
             row[[GAZE_LEFT, GAZE_UP]] = eyes[[GAZE_LEFT, GAZE_UP]]
     if random.random() < 0.5:
@@ -186,5 +197,3 @@ def _sane(row: FloatArray) -> FloatArray:
 def is_speech_clip(random: Random) -> bool:
     """Draws the kind of a clip."""
     return bool(random.random() >= FREE_SHARE)
-
-

@@ -1,7 +1,7 @@
 """Shards: one set of `.npy` files a worker, memory-mapped, so that readers may look while the writer works.
 
-`<folder>/<worker>_<name>.npy`, N rows each, with names and types as in `FIELDS`; `done` [1] is the number of rows that are
-complete. Clips are eight consecutive rows. A writer that starts again goes on after the last complete clip.
+`<folder>/<worker>_<name>.npy`, N rows each, with names and types as in `FIELDS`; `done` [1] is the number of rows
+that are complete. Clips are eight consecutive rows. A writer that starts again goes on after the last complete clip.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def open_for_writing(folder: Path, worker: int, rows: int, large: bool) -> Shard
     fields = dict(FIELDS) | (dict(LARGE_FIELDS) if large else {})
     fresh = not all(_path(folder, worker, name).exists() for name in (*fields, "done"))
     arrays = {
-        name: _array(_path(folder, worker, name), (rows, *shape), kind) for name, (shape, kind) in fields.items()
+        name: _array(_path(folder, worker, name), (rows, *shape), kind)
+        for name, (shape, kind) in fields.items()
     }
     done = _array(_path(folder, worker, "done"), (1,), np.int32)
     if fresh or int(done[0]) > rows:
@@ -83,7 +84,8 @@ def open_for_writing(folder: Path, worker: int, rows: int, large: bool) -> Shard
 
 
 def open_for_reading(folder: Path, worker: int) -> Shard:
-    """Maps a worker's shard read-only; `rows` grows while its writer works. `FileNotFoundError` when there is none."""
+    """Maps a worker's shard read-only; `rows` grows while its writer works. `FileNotFoundError` when there is
+    none."""
     names = [*FIELDS] + [name for name in LARGE_FIELDS if _path(folder, worker, name).exists()]
     arrays = {name: np.load(_path(folder, worker, name), mmap_mode="r") for name in names}
     return Shard(arrays, np.load(_path(folder, worker, "done"), mmap_mode="r"))

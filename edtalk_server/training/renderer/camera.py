@@ -1,11 +1,11 @@
 """The camera and the framing: where the head stands in the picture, and what the six pose weights say about it.
 
-Points go through two steps. A perspective onto the plane through the origin (`plane = xy * d / (d - z)`, in centimetres), then a
-similarity `crop` into the picture, whose width is 1 and whose y points down. The crop is fitted so that landmarks meet the
-official template, exactly as the crop of a photo is made; it is fixed for a clip.
+Points go through two steps. A perspective onto the plane through the origin (`plane = xy * d / (d - z)`, in
+centimetres), then a similarity `crop` into the picture, whose width is 1 and whose y points down. The crop is fitted
+so that landmarks meet the official template, exactly as the crop of a photo is made; it is fixed for a clip.
 
-Pose weights describe what the picture shows, whatever camera took it: they compare the neck joint (the point the head turns
-about) with where it stands when the same head, neutral, fits the template (`Camera.rest`).
+Pose weights describe what the picture shows, whatever camera took it: they compare the neck joint (the point the head
+turns about) with where it stands when the same head, neutral, fits the template (`Camera.rest`).
 """
 
 from __future__ import annotations
@@ -54,7 +54,8 @@ class HeadPose:
 
 @dataclass(frozen=True)
 class Similarity:
-    """picture = scale * rotate(turn) * (x, -y) + shift: from plane centimetres (y up) to the picture (0..1, y down)."""
+    """picture = scale * rotate(turn) * (x, -y) + shift: from plane centimetres (y up) to the picture (0..1, y
+    down)."""
 
     scale: float
     turn: float
@@ -97,7 +98,8 @@ def fit_template(plane: npt.NDArray) -> Similarity:
 
 @dataclass(frozen=True)
 class Camera:
-    """`distance` in centimetres from the origin of the kit; `rest` is the crop in which this head, neutral, fits the template."""
+    """`distance` in centimetres from the origin of the kit; `rest` is the crop in which this head, neutral, fits the
+    template."""
 
     distance: float
     crop: Similarity
@@ -115,8 +117,14 @@ class Camera:
 
     def head_pose(self, weights: FloatArray) -> HeadPose:
         """The pose that shows `weights` [36] in this camera."""
-        shift = weights[[controls.SHIFT_X, controls.SHIFT_Y]].astype(np.float64) * controls.POSE_SHIFT * [1, -1]
-        size = self.rest.scale * self._zoom(NECK_JOINT[2]) * np.exp(weights[controls.SCALE] * controls.POSE_SCALE)
+        shift = (
+            weights[[controls.SHIFT_X, controls.SHIFT_Y]].astype(np.float64) * controls.POSE_SHIFT * [1, -1]
+        )
+        size = (
+            self.rest.scale
+            * self._zoom(NECK_JOINT[2])
+            * np.exp(weights[controls.SCALE] * controls.POSE_SCALE)
+        )
         zoom = size / self.crop.scale
         depth = self.distance * (1 - 1 / zoom)
         joint = np.append(self.crop.invert(self._rest_point() + shift) / zoom, depth)

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.training import controls
+from edtalk_server.training.renderer.anatomy import Eyeballs
 from edtalk_server.training.renderer.camera import NECK_JOINT, HeadPose
 from edtalk_server.training.renderer.identity import Identity
 from edtalk_server.training.renderer.mesh import HeadMesh
@@ -34,7 +35,9 @@ def _add_shapes(
 
 
 @nb.njit(cache=True, fastmath=True)
-def _twist(positions: FloatArray, share: FloatArray, axis: FloatArray, angle: float, pivot: FloatArray) -> None:
+def _twist(
+    positions: FloatArray, share: FloatArray, axis: FloatArray, angle: float, pivot: FloatArray
+) -> None:
     """Rotates each point about `axis` through `pivot` by its share of the angle (Rodrigues' formula), in place."""
     ax, ay, az = axis[0], axis[1], axis[2]
     for v in range(positions.shape[0]):
@@ -52,6 +55,7 @@ class Deformer:
     def __init__(self, mesh: HeadMesh) -> None:
         self.mesh = mesh
         self.shapes = controls.shape_map(mesh.kit.expressions.names)
+        self._eyeballs = Eyeballs(mesh)
         self._pivot = NECK_JOINT.astype(np.float32)
         self._normals = np.zeros((mesh.shell_start, 3), np.float32)
 
@@ -60,6 +64,8 @@ class Deformer:
         positions = identity.vertices.copy()
         expressions = self.mesh.kit.expressions
         amounts = self.shapes.to_shapes(weights)
+        for name, gain in identity.shape_gains.items():
+            amounts[expressions.names.index(name)] *= gain
         _add_shapes(positions, expressions.starts, expressions.vertex, expressions.delta, amounts)
         self._turn_eyes(positions, identity.vertices, weights)
         return positions
@@ -76,6 +82,7 @@ class Deformer:
         for eye in self.mesh.eyes:
             centre = eye.centre(rest)
             positions[eye.vertices] = (rest[eye.vertices] - centre) @ rotation.T + centre
+        self._eyeballs.push_out(positions, rest, rotation[:, 2])
 
     def head(self, identity: Identity, weights: FloatArray, pose: HeadPose) -> FloatArray:
         """All vertices [mesh.size, 3] under `weights` [36], whose pose part is given by `pose`."""

@@ -58,7 +58,11 @@ class Renderer:
         self._deformer = Deformer(self.mesh)
         self._normals = np.zeros((self.mesh.size, 3), np.float32)
         side = (_SHADOW_SIDE, _SHADOW_SIDE)
-        self._shadow = (np.empty(side, np.float32), np.empty(side, np.int32), np.empty((*side, 2), np.float32))
+        self._shadow = (
+            np.empty(side, np.float32),
+            np.empty(side, np.int32),
+            np.empty((*side, 2), np.float32),
+        )
 
     def identity(self, seed: int) -> Identity:
         """The person of this seed."""
@@ -162,13 +166,20 @@ class Renderer:
     def flow(self, target: Render, source: Render, size: int) -> tuple[FloatArray, ByteArray]:
         """Where each target pixel's surface stands in the source.
 
-        Returns the backward flow [size, size, 2], in pixels of that size from target to source, and visibility [size, size]:
-        0 hidden in the source, 1 visible, 2 background in both. `size` divides the raster's size.
+        Returns the backward flow [size, size, 2], in pixels of that size from target to source, and visibility [size,
+        size]: 0 hidden in the source, 1 visible, 2 background in both. `size` divides the raster's size.
         """
         step = target.triangle.shape[0] // size
         flow, seen = np.empty((size, size, 2), np.float32), np.empty((size, size), np.uint8)
         raster.trace(
-            target.triangle, target.barycentric, self.mesh.triangles, source.screen, source.depth, step, flow, seen
+            target.triangle,
+            target.barycentric,
+            self.mesh.triangles,
+            source.screen,
+            source.depth,
+            step,
+            flow,
+            seen,
         )
         middle = slice(step // 2, None, step)
         empty = (target.triangle[middle, middle] < 0) & (source.triangle[middle, middle] < 0)

@@ -48,7 +48,17 @@ def _choose_style(random: Random, feminine: bool) -> Style:
 def _hairline(random: Random, style: Style) -> Hairline:
     front = random.uniform(9.0, 11.3) + (random.uniform(0, 6) if style is Style.BALD else 0)
     temple = random.uniform(-0.5, 1.2)
-    heights = (front, front - 0.2 + temple, front - 2.2 + temple * 1.5, 6.5, 4.2, random.uniform(0, 3), 4.6, -1.5, -5.5)
+    heights = (
+        front,
+        front - 0.2 + temple,
+        front - 2.2 + temple * 1.5,
+        6.5,
+        4.2,
+        random.uniform(0, 3),
+        4.6,
+        -1.5,
+        -5.5,
+    )
     return Hairline((0, 0.12, 0.22, 0.30, 0.38, 0.46, 0.53, 0.62, 1), heights)
 
 
@@ -64,17 +74,19 @@ def _volume(random: Random, points: npt.NDArray, style: Style) -> npt.NDArray:
     x, y, z = points.T
     around, phase = np.arctan2(x, z + 1.0), random.uniform(0, 6, 3)
     top = random.uniform(0, 1.4) * np.clip((y - 8) / 5, 0, 1)
-    waves = np.sin(around * 7 + phase[0]) + np.sin(around * 13 + y * 0.9 + phase[1]) + np.sin(y * 2.1 + around * 5 + phase[2])
+    waves = np.sin(around * 7 + phase[0]) + np.sin(around * 13 + y * 0.9 + phase[1])
+    waves = waves + np.sin(y * 2.1 + around * 5 + phase[2])
     parting = 0.35 * np.exp(-(((x - random.uniform(-3, 3)) / 0.7) ** 2)) * (z > -4)
     return np.maximum(base + top + 0.25 * waves * min(base, 1) * random.uniform(0.2, 1) - parting, 0.1)
 
 
 def cut_hair(random: Random, mesh: HeadMesh, scalp: ScalpMap, feminine: bool) -> HairCut:
-    """A random hair cut. The shell dips under the skin smoothly at the hairline, so that its edge follows the line and not the
-    triangles."""
+    """A random hair cut. The shell dips under the skin smoothly at the hairline, so that its edge follows the line
+    and not the triangles."""
     style = _choose_style(random, feminine)
     line = _hairline(random, style)
-    distance = scalp.vertex_distance(line) + 0.15 * np.sin(scalp.points[:, 0] * random.uniform(1, 3) + random.uniform(0, 6))
+    wave = np.sin(scalp.points[:, 0] * random.uniform(1, 3) + random.uniform(0, 6))
+    distance = scalp.vertex_distance(line) + 0.15 * wave
     volume = _volume(random, scalp.points, style)
     grown = smooth_step(distance / 2.0) * volume + np.clip(distance, 0, 1) * 0.08
     height = np.where(distance > 0, grown, np.maximum(distance * 0.5, -0.8))
@@ -104,7 +116,7 @@ def paint_hair(random: Random, colour: npt.NDArray) -> npt.NDArray:
 
     def strands(across: int, along: int) -> FloatArray:
         grid = random.standard_normal((along, across)).astype(np.float32)
-        return cv2.resize(grid, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(cv2.resize(grid, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_CUBIC), np.float32)
 
     pattern = strands(300, 10) + 0.7 * strands(60, 4) + 0.4 * noise(random, FACE_SIDE, FACE_SIDE, ((40, 1),))
     bend = noise(random, FACE_SIDE, FACE_SIDE, ((6, 1),)) * 2

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.training.renderer.anatomy import blink_gains, closed_lips
 from edtalk_server.training.renderer.hair import HairCut, cut_hair, paint_hair
 from edtalk_server.training.renderer.mesh import ATLAS, TILES, HeadMesh, Part, smooth_step
 from edtalk_server.training.renderer.paint import Random, linear, noise
@@ -44,13 +46,15 @@ class Identity:
     curtain_share: FloatArray
     torso: FloatArray
     feminine: bool
+    shape_gains: Mapping[str, float]
+    """Factors of kit shapes that must be larger or smaller on this face."""
 
 
 def make_identity(mesh: HeadMesh, scalp: ScalpMap, seed: int) -> Identity:
     """The person of this seed; the same seed gives the same person."""
     random = np.random.default_rng(seed)
     modes = np.clip(random.standard_normal(len(mesh.kit.identity)), -2.5, 2.5).astype(np.float32) * _SPREAD
-    vertices = mesh.kit.vertices + (modes @ mesh.kit.identity).reshape(-1, 3)
+    vertices = closed_lips(mesh.kit, mesh.kit.vertices + (modes @ mesh.kit.identity).reshape(-1, 3))
     looks = choose_complexion(random)
     cut = cut_hair(random, mesh, scalp, looks.feminine)
     atlas = _paint_atlas(random, mesh, scalp, looks, cut)
@@ -64,10 +68,13 @@ def make_identity(mesh: HeadMesh, scalp: ScalpMap, seed: int) -> Identity:
         curtain_share=share.astype(np.float32),
         torso=_torso(random, mesh, vertices, looks.feminine),
         feminine=looks.feminine,
+        shape_gains=blink_gains(mesh.kit, vertices),
     )
 
 
-def _paint_atlas(random: Random, mesh: HeadMesh, scalp: ScalpMap, looks: Complexion, cut: HairCut) -> FloatArray:
+def _paint_atlas(
+    random: Random, mesh: HeadMesh, scalp: ScalpMap, looks: Complexion, cut: HairCut
+) -> FloatArray:
     atlas = np.zeros((ATLAS, ATLAS, 4), np.float32)
 
     def put(part: Part, colours: npt.NDArray, shine: npt.NDArray | float) -> None:
@@ -81,7 +88,7 @@ def _paint_atlas(random: Random, mesh: HeadMesh, scalp: ScalpMap, looks: Complex
     skin = looks.skin * (1 + 0.04 * noise(random, 256, 256)[..., None])
     put(Part.HEAD, skin * (1 - roots[..., None]) + looks.hair * roots[..., None], 0.2)
     put(Part.MOUTH, np.array([0.16, 0.03, 0.03]), 0.1)
-    put(Part.GUMS, np.array([0.55, 0.2, 0.2]) * random.uniform(0.7, 1), 0.5)
+    put(Part.GUMS, np.array([0.50, 0.16, 0.16]) * random.uniform(0.7, 1), 0.4)
     put(Part.TEETH, linear(np.array([0.95, 0.92, 0.86]) * random.uniform(0.88, 1.03)), 0.5)
     put(Part.SOCKET, looks.skin * np.array([0.9, 0.5, 0.5]), 0.2)
     put(Part.EYE, _eye(random, looks.dark), 1.0)
@@ -141,5 +148,7 @@ def _torso(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine: bool
     front = np.clip(np.cos(around), 0, 1)
     vee = opening * np.clip(1 - np.abs(np.sin(around)) * 1.6, 0, 1)
     height = height - (2.0 + vee) * front * np.exp(-down * 5)
-    rings = np.stack([np.sin(around) * across, height, np.cos(around) * depth - 1.2 + 1.5 * front * down], axis=-1)
+    rings = np.stack(
+        [np.sin(around) * across, height, np.cos(around) * depth - 1.2 + 1.5 * front * down], axis=-1
+    )
     return rings.astype(np.float32)

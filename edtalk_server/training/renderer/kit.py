@@ -1,11 +1,12 @@
 """The face kit: a neutral head, its identity shapes and its expression shapes.
 
-Source: ICT-FaceKit (USC Institute for Creative Technologies, MIT licence), packed in one `.npz` without pickles. Units are
-centimetres; x to the person's left, y up, z out of the face; the origin is inside the head.
+Source: ICT-FaceKit (USC Institute for Creative Technologies, MIT licence), packed in one `.npz` without pickles.
+Units are centimetres; x to the person's left, y up, z out of the face; the origin is inside the head.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,19 +24,39 @@ KEPT_PARTS = (FACE, HEAD, "mouth_socket", "eye_socket_L", "eye_socket_R", "gums_
 """Parts that are drawn. The others are transparent films, lash cards, and irises meant for refraction."""
 
 _ARRAYS = (
-    "vertices faces uvs face_uvs identity_deltas expression_deltas expression_names part_names vertex_part face_part "
-    "landmarks68"
-).split()
+    "vertices",
+    "faces",
+    "uvs",
+    "face_uvs",
+    "identity_deltas",
+    "expression_deltas",
+    "expression_names",
+    "part_names",
+    "vertex_part",
+    "face_part",
+    "landmarks68",
+)
 
 
 @dataclass(frozen=True)
 class SparseShapes:
     """Expression shapes, each with only the vertices it moves: shape k owns rows `starts[k]` to `starts[k + 1]`."""
 
+    vertices: int
+    """Number of vertices of the kit."""
     names: tuple[str, ...]
     starts: IntArray
     vertex: IntArray
     delta: FloatArray
+
+    def displacement(self, amounts: Mapping[str, float]) -> FloatArray:
+        """Displacement [V, 3] of the named shapes together."""
+        total = np.zeros((self.vertices, 3), np.float32)
+        for name, amount in amounts.items():
+            shape = self.names.index(name)
+            rows = slice(self.starts[shape], self.starts[shape + 1])
+            total[self.vertex[rows]] += amount * self.delta[rows]
+        return total
 
 
 @dataclass(frozen=True)
@@ -97,6 +118,7 @@ def _sparse(names: npt.NDArray, deltas: npt.NDArray, smallest: float = 2e-4) -> 
     moved = [np.nonzero(np.abs(shape).max(axis=1) > smallest)[0] for shape in deltas]
     starts = np.concatenate([[0], np.cumsum([len(rows) for rows in moved])])
     return SparseShapes(
+        deltas.shape[1],
         tuple(names.astype(str)),
         starts.astype(np.int32),
         np.concatenate(moved).astype(np.int32),

@@ -1,7 +1,7 @@
 """One mesh for every head: kit parts, a hair shell, a hair curtain and a torso, with one texture atlas.
 
-The topology never changes; identities move vertices and repaint the atlas. Vertices come in this order: kit, hair shell (copies
-of scalp vertices pushed outwards), curtain of long hair (a grid), torso (a grid).
+The topology never changes; identities move vertices and repaint the atlas. Vertices come in this order: kit, hair
+shell (copies of scalp vertices pushed outwards), curtain of long hair (a grid), torso (a grid).
 """
 
 from __future__ import annotations
@@ -159,7 +159,9 @@ def _eye_uv(positions: FloatArray, eye: Eye, triangles: IntArray) -> FloatArray:
     return tile_uv(Part.EYE, 0.5 + radius * np.cos(angle), 0.5 - radius * np.sin(angle))
 
 
-def _part_uv(kit: FaceKit, name: str, triangles: IntArray, corners: FloatArray, eyes: dict[str, Eye]) -> FloatArray:
+def _part_uv(
+    kit: FaceKit, name: str, triangles: IntArray, corners: FloatArray, eyes: dict[str, Eye]
+) -> FloatArray:
     part = _KIT_PARTS[name]
     if part is Part.SKIN:
         return tile_uv(part, corners[..., 0], 1 - corners[..., 1])
@@ -202,7 +204,11 @@ def _ears(positions: FloatArray, face_uv: FloatArray) -> npt.NDArray[np.bool_]:
 def _shell(kit: FaceKit, face_uv: FloatArray, scalp: IntArray, start: int) -> tuple[IntArray, FloatArray]:
     """Copies of scalp triangles. None on the ears: they are so thin that a shell inside would come out behind."""
     positions = kit.vertices
-    grows = (positions[:, 1] > -8) & ~((positions[:, 2] > 4.5) & (positions[:, 1] < 6)) & ~_ears(positions, face_uv)
+    grows = (
+        (positions[:, 1] > -8)
+        & ~((positions[:, 2] > 4.5) & (positions[:, 1] < 6))
+        & ~_ears(positions, face_uv)
+    )
     triangles = _split_quads(kit.faces[np.isin(kit.face_part, (kits.FACE, kits.HEAD))])
     triangles = triangles[grows[triangles].all(axis=1)]
     rest = positions[triangles]
@@ -241,19 +247,23 @@ def build(kit: FaceKit) -> HeadMesh:
     add(*_shell(kit, face_uv, scalp, shell_start), Part.HAIR)
     curtain_start = shell_start + len(scalp)
     curtain, faces = _grid(*CURTAIN_GRID)
-    add(faces + curtain_start, tile_uv(Part.HAIR, curtain[faces, 0], 0.3 + 0.7 * curtain[faces, 1]), Part.LONG_HAIR)
+    add(
+        faces + curtain_start,
+        tile_uv(Part.HAIR, curtain[faces, 0], 0.3 + 0.7 * curtain[faces, 1]),
+        Part.LONG_HAIR,
+    )
     torso_start = curtain_start + len(curtain)
     torso, faces = _grid(*TORSO_GRID)
     add(faces + torso_start, tile_uv(Part.CLOTH, torso[faces, 0], torso[faces, 1]), Part.CLOTH)
 
-    part = np.concatenate(parts)
+    part_ids = np.concatenate(parts)
     height = (kit.vertices[:, 1] + 14) / 7.5 + np.clip(kit.vertices[:, 2] - 4, 0, 8) * 0.15
     return HeadMesh(
         kit=kit,
         triangles=np.ascontiguousarray(np.concatenate(triangles), np.int32),
         uvs=np.ascontiguousarray(np.concatenate(uvs), np.float32),
-        part=part,
-        two_sided=np.isin(part, (Part.HAIR, Part.LONG_HAIR, Part.CLOTH, Part.GUMS)),
+        part=part_ids,
+        two_sided=np.isin(part_ids, (Part.HAIR, Part.LONG_HAIR, Part.CLOTH, Part.GUMS)),
         kit_triangles=kit_triangles,
         scalp=scalp,
         curtain=curtain,

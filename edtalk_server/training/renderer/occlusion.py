@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import tempfile
 from pathlib import Path
 
@@ -23,6 +22,15 @@ _EXTENT = 46.0
 _DIRECTIONS = 160
 _LIFT = 0.12
 _INNER_PARTS = ("teeth", "gums_tongue", "mouth_socket")
+_OPEN_MOUTH = {
+    "jawOpen": 0.6,
+    "mouthLowerDown_L": 0.5,
+    "mouthLowerDown_R": 0.5,
+    "mouthUpperUp_L": 0.6,
+    "mouthUpperUp_R": 0.6,
+}
+_VERSION = 2
+"""Raised when the bake changes, so that old caches are not used."""
 
 log = logging.getLogger(__name__)
 
@@ -42,9 +50,10 @@ def view_axes(direction: npt.NDArray) -> npt.NDArray:
     return np.stack([right, np.cross(direction, right)])
 
 
-def bake(mesh: HeadMesh) -> FloatArray:
-    """Occlusion [V] of the kit's vertices, 0 (closed in) to 1 (open), cosine-weighted over 160 directions."""
-    positions, triangles = mesh.kit.vertices, mesh.kit_triangles
+def bake(mesh: HeadMesh, positions: FloatArray) -> FloatArray:
+    """Occlusion [V] of the kit's vertices at `positions`, 0 (closed in) to 1 (open), cosine-weighted over 160
+    directions."""
+    triangles = mesh.kit_triangles
     normals = np.zeros_like(positions)
     vertex_normals(positions, triangles, normals)
     lifted, both = positions + normals * _LIFT, np.ones(len(triangles), bool)
@@ -83,25 +92,34 @@ def neighbour_average(triangles: npt.NDArray, count: int) -> coo_matrix:
     return graph.multiply(1 / degree[:, None]).tocsr()
 
 
+def _bake_all(mesh: HeadMesh) -> FloatArray:
+    """The neutral face, but the inside of the mouth with the mouth open: closed, all of it would be black."""
+    openness = bake(mesh, mesh.kit.vertices)
+    inner = np.isin(mesh.kit.vertex_part, _INNER_PARTS)
+    openness[inner] = bake(mesh, mesh.kit.vertices + mesh.kit.expressions.displacement(_OPEN_MOUTH))[inner]
+    return openness
+
+
 def _cached_bake(mesh: HeadMesh) -> FloatArray:
     key = hashlib.sha256(mesh.kit.vertices.tobytes() + mesh.kit_triangles.tobytes()).hexdigest()[:16]
-    path = Path(user_cache_path("edtalk")) / f"occlusion_{key}.npy"
+    path = Path(user_cache_path("edtalk")) / f"occlusion_{_VERSION}_{key}.npy"
     if path.exists():
         return np.asarray(np.load(path, allow_pickle=False), np.float32)
     log.info("Baking ambient occlusion once, into %s", path)
-    openness = bake(mesh)
+    openness = _bake_all(mesh)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
         np.save(file, openness)
-    os.replace(file.name, path)
+    Path(file.name).replace(path)
     return openness
 
 
 def occlusion(mesh: HeadMesh) -> FloatArray:
-    """Occlusion [mesh.size]. Inside the mouth it falls with depth, because the jaw opens after baking; hair and torso are 1."""
+    """Occlusion [mesh.size] of all vertices; hair and torso are 1."""
     values = np.ones(mesh.size, np.float32)
     values[: mesh.shell_start] = _cached_bake(mesh)
     inner = np.nonzero(np.isin(mesh.kit.vertex_part, _INNER_PARTS))[0]
-    depth = (mesh.kit.vertices[inner, 2] - 3.5) / (10.6 - 3.5)
-    values[inner] = np.clip(depth, 0.02, 1) ** 1.6 * 0.85
+    depth = np.clip((mesh.kit.vertices[inner, 2] - 3.5) / (10.6 - 3.5), 0.02, 1)
+    gain = np.where(mesh.kit.vertex_part[inner] == "teeth", 2.6, 1.9)
+    values[inner] = np.minimum(values[inner] * gain, 0.9) * depth
     return values

@@ -1,4 +1,5 @@
-"""Brushes: noise, blobs, lines and filled curves on small float32 pictures. All randomness comes from the caller's generator."""
+"""Brushes: noise, blobs, lines and filled curves on small float32 pictures. All randomness comes from the caller's
+generator."""
 
 from __future__ import annotations
 
@@ -19,7 +20,9 @@ ROWS, COLUMNS = np.mgrid[0:FACE_SIDE, 0:FACE_SIDE].astype(np.float32)
 _OCTAVES = ((4, 1.0), (16, 0.5), (64, 0.25), (200, 0.2))
 
 
-def noise(random: Random, height: int, width: int, octaves: Sequence[tuple[int, float]] = _OCTAVES) -> FloatArray:
+def noise(
+    random: Random, height: int, width: int, octaves: Sequence[tuple[int, float]] = _OCTAVES
+) -> FloatArray:
     """Smooth noise [height, width]: (cells per 512 pixels, amplitude) for each octave; roughly -2 to 2."""
     total = np.zeros((height, width), np.float32)
     for cells, amplitude in octaves:
@@ -27,6 +30,11 @@ def noise(random: Random, height: int, width: int, octaves: Sequence[tuple[int, 
         grid = random.standard_normal(shape).astype(np.float32)
         total += amplitude * cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
     return total
+
+
+def soften(picture: npt.NDArray, sigma: float) -> FloatArray:
+    """Gaussian blur; `sigma` in pixels."""
+    return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
 
 
 def linear(colour: npt.ArrayLike) -> FloatArray:
@@ -55,20 +63,20 @@ def _fixed_point(points: npt.NDArray) -> npt.NDArray[np.int32]:
 def polygon(points: npt.NDArray, blur: float = 1.5) -> FloatArray:
     """A filled shape on the face tile, 0..1, soft at its edge."""
     mask = np.zeros((FACE_SIDE, FACE_SIDE), np.uint8)
-    cv2.fillPoly(mask, [_fixed_point(points)], 255, cv2.LINE_AA, 4)
-    return cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), blur)
+    cv2.fillPoly(mask, [_fixed_point(points)], (255,), cv2.LINE_AA, 4)
+    return soften(mask.astype(np.float32) / 255, blur)
 
 
 def line(points: npt.NDArray, thickness: int, blur: float = 1.0) -> FloatArray:
     """An open line on the face tile, 0..1."""
     mask = np.zeros((FACE_SIDE, FACE_SIDE), np.uint8)
-    cv2.polylines(mask, [_fixed_point(points)], False, 255, thickness, cv2.LINE_AA, 4)
-    return cv2.GaussianBlur(mask.astype(np.float32) / 255, (0, 0), blur)
+    cv2.polylines(mask, [_fixed_point(points)], False, (255,), thickness, cv2.LINE_AA, 4)
+    return soften(mask.astype(np.float32) / 255, blur)
 
 
 def stroke(mask: FloatArray, start: npt.NDArray, end: npt.NDArray) -> None:
     """One hair: a line of value 1, drawn into `mask`."""
-    cv2.line(mask, _fixed_point(start).tolist(), _fixed_point(end).tolist(), 1.0, 1, cv2.LINE_AA, 4)
+    cv2.line(mask, _fixed_point(start).tolist(), _fixed_point(end).tolist(), (1.0,), 1, cv2.LINE_AA, 4)  # type: ignore[call-overload]
 
 
 def over(base: npt.NDArray, colour: npt.ArrayLike, mask: npt.NDArray) -> npt.NDArray:

@@ -42,7 +42,9 @@ def contact_sheet(renderer: Renderer, seeds: list[int], size: int = 128) -> Byte
         random = np.random.default_rng(seed + 1)
         person, light = renderer.identity(seed), make_light(random)
         background, camera = make_background(random, size * 2), renderer.camera(person)
-        cells = [renderer.render(person, w, light, background, camera, size).image for w in MOVEMENTS.values()]
+        cells = [
+            renderer.render(person, w, light, background, camera, size).image for w in MOVEMENTS.values()
+        ]
         rows.append(np.concatenate(cells, axis=1))
     return np.concatenate(rows)
 

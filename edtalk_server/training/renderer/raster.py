@@ -1,6 +1,7 @@
 """The z-buffer, vertex normals and correspondence, compiled by numba. All loops run on one core.
 
-Screen positions are [V, 3] float32: x right and y down in pixels, and a depth in centimetres that grows towards the camera.
+Screen positions are [V, 3] float32: x right and y down in pixels, and a depth in centimetres that grows towards the
+camera.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ BoolArray = npt.NDArray[np.bool_]
 EMPTY = -1
 """Triangle id of a pixel that shows the background."""
 _SLACK = 0.3
-"""A surface within this many centimetres of the nearest one counts as seen: it is the same surface, rasterised elsewhere."""
+"""A surface within this many centimetres of the nearest one counts as seen: it is the same surface, rasterised
+elsewhere."""
 
 
 @nb.njit(cache=True, fastmath=True)
@@ -37,7 +39,14 @@ def rasterise(
     ids[:] = -1
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
-        x0, y0, x1, y1, x2, y2 = screen[a, 0], screen[a, 1], screen[b, 0], screen[b, 1], screen[c, 0], screen[c, 1]
+        x0, y0, x1, y1, x2, y2 = (
+            screen[a, 0],
+            screen[a, 1],
+            screen[b, 0],
+            screen[b, 1],
+            screen[c, 0],
+            screen[c, 1],
+        )
         area = (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
         if area > -1e-9 and (not two_sided[t] or area < 1e-9):
             continue
@@ -104,7 +113,8 @@ def trace(
 ) -> None:
     """Where the surface seen in each target pixel stands in the source picture (backward flow).
 
-    Samples every `step`-th raster pixel of the target. Writes `flow` [h, w, 2], raster pixels from target to source, and
+    Samples every `step`-th raster pixel of the target. Writes `flow` [h, w, 2], raster pixels from target to source,
+    and
     `visible` [h, w]: 1 where the source shows that point, else 0. Background gets flow 0 and visibility 0.
     """
     side_y, side_x = source_depth.shape

@@ -1,7 +1,8 @@
 """Where hair grows: how far each point of the head lies above a hairline.
 
-A hairline is a height (kit y, in centimetres) for each direction round the head; ears and the front of the face stay bare.
-The head's rest positions are also kept per texture pixel, so that roots can be painted on the skin exactly where hair starts.
+A hairline is a height (kit y, in centimetres) for each direction round the head; ears and the front of the face stay
+bare. The head's rest positions are also kept per texture pixel, so that roots can be painted on the skin exactly
+where hair starts.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ class ScalpMap:
 
 
 def _bake(mesh: HeadMesh, part: Part, values: npt.NDArray) -> FloatArray:
-    """Vertex values [V, C] spread over a tile by rasterising the triangles in texture space; NaN where nothing lies."""
+    """Vertex values [V, C] spread over a tile by rasterising the triangles in texture space; NaN where nothing
+    lies."""
     x, y, width, height = TILES[part]
     chosen = (mesh.part == part) | ((mesh.part == Part.LIPS) if part is Part.SKIN else False)
     corners = mesh.uvs[chosen].reshape(-1, 2) * ATLAS - [x, y]

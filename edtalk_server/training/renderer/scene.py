@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.training.renderer.paint import Random, noise
+from edtalk_server.training.renderer.paint import Random, noise, soften
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -84,7 +84,7 @@ def _shapes(random: Random, picture: npt.NDArray, saturation: float) -> FloatArr
         else:
             centre = (int(points[0, 0]), int(points[0, 1]))
             cv2.circle(canvas, centre, int(random.uniform(0.03, 0.25) * size), colour, -1, cv2.LINE_AA)
-    return cv2.GaussianBlur(canvas, (0, 0), random.uniform(0.5, 14) * size / 256)
+    return soften(canvas, random.uniform(0.5, 14) * size / 256)
 
 
 def make_background(random: Random, size: int) -> FloatArray:
@@ -105,4 +105,6 @@ def studio_background(size: int) -> FloatArray:
     """A quiet grey-blue backdrop, brighter in the middle."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
     glow = np.exp(-((x / 0.55) ** 2) - ((y + 0.05) / 0.6) ** 2)[..., None]
-    return (np.array([0.30, 0.34, 0.40]) * (1 - glow) + np.array([0.62, 0.66, 0.70]) * glow).astype(np.float32)
+    return (np.array([0.30, 0.34, 0.40]) * (1 - glow) + np.array([0.62, 0.66, 0.70]) * glow).astype(
+        np.float32
+    )

@@ -1,8 +1,8 @@
 """Light on the surface: one pass over the raster, compiled by numba.
 
-Hemisphere ambient light times baked occlusion, up to three directional lights with wrapped diffuse reflection (a cheap stand-in
-for light under the skin: red wraps further than blue), Blinn-Phong highlights with a Fresnel term, and one soft shadow map for
-the first light. Colours are linear until the last step.
+Hemisphere ambient light times baked occlusion, up to three directional lights with wrapped diffuse reflection (a
+cheap stand-in for light under the skin: red wraps further than blue), Blinn-Phong highlights with a Fresnel term, and
+one soft shadow map for the first light. Colours are linear until the last step.
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ GLOSS[[Part.HAIR, Part.LONG_HAIR]] = 14.0
 
 
 @nb.njit(cache=True, fastmath=True)
-def _lit(shadow: FloatArray, scale: float, u: float, v: float, depth: float) -> float:
+def _lit(shadow: FloatArray, scale: float, u: float, v: float, depth: float, towards: float) -> float:
     """1 in the light, 0.2 in full shadow; the mean of 3 x 3 samples of the shadow map."""
     side = shadow.shape[0]
+    bias = 0.5 + 0.6 * (1 - max(towards, 0.0))  # flat light needs more, or the map's steps show on the cheeks
     hidden = 0
     column, row = int(side * 0.5 + u * scale), int(side * 0.5 - v * scale)
     for y in range(max(row - 1, 0), min(row + 2, side)):
         for x in range(max(column - 1, 0), min(column + 2, side)):
-            if shadow[y, x] > depth + 0.55:
+            if shadow[y, x] > depth + bias:
                 hidden += 1
     return 1 - hidden / 9.0 * 0.8
 
@@ -108,8 +109,12 @@ def shade(
                 nx, ny, nz, facing = -nx, -ny, -nz, -facing
             facing = min(max(facing, 0.0), 1.0)
 
-            u = min(max((uvs[t, 0, 0] * w0 + uvs[t, 1, 0] * w1 + uvs[t, 2, 0] * w2) * _SIDE - 0.5, 0.0), _EDGE)
-            v = min(max((uvs[t, 0, 1] * w0 + uvs[t, 1, 1] * w1 + uvs[t, 2, 1] * w2) * _SIDE - 0.5, 0.0), _EDGE)
+            u = min(
+                max((uvs[t, 0, 0] * w0 + uvs[t, 1, 0] * w1 + uvs[t, 2, 0] * w2) * _SIDE - 0.5, 0.0), _EDGE
+            )
+            v = min(
+                max((uvs[t, 0, 1] * w0 + uvs[t, 1, 1] * w1 + uvs[t, 2, 1] * w2) * _SIDE - 0.5, 0.0), _EDGE
+            )
             u0, v0 = int(u), int(v)
             fx, fy = u - u0, v - v0
             for ch in range(4):
@@ -128,7 +133,7 @@ def shade(
                 if light == 0:
                     su = px * shadow_axes[0, 0] + py * shadow_axes[0, 1] + pz * shadow_axes[0, 2]
                     sv = px * shadow_axes[1, 0] + py * shadow_axes[1, 1] + pz * shadow_axes[1, 2]
-                    free = _lit(shadow, shadow_scale, su, sv, px * dx + py * dy + pz * dz)
+                    free = _lit(shadow, shadow_scale, su, sv, px * dx + py * dy + pz * dz, towards)
                 through = (0.35 + 0.65 * open_) * free
                 for ch in range(3):
                     wrap = wraps[part, ch]

@@ -78,13 +78,17 @@ def choose_complexion(random: Random) -> Complexion:
     tone = np.clip(tone + random.normal(0, 0.015, 3), 0.1, 0.98)
     dark = place > 3.5
     hair = _HAIR_COLOURS[random.integers(0, 3 if dark else len(_HAIR_COLOURS))] * random.uniform(0.8, 1.2)
-    return Complexion(linear(tone), linear(np.clip(hair, 0.02, 0.95)), bool(random.random() < 0.5), dark, random.random() ** 2)
+    feminine, age = bool(random.random() < 0.5), random.random() ** 2
+    return Complexion(linear(tone), linear(np.clip(hair, 0.02, 0.95)), feminine, dark, age)
 
 
-def paint_face(random: Random, looks: Complexion, landmarks: Picture, scalp: Picture) -> tuple[Picture, Picture]:
+def paint_face(
+    random: Random, looks: Complexion, landmarks: Picture, scalp: Picture
+) -> tuple[Picture, Picture]:
     """The face tile: linear colours [512, 512, 3] and highlights [512, 512].
 
-    `landmarks` [68, 2] in pixels of the tile; `scalp` [512, 512] is the cover of hair roots painted on the skin, 0..1.
+    `landmarks` [68, 2] in pixels of the tile; `scalp` [512, 512] is the cover of hair roots painted on the skin,
+    0..1.
     """
     shine = 0.22 + 0.12 * blob(256, 190, 25, 60) + 0.1 * blob(256, 60, 150, 50)
     colours = _base(random, looks)
@@ -103,7 +107,9 @@ def _base(random: Random, looks: Complexion) -> Picture:
     blotches = noise(random, _SIDE, _SIDE, ((8, 1), (100, 0.6)))[..., None] * [1, 0.3, 0.3]
     colours = looks.skin * (1 + 0.05 * mottling + 0.05 * blotches)
     blood = sum(strength * blob(x, y, w, h) for x, y, w, h, strength in _FLUSHED)
-    return colours * (1 + np.asarray(blood)[..., None] * random.uniform(0.1, 0.6) * np.array([0.12, -0.22, -0.18]))
+    return colours * (
+        1 + np.asarray(blood)[..., None] * random.uniform(0.1, 0.6) * np.array([0.12, -0.22, -0.18])
+    )
 
 
 def _round_the_eyes(random: Random, looks: Complexion, colours: Picture) -> Picture:
@@ -191,23 +197,28 @@ def _marks(random: Random, looks: Complexion, colours: Picture) -> Picture:
     shade = np.ones((_SIDE, _SIDE))
     for side in (-1, 1):
         fold = curve([(256 + side * x, y) for x, y in ((42, 225), (58, 255), (66, 285))], 30, closed=False)
-        shade = shade * (1 - line(fold, 2, 2.0) * 0.5 * looks.age)
+        shade = shade * (1 - line(fold, 4, 4.0) * 0.5 * looks.age)
     for height in (40, 58, 74):
-        ends = [(170, height + random.normal(0, 3)), (256, height + random.normal(-4, 4)), (342, height + random.normal(0, 3))]
+        ends = [(x, height + random.normal(bend, 3)) for x, bend in ((170, 0), (256, -4), (342, 0))]
         shade = shade * (1 - line(curve(ends, 40, closed=False), 2, 1.5) * 0.35 * looks.age * random.random())
     for _ in range(random.poisson(3)):
-        shade = shade * (1 - blob(random.uniform(60, 450), random.uniform(30, 420), 2, 2) * random.uniform(0.2, 0.7))
+        shade = shade * (
+            1 - blob(random.uniform(60, 450), random.uniform(30, 420), 2, 2) * random.uniform(0.2, 0.7)
+        )
     colours = colours * shade[..., None]
     if random.random() < 0.25:
-        spots = cv2.GaussianBlur((noise(random, _SIDE, _SIDE, ((256, 1),)) > 1.9).astype(np.float32), (0, 0), 1.0)
+        spots = cv2.GaussianBlur(
+            (noise(random, _SIDE, _SIDE, ((256, 1),)) > 1.9).astype(np.float32), (0, 0), 1.0
+        )
         freckles = 0.3 * spots * np.clip(blob(256, 190, 130, 60), 0, 1)
         colours = colours * (1 - freckles[..., None] * np.array([0.6, 1, 1]))
     return colours
 
 
 def root_cover(random: Random, distance: Picture) -> Picture:
-    """Hair roots that show through the skin near the hairline, 0..1; `distance` in cm above the hairline, NaN off the face."""
-    wander = noise(random, *distance.shape, ((24, 0.35), (90, 0.3)))
-    strands = 0.75 + 0.25 * np.clip(noise(random, *distance.shape, ((300, 1),)), -1, 1)
+    """Hair roots that show through the skin near the hairline, 0..1; `distance` in cm above the hairline, NaN off the
+    face."""
+    height, width = distance.shape
+    wander = noise(random, height, width, ((24, 0.35), (90, 0.3)))
+    strands = 0.75 + 0.25 * np.clip(noise(random, height, width, ((300, 1),)), -1, 1)
     return np.clip((np.nan_to_num(distance, nan=-9.0) + wander * 0.5 + 0.35) / 0.9, 0, 1) * strands
-
