@@ -1,0 +1,70 @@
+"""Train the starter bundle from nothing: render data, run the stages, export a bundle."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from edtalk_server.training import export as exporting
+from edtalk_server.training import run as running
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What `edtalk train data | run | export` understand."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="data | run | export")
+    _add_data(actions.add_parser("data", help="render clips into shards; can be stopped and continued"))
+    run_parser = actions.add_parser("run", help="train; can be stopped and continued")
+    running.add_arguments(run_parser)
+    run_parser.set_defaults(do=running.run)
+    export_parser = actions.add_parser("export", help="make a bundle of what was trained")
+    export_parser.add_argument("--run", type=Path, required=True, help="the --out of `edtalk train run`")
+    export_parser.add_argument("--audio", type=Path, help="folder with audio_to_lip.safetensors and .json")
+    export_parser.add_argument("--data", type=Path, help="shards whose statistics are noted in the bundle")
+    export_parser.add_argument(
+        "--beside", type=Path, nargs="*", default=[], help="files to put into the bundle"
+    )
+    export_parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
+    export_parser.set_defaults(do=_export)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--facekit", type=Path, required=True, help="packed ICT-FaceKit (.npz)")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the shards")
+    parser.add_argument(
+        "--worker", type=int, default=0, help="number of this process; people differ between workers"
+    )
+    parser.add_argument("--frames", type=int, default=32_000, help="how many (default: 32000)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--holdout", type=int, metavar="PEOPLE", help="so many people to measure on, at 256 pixels"
+    )
+    parser.set_defaults(do=_data)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do the chosen action."""
+    logging.getLogger("edtalk_server.training").setLevel(logging.INFO)
+    return int(arguments.do(arguments))
+
+
+def _data(arguments: argparse.Namespace) -> int:
+    # These need numba, which only this action needs.
+    from edtalk_server.training.data import generate
+    from edtalk_server.training.data.clips import CLIPS_PER_IDENTITY
+    from edtalk_server.training.data.sampling import CLIP_LENGTH
+
+    frames, seed, size = arguments.frames, arguments.seed, 128
+    if arguments.holdout:
+        frames = arguments.holdout * CLIPS_PER_IDENTITY * CLIP_LENGTH
+        seed, size = seed + generate.HOLDOUT_SEED, 256
+    generate.generate(arguments.facekit, arguments.out, arguments.worker, frames, seed, size)
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    inputs = exporting.Inputs(arguments.run, arguments.audio, arguments.data, tuple(arguments.beside))
+    manifest = exporting.export(inputs, arguments.output)
+    for name, entry in manifest.files.items():
+        print(f"{arguments.output / name}: {entry.size / 2**20:.1f} MiB")
+    return 0

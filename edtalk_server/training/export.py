@@ -1,0 +1,114 @@
+"""Checkpoints of a training run -> a bundle (docs/bundles.md): averaged tensors, float16, with its model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+from edtalk_server import bundles
+from edtalk_server.bundles import kinds
+from edtalk_server.bundles.load import load_exactly
+from edtalk_server.bundles.manifest import Statistic
+from edtalk_server.networks.compact import CompactNetwork
+from edtalk_server.training.controls import STARTER_LAYOUT
+from edtalk_server.training.presets import PRESETS
+from edtalk_server.training.stage import load
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+VERSION = "0.1.0"
+DESCRIPTION = (
+    "Trained on rendered faces of nobody, so that the first run shows a face that talks. "
+    "Official EDTalk weights draw better faces; see README.md in this folder for what this one can and cannot."
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What goes into a bundle: the run's folder; the audio network's folder (`audio_to_lip.safetensors`, `.json`), the
+    shards whose statistics are noted, and files put beside (model card, licence)."""
+
+    checkpoints: Path
+    audio: Path | None = None
+    data: Path | None = None
+    beside: tuple[Path, ...] = ()
+
+
+def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
+    """Write the bundle; `EDTalkError(NOT_READY)` names a checkpoint that is not there yet."""
+    face = face_network(inputs.checkpoints)
+    networks: dict[str, nn.Module] = {"face": face}
+    manifest = bundles.BundleManifest(
+        name="starter",
+        title="EDTalk starter",
+        version=VERSION,
+        licence="CC0-1.0",
+        description=DESCRIPTION,
+        size=face.config.size,
+        face=bundles.NetworkPart("compact", face.config.to_dict(), "face.safetensors"),
+        layout=STARTER_LAYOUT,
+        presets=PRESETS,
+        statistics=statistics(inputs.data) if inputs.data else {},
+    )
+    audio = _audio(inputs.audio)
+    if audio is not None:
+        part, networks["audio_to_lip"] = audio
+        manifest = replace(manifest, audio_to_lip=part)
+    beside = {path.name: path.read_bytes() for path in inputs.beside}
+    return bundles.save(folder, manifest, networks, half=True, extra_files=beside)
+
+
+def face_network(checkpoints: Path) -> CompactNetwork:
+    """The averaged networks of both stages, together, ready to use."""
+    states = [_checkpoint(checkpoints / f"{stage}.pt") for stage in ("generator", "motion")]
+    network = CompactNetwork.from_config(states[0]["config"])
+    tensors = {name: tensor for state in states for name, tensor in state["average"].items()}
+    load_exactly(network, tensors, str(checkpoints))
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise EDTalkError(
+            ErrorCode.NOT_READY,
+            f"There is no checkpoint {path}.",
+            "Train that stage first: `edtalk train run`.",
+        )
+    return load(path)
+
+
+def statistics(data: Path) -> dict[str, Statistic]:
+    """Mean and deviation of every weight over the rendered frames."""
+    parts = []
+    for path in sorted(data.glob("*_done.npy")):
+        weights = np.load(path.with_name(path.name.replace("_done", "_weights")), mmap_mode="r")
+        parts.append(np.array(weights[: int(np.load(path)[0])]))
+    if not parts:
+        return {}
+    rows = np.concatenate(parts)
+    pairs = zip(STARTER_LAYOUT.bases, rows.mean(0), rows.std(0), strict=True)
+    return {basis.identifier: Statistic(round(float(m), 4), round(float(d), 4)) for basis, m, d in pairs}
+
+
+def _audio(folder: Path | None) -> tuple[bundles.NetworkPart, nn.Module] | None:
+    if folder is None or not (folder / "audio_to_lip.safetensors").is_file():
+        return None
+    config = json.loads((folder / "audio_to_lip.json").read_text(encoding="utf-8"))
+    part = bundles.NetworkPart("audio2lip", config, "audio_to_lip.safetensors")
+    network = kinds.build("audio_to_lip", part)
+    tensors = load_file(folder / "audio_to_lip.safetensors")
+    load_exactly(
+        network,
+        {
+            name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor
+            for name, tensor in tensors.items()
+        },
+        "audio_to_lip.safetensors",
+    )
+    return part, network.eval()

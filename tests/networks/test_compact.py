@@ -1,0 +1,116 @@
+"""The compact network: what an animator relies on, whatever it was trained to."""
+
+import pytest
+import torch
+
+from edtalk_server.networks.compact import CompactConfig, CompactNetwork
+
+
+@pytest.fixture(scope="module")
+def network() -> CompactNetwork:
+    """Untrained, but with heads loud enough to move something."""
+    torch.manual_seed(0)
+    made = CompactNetwork(CompactConfig()).eval().requires_grad_(requires_grad=False)
+    for name, parameter in made.named_parameters():
+        if "to_flow" in name or "to_picture" in name:
+            parameter.mul_(10)
+    return made
+
+
+@pytest.fixture(scope="module")
+def photo() -> torch.Tensor:
+    levels = torch.randint(0, 256, (1, 3, 256, 256), generator=torch.Generator().manual_seed(1))
+    return levels / 127.5 - 1
+
+
+def _to_bytes(images: torch.Tensor) -> torch.Tensor:
+    return ((images.clamp(-1, 1) + 1) * 127.5).round()
+
+
+def test_at_its_own_weights_the_picture_is_the_photo_to_the_byte(
+    network: CompactNetwork, photo: torch.Tensor
+) -> None:
+    prepared = network.prepare(photo)
+    made = network.decode(prepared, network.weights_of(photo))
+    assert torch.equal(_to_bytes(made), _to_bytes(photo))
+
+
+def test_moving_a_weight_moves_the_picture_and_more_of_it_moves_it_more(
+    network: CompactNetwork, photo: torch.Tensor
+) -> None:
+    prepared = network.prepare(photo)
+    rows = prepared.weights.repeat(3, 1)
+    rows[:, 0] += torch.tensor([0.0, 0.01, 0.5])
+    rest, hint, full = network.decode(prepared, rows)
+    assert 0 < (hint - rest).abs().mean() < (full - rest).abs().mean()
+
+
+def test_a_frame_does_not_depend_on_its_neighbours(network: CompactNetwork, photo: torch.Tensor) -> None:
+    prepared = network.prepare(photo)
+    rows = (
+        prepared.weights + torch.randn(4, network.channels, generator=torch.Generator().manual_seed(2)) * 0.3
+    )
+    together = network.decode(prepared, rows)
+    alone = torch.cat([network.decode(prepared, row[None]) for row in rows])
+    assert (_to_bytes(together) - _to_bytes(alone)).abs().max() <= 1
+
+
+def test_the_banks_are_orthonormal(network: CompactNetwork) -> None:
+    basis = network.basis()
+    assert basis.shape == (256, 36)
+    assert torch.allclose(basis.t() @ basis, torch.eye(36), atol=1e-5)
+
+
+def test_the_source_is_encoded_once_for_a_clip(
+    network: CompactNetwork, photo: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    for name in ("encode", "basis", "weights_of"):
+        real = getattr(network, name)
+        monkeypatch.setattr(network, name, lambda *a, _n=name, _r=real: (calls.append(_n), _r(*a))[1])
+    prepared = network.prepare(photo)
+    for _ in range(3):
+        network.decode(prepared, prepared.weights + 0.1)
+    assert sorted(calls) == ["basis", "encode", "weights_of"]
+
+
+def test_true_weights_can_stand_in_for_the_read_ones(network: CompactNetwork, photo: torch.Tensor) -> None:
+    known = torch.full((1, network.channels), 0.25)
+    made = network.decode(network.prepare(photo, known), known)
+    assert torch.equal(_to_bytes(made), _to_bytes(photo))
+
+
+def test_landmarks_are_read_from_any_size_of_crop(network: CompactNetwork) -> None:
+    for size in (64, 128, 256):
+        assert network.landmarks_of(torch.zeros(2, 3, size, size)).shape == (2, 68, 2)
+
+
+def test_a_source_of_the_wrong_size_is_refused(network: CompactNetwork) -> None:
+    with pytest.raises(ValueError, match="256"):
+        network.prepare(torch.zeros(1, 3, 128, 128))
+
+
+def test_the_config_survives_a_bundle() -> None:
+    config = CompactConfig(latent=64, gain=2.5)
+    assert CompactConfig.from_dict(config.to_dict()) == config
+    with pytest.raises(TypeError):
+        CompactConfig.from_dict({"colour": 1})
+    with pytest.raises(ValueError, match="trunk"):
+        CompactConfig(trunk_size=32)
+
+
+def test_the_network_runs_at_other_sizes() -> None:
+    config = CompactConfig(
+        size=128,
+        detail_size=64,
+        trunk_size=32,
+        encoder_channels=(32, 16, 16),
+        decoder_channels=(16, 16),
+        motion_size=64,
+        motion_channels=(8, 8, 16, 16),
+        locator_size=32,
+        locator_channels=(8, 8, 8),
+    )
+    network = CompactNetwork(config).eval()
+    prepared = network.prepare(torch.zeros(1, 3, 128, 128))
+    assert network.decode(prepared, prepared.weights + 0.5).shape == (1, 3, 128, 128)
