@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import subprocess
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from .options import Options
 from .steps import Runner, SetupError
 
 SCRIPT = "docs/examples/demo_scene.py"
-RECORD = "made.json"
+BLEND = "demo.blend"
+RECORD = "demo.blend.sha256"
 
 
 def run(options: Options, runner: Runner) -> None:
@@ -22,18 +22,20 @@ def run(options: Options, runner: Runner) -> None:
     environment = server.install(options, runner)
     host = find_host(options, runner)
     extension = build_extension(options, runner, environment.python, host.flavor)
-    folder = options.root / "demo"
-    name = free_name(folder)
+    settings = options.root / "demo" / "blender-settings"
+    place = free_place(options.root / "demo")
     samples = options.root / "edtalk_server" / "samples"
     script = host.command(
         options.root / SCRIPT,
-        *("--extension", str(extension), "--out", str(folder), "--name", name),
+        *("--extension", str(extension), "--out", str(place)),
         *("--portrait", str(samples / "portrait.png"), "--voice", str(samples / "voice.flac")),
     )
-    make_character(runner, script, settings=folder / "blender-settings")
+    make_character(runner, script, settings)
     if not runner.dry:
-        remember_ours(folder, name)
-        runner.say(f"\nThe demo is ready:\n  {folder / name}.blend\n  {folder / name}.mp4")
+        remember_ours(place)
+        runner.say(
+            f"\nThe demo is ready:\n  {place / BLEND}\n  {place / 'demo.mp4'}\n  frames: {place / 'edtalk'}"
+        )
 
 
 def build_extension(options: Options, runner: Runner, python: str, flavor: str) -> Path:
@@ -66,30 +68,24 @@ def make_character(runner: Runner, command: list[str], settings: Path) -> None:
         ) from error
 
 
-def free_name(folder: Path) -> str:
-    """`demo`; or `demo-2` and so on when somebody has worked in the file that we made: theirs is never replaced."""
-    ours = _read_record(folder)
-    number, name = 1, "demo"
-    while not _is_free(folder / f"{name}.blend", ours):
+def free_place(folder: Path) -> Path:
+    """`folder`; or a new one in it when somebody has worked in the file that we made: theirs is never replaced."""
+    place, number = folder, 1
+    while not _is_free(place):
         number += 1
-        name = f"demo-{number}"
-    return name
+        place = folder / f"demo-{number}"
+    return place
 
 
-def remember_ours(folder: Path, name: str) -> None:
+def remember_ours(place: Path) -> None:
     """Note what the .blend looked like when we had written it."""
-    blend = folder / f"{name}.blend"
-    record = _read_record(folder) | {blend.name: _digest(blend)}
-    (folder / RECORD).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    (place / RECORD).write_text(_digest(place / BLEND), encoding="ascii")
 
 
-def _is_free(blend: Path, ours: dict[str, str]) -> bool:
-    return not blend.exists() or ours.get(blend.name) == _digest(blend)
-
-
-def _read_record(folder: Path) -> dict[str, str]:
-    record = folder / RECORD
-    return json.loads(record.read_text(encoding="utf-8")) if record.is_file() else {}
+def _is_free(place: Path) -> bool:
+    blend, record = place / BLEND, place / RECORD
+    ours = record.read_text(encoding="ascii") if record.is_file() else None
+    return not blend.exists() or ours == _digest(blend)
 
 
 def _digest(path: Path) -> str:

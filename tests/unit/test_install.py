@@ -228,12 +228,12 @@ def test_a_broken_environment_is_made_anew(checkout: Path) -> None:
 
 
 def test_the_demo_replaces_its_own_file_but_never_one_that_somebody_worked_in(tmp_path: Path) -> None:
-    assert demo.free_name(tmp_path) == "demo"
+    assert demo.free_place(tmp_path) == tmp_path
     (tmp_path / "demo.blend").write_bytes(b"made by us")
-    demo.remember_ours(tmp_path, "demo")
-    assert demo.free_name(tmp_path) == "demo"
+    demo.remember_ours(tmp_path)
+    assert demo.free_place(tmp_path) == tmp_path
     (tmp_path / "demo.blend").write_bytes(b"hours of an animator's work")
-    assert demo.free_name(tmp_path) == "demo-2"
+    assert demo.free_place(tmp_path) == tmp_path / "demo-2"
 
 
 def test_the_record_for_the_addon_says_where_the_server_is(
