@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 DEFAULT_BUDGET_S = 0.004
 DEFAULT_CREDIT = 8
 _POLL_MS = 50
+_SECOND_LANE_S = 0.5
 
 
 @dataclass(eq=False)
@@ -69,6 +70,7 @@ class Client:
         self._numbers = itertools.count(1)
         self._heartbeat = Heartbeat(clock())
         self._closed = False
+        self._broken_since: float | None = None
         self.state = "connecting"
         self.welcome: messages.Welcome | None = None
         self.error: EDTalkError | None = None
@@ -175,10 +177,7 @@ class Client:
 
     def tick(self, budget_s: float = DEFAULT_BUDGET_S) -> list[Event]:
         """What has happened since the last call; takes at most about `budget_s` and never waits."""
-        end = self._clock() + budget_s
-        drained = self._drain(end)
-        if drained and not self.is_lost:
-            self._watch()
+        self._take_in(budget_s)
         events = list(self._outbox)
         self._outbox.clear()
         return self._hand_out(events)
@@ -308,6 +307,21 @@ class Client:
 
     # --- inside: messages ---------------------------------------------------------------------------------
 
+    def _take_in(self, budget_s: float) -> None:
+        """Take what has arrived; a broken connection counts only when nothing that came before is left."""
+        if self.is_lost:
+            return
+        broken = [lane.is_broken() for lane in self._lanes]
+        if self._drain(self._clock() + budget_s):
+            self._watch(self._has_ended(broken))
+
+    def _has_ended(self, broken: list[bool]) -> bool:
+        """A server's end breaks both lanes, one a little later; its last words may still be on the way there."""
+        if any(broken) and self._broken_since is None:
+            self._broken_since = self._clock()
+        since = self._broken_since
+        return all(broken) or (since is not None and self._clock() - since > _SECOND_LANE_S)
+
     def _drain(self, end: float) -> bool:
         """Take what has arrived, interactive first; True when nothing is left."""
         while not self._closed:
@@ -375,9 +389,11 @@ class Client:
         self._begin(operation)
         return True
 
-    def _watch(self) -> None:
-        """Nothing is left to read: does the connection still stand?"""
-        if any(lane.is_broken() for lane in self._lanes):
+    def _watch(self, ended: bool) -> None:
+        """Nothing is left to read: is the server still there?"""
+        if self.is_lost:
+            return
+        if ended:
             self._lose(_unreachable("The connection to the server has ended."))
             return
         self._heartbeat.look(self._clock())
@@ -421,8 +437,7 @@ class Client:
             for lane in self._lanes:
                 lane.register(poller)
             poller.poll(_POLL_MS)
-            if self._drain(self._clock() + DEFAULT_BUDGET_S):
-                self._watch()
+            self._take_in(DEFAULT_BUDGET_S)
 
     def _give_up(self, job: str, timeout: float) -> None:
         self.cancel(job)

@@ -1,0 +1,175 @@
+"""A real server in this process, over real sockets, with a model that is quick and can be held."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import zmq
+
+from blender_addon.core.client import Client
+from blender_addon.core.lane import Lane
+from edtalk_server.service.backend import Checkpoint, Frames, Weights
+from edtalk_server.service.server import Server
+from shared_protocol import messages
+from shared_protocol.connection import Connection
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop, Predict
+
+CHANNELS, SIZE = 36, 8
+
+
+@dataclass(frozen=True)
+class PlainSource:
+    """A portrait whose picture is its first byte."""
+
+    key: str
+    tone: int
+    crop: Crop
+    weights: Weights = field(default_factory=lambda: np.zeros((1, CHANNELS), np.float32))
+    notes: tuple[str, ...] = ("small picture",)
+
+
+@dataclass
+class PlainBackend:
+    """The arithmetic of a model without one: red is the portrait, green the first weight in hundredths.
+
+    Clearing `gate` holds the next piece of work until it is set again; `log` tells what was done, in order.
+    """
+
+    description: str = '{"name": "plain", "size": 8}'
+    channels: int = CHANNELS
+    size: int = SIZE
+    device: str = "cpu"
+    largest_batch: int = 4
+    gate: threading.Event = field(default_factory=threading.Event)
+    at_gate: threading.Event = field(default_factory=threading.Event)
+    opened: threading.Event = field(default_factory=threading.Event)
+    log: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.opened.set()
+
+    def open(self) -> None:
+        self.opened.wait(30)
+
+    def _work(self, what: str) -> None:
+        self.log.append(what)
+        self.at_gate.set()
+        self.gate.wait(30)
+
+    def prepare(self, portrait: bytes, crop: Crop | None) -> PlainSource:
+        self._work("prepare")
+        if portrait.startswith(b"no face"):
+            raise EDTalkError(ErrorCode.NO_FACE, "No face was found.", "Set the crop by hand.")
+        return PlainSource(f"source-{portrait.hex()}", portrait[0], crop or Crop(1, 2, 3, 0))
+
+    def predict(self, source: PlainSource, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
+        weights = np.repeat(source.weights, request.frames or len(voice), axis=0)
+        for row in range(len(weights)):
+            self._work("predict")
+            checkpoint()
+            weights[row, 0] = voice[row % len(voice)] / 100
+        return weights
+
+    def render(self, source: PlainSource, weights: Weights) -> Frames:
+        self._work(f"render {len(weights)}")
+        if weights[0, 1] == 66:
+            raise RuntimeError("the model met its end")
+        frames = np.zeros((len(weights), SIZE, SIZE, 3), np.uint8)
+        frames[..., 0] = source.tone
+        frames[..., 1] = np.round(weights[:, 0] * 100).astype(np.uint8)[:, None, None]
+        frames[:, 0, :, 2] = 255  # the top row is blue
+        return frames
+
+
+class RawPeer:
+    """A connection that sends and receives single messages, or anything else, as it likes."""
+
+    def __init__(self, connection: Connection, client: str = "raw", hello: bool = True) -> None:
+        self._context = zmq.Context()
+        self.lane = Lane(self._context, connection)
+        if hello:
+            self.lane.send(messages.Hello(client=client))
+            self.receive(messages.Welcome)
+
+    def send(self, *wanted: messages.Message) -> None:
+        for message in wanted:
+            self.lane.send(message)
+
+    def send_frames(self, frames: Sequence[bytes]) -> None:
+        self.lane.socket.send_multipart(list(frames))
+
+    def receive_any(self, timeout: float = 20) -> messages.Message | None:
+        """The next message; None after the time or when the connection has ended."""
+        return self.lane.receive() if self.lane.socket.poll(timeout * 1000) else None
+
+    def receive(self, *kinds: type) -> messages.Message:
+        """The next message of one of these kinds."""
+        while not isinstance(message := self.receive_any(), kinds):
+            assert message is not None, f"no {kinds} came"
+        return message
+
+    def close(self) -> None:
+        self.lane.close()
+        self._context.term()
+
+
+@dataclass
+class RunningServer:
+    """A server in a thread of this process."""
+
+    backend: PlainBackend
+    server: Server
+    thread: threading.Thread
+
+    def client(self) -> Client:
+        """A connected client."""
+        client = Client(self.server.connection, "test")
+        client.wait_until_ready(20)
+        return client
+
+    def raw(self, client: str = "raw") -> RawPeer:
+        """A connection for single messages; close it."""
+        return RawPeer(self.server.connection, client)
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., RunningServer]]:
+    """A function that starts a server with a given backend."""
+    started: list[RunningServer] = []
+
+    def start(backend: PlainBackend | None = None) -> RunningServer:
+        backend = backend or PlainBackend()
+        server = Server(backend)
+        thread = threading.Thread(target=server.run)
+        running = RunningServer(backend, server, thread)
+        thread.start()
+        started.append(running)
+        return running
+
+    yield start
+    for running in started:
+        running.backend.gate.set()
+        running.backend.opened.set()
+        running.server.stop()
+        running.thread.join(20)
+        assert not running.thread.is_alive()
+
+
+@pytest.fixture
+def server(start_server: Callable[..., RunningServer]) -> RunningServer:
+    """A running server."""
+    return start_server()
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[Client]:
+    """A client of it."""
+    client = server.client()
+    yield client
+    client.close()

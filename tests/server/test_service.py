@@ -1,0 +1,411 @@
+"""What an animator's add-on can rely on, over real sockets: answers, order, ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+
+from blender_addon.core.client import Client
+from blender_addon.core.events import TERMINAL, Event, Ready, StateChanged, pixels_of, weights_of
+from edtalk_server.service.jobs import MAX_CREDIT, MAX_JOBS_PER_CLIENT
+from shared_protocol import messages
+from shared_protocol.messages import (
+    Cancelled,
+    Crop,
+    Done,
+    Failed,
+    Frame,
+    Performance,
+    Prepared,
+    PreviewFrame,
+    Progress,
+)
+
+from .conftest import CHANNELS, SIZE, PlainBackend, RunningServer
+
+PORTRAIT, VOICE = b"\x40portrait", bytes(range(10, 60))
+
+
+def weights(rows: int, first: float = 0.0) -> np.ndarray:
+    """Weights whose first channel counts in hundredths."""
+    values = np.zeros((rows, CHANNELS), np.float32)
+    values[:, 0] = first + np.arange(rows) / 100
+    return values
+
+
+def prepared(client: Client, portrait: bytes = PORTRAIT) -> str:
+    """The source of a portrait."""
+    answer = client.wait(client.prepare(portrait), 20)[0]
+    assert isinstance(answer, Prepared)
+    return answer.source
+
+
+def until(client: Client, condition: Callable[[list[Event]], bool]) -> list[Event]:
+    """Tick until all that was told fulfils the condition."""
+    told: list[Event] = []
+    end = time.monotonic() + 20
+    while not condition(told):
+        assert time.monotonic() < end, told
+        told += client.tick()
+        time.sleep(0.001)
+    return told
+
+
+def ends(events: list[Event], job: str) -> list[Event]:
+    """The terminal events of a job."""
+    return [event for event in events if isinstance(event, TERMINAL) and event.job == job]
+
+
+def test_the_welcome_tells_protocol_and_bundle(server: RunningServer) -> None:
+    client = Client(server.server.connection)
+    (ready,) = [
+        e for e in until(client, lambda told: any(isinstance(e, Ready) for e in told)) if isinstance(e, Ready)
+    ]
+    assert ready.bundle == {"name": "plain", "size": SIZE}
+    assert ready.welcome.protocol == messages.PROTOCOL_MAX
+    assert ready.welcome.device == "cpu"
+    client.close()
+
+
+def test_a_portrait_and_a_voice_become_frames(client: Client) -> None:
+    answer, done = client.wait(client.prepare(PORTRAIT), 20)
+    assert isinstance(answer, Prepared) and isinstance(done, Done)
+    assert (answer.width, answer.height, answer.notes) == (SIZE, SIZE, ("small picture",))
+    assert answer.crop == Crop(1, 2, 3, 0), "the crop that was found comes back"
+    assert weights_of(answer).shape == (1, CHANNELS)
+
+    performance, done = client.wait(client.predict(answer.source, VOICE), 20)
+    assert isinstance(performance, Performance) and isinstance(done, Done)
+    motion = weights_of(performance)
+    assert motion.shape == (len(VOICE), CHANNELS)
+    np.testing.assert_allclose(motion[:, 0] * 100, list(VOICE), rtol=1e-6)
+
+    told = client.wait(client.render(answer.source, range(100, 150), motion), 20)
+    frames = [event for event in told if isinstance(event, Frame)]
+    assert [frame.frame for frame in frames] == list(range(100, 150))
+    for frame, loudness in zip(frames, VOICE, strict=True):
+        picture = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR)
+        assert picture.shape == (SIZE, SIZE, 3)
+        assert (picture[3, 3] == (0, loudness, 0x40)).all(), "blue, green, red"
+        assert picture[0, 0, 0] == 255, "the top row comes first in a file"
+    progress = [event for event in told if isinstance(event, Progress)]
+    assert (progress[-1].done, progress[-1].total) == (50, 50)
+    assert progress[-1].rate > 0
+    assert all(event.eta >= 0 for event in progress if event.rate > 0)
+    assert isinstance(told[-1], Done)
+
+
+def test_a_preview_is_raw_rgba_with_the_bottom_row_first(client: Client) -> None:
+    picture = client.wait(client.preview(prepared(client), weights(1, 0.5)[0]), 20)[0]
+    assert isinstance(picture, PreviewFrame)
+    pixels = pixels_of(picture)
+    assert pixels.shape == (SIZE, SIZE, 4)
+    assert (pixels[0, 0] == (0x40, 50, 0, 255)).all()
+    assert (pixels[-1, 0] == (0x40, 50, 255, 255)).all(), "the top row of the picture is the last"
+
+
+def test_a_crop_of_the_animators_is_used_as_it_is(client: Client) -> None:
+    answer = client.wait(client.prepare(PORTRAIT, Crop(100, 90, 80, 0.1)), 20)[0]
+    assert isinstance(answer, Prepared)
+    assert answer.crop == Crop(100, 90, 80, 0.1)
+
+
+def test_a_file_is_sent_once(server: RunningServer, client: Client) -> None:
+    prepared(client)
+    sent: list[messages.Message] = []
+    lane = client._interactive
+    send, lane.send = lane.send, lambda message: (sent.append(message), send(message))[1]
+    prepared(client)
+    assert [type(message) for message in sent] == [messages.HaveBlobs, messages.Prepare]
+
+
+def test_a_file_the_server_has_dropped_is_sent_again_unasked(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    blobs = server.server._desk._blobs
+    known, lies = blobs.missing, [()]  # once the server says it has the file, and then it has not
+    blobs.missing = lambda digests: lies.pop() if lies else known(digests)
+    job = client.predict(source, VOICE)
+    assert [type(event) for event in client.wait(job, 20)] == [Performance, Done]
+    assert not lies
+
+
+def test_only_the_newest_preview_is_shown(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    server.backend.at_gate.clear()
+    server.backend.gate.clear()
+    first = client.preview(source, weights(1, 0.1)[0])
+    server.backend.at_gate.wait(20)
+    middle = [client.preview(source, weights(1, 0.2)[0]) for _ in range(20)]
+    last = client.preview(source, weights(1, 0.3)[0])
+    server.backend.gate.set()
+    told = until(client, lambda told: bool(ends(told, last)))
+    assert [type(event) for event in ends(told, first)] == [Done]
+    for job in middle:
+        assert ends(told, job) == [Cancelled(job, "superseded")]
+    shown = [pixels_of(event)[0, 0, 1] for event in told if isinstance(event, PreviewFrame)]
+    assert shown == [10, 30]
+    assert server.backend.log.count("render 1") == 2, "what nobody will see is not rendered"
+
+
+def test_two_characters_do_not_take_each_others_previews(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    server.backend.gate.clear()
+    jobs = [
+        client.preview(source, weights(1, n / 10)[0], slot) for n, slot in ((1, ""), (2, "Anna"), (3, "Ben"))
+    ]
+    server.backend.gate.set()
+    told = until(client, lambda told: all(ends(told, job) for job in jobs))
+    assert [ends(told, job) for job in jobs] == [[Done(job)] for job in jobs]
+
+
+def test_the_server_itself_keeps_only_the_newest_waiting_preview(
+    server: RunningServer, client: Client
+) -> None:
+    """Also for clients that send every wish at once."""
+    source = prepared(client)
+    server.backend.at_gate.clear()
+    server.backend.gate.clear()
+    eager = server.raw()
+    eager.send(messages.Preview("p0", source, messages.Blob(weights(1).tobytes())))
+    server.backend.at_gate.wait(20)
+    eager.send(
+        *(messages.Preview(f"p{n}", source, messages.Blob(weights(1, n / 10).tobytes())) for n in range(1, 5))
+    )
+    ended = [eager.receive(*TERMINAL) for _ in range(3)]
+    server.backend.gate.set()
+    ended += [eager.receive(*TERMINAL) for _ in range(2)]
+    assert ended == [*(Cancelled(f"p{n}", "superseded") for n in (1, 2, 3)), Done("p0"), Done("p4")]
+    eager.close()
+
+
+def test_a_preview_is_shown_between_the_frames_of_a_bake(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    server.backend.at_gate.clear()
+    server.backend.gate.clear()
+    bake = client.render(source, range(40), weights(40), credit=40)
+    server.backend.at_gate.wait(20)
+    preview = client.preview(source, weights(1, 0.9)[0])
+    other = client.prepare(b"\x41another portrait")
+    until(client, lambda _told: len(server.server._desk._book) == 3)
+    server.backend.log.clear()
+    server.backend.gate.set()
+    told = until(client, lambda told: bool(ends(told, bake)))
+    assert server.backend.log[:2] == ["render 1", "prepare"]
+    order = [event.job for event in told if isinstance(event, TERMINAL)]
+    assert order == [preview, other, bake]
+
+
+def test_two_bakes_take_turns(server: RunningServer, client: Client) -> None:
+    server.backend.largest_batch = 1
+    source = prepared(client)
+    server.backend.gate.clear()
+    first = client.render(source, range(4), weights(4))
+    second = client.render(source, range(4), weights(4))
+    until(client, lambda _told: len(server.server._desk._book) == 2)
+    server.backend.gate.set()
+    told = until(client, lambda told: bool(ends(told, first) and ends(told, second)))
+    order = [event.job for event in told if isinstance(event, Frame)]
+    assert order == [first, second] * 4
+
+
+def test_the_server_never_has_more_than_the_credit_on_its_way(server: RunningServer, client: Client) -> None:
+    """A reader that stops reading holds the server back."""
+    source = prepared(client)
+    job = client.render(source, range(100), weights(100), credit=5)
+    rendered = lambda: sum(int(line.split()[1]) for line in server.backend.log if line.startswith("render"))  # noqa: E731
+    end = time.monotonic() + 20
+    while rendered() < 5 and time.monotonic() < end:
+        time.sleep(0.005)
+    client._interactive.send(messages.Ping(1))  # the server goes on answering, and renders nothing more
+    time.sleep(0.2)
+    assert rendered() == 5
+    received = [event for event in client.tick(1.0) if isinstance(event, Frame)]
+    assert len(received) == 5
+    time.sleep(0.2)
+    assert rendered() == 10, "what is read is what may follow"
+    told = client.wait(job, 20)
+    assert len([event for event in told if isinstance(event, Frame)]) == 95
+
+
+def test_no_client_gets_unbounded_credit(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    client.render(source, range(300), weights(300), credit=10**9)
+    time.sleep(0.3)
+    rendered = sum(int(line.split()[1]) for line in server.backend.log if line.startswith("render"))
+    assert rendered <= MAX_CREDIT
+
+
+def test_a_cancelled_bake_ends_at_once_and_keeps_what_was_finished(
+    server: RunningServer, client: Client
+) -> None:
+    source = prepared(client)
+    job = client.render(source, range(1000), weights(1000) % 1, credit=4)
+    told = until(client, lambda told: sum(isinstance(event, Frame) for event in told) >= 4)
+    server.backend.at_gate.clear()
+    server.backend.gate.clear()
+    told += until(client, lambda _told: server.backend.at_gate.is_set())
+    client.cancel(job)  # while the model is in the middle of a frame
+    told += until(client, lambda told: bool(ends(told, job)))
+    assert ends(told, job) == [Cancelled(job, "asked")]
+    server.backend.gate.set()
+    assert prepared(client), "the server goes on"
+    assert not [event for event in client.tick(0.1) if getattr(event, "job", "") == job], (
+        "nothing after the end"
+    )
+    assert server.backend.log.count("prepare") == 2
+
+
+def test_a_long_prediction_stops_when_nobody_wants_it(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    server.backend.at_gate.clear()
+    server.backend.gate.clear()
+    job = client.predict(source, VOICE, frames=100_000)
+    until(client, lambda _told: server.backend.at_gate.is_set())
+    client.cancel(job)
+    assert ends(until(client, lambda told: bool(ends(told, job))), job) == [Cancelled(job, "asked")]
+    server.backend.gate.set()
+    prepared(client)
+    assert server.backend.log.count("predict") < 10
+
+
+def test_cancelling_at_any_moment_gives_exactly_one_end(client: Client) -> None:
+    source = prepared(client)
+    jobs, told = [], []
+    for number in range(120):
+        job = [
+            lambda: client.render(source, range(3), weights(3)),
+            lambda: client.predict(source, VOICE),
+            lambda: client.prepare(PORTRAIT),
+            lambda: client.preview(source, weights(1)[0]),
+        ][number % 4]()
+        jobs.append(job)
+        for _ in range(number % 7):
+            told += client.tick()
+            time.sleep(0.0002)
+        client.cancel(job)
+        client.cancel(job)
+        if number % 10 == 9:
+            told += until(client, lambda _told: not client.open_jobs)
+    told += until(client, lambda _told: not client.open_jobs)
+    time.sleep(0.1)
+    told += client.tick(0.1)
+    for job in jobs:
+        assert len(ends(told, job)) == 1, job
+        last = [event for event in told if getattr(event, "job", "") == job][-1]
+        assert isinstance(last, TERMINAL), "nothing comes after the end"
+
+
+def test_the_state_is_told_as_it_changes(start_server: Callable[..., RunningServer]) -> None:
+    backend = PlainBackend()
+    backend.opened.clear()
+    server = start_server(backend)
+    client = server.client()
+    told = until(client, lambda _told: client.state == "warming")
+    job = client.prepare(PORTRAIT)
+    told += until(client, lambda _told: len(server.server._desk._book) == 1)
+    backend.gate.clear()
+    backend.opened.set()
+    told += until(client, lambda _told: client.state == "busy")
+    backend.gate.set()
+    told += until(client, lambda told: bool(ends(told, job)) and client.state == "ready")
+    states = [event.state for event in told if isinstance(event, StateChanged)]
+    assert states == ["warming", "busy", "ready"]
+    client.close()
+
+
+def test_ping_is_answered_while_the_model_works(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    server.backend.at_gate.clear()
+    server.backend.gate.clear()
+    client.render(source, range(3), weights(3))
+    server.backend.at_gate.wait(20)
+    seen: list[messages.Message] = []
+    take, client._take = client._take, lambda lane, message: (seen.append(message), take(lane, message))[1]
+    client._interactive.send(messages.Ping(4711))
+    until(client, lambda _told: any(isinstance(m, messages.Pong) and m.serial == 4711 for m in seen))
+    (pong,) = [m for m in seen if isinstance(m, messages.Pong) and m.serial == 4711]
+    assert (pong.state, pong.activity, pong.jobs) == ("busy", "render", 1)
+    assert pong.memory > 0
+    server.backend.gate.set()
+
+
+@pytest.mark.parametrize(
+    ("ask", "code"),
+    [
+        (lambda c, s: c.prepare(b"no face in it"), "no_face"),
+        (lambda c, s: c.render(s, [], np.zeros((0, CHANNELS))), "empty_range"),
+        (lambda c, s: c.render(s, [1, 2], weights(3)), "bad_weights"),
+        (lambda c, s: c.render(s, [1], np.full((1, CHANNELS), np.nan)), "bad_weights"),
+        (lambda c, s: c.render(s, [1], np.full((1, CHANNELS), 1e30)), "bad_weights"),
+        (lambda c, s: c.render(s, [1], weights(1), encoding="exr"), "unsupported"),
+        (lambda c, s: c.render("some source of yesterday", [1], weights(1)), "unknown_source"),
+        (lambda c, s: c.preview(s, np.zeros(7)), "bad_weights"),
+        (lambda c, s: c.predict(s, VOICE, fps=(0, 1)), "bad_message"),
+        (lambda c, s: c.predict(s, VOICE, frames=-1), "empty_range"),
+        (lambda c, s: c.render(s, [1], np.full((1, CHANNELS), 66)), "internal"),
+        (lambda c, s: c.predict(s, VOICE, transcript="x" * 300_000), "too_large"),
+        (lambda c, s: c.predict(s, VOICE, offset=float("inf")), "bad_message"),
+    ],
+)
+def test_what_cannot_be_done_says_why_and_what_to_do(
+    client: Client, ask: Callable[[Client, str], str], code: str
+) -> None:
+    source = prepared(client)
+    (failure,) = client.wait(ask(client, source), 20)
+    assert isinstance(failure, Failed)
+    assert failure.code == code
+    assert failure.cause.endswith(".") and failure.fix.endswith(".")
+    assert prepared(client) == source, "the server goes on"
+
+
+def test_a_flood_of_requests_is_refused_in_words(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    server.backend.gate.clear()
+    jobs = [client.render(source, [1], weights(1)) for _ in range(MAX_JOBS_PER_CLIENT + 5)]
+    told = until(client, lambda told: all(ends(told, job) for job in jobs[-5:]))
+    assert all(event.code == "too_large" for job in jobs[-5:] for event in ends(told, job))
+    server.backend.gate.set()
+    told = until(client, lambda told: all(ends(told, job) for job in jobs[:-5]))
+    assert all(isinstance(event, Done) for job in jobs[:-5] for event in ends(told, job))
+
+
+def test_the_jobs_of_a_client_that_vanishes_end(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    stranger = server.client()
+    stranger.render(source, range(10_000), weights(10_000) % 1, credit=4)
+    until(stranger, lambda told: any(isinstance(event, Frame) for event in told))
+    stranger.close()
+    server.server._desk._peers.probe_silent = _impatient(server)
+    until(client, lambda _told: len(server.server._desk._book) == 0)
+    assert prepared(client)
+
+
+def _impatient(server: RunningServer) -> Callable[..., None]:
+    """Look after silent clients at once instead of after some seconds."""
+    peers = server.server._desk._peers
+    probe = type(peers).probe_silent
+    return lambda now, message: probe(peers, now + 3600, message)
+
+
+def test_clients_have_their_own_names_for_jobs(server: RunningServer, client: Client) -> None:
+    other = server.client()
+    first, second = client.prepare(PORTRAIT), other.prepare(PORTRAIT)
+    assert first == second, "both count from one"
+    assert isinstance(client.wait(first, 20)[-1], Done)
+    assert isinstance(other.wait(second, 20)[-1], Done)
+    other.close()
+
+
+def test_a_server_that_ends_tells_all_jobs(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    job = client.render(source, range(1000), weights(1000) % 1, credit=2)
+    until(client, lambda told: any(isinstance(event, Frame) for event in told))
+    client.shutdown()
+    told = until(client, lambda told: bool(ends(told, job)))
+    assert ends(told, job) == [Cancelled(job, "stopping")]
+    server.thread.join(20)
+    assert not server.thread.is_alive()
