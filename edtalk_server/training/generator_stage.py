@@ -19,6 +19,7 @@ from edtalk_server.networks.compact_blocks import warp
 from edtalk_server.training import augment, losses
 from edtalk_server.training.loader import Pairs
 from edtalk_server.training.motion_stage import read_weights
+from edtalk_server.training.peers import Peers
 from edtalk_server.training.stage import Paths, Plan, Stage, learning_rate, signed
 
 
@@ -129,10 +130,10 @@ class GeneratorStage(Stage):
     name = "generator"
     parts = ("encoder", "to_rest", "banks", "decoder")
 
-    def __init__(self, paths: Paths, plan: GeneratorPlan) -> None:
+    def __init__(self, paths: Paths, plan: GeneratorPlan, peers: Peers | None = None) -> None:
         self.plan = plan
         self.readable = False
-        super().__init__(paths, plan, coarse=True)
+        super().__init__(paths, plan, coarse=True, peers=peers)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(

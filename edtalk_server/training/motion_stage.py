@@ -13,6 +13,7 @@ from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.training import augment, losses
 from edtalk_server.training.controls import CHANNELS, POSE, STARTER_LAYOUT
 from edtalk_server.training.loader import Corpus, Shard, Views
+from edtalk_server.training.peers import Peers
 from edtalk_server.training.stage import Paths, Plan, Stage, learning_rate, load, signed
 
 LOUD = {"jaw_open": 4.0, "lips_together": 2.0, "smile": 3.0, "blink_left": 3.0, "blink_right": 3.0}
@@ -45,10 +46,10 @@ class MotionStage(Stage):
     parts = ("motion", "locator")
     horizon = 0.99
 
-    def __init__(self, paths: Paths, plan: MotionPlan) -> None:
+    def __init__(self, paths: Paths, plan: MotionPlan, peers: Peers | None = None) -> None:
         self.plan = plan
         self.importance = importance()
-        super().__init__(paths, plan, coarse=False)
+        super().__init__(paths, plan, coarse=False, peers=peers)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.parameters(), self.plan.rate, weight_decay=1e-2)

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ import torch
 
 from edtalk_server.training.generator_stage import GeneratorPlan, GeneratorStage
 from edtalk_server.training.motion_stage import MotionPlan, MotionStage
+from edtalk_server.training.peers import Peers, together
 from edtalk_server.training.stage import Paths, Stage
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -47,21 +49,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config", type=Path, help='JSON {"generator": {...}, "motion": {...}}: fields of the plans'
     )
+    parser.add_argument(
+        "--processes", type=int, default=1, help="that train together; one for each idle core"
+    )
+    parser.add_argument(
+        "--log", action="store_true", help="write a line to standard error at each checkpoint"
+    )
     parser.add_argument("--niceness", type=int, default=5, help="give way to other programs (default: 5)")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train until the minutes are used up. `EDTalkError` for a config that cannot be read or has unknown fields."""
-    torch.set_num_threads(1)
-    if hasattr(os, "nice"):
-        os.nice(arguments.niceness)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    for stage in stages(arguments):
-        stage.train()
+    together(arguments.processes, partial(_work, arguments))
     return 0
 
 
-def stages(arguments: argparse.Namespace) -> list[Stage]:
+def _work(arguments: argparse.Namespace, peers: Peers) -> None:
+    torch.set_num_threads(1)
+    if hasattr(os, "nice"):
+        os.nice(arguments.niceness)
+    if arguments.log:
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    for stage in stages(arguments, peers):
+        stage.train()
+
+
+def stages(arguments: argparse.Namespace, peers: Peers | None = None) -> list[Stage]:
     """The stages that the options ask for, in order, resumed from `--out`."""
     paths = Paths(arguments.out, arguments.data, arguments.holdout)
     config = _config(arguments.config)
@@ -71,10 +85,10 @@ def stages(arguments: argparse.Namespace) -> list[Stage]:
     try:
         if arguments.stage is not Part.GENERATOR:
             plan = {"minutes": arguments.minutes * shares[0], **config.get("motion", {})}
-            chosen.append(MotionStage(paths, MotionPlan(**plan)))
+            chosen.append(MotionStage(paths, MotionPlan(**plan), peers))
         if arguments.stage is not Part.MOTION:
             plan = {"minutes": arguments.minutes * shares[1], **config.get("generator", {})}
-            chosen.append(GeneratorStage(paths, GeneratorPlan(**plan)))
+            chosen.append(GeneratorStage(paths, GeneratorPlan(**plan), peers))
     except TypeError as error:
         raise EDTalkError(
             ErrorCode.BAD_MESSAGE,
@@ -97,7 +111,6 @@ def _config(path: Path | None) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     command = argparse.ArgumentParser(description=__doc__)
     add_arguments(command)
     raise SystemExit(run(command.parse_args()))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
 from edtalk_server.training.loader import Corpus
+from edtalk_server.training.peers import EVERY, Peers
 
 log = logging.getLogger(__name__)
 
@@ -121,8 +122,9 @@ class Stage(ABC):
     parts: tuple[str, ...]
     horizon = 0.998
 
-    def __init__(self, paths: Paths, plan: Plan, coarse: bool) -> None:
+    def __init__(self, paths: Paths, plan: Plan, coarse: bool, peers: Peers | None = None) -> None:
         self.paths = paths
+        self.peers = peers or Peers()
         torch.manual_seed(plan.seed)
         self.network = CompactNetwork(CompactConfig()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
@@ -133,8 +135,9 @@ class Stage(ABC):
         self.corpus = Corpus(paths.data, coarse=coarse)
         self.holdout = Corpus(paths.holdout, limit=1024, coarse=coarse) if paths.holdout else None
         self._resume()
-        torch.manual_seed(plan.seed + self.progress.step)
-        self.rng = np.random.default_rng(plan.seed + self.progress.step)
+        seed = plan.seed + self.progress.step + 1_000_000 * self.peers.rank
+        torch.manual_seed(seed)
+        self.rng = np.random.default_rng(seed)
 
     @abstractmethod
     def make_optimizer(self) -> torch.optim.Optimizer:
@@ -170,15 +173,24 @@ class Stage(ABC):
         meter = Meter()
         self.corpus.refresh()
         mark, due = time.monotonic(), self.progress.seconds + self.every_seconds
-        while self.done < 1:
+        while not self._ended():
             meter.add(self._step())
             now = time.monotonic()
             self.progress.seconds += now - mark
             mark = now
-            if self.progress.seconds >= due or self.done >= 1:
+            self._meet()
+            if self.progress.seconds >= due or self._ended():
                 self.checkpoint(meter.take())
                 due = self.progress.seconds + self.every_seconds
                 mark = time.monotonic()
+
+    def _ended(self) -> bool:
+        """Whether the time is up; several processes agree on that only when they have just met."""
+        return self.done >= 1 and (self.peers.world == 1 or self.progress.step % EVERY == 0)
+
+    def _meet(self) -> None:
+        if self.progress.step % EVERY == 0:
+            self.progress.seconds = self.peers.average(self.parameters(), self.progress.seconds)
 
     def _step(self) -> dict[str, Tensor]:
         for group in self.optimizer.param_groups:
@@ -189,13 +201,16 @@ class Stage(ABC):
         nn.utils.clip_grad_norm_(self.parameters(), 1.0)
         self.optimizer.step()
         self.progress.step += 1
-        self.progress.samples += count
+        self.progress.samples += count * self.peers.world
         if self.progress.step % 4 == 0:
             self.average.follow(self.network, self.progress.step)
         return values
 
     def checkpoint(self, means: dict[str, float]) -> None:
-        """Save, look for new data, measure, report."""
+        """Look for new data; the leading process saves, measures and reports."""
+        rows = self.corpus.refresh()
+        if not self.peers.leads:
+            return
         state = {
             "config": self.network.config.to_dict(),
             "progress": asdict(self.progress),
@@ -208,7 +223,7 @@ class Stage(ABC):
         line = {
             "time": round(time.time()),
             **asdict(self.progress),
-            "rows": self.corpus.refresh(),
+            "rows": rows,
             "train": means,
         }
         line["holdout"] = self.validate()
