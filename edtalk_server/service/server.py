@@ -33,6 +33,7 @@ _BACKLOG_TICK_MS = 10
 _AT_ONCE = 32
 _HOUSEKEEPING_S = 0.5
 _FAREWELL_S = 1.0
+_LAST_WORDS_S = 0.2
 _WORKER_PATIENCE_S = 5.0
 _WAKE_ENDPOINT = "inproc://edtalk-wake"
 
@@ -125,15 +126,24 @@ class Server:
         self._desk.stop_asked = True
         self._desk.cancel_all()
         self._desk.tell_state(time.monotonic())
-        deadline = time.monotonic() + _FAREWELL_S
-        while not self._peers.flush() and time.monotonic() < deadline:
-            time.sleep(_BACKLOG_TICK_MS / 1000)
+        self._listen_a_little()
         self._router.close(linger=int(_FAREWELL_S * 1000))
         self._gatekeeper.close()
         finished = self._worker.stop(_WORKER_PATIENCE_S)
         self._alarm.close(finished)
         if finished:
             self._context.term()
+
+    def _listen_a_little(self) -> None:
+        """Flush, and go on reading for a moment: closing with unread input would make the system throw away,
+        on the clients' side, our last words that they have not read yet."""
+        start = time.monotonic()
+        while (waited := time.monotonic() - start) < _FAREWELL_S:
+            done = self._peers.flush()
+            if done and waited > _LAST_WORDS_S:
+                return
+            if self._router.poll(_BACKLOG_TICK_MS):
+                self._router.recv_multipart(copy=False)
 
 
 class _Alarm:

@@ -1,0 +1,92 @@
+"""Serve portraits, voices and frames to Blender."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shared_protocol import connection
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+if TYPE_CHECKING:
+    from edtalk_server.service.backend import Backend
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `edtalk serve`."""
+    parser.add_argument(
+        "--bundle", default="starter", help="model bundle: a folder or a shipped name (default: starter)"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument(
+        "--endpoint",
+        default="tcp://127.0.0.1:*",
+        help="where to listen (default: tcp://127.0.0.1:*, this machine, any free port)",
+    )
+    parser.add_argument(
+        "--parent-pid", type=int, help="end when this process, and all that use the server since, have ended"
+    )
+    parser.add_argument(
+        "--connection-file", type=Path, help="where to write the keys for clients (owner-only)"
+    )
+    parser.add_argument(
+        "--threads", type=int, help="threads for the model (default: OMP_NUM_THREADS, or by cores)"
+    )
+    parser.add_argument("--log-file", type=Path, help="default: server.log in the user's log folder")
+    parser.add_argument("--fake", action="store_true", help="no model: bars instead of faces, to try the way")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until asked to end. Prints one line of JSON when the model is open."""
+    from edtalk_server.service import tuning
+
+    tuning.apply(args.threads)  # before anything imports torch; may start this process anew
+    return _serve(args)
+
+
+def _serve(args: argparse.Namespace) -> int:
+    import zmq
+
+    from edtalk_server.service import logs
+    from edtalk_server.service.server import Server
+
+    start = time.monotonic()
+    log_file = logs.set_up(args.log_file)
+    try:
+        server = Server(_backend(args), args.endpoint, [args.parent_pid] if args.parent_pid else [])
+    except zmq.ZMQError as error:
+        raise _cannot_listen(args.endpoint, error) from error
+    path = args.connection_file or connection.default_path()
+    server.stop_on_signals()
+    connection.write(path, server.connection)
+    try:
+        server.run(lambda: _tell_ready(server.connection.endpoint, path, log_file, time.monotonic() - start))
+    finally:
+        connection.remove(path)
+    return 0
+
+
+def _backend(args: argparse.Namespace) -> Backend:
+    from edtalk_server.service.model import EngineBackend, FakeBackend
+
+    return FakeBackend() if args.fake else EngineBackend(args.bundle, args.device)
+
+
+def _tell_ready(endpoint: str, path: Path, log_file: Path | None, seconds: float) -> None:
+    line = {
+        "ready": endpoint,
+        "connection_file": str(path),
+        "log_file": str(log_file) if log_file else None,
+        "seconds": round(seconds, 2),
+    }
+    print(json.dumps(line), flush=True)
+
+
+def _cannot_listen(endpoint: str, error: Exception) -> EDTalkError:
+    cause = f"The server cannot listen at {endpoint} ({error})."
+    return EDTalkError(
+        ErrorCode.SERVER_UNREACHABLE, cause, "Choose another --endpoint, such as tcp://127.0.0.1:*."
+    )
