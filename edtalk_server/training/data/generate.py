@@ -19,8 +19,8 @@ from edtalk_server.training.renderer.frame import Renderer
 
 log = logging.getLogger(__name__)
 
-HOLDOUT_SEED = 9000
-"""Added to the seed of hold-out sets, so that their people never occur in training."""
+HOLDOUT_SEED = 20
+"""Added to the seed of hold-out sets, so that their people never occur in training; training seeds stay below it."""
 _REPORT_EVERY = 20
 
 
@@ -60,6 +60,8 @@ def main() -> None:
     )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    if not 0 < given.seed < HOLDOUT_SEED:
+        parser.error(f"--seed must be 1 to {HOLDOUT_SEED - 1}")
     frames, seed, size = given.frames, given.seed, given.size
     if given.holdout:
         frames, seed, size = given.holdout * CLIPS_PER_IDENTITY * CLIP_LENGTH, seed + HOLDOUT_SEED, 256
