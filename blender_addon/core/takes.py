@@ -35,8 +35,8 @@ def frame_hash(bundle: str, source: str, weights: bytes, width: int, height: int
 
 def folder_name(character: str) -> str:
     """A character's name as a folder name that every system takes."""
-    cleaned = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", character).strip(" .")
-    return cleaned or "character"
+    cleaned = re.sub(r'[<>:"/\\|?*\x00-\x1f]', "_", character).strip(" .") or "character"
+    return f"{cleaned}_" if re.fullmatch(r"(?i)(con|prn|aux|nul|(com|lpt)\d)(\..*)?", cleaned) else cleaned
 
 
 def file_name(frame: int) -> str:
@@ -65,10 +65,12 @@ def _disk(path: Path, error: OSError) -> EDTalkError:
 
 @dataclass
 class Take:
-    """One baked image sequence. `hashes` are of the frames that are whole on disk."""
+    """One baked image sequence. `hashes` are of the frames that are whole on disk; `owner` is the name of the .blend
+    that bakes into it (files in one folder must not overwrite each other's frames)."""
 
     folder: Path
     hashes: dict[int, str] = field(default_factory=dict)
+    owner: str = ""
     _unsaved: int = 0
 
     @classmethod
@@ -79,9 +81,14 @@ class Take:
             content = json.loads((folder / MANIFEST).read_text("utf-8"))
             if content["format"] == FORMAT:
                 take.hashes = {int(frame): str(value) for frame, value in content["frames"].items()}
+                take.owner = str(content["owner"])
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            take.hashes = {}
+            return cls(folder)
         return take
+
+    def is_free_for(self, owner: str) -> bool:
+        """May the .blend named `owner` bake into this folder?"""
+        return not self.hashes or self.owner in {"", owner}
 
     def path(self, frame: int) -> Path:
         """Where the picture of a frame is, or will be."""
@@ -115,7 +122,8 @@ class Take:
     def flush(self) -> None:
         """Write the manifest."""
         frames = {str(frame): self.hashes[frame] for frame in sorted(self.hashes)}
-        _write(self.folder / MANIFEST, json.dumps({"format": FORMAT, "frames": frames}, indent=0).encode())
+        content = json.dumps({"format": FORMAT, "owner": self.owner, "frames": frames}, indent=0)
+        _write(self.folder / MANIFEST, content.encode())
         self._unsaved = 0
 
     def span(self, frame: int) -> tuple[int, int]:

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Long work in small steps. No bpy here.
+
+A piece of long work is a generator that yields whenever it waits. The same generator runs in a blocking loop (scripts,
+background mode) and a little at each timer event (the window); closing it cancels what it asked the server for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+Result = TypeVar("Result")
+Steps = Generator[None, None, Result]
+"""Work that pauses by `yield` and returns its result."""
+
+
+class Stopped(Exception):  # noqa: N818 (the user wished it: not an error)
+    """The user cancelled."""
+
+
+@dataclass
+class Progress:
+    """What a task is doing: `done` of `total` (0: unknown), seconds to go (-1: unknown)."""
+
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    eta: float = -1.0
+
+    @property
+    def fraction(self) -> float:
+        """0 to 1."""
+        return self.done / self.total if self.total else 0.0
+
+    @property
+    def text(self) -> str:
+        """One line for people."""
+        count = f" {self.done} of {self.total}" if self.total else ""
+        left = f", {self.eta:.0f} s left" if self.eta >= 0 else ""
+        return f"{self.stage}{count}{left}"
+
+
+class Task:
+    """One piece of long work on its way."""
+
+    def __init__(self, title: str, steps: Steps[str], progress: Progress) -> None:
+        self.title = title
+        self.progress = progress
+        self.message = ""
+        """When it is finished: what to tell the user."""
+        self._steps = steps
+        self._cancel_asked = False
+
+    def cancel(self) -> None:
+        """Ask it to end; the next `advance` raises `Stopped`."""
+        self._cancel_asked = True
+
+    def advance(self) -> bool:
+        """Do the next step. True: finished. Raises what the work raises, and `Stopped`."""
+        if self._cancel_asked:
+            self.close()
+            raise Stopped
+        try:
+            next(self._steps)
+        except StopIteration as end:
+            self.message = end.value
+            return True
+        return False
+
+    def close(self) -> None:
+        """End it where it is; what it asked the server for is cancelled."""
+        self._steps.close()
