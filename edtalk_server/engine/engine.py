@@ -31,7 +31,9 @@ from shared_protocol.messages import Crop
 
 logger = logging.getLogger(__name__)
 
-CPU_BATCH = 4
+CPU_BATCH = 1
+"""On the CPU larger batches gain nothing, and one frame at a time makes a frame independent of its neighbours."""
+
 GPU_BATCH = 16
 
 

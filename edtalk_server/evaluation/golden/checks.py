@@ -23,6 +23,7 @@ from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.generator import record_nothing
 from edtalk_server.networks.interface import Encoding
+from edtalk_server.networks.shortcuts import Prepared
 
 Check = Callable[[Comparison, "GoldenSet"], None]
 
@@ -35,6 +36,7 @@ class GoldenSet:
     def __init__(self, name: str) -> None:
         self.name = name
         self._encodings: dict[tuple[str, str, int], Encoding] = {}
+        self._prepared: dict[tuple[str, str, int], list[Prepared]] = {}
 
     @cached_property
     def edtalk(self) -> EDTalk:
@@ -62,16 +64,28 @@ class GoldenSet:
 
     def encoding(self, network: EDTalk, kind: str, batch: int) -> Encoding:
         """The encoded pictures of one kind (kept: several files ask for the same)."""
-        key = ("edtalk" if network.config.expression else "lip_pose", kind, batch)
+        key = (_model(network), kind, batch)
         if key not in self._encodings:
             self._encodings[key] = network.encode(self.images(kind, batch))
         return self._encodings[key]
+
+    def prepared(self, network: EDTalk, kind: str, batch: int) -> list[Prepared]:
+        """The pictures of one kind, prepared as sources."""
+        key = (_model(network), kind, batch)
+        if key not in self._prepared:
+            pictures = self.images(kind, batch)
+            self._prepared[key] = [network.prepare(pictures[i : i + 1]) for i in range(batch)]
+        return self._prepared[key]
 
     def mouth_of_windows(self, batch: int) -> Tensor:
         """Mouth weights [batch, 20] of the set's first mel windows: the mouth input of all audio paths."""
         windows = torch.from_numpy(rule.mel_windows(self.name, batch))
         mouth: Tensor = self.audio2lip(windows[:, None])
         return mouth
+
+
+def _model(network: EDTalk) -> str:
+    return "edtalk" if network.config.expression else "edtalk_lip_pose"
 
 
 def check_for(stored: dict[str, Array]) -> Check | None:
@@ -101,7 +115,7 @@ def check_edtalk(comparison: Comparison, golden: GoldenSet) -> None:
         comparison.offer(f"feat_{size}", feature)
     comparison.offer("image", network.generate(source, weights, comparison.offer))
     _offer_without_enhancement(comparison, network, source, weights)
-    comparison.offer("image", _frames(network, golden.images("source", batch), weights))
+    comparison.offer("image", _frames(golden, network, "source", weights))
 
 
 def check_modes(comparison: Comparison, golden: GoldenSet) -> None:
@@ -125,7 +139,7 @@ def check_modes(comparison: Comparison, golden: GoldenSet) -> None:
             source = golden.encoding(network, "source", batch).latent
             comparison.offer(f"latent_{preset}", source + weights @ bank.T)
             comparison.offer(f"latent_exp_{preset}", expression @ bank[:, 26:].T)
-        comparison.offer(name, _frames(network, golden.images("source", batch), weights))
+        comparison.offer(name, _frames(golden, network, "source", weights))
 
 
 def check_lip_pose(comparison: Comparison, golden: GoldenSet) -> None:
@@ -149,7 +163,7 @@ def check_lip_pose(comparison: Comparison, golden: GoldenSet) -> None:
     }
     for name, (kind, driving) in paths.items():
         if comparison.wants(name):
-            comparison.offer(name, _frames(network, golden.images(kind, batch), driving))
+            comparison.offer(name, _frames(golden, network, kind, driving))
 
 
 def check_audio(comparison: Comparison, golden: GoldenSet) -> None:
@@ -240,11 +254,10 @@ def _offer_without_enhancement(
     comparison.offer("image_noeem", network.generator(style, source.features, record=record))
 
 
-def _frames(network: EDTalk, sources: Tensor, weights: Tensor) -> Tensor:
-    """One frame for each source and row of weights, by the shortcuts."""
-    return torch.cat(
-        [network.decode(network.prepare(sources[i : i + 1]), weights[i : i + 1]) for i in range(len(sources))]
-    )
+def _frames(golden: GoldenSet, network: EDTalk, kind: str, weights: Tensor) -> Tensor:
+    """One frame for each source picture of a kind and its row of weights, by the shortcuts."""
+    sources = golden.prepared(network, kind, len(weights))
+    return torch.cat([network.decode(one, weights[i : i + 1]) for i, one in enumerate(sources)])
 
 
 def _preset(name: str, batch: int) -> Tensor:
