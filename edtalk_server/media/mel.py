@@ -125,10 +125,14 @@ def window_indices(frames: int, mel_frames: int) -> npt.NDArray[np.int32]:
 
     The window of frame i begins at 16 (i - 2) / 5, rounded towards zero: 80 ms before the frame.
     """
-    steps = 16 * (np.arange(frames) - 2)
-    start = np.sign(steps) * (np.abs(steps) // 5)
-    indices = start[:, None] + np.arange(WINDOW_FRAMES)
+    indices = window_starts(np.arange(frames))[:, None] + np.arange(WINDOW_FRAMES)
     return np.clip(indices, 0, mel_frames - 1).astype(np.int32)
+
+
+def window_starts(frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The first mel frame of the windows of these video frames; negative before the voice."""
+    steps = 16 * (frames - 2)
+    return np.asarray(np.sign(steps) * (np.abs(steps) // 5))
 
 
 def windows(mel: Floats, frames: int) -> Floats:

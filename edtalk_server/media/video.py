@@ -121,7 +121,8 @@ def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None) -> list
         "pipe:0",
     ]
     # H.264 halves the colour resolution, so odd sizes get a further row or column.
-    to_video = "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,format=yuv420p"
+    to_video = "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,"
+    to_video += "setparams=color_primaries=bt709:color_trc=bt709,format=yuv420p"
     colours = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
     encoder = ["-c:v", "libx264", "-preset", "medium", "-crf", _QUALITY, "-movflags", "+faststart"]
     heard = [] if sound is None else ["-i", str(sound)]

@@ -1,0 +1,9 @@
+"""A performance from what drives it: weights over time, ready to become curves.
+
+Rule of this package: it works on weights, never on pixels, and gives the same numbers for a whole voice as for any
+part of it.
+"""
+
+from edtalk_server.motion.performance import predict
+
+__all__ = ["predict"]

@@ -11,12 +11,13 @@ Rng = np.random.Generator
 
 def recording(samples: Samples, rng: Rng) -> Samples:
     """A clip as some microphone in some room would have taken it; same length, so the times stay true."""
-    if rng.random() < 0.5:
+    studio = rng.random() < 0.3
+    if not studio and rng.random() < 0.5:
         samples = room(samples, rng)
-    if rng.random() < 0.8:
+    if not studio and rng.random() < 0.8:
         samples = equalise(samples, rng)
     samples = samples / (np.abs(samples).max(initial=0.0) + 1e-6)
-    noisy = samples + noise(len(samples), rng) * 10 ** rng.uniform(-4.0, -1.1)
+    noisy = samples + noise(len(samples), rng) * 10 ** rng.uniform(-4.5, -3.0 if studio else -1.3)
     loud = 10 ** rng.uniform(-1.3, 0.0)
     return np.clip(noisy * loud, -1.0, 1.0).astype(np.float32)
 

@@ -71,7 +71,8 @@ _SUBJECTS = (
     "my brother", "the old farmer", "a brave woman", "the whole village", "Peter", "Emma", "our neighbour",
     "the bishop", "every child", "nobody", "the painter", "this famous chef", "the white rabbit", "a lovely voice",
     "the captain", "your mother", "the judge", "somebody", "the mayor of Bath", "Victor", "a young pilot",
-    "the orchestra", "we all", "Bob", "the police officer", "Barbara", "the wooden puppet", "Mr. Weaver", "Sophie", "the fisherman",
+    "the orchestra", "we all", "Bob", "the police officer", "Barbara", "the wooden puppet", "Mr. Weaver", "Sophie",
+    "the fisherman",
 )  # fmt: skip
 _VERBS = (
     "found", "saw", "bought", "opened", "painted", "forgot", "moved", "pushed", "watched", "carried", "believed",
@@ -108,9 +109,12 @@ _WORDS = (  # noqa: SIM905 (reads like text)
 ).split()
 
 
-def sentence(rng: np.random.Generator) -> str:
-    """One sentence: hand-written, from the grammar, or a few words in no order (so that no context can be learnt)."""
-    kind = rng.random()
+def sentence(rng: np.random.Generator, written: bool = True) -> str:
+    """One sentence: hand-written, from the grammar, or a few words in no order (so that no context can be learnt).
+
+    Without `written` it is never one of the list.
+    """
+    kind = rng.random() if written else rng.uniform(0.15, 1.0)
     if kind < 0.15:
         return str(rng.choice(WRITTEN))
     if kind < 0.35:

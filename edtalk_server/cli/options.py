@@ -1,0 +1,70 @@
+"""What several commands share: frame rates as people write them, the bundle and device options, the progress line."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import TextIO
+
+_NTSC = Fraction(1000, 1001)
+
+
+def frame_rate(text: str) -> Fraction:
+    """An exact frame rate from `25`, `30000/1001` or `23.976` (the broadcast rates are known by their short names).
+
+    Raises `argparse.ArgumentTypeError`.
+    """
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError) as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate, such as 25 or 23.976") from error
+    if not 1 <= rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} frames a second are not between 1 and 1000")
+    broadcast = round(rate) * _NTSC
+    return broadcast if rate.denominator != 1 and abs(rate - broadcast) < Fraction(1, 100) else rate
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """`--bundle`."""
+    parser.add_argument(
+        "--bundle", default="starter", help="model bundle: a folder or a shipped name (default: starter)"
+    )
+
+
+def add_voice_option(parser: argparse.ArgumentParser) -> None:
+    """`--voice` and `--fps`."""
+    parser.add_argument(
+        "--voice", type=Path, required=True, help="sound file with speech (WAV, FLAC, OGG, MP3)"
+    )
+    parser.add_argument(
+        "--fps",
+        type=frame_rate,
+        default=Fraction(25),
+        help="frames a second; 23.976 and 30000/1001 are taken exactly (default: 25)",
+    )
+
+
+class ProgressLine:
+    """How far a long command is, on standard error: one line that rewrites itself, or a line every five seconds in a
+    log file."""
+
+    def __init__(self, total: int, what: str, stream: TextIO = sys.stderr) -> None:
+        self._total, self._what, self._stream = total, what, stream
+        self._live = stream.isatty()
+        self._began = self._shown = time.monotonic()
+
+    def show(self, done: int) -> None:
+        """Report `done` of the total."""
+        now = time.monotonic()
+        finished = done >= self._total
+        if not finished and now - self._shown < (0.2 if self._live else 5.0):
+            return
+        self._shown = now
+        rate = done / max(now - self._began, 1e-6)
+        left = (self._total - done) / rate if rate > 0 else 0.0
+        text = f"{self._what}: {done}/{self._total} frames, {rate:.1f}/s, {left:.0f} s left"
+        end = "\n" if finished or not self._live else ""
+        print(f"\r\033[K{text}" if self._live else text, end=end, file=self._stream, flush=True)

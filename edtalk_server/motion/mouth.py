@@ -1,0 +1,93 @@
+"""Mouth weights from a voice at the model's own 25 frames a second (paper section 3.4, Audio2Lip).
+
+The voice stands in endless silence, so every frame number has a window, also before the first sample and behind the
+last one. A frame depends on 0.3 seconds around it and on nothing else: a part of a voice gives the same weights as the
+whole (up to float rounding), in little memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from edtalk_server.media.audio import Waveform
+from edtalk_server.media.mel import (
+    BANDS,
+    HOP,
+    SAMPLES_PER_FRAME,
+    WINDOW_FRAMES,
+    mel_spectrogram,
+    smoothing_kernel,
+    window_starts,
+)
+
+Weights = npt.NDArray[np.float32]
+AudioToLip = Callable[[Tensor], Tensor]
+"""Mel windows [N, 1, 80, 16] -> mouth weights [N, mouth]."""
+
+CHUNK = 256
+"""Frames that go through the network together: ten seconds."""
+
+_SILENT_MEL = -4.0
+_MARGIN = 3
+"""Mel frames that the edge of a cut-out piece of sound spoils (the STFT reaches 400 samples = 2 frames)."""
+_REACH = 8
+"""Frames from the voice at which a window (80 ms before to 120 ms after its frame) holds nothing of it any more."""
+
+
+def mouth_weights(
+    network: AudioToLip, voice: Waveform, first: int, last: int, checkpoint: Callable[[], None] = lambda: None
+) -> Weights:
+    """Smoothed mouth weights [last - first, mouth] of the model frames `first` to `last - 1` (frame 0 is second 0).
+
+    `checkpoint` is called between pieces of work; what it raises ends it.
+    """
+    raw = np.concatenate([*_raw(network, voice, first - 1, last + 1, checkpoint)]).astype(np.float64)
+    before, here, after = smoothing_kernel()
+    return (before * raw[:-2] + here * raw[1:-1] + after * raw[2:]).astype(np.float32)
+
+
+def _raw(
+    network: AudioToLip, voice: Waveform, first: int, last: int, checkpoint: Callable[[], None]
+) -> Iterator[Weights]:
+    """What the network says, in chunks; beyond the voice the one row that it says in silence."""
+    length = -(-len(voice.samples) // SAMPLES_PER_FRAME)
+    start, stop = (min(max(edge, first), last) for edge in (-_REACH, length + _REACH))
+    silence = _infer(network, np.full((1, BANDS, WINDOW_FRAMES), _SILENT_MEL, np.float32))
+    yield np.repeat(silence, start - first, axis=0)
+    for begin in range(start, stop, CHUNK):
+        checkpoint()
+        yield _infer(network, _windows(voice, np.arange(begin, min(begin + CHUNK, stop))))
+    yield np.repeat(silence, last - stop, axis=0)
+
+
+def _infer(network: AudioToLip, windows: npt.NDArray[np.float32]) -> Weights:
+    with torch.inference_mode():
+        return np.asarray(network(torch.from_numpy(windows)[:, None]).float().numpy(), np.float32)
+
+
+def _windows(voice: Waveform, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """The mel windows [len(frames), 80, 16] of consecutive model frames."""
+    starts = window_starts(frames)
+    mel = _mel(voice, int(starts[0]), int(starts[-1]) + WINDOW_FRAMES)
+    columns = (starts - starts[0])[:, None] + np.arange(WINDOW_FRAMES)
+    return np.ascontiguousarray(mel[columns].transpose(0, 2, 1))
+
+
+def _mel(voice: Waveform, first: int, last: int) -> npt.NDArray[np.float32]:
+    """The mel frames `first` to `last - 1` [n, 80] of the voice in endless silence."""
+    piece = _samples(voice, (first - _MARGIN) * HOP, (last + _MARGIN) * HOP)
+    return mel_spectrogram(piece)[_MARGIN : _MARGIN + last - first]
+
+
+def _samples(voice: Waveform, first: int, last: int) -> npt.NDArray[np.float32]:
+    """Samples `first` to `last - 1`, zero outside the voice."""
+    piece = np.zeros(last - first, np.float32)
+    begin, end = max(first, 0), min(last, len(voice.samples))
+    if begin < end:
+        piece[begin - first : end - first] = voice.samples[begin:end]
+    return piece
