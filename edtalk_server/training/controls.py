@@ -3,8 +3,8 @@
 A weight of 0 is a neutral face; 1 is the full movement, both for training renders and for the animator's sliders. The
 mouth and the expression bank move disjoint sets of face-kit shapes, so the banks are disentangled by construction
 (the aim of the paper's section 3.2). Pose counts in 20 degrees, a tenth of the picture's width and a tenth of the
-logarithm of the size, always against the framing of `media.template`: a neutral head that fits the template has pose
-0.
+logarithm of the size, always against the framing of `media.template`: a neutral head that fits the template has
+pose 0.
 
 "Left" is the left of the person in the picture, unless a name says otherwise.
 """

@@ -52,6 +52,45 @@ def _lit(shadow: FloatArray, scale: float, u: float, v: float, depth: float, tow
 
 
 @nb.njit(cache=True, fastmath=True)
+def _mixed(
+    values: FloatArray, corners: IntArray, w0: float, w1: float, w2: float
+) -> tuple[float, float, float]:
+    """Barycentric mean of vertex vectors [V, 3]."""
+    a, b, c = corners[0], corners[1], corners[2]
+    return (
+        values[a, 0] * w0 + values[b, 0] * w1 + values[c, 0] * w2,
+        values[a, 1] * w0 + values[b, 1] * w1 + values[c, 1] * w2,
+        values[a, 2] * w0 + values[b, 2] * w1 + values[c, 2] * w2,
+    )
+
+
+@nb.njit(cache=True, fastmath=True)
+def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:
+    scale = 1.0 / sqrt(x * x + y * y + z * z + 1e-9)
+    return x * scale, y * scale, z * scale
+
+
+@nb.njit(cache=True, fastmath=True)
+def _look_up(atlas: FloatArray, uv: FloatArray, w0: float, w1: float, w2: float, texel: FloatArray) -> None:
+    """Bilinear sample of the atlas into `texel` [4]."""
+    u = min(max((uv[0, 0] * w0 + uv[1, 0] * w1 + uv[2, 0] * w2) * _SIDE - 0.5, 0.0), _EDGE)
+    v = min(max((uv[0, 1] * w0 + uv[1, 1] * w1 + uv[2, 1] * w2) * _SIDE - 0.5, 0.0), _EDGE)
+    u0, v0 = int(u), int(v)
+    fx, fy = u - u0, v - v0
+    for ch in range(4):
+        upper = atlas[v0, u0, ch] * (1 - fx) + atlas[v0, u0 + 1, ch] * fx
+        lower = atlas[v0 + 1, u0, ch] * (1 - fx) + atlas[v0 + 1, u0 + 1, ch] * fx
+        texel[ch] = upper * (1 - fy) + lower * fy
+
+
+@nb.njit(cache=True, fastmath=True)
+def _tone(colour: float) -> float:
+    """Linear light -> display value 0..1, with a soft shoulder."""
+    colour = colour * (1 + colour * 0.12) / (1 + colour * 0.45)
+    return min(max(colour, 0.0), 1.0) ** (1 / 2.2)
+
+
+@nb.njit(cache=True, fastmath=True)
 def shade(
     ids: IntArray,
     weights: FloatArray,
@@ -79,9 +118,7 @@ def shade(
 ) -> None:
     """Fills `out` [H, W, 3] with display colours 0..1; `eye` [3] is the camera's position."""
     height, width = ids.shape
-    diffuse = np.zeros(3, np.float32)
-    shine = np.zeros(3, np.float32)
-    texel = np.zeros(4, np.float32)
+    diffuse, shine, texel = np.zeros(3, np.float32), np.zeros(3, np.float32), np.zeros(4, np.float32)
     for y in range(height):
         for x in range(width):
             t = ids[y, x]
@@ -89,41 +126,20 @@ def shade(
                 for ch in range(3):
                     out[y, x, ch] = background[y, x, ch]
                 continue
-            a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
+            corners, part = triangles[t], parts[t]
             w0, w1 = weights[y, x, 0], weights[y, x, 1]
             w2 = 1 - w0 - w1
-            nx = normals[a, 0] * w0 + normals[b, 0] * w1 + normals[c, 0] * w2
-            ny = normals[a, 1] * w0 + normals[b, 1] * w1 + normals[c, 1] * w2
-            nz = normals[a, 2] * w0 + normals[b, 2] * w1 + normals[c, 2] * w2
-            q = 1.0 / sqrt(nx * nx + ny * ny + nz * nz + 1e-9)
-            nx, ny, nz = nx * q, ny * q, nz * q
-            px = vertices[a, 0] * w0 + vertices[b, 0] * w1 + vertices[c, 0] * w2
-            py = vertices[a, 1] * w0 + vertices[b, 1] * w1 + vertices[c, 1] * w2
-            pz = vertices[a, 2] * w0 + vertices[b, 2] * w1 + vertices[c, 2] * w2
-            vx, vy, vz = eye[0] - px, eye[1] - py, eye[2] - pz
-            q = 1.0 / sqrt(vx * vx + vy * vy + vz * vz)
-            vx, vy, vz = vx * q, vy * q, vz * q
-            open_ = occlusion[a] * w0 + occlusion[b] * w1 + occlusion[c] * w2
+            nx, ny, nz = _mixed(normals, corners, w0, w1, w2)
+            nx, ny, nz = _unit(nx, ny, nz)
+            px, py, pz = _mixed(vertices, corners, w0, w1, w2)
+            vx, vy, vz = _unit(eye[0] - px, eye[1] - py, eye[2] - pz)
+            sky = occlusion[corners[0]] * w0 + occlusion[corners[1]] * w1 + occlusion[corners[2]] * w2
             facing = nx * vx + ny * vy + nz * vz
             if two_sided[t] and facing < 0:
                 nx, ny, nz, facing = -nx, -ny, -nz, -facing
-            facing = min(max(facing, 0.0), 1.0)
+            fresnel = 0.04 + 0.5 * (1 - min(max(facing, 0.0), 1.0)) ** 5
+            _look_up(atlas, uvs[t], w0, w1, w2, texel)
 
-            u = min(
-                max((uvs[t, 0, 0] * w0 + uvs[t, 1, 0] * w1 + uvs[t, 2, 0] * w2) * _SIDE - 0.5, 0.0), _EDGE
-            )
-            v = min(
-                max((uvs[t, 0, 1] * w0 + uvs[t, 1, 1] * w1 + uvs[t, 2, 1] * w2) * _SIDE - 0.5, 0.0), _EDGE
-            )
-            u0, v0 = int(u), int(v)
-            fx, fy = u - u0, v - v0
-            for ch in range(4):
-                upper = atlas[v0, u0, ch] * (1 - fx) + atlas[v0, u0 + 1, ch] * fx
-                lower = atlas[v0 + 1, u0, ch] * (1 - fx) + atlas[v0 + 1, u0 + 1, ch] * fx
-                texel[ch] = upper * (1 - fy) + lower * fy
-
-            part = parts[t]
-            fresnel = 0.04 + 0.5 * (1 - facing) ** 5
             diffuse[:] = 0
             shine[:] = 0
             for light in range(directions.shape[0]):
@@ -134,27 +150,22 @@ def shade(
                     su = px * shadow_axes[0, 0] + py * shadow_axes[0, 1] + pz * shadow_axes[0, 2]
                     sv = px * shadow_axes[1, 0] + py * shadow_axes[1, 1] + pz * shadow_axes[1, 2]
                     free = _lit(shadow, shadow_scale, su, sv, px * dx + py * dy + pz * dz, towards)
-                through = (0.35 + 0.65 * open_) * free
                 for ch in range(3):
                     wrap = wraps[part, ch]
-                    diffuse[ch] += colours[light, ch] * max((towards + wrap) / (1 + wrap), 0.0) * through
+                    bright = max((towards + wrap) / (1 + wrap), 0.0) * (0.35 + 0.65 * sky) * free
+                    diffuse[ch] += colours[light, ch] * bright
                 if towards > 0:
-                    hx, hy, hz = dx + vx, dy + vy, dz + vz
-                    q = 1.0 / sqrt(hx * hx + hy * hy + hz * hz + 1e-9)
+                    hx, hy, hz = _unit(dx + vx, dy + vy, dz + vz)
                     gloss = glosses[part]
-                    s = max((nx * hx + ny * hy + nz * hz) * q, 0.0) ** gloss * (gloss + 8) / 40
-                    s *= (0.25 + 0.75 * open_) * free
+                    s = max(nx * hx + ny * hy + nz * hz, 0.0) ** gloss * (gloss + 8) / 40
                     for ch in range(3):
-                        shine[ch] += colours[light, ch] * s
+                        shine[ch] += colours[light, ch] * s * (0.25 + 0.75 * sky) * free
 
             up = ny * 0.5 + 0.5
             for ch in range(3):
-                ambient = (ambient_down[ch] + (ambient_up[ch] - ambient_down[ch]) * up) * open_
-                colour = texel[ch] * (ambient + diffuse[ch])
-                colour += texel[3] * (shine[ch] * (0.12 + fresnel) + fresnel * ambient * 0.35)
-                colour *= exposure
-                colour = colour * (1 + colour * 0.12) / (1 + colour * 0.45)
-                out[y, x, ch] = min(max(colour, 0.0), 1.0) ** (1 / 2.2)
+                ambient = (ambient_down[ch] + (ambient_up[ch] - ambient_down[ch]) * up) * sky
+                reflected = shine[ch] * (0.12 + fresnel) + fresnel * ambient * 0.35
+                out[y, x, ch] = _tone((texel[ch] * (ambient + diffuse[ch]) + texel[3] * reflected) * exposure)
 
 
 @nb.njit(cache=True, fastmath=True)
