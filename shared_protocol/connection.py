@@ -50,6 +50,10 @@ class ConnectionFileError(EDTalkError):
         super().__init__(ErrorCode.SERVER_UNREACHABLE, cause, "Start the EDTalk server again.")
 
 
+class StaleConnectionError(ConnectionFileError):
+    """The process that wrote the file has ended."""
+
+
 def default_path(pid: int | None = None) -> Path:
     """Where the server with this process number (default: this process) writes its file."""
     return paths.runtime_dir() / f"server-{os.getpid() if pid is None else pid}.json"
@@ -71,7 +75,7 @@ def read(path: Path) -> Connection:
         raise ConnectionFileError(f"{path.name} cannot be read ({error.strerror}).") from error
     connection = _parse(path.name, content)
     if not connection.is_live():
-        raise ConnectionFileError("The EDTalk server that was running has ended.")
+        raise StaleConnectionError("The EDTalk server that was running has ended.")
     return connection
 
 
@@ -87,10 +91,13 @@ def remove(path: Path, pid: int | None = None) -> None:
 
 
 def find_live() -> Iterator[Connection]:
-    """The running servers of this user, the newest file first."""
+    """The running servers of this user, the newest file first. Files of servers that were killed are cleared
+    away."""
     for path in sorted(paths.runtime_dir().glob("server-*.json"), key=_age):
         try:
             yield read(path)
+        except StaleConnectionError:
+            path.unlink(missing_ok=True)
         except ConnectionFileError:
             continue
 

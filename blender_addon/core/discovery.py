@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where is the server on this machine? No bpy here.
+
+The installer writes a record into the user's data folder (`shared_protocol.paths.server_record`): `{"python":
+path of the server environment's interpreter, "version": ..., "checkout": ...}`. `EDTALK_SERVER_PYTHON`
+overrides it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from shared_protocol import connection, paths
+from shared_protocol.connection import Connection
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import PROTOCOL_MAX, PROTOCOL_MIN
+
+MAX_RECORD_BYTES = 64 * 1024
+_INSTALL = (
+    "Run `python install.py` in the EDTalk folder, or choose the server's Python in the add-on's preferences."
+)
+
+
+@dataclass(frozen=True)
+class ServerInstall:
+    """An installed server: the Python of its environment, its version and checkout as far as they are known."""
+
+    python: Path
+    version: str = ""
+    checkout: str = ""
+
+    def command(self, connection_file: Path, parent_pid: int) -> list[str]:
+        """The command line that starts it for a process, isolated from that process's Python settings."""
+        return [
+            *(str(self.python), "-I", "-m", "edtalk_server.cli", "serve"),
+            *("--parent-pid", str(parent_pid), "--connection-file", str(connection_file)),
+        ]
+
+    def runs(self, server: Connection) -> bool:
+        """Is a running server of this install, and does it speak our protocol?"""
+        same = Path(server.install) == self.python.parent.parent
+        return same and server.protocol_min <= PROTOCOL_MAX and server.protocol_max >= PROTOCOL_MIN
+
+
+def find_install(chosen: str = "", environ: Mapping[str, str] | None = None) -> ServerInstall:
+    """The server of this user: `chosen` (a Python, from the preferences), else the environment's, else the
+    recorded.
+
+    Raises `EDTalkError(SERVER_UNREACHABLE)` that says what is missing.
+    """
+    env = os.environ if environ is None else environ
+    if python := chosen or env.get("EDTALK_SERVER_PYTHON", ""):
+        return _checked(ServerInstall(Path(python).expanduser()))
+    record = _read_record(paths.server_record())
+    texts = {name: str(record.get(name) or "") for name in ("version", "checkout")}
+    return _checked(ServerInstall(Path(str(record.get("python") or "")), **texts))
+
+
+def find_running(install: ServerInstall) -> Connection | None:
+    """A running server of this install, the newest one first."""
+    return next((server for server in connection.find_live() if install.runs(server)), None)
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            record = json.loads(file.read(MAX_RECORD_BYTES))
+    except FileNotFoundError as error:
+        raise _missing("The EDTalk server is not installed.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise _missing(f"The record of the installed server ({path}) cannot be read.") from error
+    if not isinstance(record, dict):
+        raise _missing(f"The record of the installed server ({path}) is damaged.")
+    return record
+
+
+def _checked(install: ServerInstall) -> ServerInstall:
+    if not install.python.is_file():
+        raise _missing(f"The server's Python is not there any more: {install.python}.")
+    return install
+
+
+def _missing(cause: str) -> EDTalkError:
+    return EDTalkError(ErrorCode.SERVER_UNREACHABLE, cause, _INSTALL)

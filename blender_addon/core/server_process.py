@@ -1,0 +1,318 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The server's life, seen from Blender: one state, each transition with a deadline. No bpy and no waiting
+here.
+
+Three facts are kept apart: the process lives (seen here), it answers and it is ready (told by whoever has the
+client, through `observe` and `lost`). `poll` is called now and then and moves things on; the time is given.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import uuid
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Protocol
+
+from shared_protocol import connection, paths
+from shared_protocol.connection import Connection, ConnectionFileError
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+from . import discovery
+from .discovery import ServerInstall
+from .restarts import MOST_RESTARTS, PAUSE_S, Push, RestartPolicy, StopLadder
+
+log = logging.getLogger(__name__)
+
+ANSWER_DEADLINE_S = 120.0
+WARM_DEADLINE_S = 300.0
+_DELIBERATE = (1, 2)
+"""Exit statuses by which the server says that it cannot run like this; trying again would change nothing."""
+
+
+class ServerState(StrEnum):
+    """Where the server is in its life. The values are for people."""
+
+    NOT_INSTALLED = "not installed"
+    STOPPED = "stopped"
+    STARTING = "starting"
+    WARMING_UP = "warming up"
+    READY = "ready"
+    BUSY = "busy"
+    STOPPING = "stopping"
+    FAILED = "failed"
+
+
+_HEARD = {"warming": ServerState.WARMING_UP, "ready": ServerState.READY, "busy": ServerState.BUSY}
+_RUNNING = (ServerState.WARMING_UP, ServerState.READY, ServerState.BUSY)
+
+
+class Child(Protocol):
+    """What is needed of `subprocess.Popen`."""
+
+    def poll(self) -> int | None: ...
+    def terminate(self) -> None: ...
+    def kill(self) -> None: ...
+
+
+Spawn = Callable[[list[str], IO[bytes]], Child]
+
+
+class ServerProcess:
+    """Starts, finds, watches and stops the server of this Blender.
+
+    `connection` is set as soon as there is a server to connect to. `error` says what went wrong last, with a
+    fix. `find` is how the install is found.
+    """
+
+    def __init__(
+        self, find: Callable[[], ServerInstall] = discovery.find_install, spawn: Spawn | None = None
+    ) -> None:
+        self._find, self._spawn = find, spawn or _spawn
+        self.state = ServerState.STOPPED
+        self.error: EDTalkError | None = None
+        self.connection: Connection | None = None
+        self._install: ServerInstall | None = None
+        self._child: Child | None = None
+        self._file: Path | None = None
+        self._policy = RestartPolicy()
+        self._ladder: StopLadder | None = None
+        self._ask: Callable[[], None] = _nothing
+        self._born = self._deadline = 0.0
+        self._start_again_at: float | None = None
+        self._shunned: set[int] = set()
+        self._dying: list[Child] = []
+
+    @property
+    def is_alive(self) -> bool:
+        """Is there a process?"""
+        if self._child is not None:
+            return self._child.poll() is None
+        return self.connection is not None and self.connection.is_live()
+
+    @property
+    def is_answering(self) -> bool:
+        """Has it answered?"""
+        return self.state in _RUNNING
+
+    @property
+    def is_ready(self) -> bool:
+        """Can it work?"""
+        return self.state in (ServerState.READY, ServerState.BUSY)
+
+    @property
+    def is_adopted(self) -> bool:
+        """Was it running before, started by somebody else?"""
+        return self.connection is not None and self._child is None
+
+    def seconds_in_life(self, now: float) -> float:
+        """How long the server is being started or runs."""
+        return max(0.0, now - self._born)
+
+    # --- what the user wants ------------------------------------------------------------------------------
+
+    def start(self, now: float) -> None:
+        """Connect to a running server of this install, else start one. Does nothing while one runs."""
+        if self.state in (ServerState.STARTING, ServerState.STOPPING, *_RUNNING):
+            return
+        self._policy, self.error = RestartPolicy(), None
+        self._shunned.clear()
+        self._begin(now)
+
+    def stop(self, now: float, ask: Callable[[], None]) -> None:
+        """End the server: ask (the client's `shutdown`), terminate, kill. One that was adopted is only let
+        go."""
+        self._start_again_at = None
+        if self._child is None:
+            self._forget(ServerState.STOPPED)
+            return
+        self.state, self._ask, self._ladder = ServerState.STOPPING, ask, StopLadder(now)
+        self.poll(now)
+
+    # --- what the client has heard ------------------------------------------------------------------------
+
+    def observe(self, heard: str) -> None:
+        """The server told its state (`messages.Pong.state`)."""
+        if heard in _HEARD and self.state in (ServerState.STARTING, *_RUNNING):
+            self.state = _HEARD[heard]
+
+    def lost(self, now: float, error: EDTalkError) -> None:
+        """The client's connection has ended, or could not be made."""
+        if self.state not in (ServerState.STARTING, *_RUNNING):
+            return
+        if error.code == ErrorCode.VERSION_MISMATCH:
+            self._kill()
+            self._fail(error)
+            return
+        if self.connection is not None and self._child is None:
+            self._shunned.add(self.connection.pid)
+            self._begin(now)
+            return
+        self.connection, self.error = None, error
+        self._kill()  # it may live on without answering; `poll` sees its end and starts another
+        self.state, self._deadline = ServerState.STARTING, now + ANSWER_DEADLINE_S
+
+    # --- as time goes by ----------------------------------------------------------------------------------
+
+    def poll(self, now: float) -> ServerState:
+        """Look at the process and the clock; the state afterwards."""
+        self._dying = [child for child in self._dying if child.poll() is None]
+        if self._start_again_at is not None and now >= self._start_again_at:
+            self._begin(now)
+        elif self.state is ServerState.STOPPING:
+            self._push(now)
+        elif self.state in (ServerState.STARTING, *_RUNNING):
+            self._look(now)
+        return self.state
+
+    def _look(self, now: float) -> None:
+        if self._start_again_at is not None:
+            return
+        if self._child is None and not self.is_alive:
+            self._begin(now)
+        elif self._child is not None and (status := self._child.poll()) is not None:
+            self._died(now, status)
+        elif self.state is ServerState.STARTING and self.connection is None and self._file is not None:
+            self._look_for_file(self._file)
+        if self.state in (ServerState.STARTING, ServerState.WARMING_UP):
+            self._check_deadline(now)
+
+    def _look_for_file(self, file: Path) -> None:
+        if not file.exists():
+            return
+        try:
+            self.connection = connection.read(file)
+        except ConnectionFileError as error:
+            self.error = error
+
+    def _check_deadline(self, now: float) -> None:
+        limit = self._deadline if self.state is ServerState.STARTING else self._born + WARM_DEADLINE_S
+        if now > limit and self._start_again_at is None:
+            what = "answer" if self.state is ServerState.STARTING else "get ready"
+            self._kill()
+            self._fail(
+                _failure(f"The server did not {what} in {now - self._born:.0f} seconds.", self._last_words())
+            )
+
+    def _push(self, now: float) -> None:
+        if self._child is None or self._child.poll() is not None or self._ladder is None:
+            self._forget(ServerState.STOPPED)
+            return
+        match self._ladder.next(now):
+            case Push.ASK:
+                self._ask()
+            case Push.TERMINATE:
+                self._child.terminate()
+            case Push.KILL:
+                self._child.kill()
+
+    # --- inside -------------------------------------------------------------------------------------------
+
+    def _begin(self, now: float) -> None:
+        """Adopt or spawn."""
+        self._forget(ServerState.STARTING)
+        self._born, self._deadline, self._start_again_at = now, now + ANSWER_DEADLINE_S, None
+        try:
+            self._install = self._find()
+        except EDTalkError as error:
+            self._forget(ServerState.NOT_INSTALLED)
+            self.error = error
+            return
+        running = discovery.find_running(self._install)
+        if running is not None and running.pid not in self._shunned:
+            log.info("using the running server, process %d", running.pid)
+            self.connection = running
+            return
+        self._start_child(self._install)
+
+    def _start_child(self, install: ServerInstall) -> None:
+        self._file = paths.runtime_dir() / f"server-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
+        try:
+            paths.make_private_folder(_words_file().parent)
+            with _words_file().open("wb") as output:
+                self._child = self._spawn(install.command(self._file, os.getpid()), output)
+        except OSError as error:
+            cause = f"The server cannot be started ({error.strerror or error})."
+            self._fail(EDTalkError(ErrorCode.SERVER_UNREACHABLE, cause, "Install the server again."))
+
+    def _died(self, now: float, status: int) -> None:
+        words = self._last_words()
+        log.warning("the server has ended with status %d: %s", status, words)
+        cause = f"The server has ended (status {status})."
+        self._child = self.connection = None
+        if status in _DELIBERATE:
+            self._fail(_failure(cause, words))
+        elif self._policy.may_restart(now - self._born):
+            self.state, self.error = ServerState.STARTING, _failure(cause, words)
+            self._start_again_at = now + PAUSE_S
+        else:
+            self._fail(
+                _failure(f"Gave up, because the server died {MOST_RESTARTS + 1} times at its start.", words)
+            )
+
+    def _fail(self, error: EDTalkError) -> None:
+        self._forget(ServerState.FAILED)
+        self.error = error
+
+    def _forget(self, state: ServerState) -> None:
+        if self._file is not None and (self._child is None or self._child.poll() is not None):
+            self._file.unlink(missing_ok=True)  # a killed server could not remove it
+        self.state, self.connection, self._child, self._file = state, None, None, None
+        self._start_again_at = self._ladder = None
+
+    def _kill(self) -> None:
+        if self._child is not None and self._child.poll() is None:
+            self._child.kill()
+            self._dying.append(self._child)
+
+    def _last_words(self) -> str:
+        return last_words(_words_file())
+
+
+def last_words(file: Path, most: int = 300) -> str:
+    """The last line of a log that says what went wrong: one that begins with `error:`, else the last one."""
+    try:
+        with file.open("rb") as stream:
+            stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, stream.tell() - 16_384))
+            text = stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error:")]
+    return (errors or lines or [""])[-1][:most]
+
+
+def _words_file() -> Path:
+    """Where the child's output goes: a file needs nobody to read it, and cannot fill up like a pipe."""
+    return paths.log_dir() / f"server-started-by-{os.getpid()}.log"
+
+
+def _failure(cause: str, words: str) -> EDTalkError:
+    said = f" It said: {words}" if words else ""
+    return EDTalkError(
+        ErrorCode.SERVER_UNREACHABLE,
+        cause + said,
+        f"Look at the logs in {paths.log_dir()}, then start it again.",
+    )
+
+
+def _nothing() -> None:
+    """Nobody is there to be asked."""
+
+
+def _spawn(command: list[str], output: IO[bytes]) -> Child:
+    """Start the server apart from Blender's terminal, console window and Python settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        env=environment,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        start_new_session=os.name == "posix",
+    )
