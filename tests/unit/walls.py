@@ -38,6 +38,7 @@ ROOMS = {
     "blender_addon.ui": Room(("blender_addon.scene", "blender_addon.core", "shared_protocol"), never=HEAVY),
     "edtalk_server": Room(only=frozenset()),
     "edtalk_server.installer": Room(("shared_protocol",), only=frozenset()),
+    "edtalk_server.samples": Room(only=frozenset()),
     "edtalk_server.networks": Room(only=frozenset({"torch", "numpy"})),
     "edtalk_server.media": Room(("shared_protocol",), never=BLENDER | {"torch"}),
     "edtalk_server.bundles": Room(("edtalk_server.networks", "edtalk_server.media", "shared_protocol")),
