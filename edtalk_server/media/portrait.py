@@ -42,7 +42,7 @@ _CHECK_FILE = "Open the picture in an image editor and save it again as PNG or J
 # Where the template has the middle between the eyes and how far apart they are, in fractions of the side.
 _EYES_X, _EYES_Y = (TEMPLATE68[36:48].reshape(2, 6, 2).mean(axis=(0, 1)) + 0.5) / TEMPLATE_SIZE
 _EYE_DISTANCE = float(np.ptp(TEMPLATE68[36:48].reshape(2, 6, 2).mean(axis=1)[:, 0])) / TEMPLATE_SIZE
-_SIDE_PER_BOX = 2.0
+_SIDE_PER_BOX = 1.75
 """Side of the crop over the side of the cascades' box, for faces whose eyes were not seen."""
 
 
@@ -149,7 +149,7 @@ def _rough_crop(face: Face) -> Crop:
     """The crop that puts the eyes where the template has them."""
     from_box = _SIDE_PER_BOX * face.box_side
     # A turned head brings the eyes together, so the box has its say in the size.
-    side = 0.5 * (face.eye_distance / _EYE_DISTANCE + from_box) if face.eyes_seen else from_box
+    side = 0.75 * face.eye_distance / _EYE_DISTANCE + 0.25 * from_box if face.eyes_seen else from_box
     roll = face.roll if face.eyes_seen else 0.0
     x, y = (0.5 - float(_EYES_X)) * side, (0.5 - float(_EYES_Y)) * side
     return Crop(
