@@ -166,8 +166,6 @@ def render_movie(scene: bpy.types.Scene, movie: Path) -> None:
     render.ffmpeg.codec = "H264"
     render.ffmpeg.constant_rate_factor = "HIGH"
     render.ffmpeg.audio_codec = "AAC"
-    render.use_stamp_note = True  # goes into the movie's metadata
-    render.stamp_note_text = "Synthetic: the face is animated by EDTalk for Blender"
     render.filepath = bpy.path.relpath(str(movie))
     say(f"rendering {scene.frame_end} frames of {SIZE} x {SIZE} pixels")
     bpy.ops.render.render(animation=True)

@@ -31,6 +31,9 @@ def run(options: Options, runner: Runner) -> None:
         *("--portrait", str(samples / "portrait.png"), "--voice", str(samples / "voice.flac")),
     )
     make_character(runner, script, settings)
+    mark = "import sys; from pathlib import Path; from edtalk_server.media.video import mark_movie; "
+    mark += "mark_movie(Path(sys.argv[1]))"
+    runner.run("mark the movie as synthetic", [environment.python, "-c", mark, str(place / "demo.mp4")])
     if not runner.dry:
         remember_ours(place)
         runner.say(

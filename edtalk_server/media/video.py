@@ -105,6 +105,26 @@ class MovieWriter:
         )
 
 
+def mark_movie(path: Path) -> None:
+    """Put the mark into a finished movie that another program (Blender, say) wrote; sound and picture stay as they are.
+
+    Raises `EDTalkError(DISK)` when the movie cannot be read or written.
+    """
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    copy = ["-i", str(path), "-map", "0", "-c", "copy", "-movflags", "+faststart", *movie_arguments()]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-nostdin", "-y", *copy, str(partial)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        partial.unlink(missing_ok=True)
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise EDTalkError(
+            ErrorCode.DISK,
+            f"The movie “{path.name}” could not be marked as synthetic ({said[-1] if said else 'ffmpeg stopped'}).",
+            "Check that it is a movie and that its folder can be written.",
+        )
+    partial.replace(path)
+
+
 def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None) -> list[str]:
     """ffmpeg's arguments but the output: raw frames on standard input, colours as video players expect them."""
     rate = f"{fps.numerator}/{fps.denominator}"
