@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Pack the extension: `python blender_addon/build.py --out dist`. Standard library only; needs no Blender.
 
-Blender reads the Python versions an extension supports out of the names of its wheels, and Blender 4.2.0 takes the wrong
-wheel where two would do. So there are separate packages:
+Blender reads the Python versions an extension supports out of the names of its wheels, and Blender 4.2.0 takes the
+wrong wheel where two would do. So there are separate packages:
 
 * flavour `A`: Blender 4.2 to 5.0 (Python 3.11);
 * flavour `B`: Blender 5.1 and later (Python 3.13);
@@ -65,7 +65,11 @@ def sources(folder: Path) -> Iterator[tuple[str, bytes]]:
     """The files of a package folder, (name inside, content), sorted."""
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder)
-        if path.is_file() and "__pycache__" not in inside.parts and inside.parts[0] not in {*NOT_PACKED, "wheels"}:
+        if (
+            path.is_file()
+            and "__pycache__" not in inside.parts
+            and inside.parts[0] not in {*NOT_PACKED, "wheels"}
+        ):
             yield inside.as_posix(), path.read_bytes()
 
 
@@ -88,7 +92,9 @@ def protocol_wheel(folder: Path) -> Path:
     digest = hashlib.sha256(b"".join(name.encode() + data for name, data in files)).hexdigest()[:12]
     version = f"{addon_version()}+h{digest}"
     info = f"edtalk_shared_protocol-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: edtalk-shared-protocol\nVersion: {version}\nLicense: Apache-2.0\n"
+    metadata = (
+        f"Metadata-Version: 2.1\nName: edtalk-shared-protocol\nVersion: {version}\nLicense: Apache-2.0\n"
+    )
     files.append((f"{info}/METADATA", metadata.encode()))
     files.append((f"{info}/LICENSE", (ADDON.parent / "LICENSE").read_bytes()))
     tag = "Wheel-Version: 1.0\nGenerator: edtalk\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -170,8 +176,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse, build, print one path a line."""
     parser = argparse.ArgumentParser(prog="build.py", description="Pack the EDTalk extension for Blender.")
     parser.add_argument("--out", type=Path, default=Path("dist"), help="folder for the packages (dist)")
-    parser.add_argument("--wheels", type=Path, help="take pyzmq and msgpack wheels from this folder, without network")
-    parser.add_argument("--platform", choices=[*PLATFORMS, "this", "all"], default="this", help="default: this machine's")
+    parser.add_argument(
+        "--wheels", type=Path, help="take pyzmq and msgpack wheels from this folder, without network"
+    )
+    parser.add_argument(
+        "--platform", choices=[*PLATFORMS, "this", "all"], default="this", help="default: this machine's"
+    )
     parser.add_argument("--flavor", choices=[*FLAVORS, "all"], default="all", help="default: all three")
     options = parser.parse_args(arguments)
     platforms = {"all": list(PLATFORMS), "this": [this_platform()]}.get(options.platform, [options.platform])

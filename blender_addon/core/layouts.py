@@ -3,7 +3,7 @@
 
 Blender's properties are declared once, before any bundle is known. So a character has fixed channels, `mouth_01` to
 `mouth_20`, `pose_01` to `pose_06` and `expression_01` to `expression_10` (the bank sizes of the paper), and the n-th
-basis of a bank lives on its n-th channel. The starter bundle's names and ranges are what the channels are labelled with.
+basis of a bank lives on its n-th channel. The channels are labelled with the starter bundle's names and ranges.
 """
 
 from __future__ import annotations

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import shutil
 from collections.abc import Mapping
@@ -49,7 +48,7 @@ def _write(path: Path, data: bytes) -> None:
     partial = path.with_name(path.name + ".part")
     try:
         partial.write_bytes(data)
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise _disk(path, error) from error
@@ -96,7 +95,9 @@ class Take:
 
     def stale(self, wanted: Mapping[int, str]) -> list[int]:
         """The frames of `wanted` (frame -> hash) that must be rendered, rising."""
-        return sorted(f for f, value in wanted.items() if self.hashes.get(f) != value or not self.path(f).is_file())
+        return sorted(
+            f for f, value in wanted.items() if self.hashes.get(f) != value or not self.path(f).is_file()
+        )
 
     def begin(self, frames: list[int]) -> None:
         """Before rendering: forget these frames, so that a half-done bake never passes for a finished one.

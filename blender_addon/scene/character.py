@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
 """The character: an object that carries a portrait, a voice and the animated weights (`ob.edtalk`)."""
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ GROUP_NAME = "EDTalk"
 
 def _channel_properties() -> Iterator[tuple[str, object]]:
     """One animatable property for each channel, labelled as in the starter bundle."""
-    labels = dict(zip(layouts.channels(layouts.starter_layout()), layouts.starter_layout().bases, strict=True))
+    labels = dict(
+        zip(layouts.channels(layouts.starter_layout()), layouts.starter_layout().bases, strict=True)
+    )
     for bank, room in layouts.CHANNELS_OF.items():
         for number in range(1, room + 1):
             name = layouts.channel(bank, number)
@@ -93,7 +96,9 @@ class EDTalkCharacter(bpy.types.PropertyGroup):
         override=OVERRIDABLE,
     )
     bundle: StringProperty(name="Bundle", description="Name and version of the model", override=OVERRIDABLE)
-    source: StringProperty(name="Source", description="Content hash of the prepared portrait", override=OVERRIDABLE)
+    source: StringProperty(
+        name="Source", description="Content hash of the prepared portrait", override=OVERRIDABLE
+    )
     notes: StringProperty(name="Notes", description="What to know about this portrait", override=OVERRIDABLE)
     layout: StringProperty(name="Layout", description="The bundle's bases (JSON)", override=OVERRIDABLE)
     rest: StringProperty(name="Rest", description="The portrait's own weights (JSON)", override=OVERRIDABLE)
@@ -232,26 +237,42 @@ def existing_file(path: str, what: str, code: ErrorCode) -> Path:
         raise EDTalkError(code, f"No {what} is chosen.", f"Choose a {what} file.")
     file = absolute(path)
     if not file.is_file():
-        raise EDTalkError(code, f"The {what} {file} is not there.", f"Put it back or choose another {what} file.")
+        raise EDTalkError(
+            code, f"The {what} {file} is not there.", f"Put it back or choose another {what} file."
+        )
     return file
 
 
-def take_folder(ob: bpy.types.Object, base: Path) -> Path:
-    """Where the character's take is or will be, below `base`: the folder it had there, or the first that is free."""
-    if ob.edtalk.take:
-        folder = absolute(ob.edtalk.take)
-        if folder.is_relative_to(base) and not _taken(ob, folder):
-            return folder
+def take_for_baking(ob: bpy.types.Object, base: Path) -> takes.Take:
+    """The take to bake into, below `base`: the one the character has there, or the first free one.
+
+    A take that another character (a duplicate, say) or another .blend bakes into is not free. Frames that were baked
+    elsewhere come along, so that only stale ones are rendered.
+    """
+    owner = Path(bpy.data.filepath).name
+    old = absolute(ob.edtalk.take) if ob.edtalk.take else None
+    if old is not None and old.is_relative_to(base) and _is_free(ob, old, owner):
+        take = takes.Take.open(old)
+    else:
+        take = _first_free(ob, base / takes.folder_name(ob.name), owner)
+        if old is not None:
+            take.adopt(takes.Take.open(old))
+    take.owner = owner
+    return take
+
+
+def _first_free(ob: bpy.types.Object, folder: Path, owner: str) -> takes.Take:
     number = 1
-    while _taken(ob, folder := base / takes.folder_name(ob.name) / f"take_{number:03d}"):
+    while not _is_free(ob, folder / f"take_{number:03d}", owner):
         number += 1
-    return folder
+    return takes.Take.open(folder / f"take_{number:03d}")
 
 
-def _taken(ob: bpy.types.Object, folder: Path) -> bool:
-    """Does another character (a duplicate of this one, say) bake into this folder?"""
+def _is_free(ob: bpy.types.Object, folder: Path, owner: str) -> bool:
     others = (other for other in bpy.data.objects if other.edtalk.take and other != ob)
-    return any(absolute(other.edtalk.take) == folder for other in others)
+    if any(absolute(other.edtalk.take) == folder for other in others):
+        return False
+    return takes.Take.open(folder).is_free_for(owner)
 
 
 def register() -> None:

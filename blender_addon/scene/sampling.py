@@ -22,7 +22,9 @@ def is_sampling() -> bool:
     return _sampling
 
 
-def sample(ob: bpy.types.Object, scene: bpy.types.Scene, frames: Sequence[int]) -> Iterator[np.ndarray | None]:
+def sample(
+    ob: bpy.types.Object, scene: bpy.types.Scene, frames: Sequence[int]
+) -> Iterator[np.ndarray | None]:
     """Step through `frames` and read the weights; the scene's own frame is restored at each pause.
 
     Yields None at each pause, and at last the weights, float32 [frames, channels].

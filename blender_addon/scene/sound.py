@@ -41,21 +41,23 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise EDTalkError(
-            ErrorCode.AUDIO_UNREADABLE, f"{path} cannot be read: {error.strerror}.", "Choose another voice file."
+            ErrorCode.AUDIO_UNREADABLE,
+            f"{path} cannot be read: {error.strerror}.",
+            "Choose another voice file.",
         ) from error
 
 
-def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection | None:
-    """The sequencer's strips (`sequences` before 4.4), None where the scene has no sequencer."""
+def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection:
+    """The sequencer's strips (`sequences` before 4.4); the scene must have a sequencer."""
     editor = scene.sequence_editor
-    if editor is None:
-        return None
     return editor.strips if hasattr(editor, "strips") else editor.sequences
 
 
 def has_sound(scene: bpy.types.Scene) -> bool:
     """Does the scene's sequencer hold any sound?"""
-    return any(strip.type in {"SOUND", "SCENE", "META", "MOVIE"} for strip in strips(scene) or ())
+    if scene.sequence_editor is None:
+        return False
+    return any(strip.type in {"SOUND", "SCENE", "META", "MOVIE"} for strip in strips(scene))
 
 
 def mixdown(scene: bpy.types.Scene) -> bytes:

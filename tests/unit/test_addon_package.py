@@ -67,12 +67,18 @@ def test_missing_wheels_are_said_with_what_to_do(tmp_path: Path) -> None:
 
 def test_each_file_of_the_add_on_names_its_licence() -> None:
     files = [path for path in (ROOT / "blender_addon").rglob("*.py") if "__pycache__" not in path.parts]
-    unmarked = [path.name for path in files if "SPDX-License-Identifier: GPL-3.0-or-later" not in path.read_text("utf-8")]
+    unmarked = [
+        path.name
+        for path in files
+        if "SPDX-License-Identifier: GPL-3.0-or-later" not in path.read_text("utf-8")
+    ]
     assert unmarked == []
 
 
 def test_the_shipped_layout_is_that_of_the_starter_bundle() -> None:
-    controls = pytest.importorskip("edtalk_server.training.controls", reason="the server's packages are not here")
+    controls = pytest.importorskip(
+        "edtalk_server.training.controls", reason="the server's packages are not here"
+    )
     assert starter_layout() == controls.STARTER_LAYOUT
 
 

@@ -109,7 +109,9 @@ def test_the_frame_before_the_first_shows_the_first(tmp_path: Path) -> None:
     assert (tmp_path / "0009.png").read_bytes() == b"picture of 10"
     assert take.span(10) == (10, 11)
     bake(take, hashes(9, 10, 11))
-    assert (tmp_path / "0009.png").read_bytes() == b"picture of 9", "once it is baked it is a frame of its own"
+    assert (tmp_path / "0009.png").read_bytes() == b"picture of 9", (
+        "once it is baked it is a frame of its own"
+    )
 
 
 def test_two_files_in_one_folder_do_not_share_a_take(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Blender's events: each handler looks whether it is meant, and delegates.
+
+Frame changes and depsgraph updates both count: keys that are moved in the Graph Editor fire only the second. During a
+render the handlers run in Blender's render thread, where the sockets may not be used, and do nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+
+import bpy
+from bpy.app.handlers import persistent
+
+from ..scene import character, plane
+from . import link
+
+
+def _is_ours_to_answer(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
+    return (
+        not bpy.app.background
+        and depsgraph is not None
+        and depsgraph.mode == "VIEWPORT"
+        and threading.current_thread() is threading.main_thread()
+        and scene.frame_subframe == 0.0
+    )
+
+
+@persistent
+def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
+    """The frame, or something in the scene, changed."""
+    if _is_ours_to_answer(scene, depsgraph) and link.live().look(scene, depsgraph):
+        link.wake()
+
+
+@persistent
+def on_load(*_: object) -> None:
+    """Another file is open: what was running belonged to the old one."""
+    link.forget_file()
+
+
+@persistent
+def before_save(path: str, *_: object) -> None:
+    """Keep the live pictures and make our paths relative to the file."""
+    plane.pack_live_images()
+    if path:
+        character.make_paths_relative(path)
+
+
+HANDLERS = (
+    ("frame_change_post", on_change),
+    ("depsgraph_update_post", on_change),
+    ("load_post", on_load),
+    ("save_pre", before_save),
+)
+
+
+def register() -> None:
+    for name, handler in HANDLERS:
+        getattr(bpy.app.handlers, name).append(handler)
+
+
+def unregister() -> None:
+    for name, handler in HANDLERS:
+        getattr(bpy.app.handlers, name).remove(handler)

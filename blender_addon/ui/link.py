@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one session of this Blender, its live pictures, and the timer that pumps them."""
+
+from __future__ import annotations
+
+import logging
+
+import bpy
+
+from ..core.discovery import ServerInstall, find_install
+from ..core.session import Session
+from . import live as live_pictures
+from .preferences import preferences
+
+log = logging.getLogger(__name__)
+
+BUDGET_S = 0.004
+BUSY_S, AWAKE_S, ASLEEP_S = 0.005, 0.1, 0.5
+"""Seconds between two looks: while an answer is under way, while a server runs, otherwise."""
+
+_session: Session | None = None
+_live: live_pictures.Live | None = None
+
+
+def session() -> Session:
+    """The session; made by `start`."""
+    if _session is None:
+        raise RuntimeError("the EDTalk add-on is not enabled")
+    return _session
+
+
+def live() -> live_pictures.Live:
+    """The live pictures; made by `start`."""
+    if _live is None:
+        raise RuntimeError("the EDTalk add-on is not enabled")
+    return _live
+
+
+def redraw_panels(context: bpy.types.Context) -> None:
+    """Let the panel show the news."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+def wake() -> None:
+    """Something was asked for: look again soon."""
+    if bpy.app.timers.is_registered(_pump):
+        bpy.app.timers.unregister(_pump)
+    bpy.app.timers.register(_pump, first_interval=BUSY_S, persistent=True)
+
+
+def _pump() -> float:
+    """Blender's timer: a few milliseconds of reading, then back to the window."""
+    here = session()
+    before = here.face
+    try:
+        if here.pump(BUDGET_S) and here.is_ready:
+            live().look_if_needed()
+    except Exception:  # the timer must live on; what failed is in the log and the panel
+        log.exception("the EDTalk timer failed")
+        here.failure = ("The EDTalk add-on met an error.", "Look at Blender's console and report it.")
+    if here.face != before:
+        redraw_panels(bpy.context)
+    if here.is_waiting:
+        return BUSY_S
+    return AWAKE_S if here.is_connected else ASLEEP_S
+
+
+def _find_server() -> ServerInstall:
+    return find_install(preferences().server_python)
+
+
+def start() -> None:
+    """The add-on was enabled."""
+    global _session, _live
+    _session = Session(_find_server)
+    _live = live_pictures.Live(_session)
+    if preferences().start_with_blender and not bpy.app.background:
+        _session.start_server()
+    wake()
+
+
+def stop() -> None:
+    """The add-on is disabled, or Blender ends."""
+    global _session, _live
+    if bpy.app.timers.is_registered(_pump):
+        bpy.app.timers.unregister(_pump)
+    if _session is not None:
+        _end_task(_session)
+        _session.close()
+    _session = _live = None
+
+
+def forget_file() -> None:
+    """Another file was opened: what was running belonged to the old one."""
+    _end_task(session())
+    live().forget()
+    wake()
+
+
+def _end_task(here: Session) -> None:
+    if here.task is not None:
+        here.task.close()
+        here.task = None

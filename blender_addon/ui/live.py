@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live picture: whenever a character's weights change, ask the server for one frame; the newest wish wins.
+
+Handlers only compare and ask. The answers come with the session's pump, in the main thread, and are written then.
+Objects are remembered by their `session_uid`, because references do not outlive an undo.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Failed, Prepared, PreviewFrame
+
+from ..core.events import JobEvent
+from ..core.session import Session
+from ..scene import character, plane, sampling
+
+
+@dataclass
+class _Show:
+    """One character: the weights that are shown or asked for, the server's name of its portrait."""
+
+    weights: bytes = b""
+    source: str = ""
+    preparing: bool = False
+
+
+def is_rendering() -> bool:
+    """Is Blender rendering (in a thread of its own, which reads our images)?"""
+    return bpy.app.is_job_running("RENDER")
+
+
+class Live:
+    """All live pictures of this Blender."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._shows: dict[int, _Show] = {}
+        self._look_soon = True
+
+    def forget(self) -> None:
+        """Another file or another server: look at everything anew."""
+        self._shows.clear()
+        self._look_soon = True
+
+    def shown(self, ob: bpy.types.Object, source: str, weights: np.ndarray) -> None:
+        """The picture of these weights is on the plane already."""
+        self._shows[ob.session_uid] = _Show(weights.tobytes(), source)
+
+    def look_if_needed(self) -> None:
+        """From the timer: look once after a file was loaded or the server became ready."""
+        if self._look_soon and self._session.is_ready and not is_rendering():
+            self._look_soon = False
+            for window in bpy.context.window_manager.windows:
+                self.look(window.scene, window.view_layer.depsgraph)
+
+    def look(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
+        """Ask for new pictures of the characters whose evaluated weights changed; True when there were any."""
+        if depsgraph is None or sampling.is_sampling() or not self._session.is_ready:
+            return False
+        asked = False
+        for ob in character.characters(scene):
+            if ob.edtalk.show == "LIVE":
+                weights = character.read_weights(ob.evaluated_get(depsgraph), character.channels_of(ob))
+                asked |= self._wish(ob, weights.tobytes())
+        return asked
+
+    def _wish(self, ob: bpy.types.Object, weights: bytes) -> bool:
+        show = self._shows.setdefault(ob.session_uid, _Show())
+        if show.weights == weights:
+            return False
+        show.weights = weights
+        self._ask(ob, show)
+        return True
+
+    def _ask(self, ob: bpy.types.Object, show: _Show) -> None:
+        """Ask for the picture of the newest weights, or first for the portrait to be prepared."""
+        uid = ob.session_uid
+        if show.preparing:
+            return
+        try:
+            if show.source and self._session.knows(show.source):
+                weights = np.frombuffer(show.weights, np.float32)
+                self._session.request_preview(
+                    show.source, weights, str(uid), lambda event: self._hear(uid, event)
+                )
+            else:
+                portrait = character.portrait_file(ob).read_bytes()
+                self._session.request_source(portrait, lambda event: self._hear(uid, event))
+                show.preparing = True
+        except EDTalkError as error:
+            self._session.failure = (error.cause, error.fix)
+
+    def _hear(self, uid: int, event: JobEvent) -> None:
+        ob, show = character.find(uid), self._shows.get(uid)
+        if ob is None or show is None:
+            self._shows.pop(uid, None)
+            return
+        match event:
+            case PreviewFrame() if is_rendering():
+                show.weights = b""  # ask again later: the renderer may be reading the image
+                self._look_soon = True
+            case PreviewFrame() if ob.edtalk.show == "LIVE":
+                plane.show_live(ob, event.width, event.height, event.pixels)
+            case Prepared():
+                show.source, show.preparing = event.source, False
+                self._ask(ob, show)
+            case Failed(code=ErrorCode.UNKNOWN_SOURCE) if not show.preparing:
+                self._ask(ob, show)  # the session has just forgotten the source: it is prepared again
+            case Failed():
+                show.preparing = False
+                self._session.failure = (event.cause, event.fix)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The base of all operators that take long: `execute` blocks and is scriptable, `invoke` is modal.
+
+The work itself is a generator (see `core.tasks`); both ways run the same one. In the window it advances a little at
+each timer event, shows its progress in the panel, and Escape or the panel's Cancel ends it. One task runs at a time.
+What it changes in the file it changes at its end, in one go: one undo step, and a failure leaves everything as it was.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from shared_protocol.errors import EDTalkError
+
+from ..core.tasks import Progress, Steps, Stopped, Task
+from . import link
+
+log = logging.getLogger(__name__)
+
+Operator = bpy.types.Operator if TYPE_CHECKING else object
+
+TIMER_SECONDS = 0.02
+BLOCKING_PAUSE_SECONDS = 0.002
+
+
+def refuse(cls: type[bpy.types.Operator], reason: str) -> bool:
+    """Grey a button out and say why; False, for `return refuse(cls, ...)` in a poll."""
+    cls.poll_message_set(reason)
+    return False
+
+
+class TaskOperator(Operator):
+    """Mix-in: a subclass gives `title`, and `steps(context, progress)`, which returns the line to report."""
+
+    title = ""
+    _timer: bpy.types.Timer | None = None
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        """The work, as a generator."""
+        raise NotImplementedError
+
+    @classmethod
+    def is_free(cls) -> bool:
+        """For polls: no other task is running."""
+        task = link.session().task
+        if task is None:
+            return True
+        return refuse(cls, f"{task.title} is running: wait for it, or cancel it")
+
+    # --- both ways ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, context: bpy.types.Context) -> Task:
+        session, progress = link.session(), Progress()
+        session.failure = None
+        session.task = Task(self.title, self.steps(context, progress), progress)
+        return session.task
+
+    def _advance(self, task: Task) -> set[str] | None:
+        """One step; the operator's answer when it was the last."""
+        try:
+            if not task.advance():
+                return None
+            self.report({"INFO"}, task.message)
+            answer = {"FINISHED"}
+        except Stopped:
+            self.report({"WARNING"}, f"{self.title} was cancelled; what was finished is kept")
+            answer = {"CANCELLED"}
+        except EDTalkError as error:
+            answer = self._failed(error.cause, error.fix)
+        except Exception as error:  # the operator edge: every failure becomes words
+            log.exception("%s failed", self.title)
+            answer = self._failed(
+                f"{self.title} failed: {error}.", "Look at Blender's console and report this error."
+            )
+        link.session().task = None
+        return answer
+
+    def _failed(self, cause: str, fix: str) -> set[str]:
+        link.session().failure = (cause, fix)
+        self.report({"ERROR"}, f"{cause} {fix}")
+        return {"CANCELLED"}
+
+    # --- blocking ----------------------------------------------------------------------------------------------------
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        task = self._begin(context)
+        while True:
+            link.session().pump()
+            answer = self._advance(task)
+            if answer is not None:
+                return answer
+            time.sleep(BLOCKING_PAUSE_SECONDS)
+
+    # --- in the window -----------------------------------------------------------------------------------------------
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        if bpy.app.background:
+            return self.execute(context)
+        self._begin(context)
+        self._timer = context.window_manager.event_timer_add(TIMER_SECONDS, window=context.window)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        task = link.session().task
+        if task is None:
+            return self._end(context, {"CANCELLED"})
+        if event.type == "ESC" and event.value == "PRESS":
+            task.cancel()
+        elif event.type != "TIMER":
+            return {"PASS_THROUGH"}
+        link.session().pump()
+        answer = self._advance(task)
+        link.redraw_panels(context)
+        return {"RUNNING_MODAL"} if answer is None else self._end(context, answer)
+
+    def cancel(self, context: bpy.types.Context) -> None:
+        """Blender ends the operator (the window closes, another file is loaded)."""
+        session = link.session()
+        if session.task is not None:
+            session.task.close()
+            session.task = None
+        self._end(context, set())
+
+    def _end(self, context: bpy.types.Context, answer: set[str]) -> set[str]:
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+            self._timer = None
+        link.redraw_panels(context)
+        return answer
+
+
+class Cancel(bpy.types.Operator):
+    """End what is running. Frames that are finished are kept"""
+
+    bl_idname = "edtalk.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return link.session().task is not None or refuse(cls, "Nothing is running")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        if (task := link.session().task) is not None:
+            task.cancel()
+        return {"FINISHED"}
+
+
+def scene_of(name: str) -> Any:
+    """The scene with this name. References do not outlive an undo, names do."""
+    return bpy.data.scenes[name]

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The "EDTalk" tab of the 3D view's sidebar. Panels only draw."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import bpy
+
+from shared_protocol.banks import Bank
+
+from ..scene import character, plane
+from . import link
+
+Panel = bpy.types.Panel if TYPE_CHECKING else object
+
+LINE = 42
+"""Letters in a line of a sidebar of usual width."""
+
+
+def draw_words(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
+    """Text over as many lines as it needs."""
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for number, line in enumerate(textwrap.wrap(text, LINE)):
+        column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
+
+
+class SidebarPanel(Panel):
+    """What our panels have in common."""
+
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "EDTalk"
+
+
+class ServerPanel(SidebarPanel, bpy.types.Panel):
+    """State of the server, new characters, what runs and what went wrong."""
+
+    bl_idname = "EDTALK_PT_server"
+    bl_label = "EDTalk"
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout, session = self.layout, link.session()
+        face = session.face
+        row = layout.row(align=True)
+        row.label(text=face.line, icon=face.icon)
+        if face.can_stop:
+            row.operator("edtalk.stop_server", text="Stop", icon="PAUSE")
+        else:
+            row.operator("edtalk.start_server", text="Start", icon="PLAY")
+        if session.trouble is not None:
+            cause, fix = session.trouble
+            box = layout.box()
+            draw_words(box, cause, "ERROR")
+            draw_words(box, fix, "INFO")
+        if session.task is not None:
+            row = layout.row(align=True)
+            row.progress(factor=session.task.progress.fraction, text=session.task.progress.text)
+            row.operator("edtalk.cancel", text="", icon="X")
+        layout.operator("edtalk.new_character", icon="ADD")
+
+
+class CharacterPanel(SidebarPanel, bpy.types.Panel):
+    """The selected character: voice, performance, frames."""
+
+    bl_idname = "EDTALK_PT_character"
+    bl_label = "Character"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, ob = self.layout, context.object
+        if not character.is_character(ob):
+            layout.label(text="Select a character, or make one", icon="INFO")
+            return
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        group = ob.edtalk
+        layout.prop(ob, "name", text="Name")
+        for note in filter(None, group.notes.split("\n")):
+            draw_words(layout, note, "INFO")
+        layout.row().prop(group, "voice_from", expand=True)
+        if group.voice_from == "FILE":
+            row = layout.row(align=True)
+            row.prop(group, "voice", text="File")
+            layout.prop(group, "voice_start")
+        layout.operator("edtalk.predict", icon="FCURVE")
+        self._draw_frames(context, ob)
+
+    def _draw_frames(self, context: bpy.types.Context, ob: bpy.types.Object) -> None:
+        layout, scene, group = self.layout, context.scene, ob.edtalk
+        row = layout.row(align=True)
+        row.prop(scene, "frame_start", text="Frames")
+        row.prop(scene, "frame_end", text="")
+        layout.operator("edtalk.bake", icon="RENDER_ANIMATION")
+        if group.take_image is None:
+            layout.label(text="Bake before you render", icon="INFO")
+        else:
+            layout.row().prop(group, "show", expand=True)
+            layout.label(text=f"Baked: {group.take_first} to {group.take_last}", icon="CHECKMARK")
+            if group.show == "LIVE":
+                draw_words(layout, "Renders show the live picture: switch to Baked before rendering", "INFO")
+        if plane.texture_node(ob) is None:
+            draw_words(layout, "The EDTalk material was removed: the picture has no place", "ERROR")
+        if remark := plane.color_remark(scene):
+            draw_words(layout, remark, "INFO")
+
+
+class BankPanel(SidebarPanel):
+    """The sliders of one bank."""
+
+    bl_parent_id = "EDTALK_PT_character"
+    bl_options = {"DEFAULT_CLOSED"}
+    bank: Bank
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return character.is_character(context.object)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        for channel, name in character.banks_of(context.object)[self.bank]:
+            column.prop(context.object.edtalk, channel, text=name, slider=True)
+
+
+class MouthPanel(BankPanel, bpy.types.Panel):
+    """The mouth's weights."""
+
+    bl_idname = "EDTALK_PT_mouth"
+    bl_label = "Mouth"
+    bank = Bank.MOUTH
+
+
+class PosePanel(BankPanel, bpy.types.Panel):
+    """The head's weights."""
+
+    bl_idname = "EDTALK_PT_pose"
+    bl_label = "Pose"
+    bank = Bank.POSE
+
+
+class ExpressionPanel(BankPanel, bpy.types.Panel):
+    """The expression's weights."""
+
+    bl_idname = "EDTALK_PT_expression"
+    bl_label = "Expression"
+    bank = Bank.EXPRESSION
+
+
+CLASSES = (ServerPanel, CharacterPanel, MouthPanel, PosePanel, ExpressionPanel)

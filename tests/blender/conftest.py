@@ -1,0 +1,213 @@
+"""Real Blender (the `bpy` module), the packed extension with its own wheels, a real server process.
+
+Run with a Python that has bpy, for each Blender to be tested, never with the server's own environment:
+
+    python -m venv .venv-bpy50 && .venv-bpy50/bin/pip install "bpy==5.0.1" "numpy<2" pytest pytest-timeout
+    .venv-bpy50/bin/pytest tests/blender
+
+The server is taken from `.venv` (or the Python in EDTALK_TEST_SERVER_PYTHON) and runs with its fake engine. Wheels for
+the package come from the folder in EDTALK_WHEELS, or from the package index. Nothing of the user's own Blender is
+touched.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import struct
+import subprocess
+import sys
+import tempfile
+import wave
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = "bl_ext.user_default.edtalk"
+HAS_BLENDER = importlib.util.find_spec("bpy") is not None
+collect_ignore_glob = [] if HAS_BLENDER else ["test_*.py"]
+
+if HAS_BLENDER:
+    _profile = tempfile.TemporaryDirectory(prefix="edtalk-blender-")
+    os.environ["BLENDER_USER_RESOURCES"] = _profile.name  # read when bpy is imported
+    # the extension must find its own wheels, not the checkout
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+
+
+def server_python() -> Path:
+    """The Python of the environment that has the server."""
+    folder = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+    return Path(os.environ.get("EDTALK_TEST_SERVER_PYTHON", ROOT / ".venv" / folder))
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packed extension for this Blender."""
+    import bpy
+
+    flavor = "A" if bpy.app.version < (5, 1, 0) else "B"
+    command = [sys.executable, str(ROOT / "blender_addon" / "build.py"), "--flavor", flavor]
+    command += ["--out", str(tmp_path_factory.mktemp("dist"))]
+    if wheels := os.environ.get("EDTALK_WHEELS"):
+        command += ["--wheels", wheels]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def installed(package: Path) -> str:
+    """The extension is installed; the answer is its module's name."""
+    import bpy
+
+    bpy.ops.extensions.package_install_files(
+        filepath=str(package), repo="user_default", enable_on_install=True
+    )
+    assert MODULE in bpy.context.preferences.addons, "Blender refused the package"
+    return MODULE
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A server without a model, which the add-on finds by its connection file."""
+    python = server_python()
+    if not python.exists():
+        pytest.skip(f"the server's environment is not here ({python})")
+    command = [str(python), "-m", "edtalk_server.cli", "serve", "--fake", "--parent-pid", str(os.getpid())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        line = process.stdout.readline()
+        assert json.loads(line)["ready"], line
+        os.environ["EDTALK_SERVER_PYTHON"] = str(python)
+        yield process
+        process.terminate()
+    del os.environ["EDTALK_SERVER_PYTHON"]
+
+
+class Addon:
+    """The enabled add-on: its modules by name, `addon("scene.actions")`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __call__(self, module: str) -> ModuleType:
+        import importlib
+
+        return importlib.import_module(f"{self.name}.{module}")
+
+    @property
+    def session(self) -> Any:
+        """The add-on's session."""
+        return self("ui.link").session()
+
+
+@pytest.fixture
+def addon(installed: str, tmp_path: Path) -> Iterator[Addon]:
+    """An empty file, saved in a folder of its own, with the add-on enabled."""
+    import addon_utils
+    import bpy
+
+    bpy.ops.wm.read_factory_settings(use_empty=True)
+    addon_utils.enable(installed, default_set=True)
+    folder = tmp_path / "proj ect ä"
+    folder.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
+    yield Addon(installed)
+    if installed in bpy.context.preferences.addons:
+        bpy.ops.preferences.addon_disable(module=installed)
+
+
+# --- material --------------------------------------------------------------------------------------------------------
+
+
+def png(pixels: Any) -> bytes:
+    """An RGB picture, uint8 [height, width, 3], as the bytes of a PNG file."""
+    height, width, _ = pixels.shape
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    parts = (struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in chunks)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.fixture
+def portrait(tmp_path: Path) -> Path:
+    """A picture beside the file. (The server of these tests sees a face in anything.)"""
+    import numpy as np
+
+    x, y = np.meshgrid(np.arange(96), np.arange(96))
+    path = tmp_path / "proj ect ä" / "face.png"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(png(np.stack([x * 2, y * 2, x + y], axis=-1).astype(np.uint8)))
+    return path
+
+
+@pytest.fixture
+def voice(tmp_path: Path) -> Path:
+    """Half a second that swells and fades."""
+    import numpy as np
+
+    time = np.arange(8000) / 16000
+    samples = np.sin(2 * np.pi * 220 * time) * np.sin(2 * np.pi * time) * 20000
+    path = tmp_path / "proj ect ä" / "voice.wav"
+    path.parent.mkdir(exist_ok=True)
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+@pytest.fixture
+def resting(addon: Addon, server: Any, portrait: Path) -> Any:
+    """A new character, in a scene of twelve frames."""
+    import bpy
+
+    bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 12
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    return bpy.context.object
+
+
+@pytest.fixture
+def talking(resting: Any, voice: Path) -> Any:
+    """A character with a predicted performance over twelve frames."""
+    import bpy
+
+    bpy.ops.edtalk.choose_voice(filepath=str(voice))
+    bpy.ops.edtalk.predict()
+    return resting
+
+
+@pytest.fixture
+def unsaved(addon: Addon, portrait: Path) -> Callable[[], Any]:
+    """A character in a file that was never saved."""
+    import addon_utils
+    import bpy
+
+    def make() -> Any:
+        bpy.ops.wm.read_factory_settings(use_empty=True)
+        addon_utils.enable(addon.name, default_set=True)
+        bpy.ops.edtalk.new_character(filepath=str(portrait))
+        return bpy.context.object
+
+    return make
+
+
+@pytest.fixture
+def renders(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many frames each render request asked for."""
+    client, counts = addon("core.client").Client, []
+    ask = client.render
+
+    def counted(self: Any, source: str, frames: Any, weights: Any, **options: Any) -> str:
+        counts.append(len(frames))
+        return ask(self, source, frames, weights, **options)
+
+    monkeypatch.setattr(client, "render", counted)
+    return counts

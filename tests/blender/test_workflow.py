@@ -1,0 +1,199 @@
+"""From a portrait and a voice to frames: what an animator does, in the order it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+
+FIRST, LAST = 1, 12
+
+
+def channels(addon: Any, ob: bpy.types.Object) -> list[str]:
+    return addon("scene.character").channels_of(ob)
+
+
+def frames_on_disk(ob: bpy.types.Object) -> dict[int, bytes]:
+    folder = Path(bpy.path.abspath(ob.edtalk.take))
+    return {int(path.stem): path.read_bytes() for path in folder.glob("*.png") if int(path.stem) >= FIRST}
+
+
+def test_a_new_character_rests_at_the_portrait(addon: Any, server: Any, portrait: Path) -> None:
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    ob = bpy.context.object
+    character = addon("scene.character")
+    assert character.is_character(ob) and ob.name == "face"
+    rest = character.rest_weights(ob)
+    assert rest.any(), "this model's portraits have weights of their own"
+    np.testing.assert_array_equal(character.read_weights(ob), rest)
+    image = ob.edtalk.live_image
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    assert pixels.reshape(-1, 4)[:, :3].std() > 0.01, "its first picture is on the plane"
+
+
+def test_predicting_writes_grouped_curves_over_the_scene_range(addon: Any, talking: bpy.types.Object) -> None:
+    actions = addon("scene.actions")
+    curves = actions.curves(talking)
+    assert len(curves) == 36
+    groups = [curve.group.name for curve in curves]
+    assert {name: groups.count(name) for name in groups} == {"Mouth": 20, "Pose": 6, "Expression": 10}
+    for curve in curves:
+        assert [key.co[0] for key in curve.keyframe_points] == list(range(FIRST, LAST + 1))
+    assert actions.action_of(talking).name == "EDTalk face"
+    mouth = actions.find(talking, "edtalk.mouth_01")
+    assert np.ptp([key.co[1] for key in mouth.keyframe_points]) > 0.05, "the mouth follows the voice"
+    pose, rest = actions.find(talking, "edtalk.pose_01"), addon("scene.character").rest_weights(talking)
+    assert {key.co[1] for key in pose.keyframe_points} == {rest[20]}, "the head rests"
+
+
+def test_baking_renders_the_range_and_shows_it(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake()
+    assert sorted(frames_on_disk(talking)) == list(range(FIRST, LAST + 1))
+    assert talking.edtalk.take == "//edtalk/face/take_001"
+    node = addon("scene.plane").texture_node(talking)
+    assert node.image == talking.edtalk.take_image
+    assert node.image.source == "SEQUENCE" and node.image.filepath == "//edtalk/face/take_001/0001.png"
+
+
+def test_after_one_key_only_the_frames_it_touches_are_rendered(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake()
+    before = frames_on_disk(talking)
+    written = {
+        path.name: path.stat().st_mtime_ns
+        for path in Path(bpy.path.abspath(talking.edtalk.take)).glob("*.png")
+    }
+    curve = addon("scene.actions").find(talking, "edtalk.mouth_01")
+    curve.keyframe_points[5].co[1] += 0.8
+    curve.update()
+    bpy.ops.edtalk.bake()
+    after = frames_on_disk(talking)
+    assert [frame for frame in before if after[frame] != before[frame]] == [6]
+    rewritten = [
+        path.name
+        for path in Path(bpy.path.abspath(talking.edtalk.take)).glob("*.png")
+        if path.stat().st_mtime_ns != written[path.name] and path.name != "0000.png"
+    ]
+    assert rewritten == ["0006.png"], "the others are not even rendered"
+
+
+def test_baking_twice_renders_nothing_the_second_time(
+    addon: Any, talking: bpy.types.Object, renders: list[int]
+) -> None:
+    bpy.ops.edtalk.bake()
+    bpy.ops.edtalk.bake()
+    assert renders == [LAST - FIRST + 1]
+
+
+def test_drivers_and_nla_count(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake()
+    before = frames_on_disk(talking)
+    empty = bpy.data.objects.new("knob", None)
+    bpy.context.scene.collection.objects.link(empty)
+    empty["amount"] = 0.7
+    addon("scene.actions").remove(talking, ["edtalk.mouth_02"])
+    driver = talking.driver_add("edtalk.mouth_02").driver
+    driver.type = "SUM"
+    variable = driver.variables.new()
+    variable.targets[0].id = empty
+    variable.targets[0].data_path = '["amount"]'
+    bpy.ops.edtalk.bake()
+    after = frames_on_disk(talking)
+    assert all(before[frame] != after[frame] for frame in before)
+
+
+def test_a_part_of_the_range_is_baked_into_the_same_take(
+    addon: Any, talking: bpy.types.Object, renders: list[int]
+) -> None:
+    bpy.ops.edtalk.bake(first=3, last=5)
+    assert (talking.edtalk.take_first, talking.edtalk.take_last) == (3, 5)
+    bpy.ops.edtalk.bake()
+    assert (talking.edtalk.take_first, talking.edtalk.take_last) == (FIRST, LAST)
+    assert renders == [3, 9]
+
+
+def test_the_artists_own_curves_stay(addon: Any, resting: bpy.types.Object, voice: Path) -> None:
+    resting.location.x = 3
+    resting.keyframe_insert("location", frame=5)
+    mine = resting.animation_data.action
+    bpy.ops.edtalk.choose_voice(filepath=str(voice))
+    bpy.ops.edtalk.predict()
+    actions = addon("scene.actions")
+    assert resting.animation_data.action == mine
+    assert actions.find(resting, "location", 0).evaluate(5) == 3
+    assert len(actions.curves(resting)) == 36 + 3
+
+
+def test_predicting_again_keeps_keys_outside_the_range(addon: Any, talking: bpy.types.Object) -> None:
+    curve = addon("scene.actions").find(talking, "edtalk.mouth_01")
+    curve.keyframe_points.insert(100, 0.25)
+    bpy.ops.edtalk.predict()
+    curve = addon("scene.actions").find(talking, "edtalk.mouth_01")
+    assert len(curve.keyframe_points) == LAST - FIRST + 2
+    assert curve.evaluate(100) == 0.25
+
+
+def test_one_undo_takes_a_prediction_back(addon: Any, resting: bpy.types.Object, voice: Path) -> None:
+    bpy.ops.edtalk.choose_voice(filepath=str(voice))
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.edtalk.predict("EXEC_DEFAULT", True)
+    name = resting.name
+    assert len(addon("scene.actions").curves(bpy.data.objects[name])) == 36
+    bpy.ops.ed.undo()
+    assert addon("scene.actions").curves(bpy.data.objects[name]) == []
+    assert bpy.data.objects[name].edtalk.is_character
+    bpy.ops.ed.redo()
+    assert len(addon("scene.actions").curves(bpy.data.objects[name])) == 36
+
+
+def test_a_saved_file_opens_as_it_was_and_its_folder_can_be_moved(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path, renders: list[int]
+) -> None:
+    bpy.ops.edtalk.bake()
+    weights = addon("scene.character").rest_weights(talking)
+    bpy.ops.wm.save_mainfile()
+    folder = Path(bpy.data.filepath).parent
+    moved = tmp_path / "moved"
+    folder.rename(moved)
+    bpy.ops.wm.open_mainfile(filepath=str(moved / "shot.blend"))
+    ob = bpy.data.objects["face"]
+    np.testing.assert_array_equal(addon("scene.character").rest_weights(ob), weights)
+    assert len(frames_on_disk(ob)) == LAST - FIRST + 1
+    assert Path(bpy.path.abspath(ob.edtalk.voice)).is_file()
+    bpy.ops.edtalk.bake()
+    assert renders == [LAST - FIRST + 1], "all frames are still fresh"
+
+
+def test_the_live_picture_is_kept_in_the_file(addon: Any, resting: bpy.types.Object) -> None:
+    image = resting.edtalk.live_image
+    before = np.array(image.pixels[:])
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    after = np.array(bpy.data.objects["face"].edtalk.live_image.pixels[:])
+    np.testing.assert_array_equal(before, after)
+
+
+def test_frames_of_an_unsaved_file_come_along_when_it_is_saved(
+    addon: Any, server: Any, unsaved: Callable[[], bpy.types.Object], tmp_path: Path, renders: list[int]
+) -> None:
+    ob = unsaved()
+    bpy.ops.edtalk.bake(first=1, last=4)
+    folder = Path(ob.edtalk.take)
+    assert folder.is_absolute() and len(list(folder.glob("000[1-4].png"))) == 4
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "later.blend"))
+    bpy.ops.edtalk.bake(first=1, last=4)
+    assert ob.edtalk.take == "//edtalk/face/take_001"
+    assert (tmp_path / "edtalk" / "face" / "take_001" / "0004.png").is_file()
+    assert renders == [4]
+
+
+def test_a_duplicate_bakes_into_a_take_of_its_own(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake(first=1, last=3)
+    twin = talking.copy()
+    bpy.context.scene.collection.objects.link(twin)
+    bpy.context.view_layer.objects.active = twin
+    bpy.ops.edtalk.bake(first=1, last=3)
+    assert twin.edtalk.take != talking.edtalk.take
