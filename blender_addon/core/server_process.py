@@ -231,7 +231,8 @@ class ServerProcess:
     def _start_child(self, install: ServerInstall) -> None:
         self._file = paths.runtime_dir() / f"server-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
         try:
-            paths.make_private_folder(_words_file().parent)
+            for folder in (self._file.parent, _words_file().parent):
+                paths.make_private_folder(folder)
             with _words_file().open("wb") as output:
                 self._child = self._spawn(install.command(self._file, os.getpid()), output)
         except OSError as error:
