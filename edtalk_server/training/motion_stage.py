@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edtalk_server.networks.compact import CompactNetwork
+from edtalk_server.networks.compact import CompactNetwork, Reader
 from edtalk_server.training import augment, losses
 from edtalk_server.training.controls import CHANNELS, POSE, STARTER_LAYOUT
 from edtalk_server.training.loader import Corpus, Shard, Views
@@ -50,6 +50,18 @@ class MotionStage(Stage):
         self.plan = plan
         self.importance = importance()
         super().__init__(paths, plan, coarse=False, peers=peers)
+        if self.progress.step == 0:
+            self._start_from_mean()
+
+    @torch.no_grad()
+    def _start_from_mean(self) -> None:
+        """Let the last layers begin at the mean face, so that the first steps go into what differs."""
+        self.corpus.refresh()
+        views = self.corpus.views(np.random.default_rng(0), 256)
+        landmarks = (views.landmarks - 0.5).mean(0).flatten()
+        for network in (self.network, self.average.network):
+            _set_bias(network.motion, torch.cat([views.weights.mean(0), landmarks]))
+            _set_bias(network.locator, landmarks)
 
     def make_optimizer(self) -> torch.optim.Optimizer:
         return torch.optim.AdamW(self.parameters(), self.plan.rate, weight_decay=1e-2)
@@ -69,7 +81,7 @@ class MotionStage(Stage):
         with torch.autocast("cpu", torch.bfloat16):
             said, found = self.network.motion(tight), self.network.locator(loose)
         reading = losses.reading_loss(said, views.weights, views.landmarks, self.importance)
-        return reading, 400 * losses.landmark_loss(found, points)
+        return reading, losses.LANDMARK_SHARE * losses.landmark_loss(found, points)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -96,6 +108,12 @@ class MotionStage(Stage):
             "landmarks": round(float(own), 4),
             "careless_landmarks": round(float(loose), 4),
         }
+
+
+def _set_bias(reader: Reader, mean: Tensor) -> None:
+    last = reader.numbers[-1]
+    last.bias.copy_(mean)  # type: ignore[operator,union-attr]
+    last.weight.mul_(0.2)  # type: ignore[operator,union-attr]
 
 
 def read_weights(folder: Path, corpus: Corpus) -> bool:
