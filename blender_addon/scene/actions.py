@@ -97,9 +97,9 @@ def _put_in_group(ob: bpy.types.Object, curve: bpy.types.FCurve, name: str) -> N
 def remove(ob: bpy.types.Object, paths: Iterable[str]) -> int:
     """Remove the F-Curves of these properties; how many there were."""
     found = _slotted_curves(ob) if SLOTTED else _legacy_curves(ob)
-    doomed = [
-        curve for path in paths if found is not None and (curve := found.find(path, index=0)) is not None
-    ]
+    if found is None:
+        return 0
+    doomed = [curve for path in paths if (curve := found.find(path, index=0)) is not None]
     for curve in doomed:
         found.remove(curve)
     return len(doomed)

@@ -21,7 +21,10 @@ from . import link
 
 log = logging.getLogger(__name__)
 
-Operator = bpy.types.Operator if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    from bpy.types import Operator
+else:
+    Operator = object
 
 TIMER_SECONDS = 0.02
 BLOCKING_PAUSE_SECONDS = 0.002

@@ -13,7 +13,10 @@ from shared_protocol.banks import Bank
 from ..scene import character, plane
 from . import link
 
-Panel = bpy.types.Panel if TYPE_CHECKING else object
+if TYPE_CHECKING:
+    from bpy.types import Panel
+else:
+    Panel = object
 
 LINE = 42
 """Letters in a line of a sidebar of usual width."""
