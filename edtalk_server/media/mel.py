@@ -148,6 +148,8 @@ def smoothing_kernel() -> Doubles:
 
 def smooth(weights: Floats, edge: Edge = Edge.HOLD) -> Floats:
     """Mouth weights [frames, channels], smoothed along time, each channel by itself."""
+    if not len(weights):
+        return np.asarray(weights, np.float32)
     before, here, after = smoothing_kernel()
     padded = np.pad(np.asarray(weights, np.float64), ((1, 1), (0, 0)), mode=edge.value)
     return (before * padded[:-2] + here * padded[1:-1] + after * padded[2:]).astype(np.float32)

@@ -21,7 +21,7 @@ class _Config:
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON object that `from_dict` reads."""
-        return asdict(self)
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
 def _tupled(value: Any) -> Any:

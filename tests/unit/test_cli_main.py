@@ -1,0 +1,69 @@
+"""The command line's entry: quick, forgiving of missing parts, plain in its errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from types import ModuleType
+
+import pytest
+
+from edtalk_server import cli
+from shared_protocol import __version__
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+
+def test_help_lists_the_commands_without_importing_any(capsys: pytest.CaptureFixture[str]) -> None:
+    script = "import sys; from edtalk_server import cli; cli._parser().format_help(); print('torch' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["--help"])
+    assert ended.value.code == 0
+    assert "Import, check and show model bundles." in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert capsys.readouterr().out.strip() == f"edtalk {__version__}"
+
+
+def test_an_unknown_command_is_misuse() -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["dance"])
+    assert ended.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("raised", "status", "said"),
+    [
+        (
+            EDTalkError(ErrorCode.DISK, "The disk is full.", "Free some space."),
+            1,
+            "error: The disk is full. Free some",
+        ),
+        (KeyboardInterrupt(), 130, "interrupted"),
+        (None, 0, ""),
+    ],
+    ids=["an error", "control-c", "well"],
+)
+def test_the_exit_status_and_one_line_tell_how_it_went(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    raised: BaseException | None,
+    status: int,
+    said: str,
+) -> None:
+    command = ModuleType("edtalk_server.cli.doctor", "Does something.")
+
+    def run(_arguments: object) -> int:
+        if raised is not None:
+            raise raised
+        return 0
+
+    command.add_arguments = lambda parser: parser.add_argument("--speed", type=int)  # type: ignore[attr-defined]
+    command.run = run  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "edtalk_server.cli.doctor", command)
+    assert cli.main(["doctor", "--speed", "3"]) == status
+    assert said in capsys.readouterr().err

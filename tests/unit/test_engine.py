@@ -1,0 +1,288 @@
+"""The engine: one encoding for each portrait, honest pictures, bounded memory, clear refusals."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from edtalk_server import bundles
+from edtalk_server.bundles import Bundle, BundleManifest, NetworkPart
+from edtalk_server.bundles.official import convert
+from edtalk_server.bundles.official_names import face_tensors
+from edtalk_server.engine import Engine, FakeEngine
+from edtalk_server.evaluation.golden import rule
+from edtalk_server.media.image import to_network
+from edtalk_server.networks.config import EDTalkConfig
+from edtalk_server.networks.edtalk import EDTalk
+from shared_protocol.banks import numbered_layout
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop
+
+CONFIG = EDTalkConfig(size=64, style_dim=64, width_base=1024, width_max=32, enhancement_hidden=16)
+WHOLE = Crop(32.0, 32.0, 64.0, 0.0)
+AnyEngine = Engine | FakeEngine
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    names = face_tensors(CONFIG)
+    face = EDTalk(CONFIG)
+    face.load_state_dict(convert(rule.checkpoint("TEST", "edtalk", names), names, "rule"))
+    manifest = BundleManifest(
+        name="tiny",
+        title="Tiny",
+        version="1",
+        licence="CC0-1.0",
+        size=64,
+        face=NetworkPart("edtalk", CONFIG.to_dict(), "face.safetensors"),
+        layout=numbered_layout(),
+    )
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    bundles.save(folder, manifest, {"face": face})
+    return bundles.load(folder)
+
+
+@pytest.fixture(scope="module")
+def engine(bundle: Bundle) -> Engine:
+    return Engine.open(bundle, device="cpu")
+
+
+@pytest.fixture(params=["engine", "fake"])
+def any_engine(request: pytest.FixtureRequest, engine: Engine) -> AnyEngine:
+    return engine if request.param == "engine" else FakeEngine()
+
+
+@pytest.fixture(scope="module")
+def portrait() -> npt.NDArray[np.uint8]:
+    field = rule.waves("TEST/portrait", (3, 64, 64), 4, 4.0, 0.9)
+    return np.round((field + 1.0) * 127.5).astype(np.uint8).transpose(1, 2, 0)
+
+
+def _rows(count: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=(count, 36)).astype(np.float32)
+
+
+# --- what every engine does ---
+
+
+def test_frames_come_in_the_bundles_size_one_for_each_row(
+    any_engine: AnyEngine, portrait: npt.NDArray[np.uint8]
+) -> None:
+    frames = any_engine.render(any_engine.prepare(portrait, WHOLE), _rows(5))
+    assert frames.shape == (5, any_engine.size, any_engine.size, 3)
+    assert frames.dtype == np.uint8
+
+
+def test_a_frame_depends_on_its_own_row_alone(any_engine: AnyEngine, portrait: npt.NDArray[np.uint8]) -> None:
+    source, rows = any_engine.prepare(portrait, WHOLE), _rows(6)
+    frames = any_engine.render(source, rows)
+    for i, row in enumerate(rows):
+        assert np.array_equal(any_engine.render(source, row[None])[0], frames[i])
+    changed = rows.copy()
+    changed[3, 7] += 1.0
+    again = any_engine.render(source, changed)
+    assert [np.array_equal(a, b) for a, b in zip(frames, again, strict=True)] == [True] * 3 + [False] + [
+        True
+    ] * 2
+
+
+def test_every_single_weight_shows(any_engine: AnyEngine, portrait: npt.NDArray[np.uint8]) -> None:
+    source = any_engine.prepare(portrait, WHOLE)
+    rows = np.repeat(source.weights[None], 37, axis=0)
+    rows[1:] += np.eye(36, dtype=np.float32) * 2.0
+    frames = any_engine.render(source, rows)
+    assert all((frame != frames[0]).any() for frame in frames[1:])
+
+
+def test_the_same_portrait_and_crop_have_the_same_key_and_others_another(
+    any_engine: AnyEngine, portrait: npt.NDArray[np.uint8]
+) -> None:
+    other = portrait.copy()
+    other[0, 0, 0] ^= 1
+    keys = [
+        any_engine.prepare(portrait, WHOLE).key,
+        any_engine.prepare(portrait.copy(), WHOLE).key,
+        any_engine.prepare(other, WHOLE).key,
+        any_engine.prepare(portrait, Crop(32.0, 32.0, 63.0, 0.0)).key,
+    ]
+    assert keys[0] == keys[1]
+    assert len(set(keys)) == 3
+
+
+def test_a_source_cannot_be_changed(any_engine: AnyEngine, portrait: npt.NDArray[np.uint8]) -> None:
+    source = any_engine.prepare(portrait, WHOLE)
+    with pytest.raises(AttributeError):
+        source.key = "other"  # type: ignore[misc]
+    with pytest.raises(ValueError, match="read-only"):
+        source.weights[0] = 1.0
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        np.zeros((2, 35), np.float32),
+        np.zeros(36, np.float32),
+        np.full((1, 36), np.nan, np.float32),
+        np.full((1, 36), np.inf, np.float32),
+        np.full((1, 36), 1e300),
+        np.array([["a"] * 36]),
+    ],
+    ids=["a channel too few", "one row flat", "not a number", "infinite", "too large", "text"],
+)
+def test_impossible_weights_are_refused(
+    any_engine: AnyEngine, portrait: npt.NDArray[np.uint8], weights: npt.NDArray[np.float32]
+) -> None:
+    source = any_engine.prepare(portrait, WHOLE)
+    with pytest.raises(EDTalkError) as caught:
+        any_engine.render(source, weights)
+    assert caught.value.code is ErrorCode.BAD_WEIGHTS
+
+
+def test_no_rows_are_no_frames(any_engine: AnyEngine, portrait: npt.NDArray[np.uint8]) -> None:
+    frames = any_engine.render(any_engine.prepare(portrait, WHOLE), np.empty((0, 36), np.float32))
+    assert frames.shape == (0, any_engine.size, any_engine.size, 3)
+
+
+def test_what_is_no_rgb_picture_is_refused(any_engine: AnyEngine) -> None:
+    for picture in (
+        np.zeros((8, 8), np.uint8),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 3), np.float32),
+    ):
+        with pytest.raises(EDTalkError) as caught:
+            any_engine.prepare(picture, WHOLE)  # type: ignore[arg-type]
+        assert caught.value.code is ErrorCode.IMAGE_UNREADABLE
+
+
+# --- the real one ---
+
+
+def test_brightness_maps_by_a_fixed_rule_and_not_by_the_clips_content(
+    engine: Engine, portrait: npt.NDArray[np.uint8]
+) -> None:
+    source, rows = engine.prepare(portrait, WHOLE), _rows(1)
+    with torch.no_grad():
+        raw = engine.bundle.face.decode(source.prepared, torch.from_numpy(rows))[0].numpy()
+    expected = np.round((np.clip(raw, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8).transpose(1, 2, 0)
+    assert np.array_equal(engine.render(source, rows)[0], expected)
+
+
+def test_the_sources_weights_are_what_the_network_reads_in_the_cropped_portrait(
+    engine: Engine, portrait: npt.NDArray[np.uint8]
+) -> None:
+    source = engine.prepare(portrait, WHOLE)
+    with torch.no_grad():
+        read = engine.bundle.face.weights_of(torch.from_numpy(to_network(portrait))[None])[0]
+    assert np.allclose(source.weights, read.numpy(), atol=1e-4)
+
+
+def test_a_clip_encodes_its_portrait_once_and_factorises_no_bank(
+    engine: Engine, portrait: npt.NDArray[np.uint8]
+) -> None:
+    face = engine.bundle.face
+    assert isinstance(face, EDTalk)
+    engine.prepare(portrait, WHOLE)
+    with (
+        patch.object(face.encoder, "forward", wraps=face.encoder.forward) as encode,
+        patch("torch.linalg.qr", wraps=torch.linalg.qr) as factorise,
+    ):
+        source = engine.prepare(portrait, WHOLE)
+        assert len(engine.render(source, _rows(100))) == 100
+    assert encode.call_count == 1
+    assert factorise.call_count == 0
+
+
+def test_when_memory_is_short_the_batch_shrinks_and_all_frames_still_come(
+    bundle: Bundle, portrait: npt.NDArray[np.uint8], caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Engine.open(bundle, "cpu")
+    engine._batch = 8
+    source, rows = engine.prepare(portrait, WHOLE), _rows(11)
+    sizes: list[int] = []
+
+    def decode(prepared: object, weights: torch.Tensor) -> torch.Tensor:
+        if len(weights) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        sizes.append(len(weights))
+        return torch.tanh(weights[:, 0, None, None, None]).expand(-1, 3, 64, 64)
+
+    with patch.object(bundle.face, "decode", decode):
+        frames = engine.render(source, rows)
+    expected = np.round((np.tanh(rows[:, 0]) + 1.0) * 127.5)
+    assert np.abs(frames[:, 0, 0, 0].astype(float) - expected).max() <= 1.0
+    assert sizes == [2, 2, 2, 2, 2, 1]
+    assert "out of memory" in caplog.text
+
+
+def test_when_not_even_one_frame_fits_the_error_says_so(
+    bundle: Bundle, portrait: npt.NDArray[np.uint8]
+) -> None:
+    engine = Engine.open(bundle, "cpu")
+    source = engine.prepare(portrait, WHOLE)
+    broken = RuntimeError(
+        "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
+    )
+    with patch.object(bundle.face, "decode", side_effect=broken), pytest.raises(EDTalkError) as caught:
+        engine.render(source, _rows(1))
+    assert caught.value.code is ErrorCode.OUT_OF_MEMORY
+
+
+def test_other_failures_are_not_mistaken_for_short_memory(
+    engine: Engine, portrait: npt.NDArray[np.uint8]
+) -> None:
+    source = engine.prepare(portrait, WHOLE)
+    with (
+        patch.object(engine.bundle.face, "decode", side_effect=RuntimeError("shapes do not match")),
+        pytest.raises(RuntimeError, match="shapes do not match"),
+    ):
+        engine.render(source, _rows(2))
+
+
+def test_a_long_clip_streams_in_parts_that_equal_the_whole(
+    engine: Engine, portrait: npt.NDArray[np.uint8]
+) -> None:
+    source, rows = engine.prepare(portrait, WHOLE), _rows(7)
+    parts = list(engine.stream(source, rows))
+    assert len(parts) > 1
+    assert np.array_equal(np.concatenate(parts), engine.render(source, rows))
+
+
+def test_without_a_crop_the_face_is_found(engine: Engine, shared: Path) -> None:
+    from edtalk_server.media.portrait import load_portrait
+
+    source = engine.prepare(load_portrait(shared / "data" / "astronaut.png"))
+    assert 100 < source.crop.side < 300
+    assert abs(source.crop.center_x - 220) < 50
+
+
+def test_a_picture_without_a_face_says_so(engine: Engine, portrait: npt.NDArray[np.uint8]) -> None:
+    with pytest.raises(EDTalkError) as caught:
+        engine.prepare(portrait)
+    assert caught.value.code is ErrorCode.NO_FACE
+
+
+def test_a_device_that_is_not_there_is_named(bundle: Bundle) -> None:
+    with (
+        patch("torch.cuda.is_available", return_value=False),
+        pytest.raises(EDTalkError, match="'cuda'") as caught,
+    ):
+        Engine.open(bundle, "cuda")
+    assert caught.value.code is ErrorCode.UNSUPPORTED
+    assert Engine.open(bundle, "auto").device.type in ("cpu", "cuda", "mps")
+
+
+# --- the fake one ---
+
+
+def test_the_fake_engine_counts_and_fails_where_it_is_told(portrait: npt.NDArray[np.uint8]) -> None:
+    fake = FakeEngine(fail_at_frame=3)
+    source = fake.prepare(portrait)
+    fake.render(source, _rows(3))
+    assert (fake.calls["prepare"], fake.calls["render"], fake.calls["frame"]) == (1, 1, 3)
+    with pytest.raises(RuntimeError, match="told to fail"):
+        fake.render(source, _rows(1))
