@@ -105,6 +105,12 @@ class Session:
         wanted = self.server.connection
         if wanted is self._connected_to:
             return
+        if self.client is not None and self.server.state not in (ServerState.STOPPED, ServerState.STOPPING):
+            # nobody wished it: those who wait are told that it failed, not that it was cancelled
+            self.client.lose(self.server.error.cause if self.server.error else "The server has ended.")
+            for event in self.client.tick():
+                if not isinstance(event, events.Lost):
+                    self._take(event)
         self._disconnect()
         if wanted is not None:
             self._connected_to, self.client = wanted, Client(wanted, "blender")

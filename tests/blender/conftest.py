@@ -15,6 +15,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import signal
 import struct
 import subprocess
 import sys
@@ -211,3 +212,23 @@ def renders(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(client, "render", counted)
     return counts
+
+
+@pytest.fixture
+def own_server(addon: Addon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    """The add-on will start a server of its own (without a model); the answer kills it."""
+    python = server_python()
+    if not python.exists():
+        pytest.skip(f"the server's environment is not here ({python})")
+    monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("EDTALK_SERVER_PYTHON", str(python))
+    install = addon("core.discovery").ServerInstall
+    command = install.command
+    monkeypatch.setattr(install, "command", lambda *arguments: [*command(*arguments), "--fake"])
+    session = addon.session
+
+    def kill() -> None:
+        os.kill(session.server.connection.pid, signal.SIGKILL)
+
+    yield kill
+    session.close()

@@ -1,0 +1,129 @@
+"""What goes wrong is said with its cause and what to do, and nothing that was there is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+
+def everything() -> dict[str, list[str]]:
+    """The names of all that a failed operator could have left behind."""
+    kinds = ("objects", "meshes", "materials", "images", "actions")
+    return {kind: sorted(item.name for item in getattr(bpy.data, kind)) for kind in kinds}
+
+
+def refused(operator: Any, **options: Any) -> str:
+    """Run an operator that must fail; its words."""
+    with pytest.raises(RuntimeError) as caught:
+        operator(**options)
+    return str(caught.value)
+
+
+def test_a_text_file_named_png_is_no_portrait(addon: Any, server: Any, tmp_path: Path) -> None:
+    path = tmp_path / "notes.png"
+    path.write_text("these are my notes")
+    before = everything()
+    words = refused(bpy.ops.edtalk.new_character, filepath=str(path))
+    assert "cannot be read" in words or "not a picture" in words or "image" in words.lower()
+    assert everything() == before
+    assert addon.session.failure is not None and all(addon.session.failure)
+
+
+def test_a_portrait_that_is_not_there(addon: Any, server: Any) -> None:
+    words = refused(bpy.ops.edtalk.new_character, filepath="/nowhere/face.png")
+    assert "is not there" in words and "choose another portrait" in words
+
+
+def test_a_corrupt_voice_keeps_the_curves(addon: Any, talking: bpy.types.Object, voice: Path) -> None:
+    actions = addon("scene.actions")
+    before = [key.co[1] for key in actions.find(talking, "edtalk.mouth_01").keyframe_points]
+    voice.write_bytes(b"RIFF\0\0\0\0WAVEfmt " + bytes(range(200)))
+    words = refused(bpy.ops.edtalk.predict)
+    assert "voice" in words.lower() or "sound" in words.lower() or "audio" in words.lower()
+    assert [key.co[1] for key in actions.find(talking, "edtalk.mouth_01").keyframe_points] == before
+
+
+def test_no_voice_chosen(addon: Any, resting: bpy.types.Object) -> None:
+    assert "No voice is chosen. Choose a voice file." in refused(bpy.ops.edtalk.predict)
+
+
+def test_a_scene_without_sound(addon: Any, resting: bpy.types.Object) -> None:
+    resting.edtalk.voice_from = "SCENE"
+    words = refused(bpy.ops.edtalk.predict)
+    assert "plays no sound" in words and "Add a sound strip" in words
+
+
+@pytest.mark.parametrize("operator", ["predict", "bake"])
+def test_an_empty_range(addon: Any, talking: bpy.types.Object, operator: str) -> None:
+    words = refused(getattr(bpy.ops.edtalk, operator), first=10, last=5)
+    assert "from frame 10 to 5 holds no frame" in words
+    assert len(addon("scene.actions").curves(talking)) == 36
+
+
+def test_without_a_character_the_buttons_are_grey(addon: Any) -> None:
+    assert not bpy.ops.edtalk.predict.poll()
+    assert "Select a character" in refused(bpy.ops.edtalk.bake)
+
+
+def test_a_server_that_is_not_installed(
+    addon: Any, portrait: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("EDTALK_SERVER_PYTHON", raising=False)
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "nothing here"))
+    before = everything()
+    words = refused(bpy.ops.edtalk.new_character, filepath=str(portrait))
+    assert "not installed" in words and "install.py" in words
+    assert everything() == before
+
+
+def test_a_server_that_cannot_start(
+    addon: Any, portrait: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(tmp_path / "run"))
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho 'error: the model is damaged' >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("EDTALK_SERVER_PYTHON", str(broken))
+    words = refused(bpy.ops.edtalk.new_character, filepath=str(portrait))
+    assert "the model is damaged" in words, "the server's own words are quoted"
+
+
+def test_a_server_that_dies_while_baking_loses_no_finished_frame(
+    addon: Any, own_server: Any, portrait: Path, voice: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 60
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    bpy.ops.edtalk.choose_voice(filepath=str(voice))
+    bpy.ops.edtalk.predict()
+    ob, take = bpy.context.object, addon("core.takes").Take
+    store = take.store
+
+    def store_then_kill(self: Any, frame: int, value: str, data: bytes) -> None:
+        store(self, frame, value, data)
+        if frame == 5:
+            own_server()
+
+    monkeypatch.setattr(take, "store", store_then_kill)
+    words = refused(bpy.ops.edtalk.bake)
+    assert "server" in words.lower()
+    monkeypatch.setattr(take, "store", store)
+    assert len(addon("scene.actions").curves(ob)) == 36
+    folder = Path(bpy.data.filepath).parent / "edtalk" / "face" / "take_001"
+    finished = take.open(folder).hashes
+    assert set(range(1, 6)) <= set(finished)
+    bpy.ops.edtalk.bake()  # the server is started again
+    assert len(list(folder.glob("*.png"))) == 60 + 1
+    assert take.open(folder).hashes | finished == take.open(folder).hashes
+
+
+def test_a_lost_portrait_is_named_and_the_weights_stay(
+    addon: Any, talking: bpy.types.Object, portrait: Path
+) -> None:
+    portrait.unlink()
+    weights = addon("scene.character").read_weights(talking)
+    assert "face.png is not there" in refused(bpy.ops.edtalk.bake)
+    np.testing.assert_array_equal(addon("scene.character").read_weights(talking), weights)
