@@ -225,3 +225,21 @@ def test_an_interrupted_run_goes_on_and_ends_with_a_network_for_a_bundle(small_c
     network.load_state_dict({name: t.to(network.state_dict()[name].dtype) for name, t in tensors.items()})
     entries = [json.loads(line) for line in (small_corpus / "log.jsonl").read_text().splitlines()]
     assert {"espeak", "rest", "loss"} <= set(entries[-1])
+
+
+def test_timid_lips_are_made_to_move_as_much_as_the_truth(small_corpus: Path) -> None:
+    clips, _ = build(small_corpus / "corpus", CorpusConfig(4, 2, 2, 4))
+    torch.manual_seed(0)
+    network = Audio2Lip(Audio2LipConfig((4, 8, 8, 16, 16), 20)).eval()
+    rows = np.nonzero(~clips.rest)[0][::5]
+    with torch.no_grad():
+        network.mapping.bias.zero_()
+        before = network(train.windows_at(clips, rows)).numpy()
+        jaw = clips.weights[rows, 0].astype(np.float32)
+        network.mapping.weight[0] *= float(jaw.std() / before[:, 0].std()) / 1.2
+        train.enliven(network, clips, np.random.default_rng(0))
+        after = network(train.windows_at(clips, rows)).numpy()
+    assert after[:, 0].std() == pytest.approx(jaw.std(), rel=0.1)
+    assert np.abs(after[:, 1]).max() == pytest.approx(np.abs(before[:, 1]).max()), (
+        "what never moves is left alone"
+    )
