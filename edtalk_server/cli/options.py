@@ -51,9 +51,9 @@ class ProgressLine:
     """How far a long command is, on standard error: one line that rewrites itself, or a line every five seconds in a
     log file."""
 
-    def __init__(self, total: int, what: str, stream: TextIO = sys.stderr) -> None:
-        self._total, self._what, self._stream = total, what, stream
-        self._live = stream.isatty()
+    def __init__(self, total: int, what: str, stream: TextIO | None = None) -> None:
+        self._total, self._what, self._stream = total, what, stream or sys.stderr
+        self._live = self._stream.isatty()
         self._began = self._shown = time.monotonic()
 
     def show(self, done: int) -> None:

@@ -272,15 +272,16 @@ class Run:
 def enliven(network: Audio2Lip, clips: Clips, rng: np.random.Generator) -> None:
     """Scale each output so that it moves as much as the truth does (at most 1.4 times).
 
-    A mean squared error is smallest for timid answers where the sound leaves doubt, and timid lips look lazy. Rest stays
-    at rest, because an output there is zero before and after.
+    A mean squared error is smallest for timid answers where the sound leaves doubt, and timid lips look lazy. Rest
+    stays at rest, because an output there is zero before and after.
     """
     rows = rng.choice(np.nonzero(~clips.rest)[0], 4096)
     predicted = torch.cat([network(windows_at(clips, part)) for part in np.array_split(rows, 16)]).numpy()
     truth = clips.weights[rows].astype(np.float32).std(axis=0)
     gain = np.where(truth > 0.01, np.clip(truth / (predicted.std(axis=0) + 1e-6), 1.0, 1.4), 1.0)
-    network.mapping.weight *= torch.from_numpy(gain.astype(np.float32))[:, None]
-    network.mapping.bias *= torch.from_numpy(gain.astype(np.float32))
+    factor = torch.from_numpy(gain.astype(np.float32))
+    network.mapping.weight.mul_(factor[:, None])
+    network.mapping.bias.mul_(factor)
 
 
 def export(network: Audio2Lip, folder: Path) -> None:

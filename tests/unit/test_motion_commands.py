@@ -1,0 +1,134 @@
+"""`edtalk predict` and `edtalk render` do what they say, and say what is wrong with an exit status."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from edtalk_server import bundles
+from edtalk_server.bundles import BundleManifest, NetworkPart
+from edtalk_server.cli import main
+from edtalk_server.cli.options import frame_rate
+from edtalk_server.media.portrait import load_portrait
+from edtalk_server.networks.audio2lip import Audio2Lip
+from edtalk_server.networks.compact import CompactConfig, CompactNetwork
+from edtalk_server.networks.config import Audio2LipConfig
+from edtalk_server.training.controls import STARTER_LAYOUT
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A real bundle with real networks that have learnt nothing: it draws the portrait as it is."""
+    torch.manual_seed(0)
+    face, audio = CompactNetwork(CompactConfig()), Audio2Lip(Audio2LipConfig((4, 8, 8, 16, 16), 20))
+    manifest = BundleManifest(
+        name="untrained",
+        title="Untrained",
+        version="0",
+        licence="CC0-1.0",
+        size=face.size,
+        face=NetworkPart("compact", dataclasses.asdict(CompactConfig()), "face.safetensors"),
+        layout=STARTER_LAYOUT,
+        audio_to_lip=NetworkPart("audio2lip", audio.config.to_dict(), "audio_to_lip.safetensors"),
+    )
+    folder = tmp_path_factory.mktemp("bundles") / "untrained"
+    bundles.save(folder, manifest, {"face": face, "audio_to_lip": audio}, half=True)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory: pytest.TempPathFactory) -> str:
+    path = tmp_path_factory.mktemp("voices") / "Stimme é 日本.wav"
+    soundfile.write(path, np.random.default_rng(0).normal(0, 0.1, 22_050 // 2), 22_050)
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def portrait(shared: Path) -> str:
+    return str(shared / "data" / "astronaut.png")
+
+
+def test_a_voice_becomes_weights_at_the_asked_rate(
+    bundle: str, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "new" / "weights.npz"
+    arguments = ["predict", "--voice", voice, "--bundle", bundle, "--fps", "23.976", "-o", str(target)]
+    assert main(arguments) == 0
+    with np.load(target, allow_pickle=False) as data:
+        assert data["weights"].shape == (11, 36)
+        assert data["names"].tolist() == [basis.identifier for basis in STARTER_LAYOUT.bases]
+        assert Fraction(*data["fps"].tolist()) == Fraction(24_000, 1001)
+    assert "11 frames" in capsys.readouterr().out
+
+
+def test_a_portrait_and_a_voice_become_an_image_sequence(
+    bundle: str, voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pattern = str(tmp_path / "frames" / "%04d.png")
+    arguments = ["render", "--portrait", portrait, "--voice", voice, "--bundle", bundle, "--device", "cpu"]
+    assert main([*arguments, "-o", pattern]) == 0
+    files = sorted((tmp_path / "frames").iterdir())
+    assert [file.name for file in files] == [f"{i:04d}.png" for i in range(1, 13)]
+    assert load_portrait(files[0]).shape == (256, 256, 3)
+    assert "12/12 frames" in capsys.readouterr().err
+
+
+def test_a_portrait_and_a_voice_become_a_movie(
+    bundle: str, voice: str, portrait: str, tmp_path: Path
+) -> None:
+    target = tmp_path / "out.mp4"
+    arguments = ["render", "--portrait", portrait, "--voice", voice, "--bundle", bundle, "--fps", "30"]
+    assert main([*arguments, "-o", str(target)]) == 0
+    assert target.stat().st_size > 1000
+    assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_what_is_wrong_is_said_with_cause_and_fix(
+    bundle: str, voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = tmp_path / "text.png"
+    text.write_text("no picture")
+    noise = tmp_path / "noise.png"
+    noise.write_bytes(_noise_png())
+    broken = tmp_path / "broken.wav"
+    broken.write_bytes(b"RIFF....WAVE")
+    cases = [
+        (text, voice, "not a picture"),
+        (noise, voice, "No face"),
+        (portrait, broken, "no sound file"),
+        (portrait, tmp_path / "missing.wav", "could not be opened"),
+    ]
+    for picture, sound, cause in cases:
+        arguments = ["--portrait", str(picture), "--voice", str(sound), "--bundle", bundle]
+        assert main(["render", *arguments, "-o", str(tmp_path / "out.mp4")]) == 1
+        assert cause in capsys.readouterr().err
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def _noise_png() -> bytes:
+    from edtalk_server.media.sequence import encode_png
+
+    return encode_png(np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8))
+
+
+@pytest.mark.parametrize("output", ["out.gif", "frame.png", "weights.txt"])
+def test_an_output_of_an_unknown_kind_is_refused_before_any_work(output: str, voice: str) -> None:
+    for command in (["predict"], ["render", "--portrait", "x.png"]):
+        with pytest.raises(SystemExit) as caught:
+            main([*command, "--voice", voice, "-o", output])
+        assert caught.value.code == 2
+
+
+def test_frame_rates_are_exact() -> None:
+    assert frame_rate("23.976") == frame_rate("23.98") == Fraction(24_000, 1001)
+    assert frame_rate("29.97") == Fraction(30_000, 1001)
+    assert frame_rate("59.94") == Fraction(60_000, 1001)
+    assert frame_rate("25") == 25
+    assert frame_rate("12.5") == Fraction(25, 2)
+    assert frame_rate("30000/1001") == Fraction(30_000, 1001)
