@@ -16,8 +16,8 @@ class Encoding(NamedTuple):
 
 
 class FaceNetwork(Protocol):
-    """Source image + weights -> image. All images are [B, 3, size, size], RGB in [-1, 1]; weights are [B, channels] in the
-    bank order mouth, pose, expression."""
+    """Source image + weights -> image. All images are [B, 3, size, size], RGB in [-1, 1]; weights are [B, channels] in
+    the bank order mouth, pose, expression."""
 
     size: int
     bank_sizes: tuple[int, int, int]
@@ -29,7 +29,8 @@ class FaceNetwork(Protocol):
         """The weights of the faces in `images` (paper section 3.2: the encoder's motion heads)."""
 
     def prepare(self, images: Tensor) -> Any:
-        """All that depends on the source alone, ready for `decode`: B must be 1. Runs `encode` once."""
+        """All that depends on the source alone, ready for `decode`: B must be 1. Runs `encode` once. What it returns has
+        `weights` [1, channels], the source's own."""
 
     def decode(self, prepared: Any, weights: Tensor) -> Tensor:
         """Frames [B, 3, size, size] of one prepared source under B rows of weights. Not clamped."""

@@ -68,7 +68,8 @@ def verify(name: str, files: list[Path]) -> bool:
 
 
 def _candidates(folder: Path, files: list[Path]) -> Iterator[str]:
-    texts = [_text(path) for pattern in _TEXTS for path in sorted(folder.glob(pattern))]
+    places = [path for pattern in _TEXTS for path in sorted(folder.glob(pattern))]
+    texts = [_text(path) for path in (*places, *sorted(folder.resolve().parent.glob("README*")))]
     for text in texts:
         yield from _ASSIGNED.findall(text)
     for file in files:
@@ -81,7 +82,7 @@ def _candidates(folder: Path, files: list[Path]) -> Iterator[str]:
 
 
 def _text(path: Path) -> str:
-    if path.stat().st_size > _BIGGEST_TEXT:
+    if not path.is_file() or path.stat().st_size > _BIGGEST_TEXT:
         return ""
     return path.read_text(encoding="utf-8", errors="replace")
 
