@@ -29,7 +29,7 @@ class FaceNetwork(Protocol):
         """The weights of the faces in `images` (paper section 3.2: the encoder's motion heads)."""
 
     def prepare(self, images: Tensor) -> Any:
-        """All that depends on the source alone, ready for `decode`: B must be 1. Runs `encode` once. What it returns has
+        """All that depends on the source alone, ready for `decode`: B must be 1. Runs `encode` once. The result has
         `weights` [1, channels], the source's own."""
 
     def decode(self, prepared: Any, weights: Tensor) -> Tensor:
