@@ -161,6 +161,12 @@ def test_an_empty_offline_folder_ends_in_that_message(checkout: Path, tmp_path: 
     assert "Traceback" not in answer.stderr
 
 
+def test_the_page_on_offline_folders_names_the_pinned_packages() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    for pin in environments.PINS:
+        assert "==" not in pin or f'"{pin}"' in page
+
+
 def test_missing_system_libraries_of_blender_are_named_with_their_packages() -> None:
     output = "ImportError: libXrender.so.1: cannot open shared object file: No such file or directory"
     text = str(blender._explain_import(output))
