@@ -103,6 +103,14 @@ def test_landmarks_make_the_crop_exact(astronaut: np.ndarray) -> None:
     assert abs(crop.roll - truth.roll) < 1e-3
 
 
+def test_a_landmarker_that_turns_a_face_whose_eyes_are_seen_is_not_believed(astronaut: np.ndarray) -> None:
+    plain, _ = find_crop(astronaut)
+    upright = (TEMPLATE68 + 0.5) / TEMPLATE_SIZE - 0.5
+    turn = np.array([[math.cos(0.2), -math.sin(0.2)], [math.sin(0.2), math.cos(0.2)]])
+    crop, _ = find_crop(astronaut, lambda _: (upright @ turn.T + 0.5).astype(np.float32))
+    assert crop == plain
+
+
 def test_nonsense_from_the_landmarker_is_not_believed(astronaut: np.ndarray) -> None:
     plain, _ = find_crop(astronaut)
     crop, _ = find_crop(astronaut, lambda _: np.random.default_rng(0).random((68, 2), np.float32))
