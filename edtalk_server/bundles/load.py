@@ -50,6 +50,10 @@ def read_manifest(name: str | Path = STARTER) -> tuple[BundleManifest, str]:
     try:
         data = path.read_bytes()
     except OSError as error:
+        if str(name) == STARTER:
+            raise invalid(
+                "The starter bundle is missing from this installation.", "Install the server again."
+            ) from error
         raise invalid(
             f"There is no bundle at {path.parent} ({MANIFEST_FILE} cannot be read).",
             "Give the path of a folder that holds bundle.json.",
