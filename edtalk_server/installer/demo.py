@@ -30,12 +30,15 @@ def run(options: Options, runner: Runner) -> None:
         *("--extension", str(extension), "--out", str(place)),
         *("--portrait", str(samples / "portrait.png"), "--voice", str(samples / "voice.flac")),
     )
-    make_character(runner, script, settings)
+    try:
+        make_character(runner, script, settings)
+    finally:
+        if not runner.dry:
+            remember_ours(place)  # also what a failed run left there
     mark = "import sys; from pathlib import Path; from edtalk_server.media.video import mark_movie; "
     mark += "mark_movie(Path(sys.argv[1]))"
     runner.run("mark the movie as synthetic", [environment.python, "-c", mark, str(place / "demo.mp4")])
     if not runner.dry:
-        remember_ours(place)
         runner.say(
             f"\nThe demo is ready:\n  {place / BLEND}\n  {place / 'demo.mp4'}\n  frames: {place / 'edtalk'}"
         )
@@ -81,8 +84,9 @@ def free_place(folder: Path) -> Path:
 
 
 def remember_ours(place: Path) -> None:
-    """Note what the .blend looked like when we had written it."""
-    (place / RECORD).write_text(_digest(place / BLEND), encoding="ascii")
+    """Note what the .blend looked like when we had written it, if there is one."""
+    if (place / BLEND).exists():
+        (place / RECORD).write_text(_digest(place / BLEND), encoding="ascii")
 
 
 def _is_free(place: Path) -> bool:
