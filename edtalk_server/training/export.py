@@ -97,18 +97,11 @@ def statistics(data: Path) -> dict[str, Statistic]:
 
 
 def _audio(folder: Path | None) -> tuple[bundles.NetworkPart, nn.Module] | None:
-    if folder is None or not (folder / "audio_to_lip.safetensors").is_file():
+    """What the speech training left: the part as the manifest has it, and its network."""
+    if folder is None or not (folder / "audio_to_lip.json").is_file():
         return None
-    config = json.loads((folder / "audio_to_lip.json").read_text(encoding="utf-8"))
-    part = bundles.NetworkPart("audio2lip", config, "audio_to_lip.safetensors")
+    values = json.loads((folder / "audio_to_lip.json").read_text(encoding="utf-8"))
+    part = bundles.NetworkPart(values["kind"], values["config"], values["file"])
     network = kinds.build("audio_to_lip", part)
-    tensors = load_file(folder / "audio_to_lip.safetensors")
-    load_exactly(
-        network,
-        {
-            name: tensor.to(torch.float32) if tensor.is_floating_point() else tensor
-            for name, tensor in tensors.items()
-        },
-        "audio_to_lip.safetensors",
-    )
+    load_exactly(network, load_file(folder / part.file), part.file)
     return part, network.eval()
