@@ -63,8 +63,9 @@ class TaskOperator(Operator):
         return session.task
 
     def _advance(self, task: Task) -> set[str] | None:
-        """One step; the operator's answer when it was the last."""
+        """Take what has arrived and do one step; the operator's answer when it was the last."""
         try:
+            link.session().pump()
             if not task.advance():
                 return None
             self.report({"INFO"}, task.message)
@@ -92,7 +93,6 @@ class TaskOperator(Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         task = self._begin(context)
         while True:
-            link.session().pump()
             answer = self._advance(task)
             if answer is not None:
                 return answer
@@ -116,7 +116,6 @@ class TaskOperator(Operator):
             task.cancel()
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
-        link.session().pump()
         answer = self._advance(task)
         link.redraw_panels(context)
         return {"RUNNING_MODAL"} if answer is None else self._end(context, answer)

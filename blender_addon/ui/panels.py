@@ -18,15 +18,17 @@ if TYPE_CHECKING:
 else:
     Panel = object
 
-LINE = 42
-"""Letters in a line of a sidebar of usual width."""
+LETTER, MARGIN = 7.5, 70
+"""About how wide a letter, and all that is not text in a sidebar's box, is in pixels at scale 1."""
 
 
 def draw_words(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
     """Text over as many lines as it needs."""
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for number, line in enumerate(textwrap.wrap(text, LINE)):
+    scale = bpy.context.preferences.system.ui_scale
+    letters = max(16, int((bpy.context.region.width / scale - MARGIN) / LETTER))
+    for number, line in enumerate(textwrap.wrap(text, letters)):
         column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
 
 

@@ -49,8 +49,9 @@ def test_disabling_ends_the_server_that_it_started(addon: Any, own_server: Any) 
 
 def test_the_extension_uses_the_wheels_that_it_carries(addon: Any) -> None:
     import msgpack
-    import shared_protocol
     import zmq
+
+    import shared_protocol
 
     for module in (msgpack, shared_protocol, zmq):
         assert ".local" in Path(module.__file__).parts, module.__file__

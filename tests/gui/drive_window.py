@@ -1,0 +1,212 @@
+"""Runs inside a Blender with a window (see test_window.py): does with the mouse away what an animator does, takes
+pictures of the screen, and writes what it saw to OUT/result.json.
+
+Everything happens in a timer that yields the seconds to wait, so that the window draws in between and modal operators
+run as they do for a user.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+SRC, OUT = Path("/mnt/src"), Path("/mnt/out")
+MODULE = "bl_ext.user_default.edtalk"
+FRAMES = int(os.environ.get("FRAMES", "125"))
+LOOK_AT = int(os.environ.get("LOOK_AT", "36"))
+result: dict[str, Any] = {"blender": bpy.app.version_string}
+ticks: list[float] = []
+
+
+def addon(module: str) -> Any:
+    import importlib
+
+    return importlib.import_module(f"{MODULE}.{module}")
+
+
+def install() -> None:
+    """The package as a user installs it, and the server that runs outside this process's little world."""
+    package = next(SRC.glob("edtalk-*.zip"))
+    bpy.ops.extensions.package_install_files(
+        filepath=str(package), repo="user_default", enable_on_install=True
+    )
+    assert MODULE in bpy.context.preferences.addons, "Blender refused the package"
+    from shared_protocol.connection import Connection
+
+    Connection.is_live = lambda self: True  # its process cannot be seen from in here
+    server = Connection(**json.loads((SRC / "server.json").read_text()))
+    discovery = addon("core.discovery")
+    discovery.find_running = lambda _install: server
+    addon("ui.link").session().server._find = lambda: discovery.ServerInstall(Path(sys.executable))
+
+
+def window() -> bpy.types.Window:
+    return bpy.context.window_manager.windows[0]
+
+
+def area(kind: str) -> bpy.types.Area:
+    """The largest area of a kind."""
+    return max((a for a in window().screen.areas if a.type == kind), key=lambda a: a.width * a.height)
+
+
+def region(where: bpy.types.Area, kind: str = "WINDOW") -> bpy.types.Region:
+    return next(r for r in where.regions if r.type == kind)
+
+
+def inside(kind: str) -> Any:
+    where = area(kind)
+    return bpy.context.temp_override(window=window(), area=where, region=region(where))
+
+
+def photograph(name: str) -> None:
+    subprocess.run(["import", "-window", "root", str(OUT / name)], check=True)
+
+
+def arrange() -> Iterator[float]:
+    """3D view above, Graph Editor below; the Timeline goes."""
+    for ob in list(bpy.data.objects):
+        bpy.data.objects.remove(ob)
+    with inside("VIEW_3D"):
+        bpy.ops.screen.area_split(direction="HORIZONTAL", factor=0.45)
+    views = sorted((a for a in window().screen.areas if a.type == "VIEW_3D"), key=lambda a: a.y)
+    views[0].ui_type = "FCURVES"
+    views[0].spaces.active.show_region_ui = False
+    yield 0.5
+    space = area("VIEW_3D").spaces.active
+    space.show_region_ui = True
+    space.shading.type, space.shading.light, space.shading.color_type = "SOLID", "FLAT", "TEXTURE"
+    space.overlay.show_floor = space.overlay.show_axis_x = space.overlay.show_axis_y = False
+    space.overlay.show_cursor = False
+    bpy.context.scene.view_settings.view_transform = "Standard"
+    yield 1.0
+    region(area("VIEW_3D"), "UI").active_panel_category = "EDTalk"
+    yield 0.5
+
+
+def frame_the_plane() -> None:
+    with inside("VIEW_3D"):
+        bpy.ops.view3d.view_axis(type="FRONT")
+        bpy.ops.view3d.view_selected()
+
+
+def finished(limit: float = 240) -> Iterator[float]:
+    """Wait for the task in the panel."""
+    session, end = addon("ui.link").session(), time.monotonic() + limit
+    yield 0.1
+    while session.task is not None:
+        assert time.monotonic() < end, f"{session.task.title} takes too long: {session.task.progress.text}"
+        yield 0.1
+    assert session.failure is None, session.failure
+
+
+def settled() -> Iterator[float]:
+    """Wait for the live picture."""
+    session, end = addon("ui.link").session(), time.monotonic() + 60
+    yield 0.3
+    while session._listeners:
+        assert time.monotonic() < end, "the live picture does not come"
+        yield 0.05
+    yield 0.5
+
+
+def picture(ob: bpy.types.Object) -> Any:
+    import numpy as np
+
+    pixels = np.empty(len(ob.edtalk.live_image.pixels), np.float32)
+    ob.edtalk.live_image.pixels.foreach_get(pixels)
+    return pixels
+
+
+def character() -> bpy.types.Object:
+    return next(ob for ob in bpy.data.objects if ob.edtalk.is_character)
+
+
+def story() -> Iterator[float]:
+    install()
+    yield from arrange()
+    photograph("empty.png")
+    scene = bpy.context.scene
+    scene.render.fps, scene.frame_start, scene.frame_end = 25, 1, FRAMES
+    bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "shot.blend"))
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.new_character("INVOKE_DEFAULT", filepath=str(SRC / "portrait.png"))
+    assert addon("ui.link").session().task is not None, "it must not block the window"
+    yield from finished()
+    frame_the_plane()
+    yield 0.5
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.choose_voice(filepath=str(next(SRC.glob("voice.*"))), add_strip=True)
+        bpy.ops.edtalk.predict("INVOKE_DEFAULT")
+    yield from finished()
+    result["curves"] = len(addon("scene.actions").curves(character()))
+    yield from undo_and_redo()
+    yield from scrub()
+    with inside("GRAPH_EDITOR"):
+        bpy.ops.anim.channels_expand(all=True)
+        bpy.ops.graph.select_all(action="DESELECT")
+        bpy.ops.graph.view_all()
+    yield 1.5
+    photograph("window.png")
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.bake("INVOKE_DEFAULT")
+    yield 1.0
+    photograph("baking.png")
+    yield from finished()
+    result["baked"] = len(list((OUT / "edtalk").rglob("*.png")))
+    result["shows"] = character().edtalk.show
+    yield 1.0
+    photograph("baked.png")
+
+
+def undo_and_redo() -> Iterator[float]:
+    """One step each."""
+    with bpy.context.temp_override(window=window()):
+        bpy.ops.ed.undo()
+    yield 0.5
+    result["curves after undo"] = len(addon("scene.actions").curves(character()))
+    with bpy.context.temp_override(window=window()):
+        bpy.ops.ed.redo()
+    yield 0.5
+    result["curves after redo"] = len(addon("scene.actions").curves(character()))
+
+
+def scrub() -> Iterator[float]:
+    """The live picture follows the frame, without blocking the window."""
+    bpy.context.scene.frame_set(1)
+    yield from settled()
+    first = picture(character())
+    ticks.clear()
+    for frame in range(1, LOOK_AT + 1, 3):
+        bpy.context.scene.frame_set(frame)
+        yield 0.04
+    bpy.context.scene.frame_set(LOOK_AT)
+    yield from settled()
+    result["scrub_changes_picture"] = float(abs(picture(character()) - first).max())
+    result["handler_errors"] = addon("ui.link").session().trouble
+
+
+def run(steps: Iterator[float]) -> float | None:
+    try:
+        return next(steps)
+    except StopIteration:
+        result["ok"] = True
+    except Exception:
+        result["error"] = traceback.format_exc()
+        photograph("error.png")
+    (OUT / "result.json").write_text(json.dumps(result, indent=1))
+    bpy.ops.wm.quit_blender()
+    return None
+
+
+bpy.context.preferences.view.show_splash = False
+_steps = story()
+bpy.app.timers.register(lambda: run(_steps), first_interval=2.0, persistent=True)
