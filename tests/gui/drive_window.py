@@ -199,7 +199,7 @@ def run(steps: Iterator[float]) -> float | None:
         return next(steps)
     except StopIteration:
         result["ok"] = True
-    except Exception:
+    except Exception:  # noqa: BLE001 (whatever it was goes into the result)
         result["error"] = traceback.format_exc()
         photograph("error.png")
     (OUT / "result.json").write_text(json.dumps(result, indent=1))

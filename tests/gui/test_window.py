@@ -1,8 +1,8 @@
 """The add-on in a real Blender window on a virtual screen: tasks that do not block it, undo, scrubbing, pictures.
 
 Needs a folder with a Debian that has Blender and Xvfb (EDTALK_GUI_ROOT), root rights, and the script that runs it
-(EDTALK_GUI_RUN, called with that folder, a source and an output folder, and Blender's arguments). The server runs outside.
-With EDTALK_GUI_MODEL=1 it runs the shipped bundle, else no model. EDTALK_GUI_OUT keeps the pictures.
+(EDTALK_GUI_RUN, called with that folder, a source and an output folder, and Blender's arguments). The server runs
+outside. With EDTALK_GUI_MODEL=1 it runs the shipped bundle, else no model. EDTALK_GUI_OUT keeps the pictures.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What Blender sees: the package for distributions' own Blenders, portrait, voice, and the way to a running server."""
+    """What Blender sees: the plain package, portrait, voice, and the way to a running server."""
     folder = tmp_path_factory.mktemp("src")
     build = [
         sys.executable,
