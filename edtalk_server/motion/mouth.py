@@ -1,8 +1,9 @@
 """Mouth weights from a voice at the model's own 25 frames a second (paper section 3.4, Audio2Lip).
 
-The voice stands in endless silence, so every frame number has a window, also before the first sample and behind the
-last one. A frame depends on 0.3 seconds around it and on nothing else: a part of a voice gives the same weights as the
-whole (up to float rounding), in little memory.
+Inside the voice the windows are those of the release, whose outer mel frames are held. Outside it the mouth does what
+the network says in silence: putting zeros around a recording would make its noise set in like a plosive. A frame
+depends on 0.3 seconds around it and on nothing else, so a part of a voice gives the same weights as the whole (up to
+float rounding), in little memory.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from edtalk_server.media.mel import (
     WINDOW_FRAMES,
     mel_spectrogram,
     smoothing_kernel,
+    whole_frames,
     window_starts,
 )
 
@@ -33,10 +35,8 @@ CHUNK = 256
 """Frames that go through the network together: ten seconds."""
 
 _SILENT_MEL = -4.0
-_MARGIN = 3
-"""Mel frames that the edge of a cut-out piece of sound spoils (the STFT reaches 400 samples = 2 frames)."""
-_REACH = 8
-"""Frames from the voice at which a window (80 ms before to 120 ms after its frame) holds nothing of it any more."""
+_MARGIN = 4
+"""Mel frames that the edge of a cut-out piece of sound spoils (the STFT reaches 400 samples = 2 frames), and more."""
 
 
 def mouth_weights(
@@ -55,8 +55,7 @@ def _raw(
     network: AudioToLip, voice: Waveform, first: int, last: int, checkpoint: Callable[[], None]
 ) -> Iterator[Weights]:
     """What the network says, in chunks; beyond the voice the one row that it says in silence."""
-    length = -(-len(voice.samples) // SAMPLES_PER_FRAME)
-    start, stop = (min(max(edge, first), last) for edge in (-_REACH, length + _REACH))
+    start, stop = (min(max(edge, first), last) for edge in (0, whole_frames(len(voice.samples))))
     silence = _infer(network, np.full((1, BANDS, WINDOW_FRAMES), _SILENT_MEL, np.float32))
     yield np.repeat(silence, start - first, axis=0)
     for begin in range(start, stop, CHUNK):
@@ -71,23 +70,17 @@ def _infer(network: AudioToLip, windows: npt.NDArray[np.float32]) -> Weights:
 
 
 def _windows(voice: Waveform, frames: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """The mel windows [len(frames), 80, 16] of consecutive model frames."""
-    starts = window_starts(frames)
-    mel = _mel(voice, int(starts[0]), int(starts[-1]) + WINDOW_FRAMES)
-    columns = (starts - starts[0])[:, None] + np.arange(WINDOW_FRAMES)
-    return np.ascontiguousarray(mel[columns].transpose(0, 2, 1))
+    """The mel windows [len(frames), 80, 16] of consecutive model frames inside the voice."""
+    samples = voice.samples[: whole_frames(len(voice.samples)) * SAMPLES_PER_FRAME]
+    columns = window_starts(frames)[:, None] + np.arange(WINDOW_FRAMES)
+    columns = np.clip(columns, 0, len(samples) // HOP)
+    first = int(columns.min())
+    mel = _mel(samples, first, int(columns.max()) + 1)
+    return np.ascontiguousarray(mel[columns - first].transpose(0, 2, 1))
 
 
-def _mel(voice: Waveform, first: int, last: int) -> npt.NDArray[np.float32]:
-    """The mel frames `first` to `last - 1` [n, 80] of the voice in endless silence."""
-    piece = _samples(voice, (first - _MARGIN) * HOP, (last + _MARGIN) * HOP)
-    return mel_spectrogram(piece)[_MARGIN : _MARGIN + last - first]
-
-
-def _samples(voice: Waveform, first: int, last: int) -> npt.NDArray[np.float32]:
-    """Samples `first` to `last - 1`, zero outside the voice."""
-    piece = np.zeros(last - first, np.float32)
-    begin, end = max(first, 0), min(last, len(voice.samples))
-    if begin < end:
-        piece[begin - first : end - first] = voice.samples[begin:end]
-    return piece
+def _mel(samples: npt.NDArray[np.float32], first: int, last: int) -> npt.NDArray[np.float32]:
+    """The mel frames `first` to `last - 1` [n, 80] of the whole voice, from the samples around them."""
+    begin = max(first - _MARGIN, 0)
+    piece = samples[begin * HOP : (last + _MARGIN) * HOP]
+    return mel_spectrogram(piece)[first - begin : last - begin]
