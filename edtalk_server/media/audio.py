@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -48,14 +49,14 @@ def load_voice(source: Path | str | bytes) -> Waveform:
     """
     name = "The voice" if isinstance(source, bytes) else f"The voice “{Path(source).name}”"
     try:
-        data = io.BytesIO(source if isinstance(source, bytes) else Path(source).read_bytes())
+        with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb") as data:
+            samples = _read(data, name)
     except OSError as error:
         raise EDTalkError(
             ErrorCode.AUDIO_UNREADABLE,
             f"{name} could not be opened ({error.strerror or error}).",
             "Check that the file exists and that you may read it.",
         ) from error
-    samples = _read(data, name)
     if len(samples) < SAMPLES_PER_FRAME:
         raise EDTalkError(
             ErrorCode.AUDIO_EMPTY,
@@ -65,11 +66,12 @@ def load_voice(source: Path | str | bytes) -> Waveform:
     return Waveform(samples)
 
 
-def _read(data: io.BytesIO, name: str) -> npt.NDArray[np.float32]:
-    if not data.getbuffer().nbytes:
+def _read(data: BinaryIO, name: str) -> npt.NDArray[np.float32]:
+    if not data.seek(0, io.SEEK_END):
         raise EDTalkError(
             ErrorCode.AUDIO_EMPTY, f"{name} is an empty file.", "Choose a file with speech in it."
         )
+    data.seek(0)
     try:
         with soundfile.SoundFile(data) as file:
             if file.frames > MAX_SECONDS * file.samplerate:
