@@ -32,9 +32,8 @@ class Lane:
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.sndhwm = 0  # what we send is bounded by our own operations
+        self.socket.rcvhwm = 0  # credit bounds what comes; libzmq 4.3.5 can abort the process at a limit
         self.socket.reconnect_ivl = -1  # another server at the same address is not our server
-        self.socket.heartbeat_ivl = 10_000
-        self.socket.heartbeat_timeout = 60_000
         self.socket.curve_serverkey = connection.server_public.encode()
         self.socket.curve_publickey = connection.client_public.encode()
         self.socket.curve_secretkey = connection.client_secret.encode()
@@ -44,7 +43,11 @@ class Lane:
 
     def send(self, message: Message) -> None:
         """Hand a message to the transport. Raises `codec.CodecError` when it cannot be sent as it is."""
-        self.socket.send_multipart(codec.encode(message), zmq.NOBLOCK, copy=False)
+        frames = codec.encode(message)
+        try:
+            self.socket.send_multipart(frames, zmq.NOBLOCK)  # copied: otherwise pyzmq starts a thread
+        except zmq.Again:  # there is no limit to reach: the connection is gone
+            self._broken = True
 
     def receive(self) -> Message | None:
         """The next message; None when none has arrived. Raises `codec.CodecError` for one that is unknown

@@ -247,7 +247,11 @@ class Desk:
         if outcome.error is not None:
             self._end(job, _failed(job.name, outcome.error))
             return
-        self._deliver(job, outcome, now)
+        try:
+            self._deliver(job, outcome, now)
+        except codec.CodecError as error:  # a result beyond the wire's limits must not end the server
+            log.error("a result of %s cannot be sent: %s", job.name, error.cause)
+            self._end(job, _failed(job.name, error))
 
     def _keep_source(self, source: Source) -> None:
         self._sources[source.key] = source

@@ -89,7 +89,7 @@ class Peers:
     def _try(self, peer: Peer, frames: list[Buffer]) -> bool:
         """True when the message needs no more care: it is sent, or its reader is gone."""
         try:
-            self._socket.send_multipart([peer.identity, *frames], zmq.NOBLOCK, copy=False)
+            self._socket.send_multipart([peer.identity, *frames], zmq.NOBLOCK)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:

@@ -344,6 +344,7 @@ def test_ping_is_answered_while_the_model_works(server: RunningServer, client: C
         (lambda c, s: c.render(s, [1], weights(1), encoding="exr"), "unsupported"),
         (lambda c, s: c.render("some source of yesterday", [1], weights(1)), "unknown_source"),
         (lambda c, s: c.preview(s, np.zeros(7)), "bad_weights"),
+        (lambda c, s: c.prepare(b"endless name of the result"), "too_large"),
         (lambda c, s: c.predict(s, VOICE, fps=(0, 1)), "bad_message"),
         (lambda c, s: c.predict(s, VOICE, frames=-1), "empty_range"),
         (lambda c, s: c.render(s, [1], np.full((1, CHANNELS), 66)), "internal"),

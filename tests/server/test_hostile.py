@@ -1,0 +1,300 @@
+"""Nothing that arrives can crash or block the server, and nobody without the key gets anything."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, get_type_hints
+
+import msgpack
+import numpy as np
+import pytest
+import zmq
+
+from blender_addon.core.client import Client
+from edtalk_server.service import desk
+from edtalk_server.service.authentication import Keys
+from shared_protocol import codec, messages
+from shared_protocol.messages import Blob, Done, Frame
+
+from .conftest import CHANNELS, RawPeer, RunningServer
+from .test_service import PORTRAIT, prepared, until, weights
+
+MUTATIONS = 10_000
+
+
+def honest(chance: random.Random, source: str) -> messages.Message:
+    """A message that could be meant seriously."""
+    blob = Blob(weights(2).tobytes())
+    job = f"j{chance.randrange(50)}"
+    return chance.choice(
+        [
+            messages.Hello(client="mutant"),
+            messages.Ping(chance.randrange(1000)),
+            messages.HaveBlobs(("a" * 64, "b")),
+            messages.PutBlob("c" * 64, Blob(b"data")),
+            messages.Prepare(job, "d" * 64),
+            messages.Predict(job, source, "e" * 64),
+            messages.Preview(job, source, Blob(weights(1).tobytes())),
+            messages.Render(job, source, (1, 2), "png", 2, blob),
+            messages.Credit(job, chance.choice([1, -5, 2**62])),
+            messages.Cancel(job),
+            messages.Done(job),
+            messages.Welcome(),
+        ]
+    )
+
+
+def mutated(chance: random.Random, message: messages.Message) -> list[bytes]:
+    """The frames of a message after an accident."""
+    frames = [bytes(frame) for frame in codec.encode(message)]
+    match chance.randrange(7):
+        case 0:
+            header = bytearray(frames[0])
+            for _ in range(chance.randint(1, 5)):
+                header[chance.randrange(len(header))] = chance.randrange(256)
+            frames[0] = bytes(header)
+        case 1:
+            frames[0] = frames[0][: chance.randrange(len(frames[0]))]
+        case 2:
+            frames[0] = chance.randbytes(chance.randrange(200))
+        case 3:
+            chance.shuffle(frames)
+        case 4:
+            frames += [chance.randbytes(chance.randrange(50)) for _ in range(chance.randrange(12))]
+        case 5:
+            frames = [frame[: chance.randrange(len(frame) + 1)] for frame in frames]
+        case _:
+            fields = msgpack.unpackb(frames[0])
+            name = chance.choice(list(fields))
+            odd: list[Any] = [
+                None,
+                True,
+                -1,
+                2**63,
+                1e308,
+                "",
+                "x" * 3000,
+                [],
+                [[]] * 9,
+                {},
+                {"a": {}},
+                b"\x00",
+            ]
+            fields[name] = chance.choice(odd)
+            frames[0] = msgpack.packb(fields)
+    return frames
+
+
+def test_ten_thousand_damaged_messages_do_no_harm(
+    server: RunningServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = prepared(client)
+    chance = random.Random(20)
+    peer = server.raw("mutant")
+    answers = 0
+    shutdowns: list[str] = []
+    monkeypatch.setattr(
+        desk.log, "info", lambda *args: shutdowns.append(args[0]) if "end" in args[0] else None
+    )
+    for number in range(MUTATIONS):
+        peer.send_frames(mutated(chance, honest(chance, source)) or [b""])
+        while peer.lane.socket.poll(0):
+            answers += peer.lane.receive() is not None
+        if number % 1000 == 999:
+            peer.send(messages.Ping(number))
+            while not (
+                isinstance(pong := peer.receive(messages.Pong), messages.Pong) and pong.serial == number
+            ):
+                answers += 1
+    assert server.thread.is_alive() and not shutdowns
+    assert answers > MUTATIONS / 2, "they are answered, not ignored"
+    told = client.wait(client.render(source, range(5), weights(5)), 60)
+    assert sum(isinstance(event, Frame) for event in told) == 5 and isinstance(told[-1], Done)
+    peer.close()
+
+
+def test_frames_that_are_no_message_at_all(server: RunningServer, client: Client) -> None:
+    peer = server.raw()
+    for frames in (
+        [b""],
+        [b"", b""],
+        [b"\xc1" * 300_000],
+        [b"x"] * 500,
+        [b"\x81\xa4type\xa4Ping", b"y" * 2_000_000],
+    ):
+        peer.send_frames(frames)
+    peer.send(messages.Ping(7))
+    refused = [peer.receive(messages.Refused) for _ in range(4)]
+    assert [r.code for r in refused if isinstance(r, messages.Refused)] == [
+        "bad_message",
+        "bad_message",
+        "too_large",
+        "too_large",
+    ]
+    assert prepared(client)
+    peer.close()
+
+
+def test_every_type_of_the_vocabulary_is_answered_or_refused(server: RunningServer, client: Client) -> None:
+    """Also those that only a server sends, and each with empty fields."""
+    peer = server.raw()
+    for kind in codec.message_types().values():
+        if kind is not messages.Shutdown:
+            peer.send(kind(**({"job": "odd"} if "job" in get_type_hints(kind) else {})))
+    peer.send(messages.Ping(99))
+    while not (isinstance(pong := peer.receive(messages.Pong), messages.Pong) and pong.serial == 99):
+        pass
+    assert prepared(client)
+    peer.close()
+
+
+@pytest.fixture
+def short_wait() -> float:
+    """How long nothing must come."""
+    return 1.0
+
+
+def _stranger(server: RunningServer, **keys: str) -> RawPeer:
+    return RawPeer(replace(server.server.connection, **keys), hello=False)
+
+
+def test_without_the_key_nobody_gets_anything(
+    server: RunningServer, client: Client, short_wait: float
+) -> None:
+    other = Keys.generate()
+    stranger = _stranger(server, client_public=other.client_public, client_secret=other.client_secret)
+    stranger.send(messages.Hello(), messages.Ping(1), messages.Shutdown())
+    assert stranger.receive_any(short_wait) is None
+    assert stranger.lane.is_broken()
+    stranger.close()
+    assert prepared(client)
+
+
+def test_a_client_does_not_talk_to_a_server_with_another_key(server: RunningServer) -> None:
+    client = Client(replace(server.server.connection, server_public=Keys.generate().server_public))
+    with pytest.raises(Exception, match="connection to the server has ended"):
+        client.wait_until_ready(20)
+    client.close()
+
+
+def test_an_unencrypted_connection_gets_nothing(server: RunningServer, short_wait: float) -> None:
+    context = zmq.Context()
+    with context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(server.server.connection.endpoint)
+        socket.send(b"hello?")
+        assert not socket.poll(short_wait * 1000)
+    context.term()
+
+
+def test_hello_comes_first(server: RunningServer) -> None:
+    peer = _stranger(server)
+    peer.send(messages.Ping(1))
+    refused = peer.receive_any()
+    assert isinstance(refused, messages.Refused) and "hello" in refused.cause
+    peer.send(messages.Shutdown())
+    assert isinstance(peer.receive_any(), messages.Refused)
+    assert server.thread.is_alive()
+    peer.close()
+
+
+@pytest.mark.parametrize(("low", "high", "older"), [(2, 3, "server"), (0, 0, "add-on")])
+def test_versions_that_do_not_fit_say_what_to_update(
+    server: RunningServer, low: int, high: int, older: str
+) -> None:
+    peer = _stranger(server)
+    peer.send(messages.Hello(protocol_min=low, protocol_max=high, version="9.9"))
+    refused = peer.receive_any()
+    assert isinstance(refused, messages.Refused)
+    assert refused.code == "version_mismatch"
+    assert refused.fix == f"Update the {older}."
+    peer.close()
+
+
+def test_a_newer_client_that_knows_our_protocol_too_is_welcome(server: RunningServer) -> None:
+    peer = _stranger(server)
+    peer.send(messages.Hello(protocol_min=1, protocol_max=99))
+    welcome = peer.receive_any()
+    assert isinstance(welcome, messages.Welcome) and welcome.protocol == messages.PROTOCOL_MAX
+    peer.close()
+
+
+def test_the_client_tells_a_refused_version_as_lost(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hello = messages.Hello
+    monkeypatch.setattr(
+        messages, "Hello", lambda **fields: hello(**fields | {"protocol_min": 7, "protocol_max": 8})
+    )
+    client = Client(server.server.connection)
+    monkeypatch.undo()
+    with pytest.raises(Exception, match="same protocol"):
+        client.wait_until_ready(20)
+    assert client.is_lost
+    client.close()
+
+
+def test_a_blob_under_a_wrong_name_is_refused(server: RunningServer) -> None:
+    peer = server.raw()
+    peer.send(messages.PutBlob("0" * 64, Blob(PORTRAIT)), messages.HaveBlobs(("0" * 64,)))
+    refused = peer.receive(messages.Refused)
+    assert isinstance(refused, messages.Refused)
+    assert (refused.code, refused.subject) == ("blob_corrupt", "0" * 64)
+    missing = peer.receive(messages.BlobsMissing)
+    assert missing == messages.BlobsMissing(("0" * 64,))
+    peer.close()
+
+
+def test_a_name_in_use_is_refused_and_the_first_job_goes_on(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    peer = server.raw()
+    server.backend.gate.clear()
+    render = messages.Render("same", source, (1,), "png", 1, Blob(weights(1).tobytes()))
+    peer.send(render, render)
+    refused = peer.receive(messages.Refused)
+    assert isinstance(refused, messages.Refused) and refused.subject == "same"
+    server.backend.gate.set()
+    assert isinstance(peer.receive(Frame), Frame)
+    assert peer.receive(messages.Done, messages.Failed) == Done("same")
+    peer.close()
+
+
+def test_a_reader_that_never_reads_does_not_fill_the_servers_memory(
+    server: RunningServer, client: Client
+) -> None:
+    """It sends and sends; what it does not fetch is dropped or held back, and in the end it is given up."""
+    source = prepared(client)
+    keys = server.server.connection
+    context = zmq.Context()
+    deaf = context.socket(zmq.DEALER)
+    deaf.linger, deaf.rcvhwm, deaf.sndhwm = 0, 1, 0
+    deaf.curve_serverkey, deaf.curve_publickey = keys.server_public.encode(), keys.client_public.encode()
+    deaf.curve_secretkey = keys.client_secret.encode()
+    deaf.connect(keys.endpoint)
+    deaf.send_multipart(codec.encode(messages.Hello(client="deaf")))
+    until(client, lambda _told: "deaf" in [peer.client for peer in server.server._peers])
+    blob = Blob(np.zeros((1, CHANNELS), "<f4").tobytes())
+    for number in range(20_000):
+        deaf.send_multipart(codec.encode(messages.Render(f"d{number}", "nothing", (1,), "png", 1, blob)))
+    until(client, lambda _told: "deaf" not in [peer.client for peer in server.server._peers])
+    assert isinstance(client.wait(client.render(source, range(5), weights(5)), 60)[-1], Done)
+    deaf.close()
+    context.term()
+
+
+def test_the_store_for_files_is_bounded(
+    monkeypatch: pytest.MonkeyPatch, start_server: Callable[..., RunningServer]
+) -> None:
+    from edtalk_server.service.blobs import BlobStore
+
+    monkeypatch.setattr(desk, "BlobStore", lambda: BlobStore(capacity=1_000_000))
+    server = start_server()
+    client = server.client()
+    for number in range(20):
+        assert prepared(client, bytes([number]) * 300_000)
+    assert server.server._desk._blobs.size <= 1_000_000
+    (failure,) = client.wait(client.prepare(bytes(1_000_001)), 20)
+    assert isinstance(failure, messages.Failed)
+    client.close()
