@@ -174,7 +174,19 @@ def follow_view_transform(ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
     wanted = color_space(scene)
     for image in (ob.edtalk.live_image, ob.edtalk.take_image):
         if image is not None and image.is_editable and image.colorspace_settings.name != wanted:
-            image.colorspace_settings.name = wanted
+            _declare_color_space(image, wanted)
+
+
+def _declare_color_space(image: bpy.types.Image, name: str) -> None:
+    """Set the colour space; pixels that were written from Python would be dropped by that, and are put back."""
+    pixels = np.empty(len(image.pixels) if image.get(TAG) == "live" else 0, np.float32)
+    if pixels.size:
+        image.pixels.foreach_get(pixels)
+    image.colorspace_settings.name = name
+    if pixels.size:
+        image.pixels.foreach_set(pixels)
+        image.update()
+        image.update_tag()
 
 
 def color_remark(scene: bpy.types.Scene) -> str:

@@ -47,7 +47,16 @@ def before_save(path: str, *_: object) -> None:
         character.make_paths_relative(path)
 
 
+@persistent
+def before_render(scene: bpy.types.Scene, *_: object) -> None:
+    """In background mode no timer lets the colours follow the view transform."""
+    if threading.current_thread() is threading.main_thread():
+        for ob in character.characters(scene):
+            plane.follow_view_transform(ob, scene)
+
+
 HANDLERS = (
+    ("render_init", before_render),
     ("frame_change_post", on_change),
     ("depsgraph_update_post", on_change),
     ("load_post", on_load),

@@ -54,14 +54,15 @@ def wake() -> None:
 def _pump() -> float:
     """Blender's timer: a few milliseconds of reading, then back to the window."""
     here = session()
-    before = here.face
+    before = here.face, here.trouble
     try:
-        if here.pump(BUDGET_S) and here.is_ready:
-            live().look_if_needed()
+        here.pump(BUDGET_S)
+        live().look_after()
     except Exception:  # the timer must live on; what failed is in the log and the panel
         log.exception("the EDTalk timer failed")
         here.failure = ("The EDTalk add-on met an error.", "Look at Blender's console and report it.")
-    if here.face != before:
+        return ASLEEP_S
+    if (here.face, here.trouble) != before:
         redraw_panels(bpy.context)
     if here.is_waiting:
         return BUSY_S
@@ -96,6 +97,7 @@ def stop() -> None:
 def forget_file() -> None:
     """Another file was opened: what was running belonged to the old one."""
     _end_task(session())
+    session().failure = None
     live().forget()
     wake()
 

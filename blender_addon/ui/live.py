@@ -7,6 +7,7 @@ Objects are remembered by their `session_uid`, because references do not outlive
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import bpy
@@ -18,6 +19,9 @@ from shared_protocol.messages import Failed, Prepared, PreviewFrame
 from ..core.events import JobEvent
 from ..core.session import Session
 from ..scene import character, plane, sampling
+
+KNOWN_FOR_S = 1.0
+"""How long it may take until a character that appeared in place of another object is noticed."""
 
 
 @dataclass
@@ -41,29 +45,51 @@ class Live:
         self._session = session
         self._shows: dict[int, _Show] = {}
         self._look_soon = True
+        self._was_ready = False
+        self._known: dict[str, tuple[int, list[str], float]] = {}
 
     def forget(self) -> None:
         """Another file or another server: look at everything anew."""
         self._shows.clear()
+        self._known.clear()
         self._look_soon = True
 
     def shown(self, ob: bpy.types.Object, source: str, weights: np.ndarray) -> None:
         """The picture of these weights is on the plane already."""
+        self._known.clear()
         self._shows[ob.session_uid] = _Show(weights.tobytes(), source)
 
-    def look_if_needed(self) -> None:
-        """From the timer: look once after a file was loaded or the server became ready."""
-        if self._look_soon and self._session.is_ready and not is_rendering():
+    def look_after(self) -> None:
+        """From the timer: colours follow the view transform; look once after a file was loaded or the server became
+        ready."""
+        if is_rendering():
+            return
+        for window in bpy.context.window_manager.windows:
+            for ob in self._characters(window.scene):
+                plane.follow_view_transform(ob, window.scene)
+        if self._session.is_ready != self._was_ready:
+            self._was_ready = self._session.is_ready
+            self.forget()
+        if self._look_soon and self._session.is_ready:
             self._look_soon = False
             for window in bpy.context.window_manager.windows:
                 self.look(window.scene, window.view_layer.depsgraph)
+
+    def _characters(self, scene: bpy.types.Scene) -> list[bpy.types.Object]:
+        """The characters in a scene; in large scenes not every object is asked each time."""
+        count, (known, names, until) = len(scene.objects), self._known.get(scene.name, (-1, [], 0.0))
+        if count != known or time.monotonic() > until:
+            names = [ob.name for ob in character.characters(scene)]
+            self._known[scene.name] = count, names, time.monotonic() + KNOWN_FOR_S
+        found = (scene.objects.get(name) for name in names)
+        return [ob for ob in found if character.is_character(ob)]
 
     def look(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
         """Ask for new pictures of the characters whose evaluated weights changed; True when there were any."""
         if depsgraph is None or sampling.is_sampling() or not self._session.is_ready:
             return False
         asked = False
-        for ob in character.characters(scene):
+        for ob in self._characters(scene):
             if ob.edtalk.show == "LIVE":
                 weights = character.read_weights(ob.evaluated_get(depsgraph), character.channels_of(ob))
                 asked |= self._wish(ob, weights.tobytes())

@@ -105,6 +105,8 @@ class CharacterPanel(SidebarPanel, bpy.types.Panel):
             layout.label(text=f"Baked: {group.take_first} to {group.take_last}", icon="CHECKMARK")
             if group.show == "LIVE":
                 draw_words(layout, "Renders show the live picture: switch to Baked before rendering", "INFO")
+        if group.show == "LIVE" and not link.session().is_connected:
+            draw_words(layout, "Start the server to see the live picture", "INFO")
         if plane.texture_node(ob) is None:
             draw_words(layout, "The EDTalk material was removed: the picture has no place", "ERROR")
         if remark := plane.color_remark(scene):

@@ -26,6 +26,7 @@ from .operators import TaskOperator, refuse, scene_of
 FROM_SCENE = -1
 UNSAVED = f"{time.strftime('%Y-%m-%d %H-%M-%S')} {os.getpid()}"
 """Folder of the takes of files that were never saved, for this run of Blender."""
+_CHANGED = "Another model runs now: its weights may mean something else"
 GROUPS = {"mouth": "Mouth", "pose": "Pose", "expression": "Expression"}
 
 
@@ -65,7 +66,9 @@ def prepared_source(uid: int, progress: Progress) -> Steps[Prepared]:
     group = _found(uid).edtalk
     if group.source != prepared.source:  # another bundle, or the portrait's file was changed
         rest = np.frombuffer(prepared.weights, "<f4")
-        character.set_source(_found(uid), prepared.source, bundle.title, bundle.layout, rest, prepared.notes)
+        changed = f"{_CHANGED} ({group.bundle} before)" if group.bundle != bundle.title else ""
+        notes = [*prepared.notes, changed] if changed else prepared.notes
+        character.set_source(_found(uid), prepared.source, bundle.title, bundle.layout, rest, notes)
     return prepared
 
 

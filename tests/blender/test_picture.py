@@ -73,6 +73,17 @@ def test_other_view_transforms_show_the_same_colours(
     assert np.abs(rendered(tmp_path, 2) - baked(talking, 2)).mean() <= 1.0
 
 
+def test_a_view_transform_chosen_later_is_followed(
+    addon: Any, talking: bpy.types.Object, camera: None, tmp_path: Path
+) -> None:
+    bpy.context.scene.view_settings.view_transform = "Standard"
+    bpy.ops.edtalk.bake(first=1, last=3)
+    live = np.array(talking.edtalk.live_image.pixels[:])
+    bpy.context.scene.view_settings.view_transform = "AgX"
+    assert np.abs(rendered(tmp_path, 2) - baked(talking, 2)).mean() <= 1.0
+    np.testing.assert_array_equal(np.array(talking.edtalk.live_image.pixels[:]), live)
+
+
 def test_before_and_after_the_take_the_plane_holds_its_ends(
     addon: Any, talking: bpy.types.Object, camera: None, tmp_path: Path
 ) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 import numpy as np
+import pytest
 
 FIRST, LAST = 1, 12
 
@@ -88,7 +89,36 @@ def test_baking_twice_renders_nothing_the_second_time(
     assert renders == [LAST - FIRST + 1]
 
 
-def test_drivers_and_nla_count(addon: Any, talking: bpy.types.Object) -> None:
+def test_an_nla_layer_counts(addon: Any, talking: bpy.types.Object, renders: list[int]) -> None:
+    bpy.ops.edtalk.bake()
+    before = frames_on_disk(talking)
+    track = talking.animation_data.nla_tracks.new()
+    track.strips.new("prediction", FIRST, talking.animation_data.action)
+    talking.animation_data.action = None
+    bpy.ops.edtalk.bake()
+    assert renders == [LAST - FIRST + 1], "the same weights from the NLA are the same frames"
+    track.strips[0].use_reverse = True
+    bpy.ops.edtalk.bake()
+    after = frames_on_disk(talking)
+    assert all(after[frame] == before[FIRST + LAST - frame] for frame in before)
+
+
+def test_a_prediction_from_the_scenes_sound(addon: Any, resting: bpy.types.Object, voice: Path) -> None:
+    pytest.importorskip("aud", reason="this Blender module has no sound")
+    bpy.context.scene.frame_start = 3
+    bpy.ops.edtalk.choose_voice(filepath=str(voice), add_strip=True)
+    bpy.ops.edtalk.predict()
+    actions = addon("scene.actions")
+    from_file = [key.co[1] for key in actions.find(resting, "edtalk.mouth_01").keyframe_points]
+    resting.edtalk.voice_from = "SCENE"
+    bpy.ops.edtalk.predict()
+    from_scene = [key.co[1] for key in actions.find(resting, "edtalk.mouth_01").keyframe_points]
+    assert np.ptp(from_file) > 0.05
+    # Blender plays a mono recording on two speakers, each 3 dB softer
+    np.testing.assert_allclose(from_scene, np.array(from_file) * np.sqrt(0.5), atol=0.01)
+
+
+def test_drivers_count(addon: Any, talking: bpy.types.Object) -> None:
     bpy.ops.edtalk.bake()
     before = frames_on_disk(talking)
     empty = bpy.data.objects.new("knob", None)
