@@ -16,7 +16,7 @@ from edtalk_server.training.loader import Corpus, Shard, Views
 from edtalk_server.training.peers import Peers
 from edtalk_server.training.stage import Paths, Plan, Stage, learning_rate, load, signed
 
-LOUD = {"jaw_open": 4.0, "lips_together": 2.0, "smile": 3.0, "blink_left": 3.0, "blink_right": 3.0}
+LOUD = {"jaw_open": 6.0, "smile": 4.0, "blink_left": 3.0, "blink_right": 3.0}
 """Weights whose errors are seen most, and how much more they count than the others."""
 
 
@@ -31,9 +31,9 @@ class MotionPlan(Plan):
 
 
 def importance() -> Tensor:
-    """[36]: pose counts twice (it moves everything), the loudest mouth and lid weights more."""
-    weight = torch.ones(CHANNELS)
-    weight[POSE] = 2.0
+    """[36]: pose less (it varies most), the loudest mouth and lid weights most."""
+    weight = torch.full((CHANNELS,), 2.5)
+    weight[POSE] = 1.5
     for name, value in LOUD.items():
         weight[STARTER_LAYOUT.index(name)] = value
     return weight
