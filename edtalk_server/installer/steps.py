@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import queue
 import shutil
 import subprocess
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 GIGABYTE = 10**9
@@ -55,35 +57,49 @@ class Runner:
 
     def _run_logged(self, command: Sequence[str], environment: dict[str, str]) -> str:
         self.log.parent.mkdir(parents=True, exist_ok=True)
+        started = time.monotonic()
         lines: list[str] = []
-        with self.log.open("a", encoding="utf-8") as log, _start(command, environment) as process:
+        with (
+            self.log.open("a", encoding="utf-8", buffering=1) as log,
+            _start(command, environment) as process,
+        ):
             log.write(f"\n$ {subprocess.list2cmdline(command)}\n")
-            watch = _Watch(self.say)
-            for line in process.stdout or ():
+            for line in _lines_or_silence(process):
+                if line is None:
+                    self.say(f"    ... {time.monotonic() - started:.0f} s")
+                    continue
                 log.write(line)
                 lines.append(line)
-                watch.see(line)
+                if line.startswith(NEWS):
+                    self.say(f"    {line[len(NEWS) :].rstrip()}")
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, list(command), "".join(lines))
         return "".join(lines)
 
 
-class _Watch:
-    """Shows the lines that are news, and the elapsed time when there were none for a while."""
+def _lines_or_silence(process: subprocess.Popen[str]) -> Iterator[str | None]:
+    """The lines that a program writes, and None whenever nothing was news for `SIGN_OF_LIFE` seconds."""
+    lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
-    def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
-        self.started = self.shown = time.monotonic()
+    def read() -> None:
+        for line in process.stdout or ():
+            lines.put(line)
+        lines.put("")  # what a file gives at its end
 
-    def see(self, line: str) -> None:
-        now = time.monotonic()
-        if line.startswith(NEWS):
-            self.say(f"    {line[len(NEWS) :].rstrip()}")
-        elif now - self.shown > SIGN_OF_LIFE:
-            self.say(f"    ... {now - self.started:.0f} s")
-        else:
+    threading.Thread(target=read, daemon=True).start()
+    shown = time.monotonic()
+    while True:
+        try:
+            line = lines.get(timeout=max(0.0, shown + SIGN_OF_LIFE - time.monotonic()))
+        except queue.Empty:
+            shown = time.monotonic()
+            yield None
+            continue
+        if not line:
             return
-        self.shown = now
+        if line.startswith(NEWS):
+            shown = time.monotonic()
+        yield line
 
 
 def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Popen[str]:

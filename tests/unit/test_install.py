@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edtalk_server.installer import blender, command, demo, environments, server
+from edtalk_server.installer import blender, command, demo, environments, server, steps
 from edtalk_server.installer.environments import Environment, explain
 from edtalk_server.installer.options import Options
 from edtalk_server.installer.steps import GIGABYTE, Runner, SetupError, need_disk
@@ -208,6 +208,31 @@ def test_a_program_that_is_no_blender_is_refused(tmp_path: Path, capsys: pytest.
     with pytest.raises(SetupError, match="cannot run the demo"):
         blender.find_host(options, Runner(tmp_path / "log"))
     assert "does not answer as a Blender" in capsys.readouterr().out
+
+
+# --- while it runs ---------------------------------------------------------------------------------------------------
+
+
+def test_a_long_silent_step_shows_that_it_lives_and_its_output_is_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "SIGN_OF_LIFE", 0.2)
+    code = "import time; print('EDTALK: half way', flush=True); time.sleep(1); print('and a detail')"
+    output = Runner(tmp_path / "log").run("take long", [sys.executable, "-c", code])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "- take long"
+    assert "    half way" in shown
+    assert any(line.startswith("    ... ") for line in shown)
+    assert not any("a detail" in line for line in shown)
+    assert "and a detail" in output
+    assert "and a detail" in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_a_step_that_fails_hands_on_what_it_said(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        Runner(tmp_path / "log").run("fail", [sys.executable, "-c", "print('why'); raise SystemExit(3)"])
+    assert caught.value.returncode == 3
+    assert caught.value.output == "why\n"
 
 
 # --- running it again ------------------------------------------------------------------------------------------------
