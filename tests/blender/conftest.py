@@ -41,10 +41,14 @@ if HAS_BLENDER:
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
 
 
+@pytest.fixture(scope="session")
 def server_python() -> Path:
     """The Python of the environment that has the server."""
     folder = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
-    return Path(os.environ.get("EDTALK_TEST_SERVER_PYTHON", ROOT / ".venv" / folder))
+    python = Path(os.environ.get("EDTALK_TEST_SERVER_PYTHON", ROOT / ".venv" / folder))
+    if not python.exists():
+        pytest.skip(f"the server's environment is not here ({python})")
+    return python
 
 
 @pytest.fixture(scope="session")
@@ -75,16 +79,21 @@ def installed(package: Path) -> str:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+def server(server_python: Path) -> Iterator[subprocess.Popen[str]]:
     """A server without a model, which the add-on finds by its connection file."""
-    python = server_python()
-    if not python.exists():
-        pytest.skip(f"the server's environment is not here ({python})")
-    command = [str(python), "-m", "edtalk_server.cli", "serve", "--fake", "--parent-pid", str(os.getpid())]
+    command = [
+        str(server_python),
+        "-m",
+        "edtalk_server.cli",
+        "serve",
+        "--fake",
+        "--parent-pid",
+        str(os.getpid()),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         line = process.stdout.readline()
         assert json.loads(line)["ready"], line
-        os.environ["EDTALK_SERVER_PYTHON"] = str(python)
+        os.environ["EDTALK_SERVER_PYTHON"] = str(server_python)
         yield process
         process.terminate()
     del os.environ["EDTALK_SERVER_PYTHON"]
@@ -215,13 +224,12 @@ def renders(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
-def own_server(addon: Addon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+def own_server(
+    addon: Addon, server_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], None]]:
     """The add-on will start a server of its own (without a model); the answer kills it."""
-    python = server_python()
-    if not python.exists():
-        pytest.skip(f"the server's environment is not here ({python})")
     monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.setenv("EDTALK_SERVER_PYTHON", str(python))
+    monkeypatch.setenv("EDTALK_SERVER_PYTHON", str(server_python))
     install = addon("core.discovery").ServerInstall
     command = install.command
     monkeypatch.setattr(install, "command", lambda *arguments: [*command(*arguments), "--fake"])

@@ -1,0 +1,60 @@
+"""The whole way with the model that ships: sample portrait and voice, real faces, real lips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "edtalk_server" / "samples"
+BUNDLE = ROOT / "edtalk_server" / "bundles" / "starter" / "bundle.json"
+
+pytestmark = pytest.mark.skipif(not BUNDLE.exists(), reason="the starter bundle is not in this checkout")
+
+
+@pytest.fixture
+def real_server(
+    addon: Any, server_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """The add-on starts the server as it is installed."""
+    monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("EDTALK_SERVER_PYTHON", str(server_python))
+    yield
+    addon.session.close()
+
+
+def picture(path: Path) -> np.ndarray:
+    image = bpy.data.images.load(str(path))
+    pixels = np.array(image.pixels[:], np.float32).reshape(image.size[1], image.size[0], -1)[..., :3]
+    bpy.data.images.remove(image)
+    return pixels
+
+
+def test_a_portrait_speaks(addon: Any, real_server: None) -> None:
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end, scene.render.fps = 1, 50, 25
+    bpy.ops.edtalk.new_character(filepath=str(SAMPLES / "portrait.png"))
+    ob = bpy.context.object
+    character, actions = addon("scene.character"), addon("scene.actions")
+    assert character.layout_of(ob) == addon("core.layouts").starter_layout()
+    bpy.ops.edtalk.choose_voice(filepath=str(SAMPLES / "voice.flac"))
+    bpy.ops.edtalk.predict()
+    jaw = actions.find(ob, "edtalk.mouth_01")
+    values = np.array([key.co[1] for key in jaw.keyframe_points])
+    assert np.ptp(values) > 0.1, "the jaw moves with the voice"
+    closed, opened = int(values.argmin()) + 1, int(values.argmax()) + 1
+    for frame in (closed, opened):
+        bpy.ops.edtalk.bake(first=frame, last=frame)
+    folder = Path(bpy.path.abspath(ob.edtalk.take))
+    difference = np.abs(picture(folder / f"{closed:04d}.png") - picture(folder / f"{opened:04d}.png")).mean(
+        axis=2
+    )
+    middle = difference.shape[0] // 2
+    assert difference[:middle].mean() > 2 * difference[middle:].mean(), (
+        "the lower half of the face is what moves"
+    )
