@@ -1,0 +1,154 @@
+"""The whole way with nothing replaced: the started command, the shipped bundle, a real portrait and a real voice."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from blender_addon.core.client import Client
+from blender_addon.core.events import Ready, pixels_of, raise_if_failed, weights_of
+from shared_protocol import connection
+from shared_protocol.banks import Bank
+from shared_protocol.messages import Done, Failed, Frame, Performance, Prepared, PreviewFrame
+
+ROOT = Path(__file__).resolve().parents[2]
+SAMPLES = ROOT / "edtalk_server" / "samples"
+FPS = (24000, 1001)
+FRAMES = 12
+
+
+@dataclass
+class Show:
+    """A running server and what was made with it."""
+
+    client: Client
+    process: subprocess.Popen[bytes]
+    ready: dict[str, object]
+
+
+@pytest.fixture(scope="module")
+def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
+    """`edtalk serve` as Blender starts it, one for all tests here."""
+    folder = tmp_path_factory.mktemp("real server")
+    file = folder / "run" / "server-test.json"
+    command = [sys.executable, "-I", "-m", "edtalk_server.cli", "serve", "--device", "cpu"]
+    options = [
+        "--parent-pid",
+        str(os.getpid()),
+        "--connection-file",
+        str(file),
+        "--log-file",
+        str(folder / "log"),
+    ]
+    errors = folder / "errors"
+    with errors.open("wb") as stream:
+        process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=stream)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, f"the server did not start: {errors.read_text()[-2000:]}"
+    client = Client(connection.read(file), "test")
+    client.wait_until_ready(60)
+    yield Show(client, process, json.loads(line))
+    client.shutdown()
+    client.tick()
+    assert process.wait(30) == 0
+    assert not file.exists()
+    client.close()
+    process.stdout.close()
+
+
+def source_of(client: Client, portrait: Path) -> Prepared:
+    """The prepared portrait."""
+    answer = client.wait(client.prepare(portrait.read_bytes()), 120)[0]
+    raise_if_failed(answer)
+    assert isinstance(answer, Prepared)
+    return answer
+
+
+def test_a_portrait_and_a_voice_become_a_talking_face(show: Show) -> None:
+    client = show.client
+    assert show.ready["ready"] and client.welcome is not None
+    bundle = Ready(client.welcome).bundle
+    prepared = source_of(client, SAMPLES / "portrait.png")
+    own = weights_of(prepared)
+    assert (
+        own.shape == (1, len(bundle["bases"])) and (prepared.width, prepared.height) == (bundle["size"],) * 2
+    )
+
+    voice = (SAMPLES / "voice.flac").read_bytes()
+    performance, done = client.wait(client.predict(prepared.source, voice, fps=FPS, frames=48), 120)
+    assert isinstance(performance, Performance) and isinstance(done, Done)
+    motion = weights_of(performance)
+    mouth = np.array([basis["bank"] == Bank.MOUTH for basis in bundle["bases"]])
+    assert motion.shape == (48, len(mouth)) and np.ptp(motion[:, mouth], axis=0).max() > 0.05, (
+        "the mouth moves"
+    )
+    assert np.array_equal(motion[:, ~mouth], np.repeat(own[:, ~mouth], 48, axis=0)), "all else rests"
+
+    loudest = int(np.argmax(np.abs(motion[:, mouth] - motion[:, mouth].mean(axis=0)).sum(axis=1)))
+    chosen = np.stack([own[0], motion[loudest], own[0]])
+    frames = [
+        e for e in client.wait(client.render(prepared.source, [5, 6, 9], chosen), 300) if isinstance(e, Frame)
+    ]
+    assert [frame.frame for frame in frames] == [5, 6, 9]
+    pictures = [cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR) for frame in frames]
+    assert all(picture.shape == (bundle["size"], bundle["size"], 3) for picture in pictures)
+    assert np.array_equal(pictures[0], pictures[2]), "the same weights make the same picture"
+    assert not np.array_equal(pictures[0], pictures[1]), "another mouth makes another picture"
+
+    preview = client.wait(client.preview(prepared.source, own[0]), 120)[0]
+    assert isinstance(preview, PreviewFrame)
+    upright = pixels_of(preview)[::-1, :, 2::-1]
+    assert np.array_equal(upright, pictures[0]), "preview and bake show the same"
+
+
+def test_a_real_photo_is_found_and_kept(show: Show, shared: Path) -> None:
+    prepared = source_of(show.client, shared / "data" / "astronaut.png")
+    assert prepared.crop.side > 50
+    assert source_of(show.client, shared / "data" / "astronaut.png").source == prepared.source
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"just some text in a file named .png", "image_unreadable"),
+        (b"", "image_unreadable"),
+        (cv2.imencode(".png", np.full((300, 300, 3), 200, np.uint8))[1].tobytes(), "no_face"),
+    ],
+)
+def test_a_portrait_that_cannot_be_used_says_why(show: Show, data: bytes, code: str) -> None:
+    (failure,) = show.client.wait(show.client.prepare(data), 60)
+    assert isinstance(failure, Failed)
+    assert failure.code == code and failure.cause.endswith(".") and failure.fix.endswith(".")
+
+
+def test_a_damaged_voice_says_why(show: Show) -> None:
+    prepared = source_of(show.client, SAMPLES / "portrait.png")
+    for data in (b"RIFF\xff\xff\xff\xffWAVEfmt rubbish", b"", (SAMPLES / "voice.flac").read_bytes()[:40]):
+        (failure,) = show.client.wait(show.client.predict(prepared.source, data), 60)
+        assert isinstance(failure, Failed)
+        assert failure.code in ("audio_unreadable", "audio_empty")
+
+
+def test_a_second_of_film_is_cancelled_at_once_and_the_next_job_runs(show: Show) -> None:
+    client = show.client
+    prepared = source_of(client, SAMPLES / "portrait.png")
+    job = client.render(prepared.source, range(1000), np.repeat(weights_of(prepared), 1000, axis=0))
+    told = []
+    for event in client.events(job, 120):
+        told.append(event)
+        if isinstance(event, Frame):
+            client.cancel(job)
+    kept = [event for event in told if isinstance(event, Frame)]
+    assert 1 <= len(kept) < 100 and [frame.frame for frame in kept] == list(range(len(kept)))
+    assert type(told[-1]).__name__ == "Cancelled"
+    assert source_of(client, SAMPLES / "portrait.png").source == prepared.source
