@@ -27,7 +27,7 @@ def blob(points: Tensor, reach: float, size: int) -> Tensor:
     return torch.exp(-(dx.square() + dy.square()))[:, None]
 
 
-def attention(landmarks: Tensor, size: int, mouth: float = 12.0, eyes: float = 4.0) -> Tensor:
+def attention(landmarks: Tensor, size: int, mouth: float, eyes: float) -> Tensor:
     """How much each pixel counts: 1, more at the eyes, most at the mouth. They are small, and all anybody looks at."""
     return (
         1

@@ -137,7 +137,7 @@ def test_augmented_pictures_stay_pictures_and_identity_pairs_rest(paths: Paths) 
 def test_attention_peaks_at_the_mouth() -> None:
     points = torch.rand(1, 68, 2) * 0.1
     points[:, losses.MOUTH] = torch.tensor([0.75, 0.75]) + 0.05 * torch.rand(20, 2)
-    look = losses.attention(points, 64)[0, 0]
+    look = losses.attention(points, 64, mouth=6.0, eyes=5.0)[0, 0]
     y, x = divmod(int(look.argmax()), 64)
     assert abs(x / 64 - 0.775) < 0.05 and abs(y / 64 - 0.775) < 0.05
 
