@@ -62,7 +62,7 @@ def picture_step(network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[T
         drawing = network.draw(encoding, network.basis(), _change(pairs, noise))
         made = network.compose(pairs.source, drawing)
     flow, mask = losses.motion_losses(drawing.levels, pairs, PICTURE_LEVELS)
-    look = losses.attention(pairs.landmarks, made.shape[-1], mouth=12.0, eyes=8.0)
+    look = losses.attention(pairs.landmarks, made.shape[-1], mouth=12.0, eyes=8.0) + 12 * pairs.inside
     error = made - pairs.target
     picture, edge = losses.picture_loss(error, look), losses.edge_loss(error, look)
     drawn = ((_rgb(drawing) - pairs.target).abs() * look).mean()
@@ -115,6 +115,7 @@ def dress(pairs: Pairs, rest_share: float) -> Pairs:
         visible=torch.where(rest[:, None, None, None], 1.0, pairs.visible),
         landmarks=pairs.landmarks,
         source_weights=pairs.source_weights,
+        inside=pairs.inside * keep,
         target_weights=torch.where(rest[:, None], pairs.source_weights, pairs.target_weights),
     )
 

@@ -24,6 +24,7 @@ Array = npt.NDArray[Any]
 CLIP = 8
 PIXELS = 128
 BACKGROUND = 255
+INSIDE_MOUTH = (2, 3, 4)  # `mat`: cavity, gums and tongue, teeth
 FLOW_UNIT = 2.0 / PIXELS / 64.0
 NAMES = ("img", "mat", "lm", "weights", "flow", "vis", "src", "identity")
 COARSE = 64
@@ -47,6 +48,8 @@ class Pairs:
     landmarks: Tensor
     source_weights: Tensor
     target_weights: Tensor
+    inside: Tensor
+    """1 where the target shows the inside of the mouth, [B, 1, 128, 128]; [B, 1, 1, 1] zeros with small pictures."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,9 @@ def _gather(
     flip = rng.random(len(rows.target)) < 0.5
     if size == COARSE:
         source, target = shard.images[rows.source], shard.images[rows.target]
+        inside: Array = np.zeros((len(rows.target), 1, 1), np.bool_)
     else:
+        inside = np.isin(np.stack([shard.arrays["mat"][row] for row in rows.target]), INSIDE_MOUTH)
         source = np.stack([shard.arrays["img"][row] for row in rows.source])
         target = np.stack([shard.arrays["img"][row] for row in rows.target])
     flow = _flipped(shard.flow[rows.target, rows.slot].astype(np.float32), flip)
@@ -198,6 +203,7 @@ def _gather(
         "target": _flipped(target, flip),
         "flow": flow,
         "trust": _flipped(shard.trust[rows.target, rows.slot], flip),
+        "inside": _flipped(inside, flip),
         "visible": _flipped(shard.visible[rows.target, rows.slot], flip),
         "landmarks": _mirrored_landmarks(np.array(shard.arrays["lm"][rows.target]), flip),
         "source_weights": _mirrored(weights_s, flip),
@@ -240,6 +246,7 @@ def _join(parts: list[dict[str, Array]]) -> Pairs:
         trust=_tensor(whole["trust"])[:, None] / 255,
         visible=_tensor(whole["visible"])[:, None] / 255,
         landmarks=_tensor(whole["landmarks"]),
+        inside=_tensor(whole["inside"])[:, None],
         source_weights=_tensor(whole["source_weights"]),
         target_weights=_tensor(whole["target_weights"]),
     )
