@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 ANSWER_DEADLINE_S = 120.0
 WARM_DEADLINE_S = 300.0
+_ADOPTED_LOOK_S = 1.0
 _DELIBERATE = (1, 2)
 """Exit statuses by which the server says that it cannot run like this; trying again would change nothing."""
 
@@ -81,7 +82,7 @@ class ServerProcess:
         self._policy = RestartPolicy()
         self._ladder: StopLadder | None = None
         self._ask: Callable[[], None] = _nothing
-        self._born = self._deadline = 0.0
+        self._born = self._deadline = self._next_look_at = 0.0
         self._start_again_at: float | None = None
         self._shunned: set[int] = set()
         self._dying: list[Child] = []
@@ -171,9 +172,12 @@ class ServerProcess:
     def _look(self, now: float) -> None:
         if self._start_again_at is not None:
             return
-        if self._child is None and not self.is_alive:
-            self._begin(now)
-        elif self._child is not None and (status := self._child.poll()) is not None:
+        if self._child is None:
+            if now >= self._next_look_at:  # asking the system about a foreign process may be slow
+                self._next_look_at = now + _ADOPTED_LOOK_S
+                if not self.is_alive:
+                    self._begin(now)
+        elif (status := self._child.poll()) is not None:
             self._died(now, status)
         elif self.state is ServerState.STARTING and self.connection is None and self._file is not None:
             self._look_for_file(self._file)

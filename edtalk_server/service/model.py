@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -32,9 +33,9 @@ class EngineBackend:
     def __init__(self, bundle: str, device: str = "auto") -> None:
         from edtalk_server.bundles.load import read_manifest
 
-        manifest, _ = read_manifest(bundle)
+        manifest, digest = read_manifest(bundle)
         self._bundle, self._device = bundle, device
-        self.description = manifest.public_json()
+        self.description = json.dumps(json.loads(manifest.public_json()) | {"digest": digest})
         self.channels, self.size = len(manifest.layout), manifest.size
         self.device = device
         self._engine: Any = None

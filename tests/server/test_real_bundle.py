@@ -78,6 +78,7 @@ def test_a_portrait_and_a_voice_become_a_talking_face(show: Show) -> None:
     client = show.client
     assert show.ready["ready"] and client.welcome is not None
     bundle = Ready(client.welcome).bundle
+    assert len(bundle["digest"]) == 64, "what is rendered can be told from that of another bundle"
     prepared = source_of(client, SAMPLES / "portrait.png")
     own = weights_of(prepared)
     assert (
