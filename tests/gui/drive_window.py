@@ -22,7 +22,6 @@ import bpy
 SRC, OUT = Path("/mnt/src"), Path("/mnt/out")
 MODULE = "bl_ext.user_default.edtalk"
 FRAMES = int(os.environ.get("FRAMES", "125"))
-LOOK_AT = int(os.environ.get("LOOK_AT", "36"))
 result: dict[str, Any] = {"blender": bpy.app.version_string}
 ticks: list[float] = []
 
@@ -150,10 +149,7 @@ def story() -> Iterator[float]:
     result["curves"] = len(addon("scene.actions").curves(character()))
     yield from undo_and_redo()
     yield from scrub()
-    with inside("GRAPH_EDITOR"):
-        bpy.ops.anim.channels_expand(all=True)
-        bpy.ops.graph.select_all(action="DESELECT")
-        bpy.ops.graph.view_all()
+    show_curves()
     yield 1.5
     photograph("window.png")
     with inside("VIEW_3D"):
@@ -165,6 +161,30 @@ def story() -> Iterator[float]:
     result["shows"] = character().edtalk.show
     yield 1.0
     photograph("baked.png")
+
+
+def key_values(curve: bpy.types.FCurve) -> list[float]:
+    return [key.co[1] for key in curve.keyframe_points]
+
+
+def widest_mouth() -> int:
+    """The frame at which the jaw is open most."""
+    values = key_values(addon("scene.actions").find(character(), "edtalk.mouth_01"))
+    return values.index(max(values)) + 1
+
+
+def show_curves() -> None:
+    """The curves that move, in full colour; the flat ones hidden."""
+    bpy.context.preferences.edit.fcurve_unselected_alpha = 0.9
+    bpy.context.preferences.themes[0].graph_editor.vertex_size = 1
+    for curve in addon("scene.actions").curves(character()):
+        values = key_values(curve)
+        curve.hide = max(values) - min(values) < 0.2
+        curve.color_mode = "AUTO_RAINBOW"
+    with inside("GRAPH_EDITOR"):
+        bpy.ops.anim.channels_expand(all=True)
+        bpy.ops.graph.select_all(action="DESELECT")
+        bpy.ops.graph.view_all()
 
 
 def undo_and_redo() -> Iterator[float]:
@@ -185,10 +205,11 @@ def scrub() -> Iterator[float]:
     yield from settled()
     first = picture(character())
     ticks.clear()
-    for frame in range(1, LOOK_AT + 1, 3):
+    look_at = widest_mouth()
+    for frame in range(1, look_at + 1, 3):
         bpy.context.scene.frame_set(frame)
         yield 0.04
-    bpy.context.scene.frame_set(LOOK_AT)
+    bpy.context.scene.frame_set(look_at)
     yield from settled()
     result["scrub_changes_picture"] = float(abs(picture(character()) - first).max())
     result["handler_errors"] = addon("ui.link").session().trouble
