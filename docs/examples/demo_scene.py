@@ -80,6 +80,7 @@ def new_scene(blend: Path) -> bpy.types.Scene:
     for ob in list(bpy.data.objects):
         bpy.data.objects.remove(ob)
     scene = bpy.context.scene
+    bpy.context.preferences.filepaths.save_version = 0  # no demo.blend1
     scene.render.fps = FPS
     scene.sync_mode = "AUDIO_SYNC"
     scene.view_settings.view_transform = "Standard"
@@ -105,13 +106,10 @@ def bake(character: bpy.types.Object) -> None:
 
 
 def change_keys(addon: ModuleType, character: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    """What an animator does to a prediction: a smile at the end, a turn of the head, raised brows for one word."""
+    """What an animator does to a prediction: the head turns with raised brows, and a smile ends it."""
     end = scene.frame_end
-    changes = [
-        ("smile", 0.8, range(end * 2 // 3, end + 1)),
-        ("yaw", 0.6, range(end // 4, end // 2)),
-        ("brow_raise", 0.7, range(end // 2, end * 2 // 3)),
-    ]
+    turn, ending = range(end // 4, end // 2), range(end * 2 // 3, end + 1)
+    changes = [("yaw", 0.7, turn), ("brow_raise", 0.8, turn), ("smile", 0.9, ending)]
     channels = importlib.import_module(f"{addon.__name__}.scene.character")
     layout, names = channels.layout_of(character), channels.channels_of(character)
     for basis, amount, frames in changes:
