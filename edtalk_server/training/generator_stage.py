@@ -1,8 +1,8 @@
 """Teaching the generator: first coarse motion at 64 pixels, then the picture at 128.
 
 It is fed the renderer's true change of weights plus a little noise, so that what each weight means is never in doubt.
-In the last part of the run half the pairs carry the weights that the (finished, frozen) motion encoder reads instead,
-so that the two fit together.
+In the last part of the run some pairs carry the weights that the (finished, frozen) motion encoder reads instead, so
+that the two fit together; not more of them, because what the reader misses would blur what the true weights mean.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class GeneratorPlan(Plan):
     minutes: float = 90.0
     trunk_share: float = 0.35
     read_share_from: float = 0.8
+    read_share: float = 0.25
     trunk_batch: int = 32
     picture_batch: int = 16
     trunk_rate: float = 1e-3
@@ -156,7 +157,7 @@ class GeneratorStage(Stage):
     def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
         plan, trunk = self.plan, self.in_trunk
         count = plan.trunk_batch if trunk else plan.picture_batch
-        read_share = 0.5 if self.readable and self.done >= plan.read_share_from else 0.0
+        read_share = plan.read_share if self.readable and self.done >= plan.read_share_from else 0.0
         pairs = self.corpus.pairs(self.rng, count, 64 if trunk else 128, read_share)
         step = trunk_step if trunk else picture_step
         loss, values = step(self.network, dress(pairs, plan.rest_share), plan.weight_noise)
