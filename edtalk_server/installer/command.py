@@ -65,6 +65,6 @@ def _run(options: Options, runner: Runner) -> int:
         case "demo":
             demo.run(options, runner)
         case _:
-            server.install(options, runner)
+            server.record(options, runner, server.install(options, runner))
             runner.say("\nNothing was changed." if runner.dry else "\nThe server is installed.")
     return 0

@@ -20,6 +20,7 @@ RECORD = "demo.blend.sha256"
 def run(options: Options, runner: Runner) -> None:
     """Install what is missing, make the character in a Blender, and say where it is."""
     environment = server.install(options, runner)
+    server.record(options, runner, environment)
     host = find_host(options, runner)
     extension = build_extension(options, runner, environment.python, host.flavor)
     settings = options.root / "demo" / "blender-settings"

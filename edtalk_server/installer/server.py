@@ -21,7 +21,7 @@ WINDOWS_CUDA = "cu130"
 
 
 def install(options: Options, runner: Runner, extras: Collection[str] = ("train",)) -> Environment:
-    """Make `.venv` and put the server into it, unless it is there already; then record where it is."""
+    """Make `.venv` and put the server into it, unless it is there already."""
     environment = Environment(options.venv, runner, options.wheels)
     kind, why = choose_torch(options.torch, nvidia_driver_answers)
     if any(environment.is_current(mark) for mark in _accepted(options, kind, extras)):
@@ -35,7 +35,6 @@ def install(options: Options, runner: Runner, extras: Collection[str] = ("train"
         environment.install("the server and what it needs", "--editable", project, *PINS)
         report_device(environment, kind)
         environment.finish(_mark(options, kind, extras))
-    record(options, runner, environment)
     return environment
 
 
