@@ -147,7 +147,7 @@ def to_picture(images: Tensor) -> Picture:
 
 def psnr(a: Picture, b: Picture) -> float:
     """Peak signal-to-noise ratio of two 8-bit pictures in dB, at most 60."""
-    error = np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2)
+    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
     return float(min(60.0, 10 * np.log10(255.0**2 / max(error, 1e-9))))
 
 

@@ -135,7 +135,10 @@ def test_augmented_pictures_stay_pictures_and_identity_pairs_rest(paths: Paths) 
 
 
 def test_attention_peaks_at_the_mouth() -> None:
+    torch.manual_seed(0)
     points = torch.rand(1, 68, 2) * 0.1
+    points[:, losses.RIGHT_EYE] += torch.tensor([0.1, 0.2])
+    points[:, losses.LEFT_EYE] += torch.tensor([0.8, 0.2])
     points[:, losses.MOUTH] = torch.tensor([0.75, 0.75]) + 0.05 * torch.rand(20, 2)
     look = losses.attention(points, 64, mouth=6.0, eyes=5.0)[0, 0]
     y, x = divmod(int(look.argmax()), 64)

@@ -34,7 +34,7 @@ def gauss(key: str, count: int) -> Doubles:
 
 def uniform(key: str, count: int) -> Doubles:
     """Numbers in [0, 1)."""
-    return (_raw(key, count) >> np.uint64(11)) * 2.0**-53
+    return (_raw(key, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 # The first matching pattern decides: (name, mean, gain, whether the gain is divided by sqrt(fan)).

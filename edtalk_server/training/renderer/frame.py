@@ -106,7 +106,7 @@ class Renderer:
         return Render(
             image=image,
             parts=np.where(seen >= 0, self.mesh.part[seen], mesh.BACKGROUND).astype(np.uint8),
-            landmarks=screen[self.mesh.kit.landmarks, :2] / side,
+            landmarks=screen[self.mesh.kit.landmarks, :2] / np.float32(side),
             weights=np.asarray(weights, np.float32),
             screen=screen,
             depth=depth,

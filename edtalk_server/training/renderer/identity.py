@@ -54,7 +54,8 @@ def make_identity(mesh: HeadMesh, scalp: ScalpMap, seed: int) -> Identity:
     """The person of this seed; the same seed gives the same person."""
     random = np.random.default_rng(seed)
     modes = np.clip(random.standard_normal(len(mesh.kit.identity)), -2.5, 2.5).astype(np.float32) * _SPREAD
-    vertices = closed_lips(mesh.kit, mesh.kit.vertices + (modes @ mesh.kit.identity).reshape(-1, 3))
+    moved = (modes @ mesh.kit.identity).reshape(-1, 3).astype(np.float32)
+    vertices = closed_lips(mesh.kit, mesh.kit.vertices + moved)
     looks = choose_complexion(random)
     cut = cut_hair(random, mesh, scalp, looks.feminine)
     atlas = _paint_atlas(random, mesh, scalp, looks, cut)
