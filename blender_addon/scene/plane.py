@@ -17,6 +17,9 @@ from . import character
 TAG = "edtalk"
 """Custom property that marks the data that this add-on made."""
 
+USERS_OF_LIVE = 2
+"""A live picture's usual users: its character and the node that shows it."""
+
 COLOR_SPACES = {
     "Standard": "sRGB",
     "Filmic": "Filmic sRGB",
@@ -113,6 +116,9 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
     if image is None:  # the artist deleted it
         image = ob.edtalk.live_image = new_live_image(f"{ob.name} live", width, height)
         apply_show(ob)
+    elif image.users > USERS_OF_LIVE:
+        apply_show(ob)  # perhaps a duplicate: it gets a picture of its own
+        image = ob.edtalk.live_image
     if tuple(image.size) != (width, height):
         image.scale(width, height)
     image.pixels.foreach_set(_buffer.floats(pixels))
@@ -123,6 +129,7 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
 def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
     """Put the frames `first` to `last` of a take on the plane. Before and after them it holds the nearest one."""
     group = ob.edtalk
+    make_own(ob)
     take.hold_before(first)
     path = character.kept_path(take.path(first))
     if group.take_image is None:
@@ -140,6 +147,7 @@ def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
 
 def apply_show(ob: bpy.types.Object) -> None:
     """Let the plane show what `ob.edtalk.show` says: the live picture or the baked frames."""
+    make_own(ob)
     group, node = ob.edtalk, texture_node(ob)
     if node is None:
         return
@@ -152,6 +160,34 @@ def apply_show(ob: bpy.types.Object) -> None:
         user.frame_offset = group.take_first - 1  # the files are numbered like the scene's frames
         user.use_cyclic = False
         user.use_auto_refresh = True
+
+
+def make_own(ob: bpy.types.Object) -> None:
+    """Give a duplicate pictures and a material of its own: Blender lets it share those of the original."""
+    group = ob.edtalk
+    others = [other for other in bpy.data.objects if other != ob and other.edtalk.is_character]
+    if group.live_image is not None and any(one.edtalk.live_image == group.live_image for one in others):
+        group.live_image = _copied_live_image(group.live_image, f"{ob.name} live")
+    if group.take_image is not None and any(one.edtalk.take_image == group.take_image for one in others):
+        group.take_image = group.take_image.copy()
+    theirs = {slot.material for one in others for slot in one.material_slots}
+    for slot in ob.material_slots:
+        material = slot.material
+        if material is not None and material.get(TAG) and material in theirs:
+            if ob.data.users > 1:  # a linked duplicate shares the mesh, and the mesh's materials
+                slot.link = "OBJECT"
+            slot.material = material.copy()
+
+
+def _copied_live_image(image: bpy.types.Image, name: str) -> bpy.types.Image:
+    """A live picture with the same pixels (`copy` would leave out what was written from Python)."""
+    twin = new_live_image(name, *image.size)
+    twin.colorspace_settings.name = image.colorspace_settings.name
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    twin.pixels.foreach_set(pixels)
+    twin.update()
+    return twin
 
 
 def pack_live_images() -> None:

@@ -227,3 +227,31 @@ def test_a_duplicate_bakes_into_a_take_of_its_own(addon: Any, talking: bpy.types
     bpy.context.view_layer.objects.active = twin
     bpy.ops.edtalk.bake(first=1, last=3)
     assert twin.edtalk.take != talking.edtalk.take
+
+
+def pixels_of(image: bpy.types.Image) -> np.ndarray:
+    pixels = np.empty(len(image.pixels), np.float32)
+    image.pixels.foreach_get(pixels)
+    return pixels
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_duplicate_leaves_the_originals_picture_alone(
+    addon: Any, talking: bpy.types.Object, linked: bool
+) -> None:
+    bpy.ops.edtalk.bake()
+    plane, before = addon("scene.plane"), pixels_of(talking.edtalk.live_image)
+    bpy.ops.object.duplicate(linked=linked)
+    twin = bpy.context.object
+    assert twin != talking
+    bpy.ops.edtalk.predict()
+    addon("scene.actions").find(twin, "edtalk.mouth_01").keyframe_points[0].co[1] = 3
+    bpy.ops.edtalk.bake()
+    assert plane.texture_node(talking).image.filepath == "//edtalk/face/take_001/0001.png"
+    assert plane.texture_node(twin).image.filepath == "//edtalk/face.001/take_001/0001.png"
+    frame = bytes(range(256)) * 64
+    plane.show_live(twin, 64, 64, frame)
+    np.testing.assert_array_equal(pixels_of(talking.edtalk.live_image), before)
+    np.testing.assert_allclose(pixels_of(twin.edtalk.live_image)[:4] * 255, [0, 1, 2, 3], atol=0.01)
+    twin.edtalk.show = "LIVE"
+    assert plane.texture_node(talking).image == talking.edtalk.take_image
