@@ -7,9 +7,13 @@ import importlib.metadata
 import platform
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from shared_protocol import __version__
 from shared_protocol.errors import EDTalkError
+
+if TYPE_CHECKING:
+    from edtalk_server.evaluation.golden.checks import GoldenSet
 
 _LIBRARIES = ("torch", "numpy", "pyzmq", "msgpack", "safetensors", "opencv-python-headless", "pillow")
 
@@ -100,23 +104,29 @@ def _golden(directory: Path, name: str | None) -> int:
     return 1 if failed else 0
 
 
-def _golden_file(file: Path, golden: object) -> bool:
+def _golden_file(file: Path, golden: GoldenSet) -> bool:
     from edtalk_server.evaluation.golden import checks, folder
     from edtalk_server.evaluation.golden.compare import Comparison
 
-    stored = folder.read(file)
-    check = checks.check_for(stored)
-    if check is None:
-        print(f"FAIL {file.name}: nothing in it is known")
+    try:
+        stored = folder.read(file)
+        check = checks.check_for(stored)
+        if check is None:
+            print(f"FAIL {file.name}: nothing in it is known")
+            return False
+        comparison = Comparison(stored)
+        check(comparison, golden)
+        key, worst = comparison.worst()
+    except EDTalkError as error:
+        print(f"FAIL {error.cause} {error.fix}")
         return False
-    comparison = Comparison(stored)
-    check(comparison, golden)  # type: ignore[arg-type]
-    key, ratio = comparison.worst()
+    except (ValueError, TypeError, LookupError, RuntimeError) as error:  # arrays of other shapes than a set's
+        print(f"FAIL {file.name}: it cannot be compared ({type(error).__name__}: {error})")
+        return False
     unchecked = comparison.unchecked()
-    fine = ratio <= 1.0 and bool(comparison.ratios)
     rest = f", {len(unchecked)} not checked: {', '.join(unchecked[:5])}" if unchecked else ""
     print(
-        f"{'ok  ' if fine else 'FAIL'} {file.name}: largest error {ratio:.3f} ({key}), "
-        f"{len(comparison.ratios)} compared{rest}"
+        f"{'ok  ' if worst.ratio <= 1.0 else 'FAIL'} {file.name}: largest error {worst.ratio:.3f} ({key}: {worst}), "
+        f"{len(comparison.findings)} compared{rest}"
     )
-    return fine
+    return worst.ratio <= 1.0

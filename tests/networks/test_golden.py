@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from edtalk_server.bundles.official_names import audio_tensors, face_tensors
 from edtalk_server.cli import main
 from edtalk_server.evaluation.golden import checks, folder, rule
 from edtalk_server.evaluation.golden.compare import Comparison
+from shared_protocol.errors import EDTalkError
 
 FILES = {
     "dev_edtalk_b1.npz": 161,
@@ -46,8 +48,8 @@ def test_every_stored_quantity_is_within_its_tolerance(
 ) -> None:
     comparison = _compare(golden / name, dev_set)
     assert comparison.unchecked() == []
-    assert len(comparison.ratios) == quantities
-    assert comparison.worst()[1] <= 1.0, comparison.worst()
+    assert len(comparison.findings) == quantities
+    assert comparison.worst()[1].ratio <= 1.0, comparison.worst()
 
 
 @pytest.mark.slow
@@ -123,12 +125,12 @@ def test_doctor_fails_and_names_the_quantity_that_is_wrong(
 ) -> None:
     directory = _folder(tmp_path, golden, "README.md")
     stored = folder.read(golden / "dev_audio.npz")
-    stored["audio2lip"] = stored["audio2lip"] + np.float32(0.01)
+    stored["audio2lip"] = stored["audio2lip"].astype(np.float32) + np.float32(0.01)
     np.savez(directory / "dev_audio.npz", **stored)
     assert main(["doctor", "--golden", str(directory)]) == 1
     out = capsys.readouterr().out
     assert "FAIL dev_audio.npz" in out
-    assert "(audio2lip)" in out
+    assert "(audio2lip: rms 0.01, accepted 2e-05)" in out
 
 
 def test_doctor_counts_what_it_does_not_know(
@@ -156,12 +158,52 @@ def test_a_folder_without_vectors_is_an_error_with_a_fix(
     assert "no vector files" in capsys.readouterr().err
 
 
+def test_doctor_goes_on_after_a_damaged_file_and_fails(
+    golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = _folder(tmp_path, golden, "dev_audio.npz", "README.md")
+    whole = (golden / "dev_preproc.npz").read_bytes()
+    (directory / "cut_off.npz").write_bytes(whole[: len(whole) // 2])
+    (directory / "a_text.npz").write_text("not an archive", encoding="utf-8")
+    np.savez(directory / "pickled.npz", wave=np.array([{}], dtype=object))
+    assert main(["doctor", "--golden", str(directory)]) == 1
+    out = capsys.readouterr().out
+    assert "ok   dev_audio.npz" in out
+    assert [f"FAIL {name}.npz cannot be read" in out for name in ("cut_off", "a_text", "pickled")] == [
+        True
+    ] * 3
+    assert "3 of 4 files" in out
+
+
+def test_doctor_fails_on_arrays_of_another_shape(
+    golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = _folder(tmp_path, golden, "README.md")
+    stored: dict[str, Any] = folder.read(golden / "dev_audio.npz")
+    stored["mel_basis"] = stored["mel_basis"].ravel()
+    np.savez(directory / "dev_audio.npz", **stored)
+    assert main(["doctor", "--golden", str(directory)]) == 1
+    assert "(mel_basis: shape [80, 401], stored [32080]" in capsys.readouterr().out
+
+
+def test_without_a_stored_input_a_name_is_not_guessed(tmp_path: Path) -> None:
+    np.savez(tmp_path / "dev_lip_pose_b2.npz", h_source=np.zeros((2, 512)), Q26=np.zeros((512, 26)))
+    files = folder.vector_files(tmp_path)
+    with pytest.raises(EDTalkError, match="--set NAME"):
+        folder.find_set_name(tmp_path, files)
+    (tmp_path / "README.md").write_text('`SET = "OTHER-7"`', encoding="utf-8")
+    assert folder.find_set_name(tmp_path, files) == "OTHER-7"
+
+
 @pytest.mark.parametrize(
     "hint", ["assigned in a text", "in a json", "mentioned", "file names", "in a vector file"]
 )
 def test_the_name_of_another_set_is_found_in_its_folder(tmp_path: Path, hint: str) -> None:
     name = "EDTALK-XYZ-4"
-    content = {"in_source_s8": rule.images(name, "source", 3)[:, :, ::8, ::8], "h_source": np.zeros((3, 512))}
+    content: dict[str, Any] = {
+        "in_source_s8": rule.images(name, "source", 3)[:, :, ::8, ::8],
+        "h_source": np.zeros((3, 512)),
+    }
     match hint:
         case "assigned in a text":
             (tmp_path / "README.md").write_text(

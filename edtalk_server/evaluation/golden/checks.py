@@ -106,7 +106,7 @@ def check_for(stored: dict[str, Array]) -> Check | None:
 def check_edtalk(comparison: Comparison, golden: GoldenSet) -> None:
     """The video path of the full network with all intermediate values, by the equations and by the
     shortcuts."""
-    network, batch = golden.edtalk, len(comparison.stored["h_source"])
+    network, batch = golden.edtalk, _batch(comparison)
     bank = _offer_banks(comparison, network)
     weights = _offer_motion(comparison, golden, network, batch)
     _offer_latents(comparison, bank, weights, golden.encoding(network, "source", batch).latent)
@@ -145,7 +145,7 @@ def check_modes(comparison: Comparison, golden: GoldenSet) -> None:
 def check_lip_pose(comparison: Comparison, golden: GoldenSet) -> None:
     """All paths of the network without expression bank."""
     comparison.lip_pose = True
-    network, batch = golden.lip_pose, len(comparison.stored["h_source"])
+    network, batch = golden.lip_pose, _batch(comparison)
     bank = _offer_banks(comparison, network)
     weights = _offer_motion(comparison, golden, network, batch)
     source = golden.encoding(network, "source", batch)
@@ -265,7 +265,9 @@ def _preset(name: str, batch: int) -> Tensor:
 
 
 def _batch(comparison: Comparison) -> int:
-    return next(len(a) for key, a in comparison.stored.items() if key.startswith("test_") and a.ndim == 4)
+    """The batch of a file's tensors (banks and statistics have none); 1 where it holds no other."""
+    tensors = (a for key, a in comparison.stored.items() if a.ndim > 1 and not key.startswith(("Q", "stat/")))
+    return next((len(a) for a in tensors), 1)
 
 
 def _names(comparison: Comparison) -> list[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -56,6 +58,18 @@ def tolerance(name: str, lip_pose: bool = False) -> Tolerance:
     raise KeyError(f"no tolerance for {name}")
 
 
+class Finding(NamedTuple):
+    """How far a stored quantity is missed: `ratio` = error / limit, by the measure that is missed most."""
+
+    ratio: float
+    measure: str
+    error: float
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.measure} {self.error:.2g}, accepted {self.limit:.2g}"
+
+
 @dataclass
 class Comparison:
     """One vector file: `offer` every quantity that is computed; what the file holds of it is compared.
@@ -67,7 +81,7 @@ class Comparison:
     stored: Mapping[str, Array]
     lip_pose: bool = False
     inputs: frozenset[str] = frozenset()
-    ratios: dict[str, float] = field(default_factory=dict)
+    findings: dict[str, Finding] = field(default_factory=dict)
 
     def wants(self, name: str) -> bool:
         """Whether the file holds anything of this quantity."""
@@ -80,66 +94,70 @@ class Comparison:
         full = np.asarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value)
         accepted = tolerance(name, self.lip_pose)
         for key in self._keys(name):
-            self._note(key, _ratio(_thinned(full, self.stored[key].shape), self.stored[key], accepted))
+            self._note(key, _judged(_thinned(full, self.stored[key].shape), self.stored[key], accepted))
         if (statistics := f"stat/{name}") in self.stored:
-            self._note(statistics, _statistics_ratio(full, self.stored[statistics], accepted))
+            self._note(statistics, _judged_statistics(full, self.stored[statistics], accepted))
 
     def unchecked(self) -> list[str]:
         """The keys that nothing was compared with and that are no inputs."""
-        return [key for key in self.stored if key not in self.ratios and key not in self.inputs]
+        return [key for key in self.stored if key not in self.findings and key not in self.inputs]
 
-    def worst(self) -> tuple[str, float]:
-        """The key with the largest error in units of its tolerance, and that ratio."""
-        if not self.ratios:
-            return "", 0.0
-        key = max(self.ratios, key=lambda one: self.ratios[one])
-        return key, self.ratios[key]
+    def worst(self) -> tuple[str, Finding]:
+        """The key with the largest error in units of its tolerance. `ValueError` where nothing was compared."""
+        return max(self.findings.items(), key=lambda one: one[1].ratio)
 
     def _keys(self, name: str) -> list[str]:
         pattern = re.compile(rf"{re.escape(name)}(_f64)?(_s\d+)?")
         return [key for key in self.stored if pattern.fullmatch(key)]
 
-    def _note(self, key: str, ratio: float) -> None:
-        self.ratios[key] = max(ratio, self.ratios.get(key, 0.0))
+    def _note(self, key: str, finding: Finding) -> None:
+        if key not in self.findings or finding.ratio > self.findings[key].ratio:
+            self.findings[key] = finding
 
 
 def _thinned(full: Array, shape: tuple[int, ...]) -> Array:
-    """Every n-th entry of each axis, so that `shape` remains."""
+    """Every n-th entry of each axis, so that `shape` remains; as it is where the axes do not correspond."""
     if full.ndim != len(shape):
-        raise ValueError(f"a tensor of shape {full.shape} cannot be thinned to {shape}")
+        return full
     steps = [max(1, -(-have // max(1, want))) for have, want in zip(full.shape, shape, strict=True)]
     return full[tuple(slice(None, None, step) for step in steps)]
 
 
-def _ratio(value: Array, reference: Array, accepted: Tolerance) -> float:
-    if value.shape != reference.shape or not np.isfinite(value).all():
-        return float("inf")
+def _judged(value: Array, reference: Array, accepted: Tolerance) -> Finding:
+    if value.shape != reference.shape:
+        return Finding(
+            math.inf, f"shape {list(value.shape)}, stored {list(reference.shape)}: error", math.inf, 0.0
+        )
+    if not np.isfinite(value).all():
+        return Finding(math.inf, "not finite: error", math.inf, accepted.largest)
     difference = np.abs(value.astype(np.float64) - reference.astype(np.float64))
-    if not difference.any():
-        return 0.0
+    if not difference.size:
+        return Finding(math.inf, "nothing stored: error", math.inf, accepted.largest)
     rms = float(np.sqrt(np.mean(difference**2)))
-    return max(_over(float(difference.max()), accepted.largest), _over(rms, accepted.rms))
+    return max(_finding("max", float(difference.max()), accepted.largest), _finding("rms", rms, accepted.rms))
 
 
-def _statistics_ratio(full: Array, reference: Array, accepted: Tolerance) -> float:
+def _judged_statistics(full: Array, reference: Array, accepted: Tolerance) -> Finding:
     values = full.astype(np.float64)
-    found = [values.mean(), values.std(), values.min(), values.max(), np.sqrt((values**2).sum())]
     # Mean and deviation move by at most the rms difference, extremes by the largest, the norm by rms *
     # sqrt(N).
-    limits = [
-        accepted.rms,
-        accepted.rms,
-        accepted.largest,
-        accepted.largest,
-        accepted.rms * np.sqrt(values.size),
-    ]
-    errors = np.abs(np.array(found) - reference.astype(np.float64))
-    return max(_over(float(error), float(limit)) for error, limit in zip(errors, limits, strict=True))
+    found = {
+        "mean": (values.mean(), accepted.rms),
+        "deviation": (values.std(), accepted.rms),
+        "minimum": (values.min(), accepted.largest),
+        "maximum": (values.max(), accepted.largest),
+        "norm": (np.sqrt((values**2).sum()), accepted.rms * math.sqrt(values.size)),
+    }
+    if reference.shape != (len(found),):
+        return Finding(math.inf, f"{list(reference.shape)} statistics instead of 5: error", math.inf, 0.0)
+    stored = reference.astype(np.float64)
+    return max(
+        _finding(f"{name} off by", abs(float(value) - float(one)), limit)
+        for (name, (value, limit)), one in zip(found.items(), stored, strict=True)
+    )
 
 
-def _over(error: float, limit: float) -> float:
-    if not np.isfinite(error):
-        return float("inf")
-    if limit == 0.0:
-        return float("inf") if error > 0.0 else 0.0
-    return error / limit
+def _finding(measure: str, error: float, limit: float) -> Finding:
+    if not math.isfinite(error) or (limit == 0.0 and error > 0.0):
+        return Finding(math.inf, measure, error, limit)
+    return Finding(error / limit if limit else 0.0, measure, error, limit)

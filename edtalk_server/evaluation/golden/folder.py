@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Mapping
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,10 @@ import numpy.typing as npt
 from edtalk_server.evaluation.golden import rule
 from shared_protocol.errors import EDTalkError, ErrorCode
 
+logger = logging.getLogger(__name__)
+
 Arrays = dict[str, npt.NDArray[np.generic]]
+Evidence = tuple[str, npt.NDArray[np.generic]]
 
 _ASSIGNED = re.compile(
     r"""["'`]?\bset(?:[ _-]?name)?\b["'`]?\s*[:=]\s*["'`]([^"'`\n]{1,64})["'`]""", re.IGNORECASE
@@ -35,20 +41,28 @@ def vector_files(folder: Path) -> list[Path]:
 
 
 def read(file: Path) -> Arrays:
-    """All arrays of a vector file. Nothing is unpickled."""
-    with np.load(file, allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    """All arrays of a vector file. Nothing is unpickled; `EDTalkError` where it cannot be read."""
+    try:
+        # Opened here, because NumPy leaves a file open that turns out to be damaged.
+        with file.open("rb") as data, np.load(data, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise EDTalkError(
+            ErrorCode.INTERNAL, f"{file.name} cannot be read ({error}).", "Copy the golden set again."
+        ) from error
 
 
 def find_set_name(folder: Path, files: list[Path]) -> str:
     """The first candidate whose generated inputs equal stored ones; `EDTalkError` where none does.
 
     Candidates: what a text of the folder assigns (`SET = "..."`), strings inside the vector files, names that stand
-    anywhere in the texts, and names built from the files' prefix.
+    anywhere in the texts, and names built from the files' prefix. Where no input is stored, only an assigned name is
+    taken.
     """
     evidence = _evidence(files)
+    texts = _texts(folder)
     tried: list[str] = []
-    for name in _candidates(folder, files):
+    for name in _assigned(texts, files) if evidence is None else _candidates(texts, files):
         if name in tried:
             continue
         if evidence is None or _agrees(name, evidence):
@@ -67,13 +81,20 @@ def verify(name: str, files: list[Path]) -> bool:
     return evidence is None or _agrees(name, evidence)
 
 
-def _candidates(folder: Path, files: list[Path]) -> Iterator[str]:
+def _texts(folder: Path) -> list[str]:
     places = [path for pattern in _TEXTS for path in sorted(folder.glob(pattern))]
-    texts = [_text(path) for path in (*places, *sorted(folder.resolve().parent.glob("README*")))]
+    return [_text(path) for path in (*places, *sorted(folder.resolve().parent.glob("README*")))]
+
+
+def _assigned(texts: list[str], files: list[Path]) -> Iterator[str]:
     for text in texts:
         yield from _ASSIGNED.findall(text)
-    for file in files:
-        yield from _strings(read(file))
+    for arrays in _readable(files):
+        yield from _strings(arrays)
+
+
+def _candidates(texts: list[str], files: list[Path]) -> Iterator[str]:
+    yield from _assigned(texts, files)
     for text in texts:
         yield from _NAME.findall(text)
     for prefix in sorted({file.name.partition("_")[0].upper() for file in files}):
@@ -92,22 +113,40 @@ def _strings(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Iterator[str]:
         if array.dtype.kind == "U" and array.size:
             yield from (str(text) for text in array.ravel())
         elif array.dtype.kind == "S" and array.size:
-            yield from (bytes(text).decode("utf-8", "replace") for text in array.ravel())
+            yield from (text.decode("utf-8", "replace") for text in array.ravel().tolist())
 
 
-def _evidence(files: list[Path]) -> tuple[str, npt.NDArray[np.generic]] | None:
-    """A stored input by which a name can be verified: the first source picture, thinned, or the voice."""
-    for kind, key in (("image", "in_source_s8"), ("voice", "wave")):
-        for file in files:
-            with np.load(file, allow_pickle=False) as archive:
-                if key in archive.files:
-                    return kind, archive[key]
+def _evidence(files: list[Path]) -> Evidence | None:
+    """A stored input by which a name can be verified."""
+    for key in _AGREEMENTS:
+        for arrays in _readable(files):
+            if key in arrays and arrays[key].ndim and arrays[key].size:
+                return key, arrays[key]
     return None
 
 
-def _agrees(name: str, evidence: tuple[str, npt.NDArray[np.generic]]) -> bool:
-    kind, stored = evidence
-    if kind == "voice":
-        return bool(np.allclose(rule.voice(name, len(stored)), stored, atol=1e-5))
-    made = rule.images(name, "source", 1)[:, :, ::8, ::8]
-    return bool(made.shape[1:] == stored.shape[1:] and np.allclose(made, stored[:1], atol=1e-5))
+def _readable(files: list[Path]) -> Iterator[Arrays]:
+    """What can be read: a damaged file is told of when its turn comes, and must not hide the others."""
+    for file in files:
+        try:
+            yield read(file)
+        except EDTalkError as error:
+            logger.info("%s", error.cause)
+
+
+def _agrees(name: str, evidence: Evidence) -> bool:
+    key, stored = evidence
+    made = _AGREEMENTS[key](name, stored.shape)
+    return bool(made.shape == stored.shape and np.allclose(made, stored, atol=1e-5))
+
+
+def _source_picture(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:
+    return rule.images(name, "source", shape[0])[:, :, ::8, ::8]
+
+
+# Which stored quantities are made by the set's name alone, and how.
+_AGREEMENTS: dict[str, Callable[[str, tuple[int, ...]], npt.NDArray[np.generic]]] = {
+    "in_source_s8": _source_picture,
+    "wave": lambda name, shape: rule.voice(name, shape[0]),
+    "formula_windows": lambda name, shape: rule.mel_windows(name, shape[0]),
+}
