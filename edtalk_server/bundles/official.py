@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -106,7 +107,11 @@ def _checked(stored: Mapping[str, Any], expected: OfficialTensor, origin: str) -
         raise invalid(f"{origin}: the tensor {expected.name} has the shape {shapes}.", _FIX)
     if tensor.is_floating_point() == expected.integer:
         raise invalid(f"{origin}: the tensor {expected.name} has the type {tensor.dtype}.", _FIX)
+    if tensor.layout is not torch.strided:
+        raise invalid(f"{origin}: the tensor {expected.name} is stored as {tensor.layout}.", _FIX)
     tensor = tensor.detach() if expected.integer else tensor.detach().to(torch.float32)
+    if not bool(torch.isfinite(tensor).all()):
+        raise invalid(f"{origin}: the tensor {expected.name} has values that are not finite.", _FIX)
     if expected.constant is not None and not torch.allclose(tensor, expected.constant, atol=1e-6):
         raise invalid(f"{origin}: the blur kernel {expected.name} is not the filter of the release.", _FIX)
     return tensor
@@ -126,13 +131,20 @@ def _open(path: Path) -> Mapping[str, Any]:
     except FileNotFoundError as error:
         raise invalid(f"There is no file {path}.", "Check the path.") from error
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("\n")[0]
-        raise invalid(f"{path.name} was not opened: it holds more than weights ({reason})", _FIX) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
-        raise invalid(f"{path.name} is not a readable checkpoint ({error}).", _FIX) from error
+        raise invalid(f"{path.name} was not opened: {_refused(error)}.", _FIX) from error
+    except OSError as error:
+        raise invalid(f"{path.name} cannot be read ({error.strerror}).", "Check the path.") from error
+    except (RuntimeError, EOFError, ValueError, LookupError) as error:
+        raise invalid(f"{path.name} is not a checkpoint, or it is damaged.", _FIX) from error
     if not isinstance(content, Mapping):
         raise invalid(f"{path.name} is not an EDTalk checkpoint: it is no dictionary.", _FIX)
     return content
+
+
+def _refused(error: pickle.UnpicklingError) -> str:
+    """Why a file was refused. Torch's own words also tell how to open it all the same; nobody should."""
+    foreign = re.search(r"(?:GLOBAL|global:?) ([\w.]+)", str(error))
+    return f"it holds more than weights ({foreign[1]})" if foreign else "it is not a checkpoint of weights"
 
 
 def _assign_roles(found: Mapping[str, Imported]) -> dict[str, Imported]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +14,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import nn
 
-from edtalk_server.bundles.manifest import MANIFEST_FILE, BundleManifest, FileEntry, invalid
+from edtalk_server.bundles.manifest import FORMAT, MANIFEST_FILE, BundleManifest, FileEntry, invalid
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 
@@ -27,8 +29,8 @@ def save(
     manifest with the files' identities filled in.
 
     With `half` the tensors are stored as float16. `extra_files` (model card, licence text) are put beside.
-    The folder appears complete or not at all; an older bundle there is replaced, anything else is left
-    alone with an error.
+    The folder appears complete or not at all. An older bundle there is replaced, but for files that are not
+    its own; a folder that is no bundle is left alone with an error.
     """
     target = Path(folder).absolute()
     _refuse_foreign(target)
@@ -60,10 +62,19 @@ def _packed(network: nn.Module, half: bool) -> bytes:
 
 def _refuse_foreign(target: Path) -> None:
     empty = not target.exists() or (target.is_dir() and not any(target.iterdir()))
-    if not empty and not (target / MANIFEST_FILE).is_file():
+    if not empty and not _is_bundle(target):
         raise EDTalkError(
             ErrorCode.DISK, f"{target} exists and is not a bundle.", "Choose a new or an empty folder."
         )
+
+
+def _is_bundle(folder: Path) -> bool:
+    """Whether a folder's `bundle.json` is ours, of any version (other programs use the name, too)."""
+    try:
+        values = json.loads((folder / MANIFEST_FILE).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(values, dict) and values.get("format") == FORMAT
 
 
 def _write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
@@ -78,7 +89,19 @@ def _write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
             return
         old = target.rename(Path(scratch) / "old")
         try:
+            _keep_foreign(old, fresh)
             fresh.rename(target)
         except OSError:
             old.rename(target)
             raise
+
+
+def _keep_foreign(old: Path, fresh: Path) -> None:
+    """What somebody has put beside a bundle's files stays there."""
+    if not (old / MANIFEST_FILE).exists():
+        return  # it was empty
+    own = {MANIFEST_FILE, *json.loads((old / MANIFEST_FILE).read_bytes()).get("files", ())}
+    for path in old.iterdir():
+        if path.name not in own and not (fresh / path.name).exists():
+            copy = shutil.copytree if path.is_dir() else shutil.copy2
+            copy(path, fresh / path.name)

@@ -119,6 +119,28 @@ def test_a_folder_of_something_else_is_never_replaced(
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "irreplaceable"
 
 
+def test_a_bundle_json_of_another_program_protects_its_folder(
+    tmp_path: Path, networks: dict[str, torch.nn.Module]
+) -> None:
+    (tmp_path / "bundle.json").write_text('{"name": "a web page"}', encoding="utf-8")
+    (tmp_path / "thesis.txt").write_text("irreplaceable", encoding="utf-8")
+    with pytest.raises(EDTalkError, match="not a bundle"):
+        bundles.save(tmp_path, MANIFEST, networks)
+    assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "irreplaceable"
+
+
+def test_what_a_user_put_into_a_bundles_folder_stays(
+    folder: Path, networks: dict[str, torch.nn.Module]
+) -> None:
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    (folder / "tests").mkdir()
+    (folder / "tests" / "anna.png").write_bytes(b"also mine")
+    bundles.save(folder, replace(MANIFEST, audio_to_lip=None), {"face": networks["face"]})
+    assert (folder / "notes.txt").read_text(encoding="utf-8") == "mine"
+    assert (folder / "tests" / "anna.png").read_bytes() == b"also mine"
+    assert not (folder / "audio_to_lip.safetensors").exists(), "what the older bundle brought goes with it"
+
+
 # --- damage ---
 
 
