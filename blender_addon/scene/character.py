@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core import layouts, takes
 
+PATHS = ("portrait", "voice", "take")
+"""The properties that hold a file or a folder."""
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (5, 0, 0) else set()
 GROUP_NAME = "EDTalk"
@@ -200,47 +203,82 @@ def kept_path(path: str | Path) -> str:
         return str(path)
 
 
-def absolute(path: str) -> Path:
-    """A kept path as one that can be opened."""
-    return Path(bpy.path.abspath(path))
+def absolute(path: str, library: bpy.types.Library | None = None) -> Path:
+    """A kept path, of this file or of a library, as one that can be opened."""
+    return Path(os.path.normpath(bpy.path.abspath(path, library=library)))
 
 
-def make_paths_relative(blend: str) -> None:
-    """Before the file is saved as `blend`: turn our absolute paths into relative ones, and keep relative ones true."""
-    folder = str(Path(blend).parent)
+def file_of(ob: bpy.types.Object, name: str) -> Path | None:
+    """The file or folder that the character's property `name` means; None when it is empty."""
+    path = getattr(ob.edtalk, name)
+    return absolute(path, _library_of(ob, name)) if path else None
+
+
+def _library_of(ob: bpy.types.Object, name: str) -> bpy.types.Library | None:
+    """The library that a path is relative to: an override's own values are relative to this file."""
+    if ob.override_library is None:
+        return ob.library
+    original = ob.override_library.reference
+    is_own = getattr(original.edtalk, name) != getattr(ob.edtalk, name)
+    return None if is_own else original.library
+
+
+def make_paths_relative(blend: str) -> list[tuple[int, str, str]]:
+    """Before the file is saved as `blend`: turn our absolute paths into relative ones, and keep relative ones true.
+
+    What was there before, for `put_paths_back`: the object's `session_uid`, the property, its value.
+    """
+    folder, before = str(Path(blend).parent), []
     for ob in bpy.data.objects:
         if not ob.edtalk.is_character or not ob.is_editable:
             continue
-        for name in ("portrait", "voice", "take"):
-            if path := getattr(ob.edtalk, name):
+        for name in PATHS:
+            path = file_of(ob, name)
+            if path is not None and _library_of(ob, name) is None:
+                before.append((ob.session_uid, name, getattr(ob.edtalk, name)))
                 setattr(ob.edtalk, name, _relative_to(folder, path))
+    return before
 
 
-def _relative_to(folder: str, path: str) -> str:
+def put_paths_back(before: list[tuple[int, str, str]]) -> None:
+    """Undo `make_paths_relative`: the open file stays where it was."""
+    for uid, name, path in before:
+        if (ob := find(uid)) is not None:
+            setattr(ob.edtalk, name, path)
+
+
+def _relative_to(folder: str, path: Path) -> str:
     try:
-        return bpy.path.relpath(str(absolute(path)), start=folder)
+        return bpy.path.relpath(str(path), start=folder)
     except ValueError:  # another drive on Windows
-        return str(absolute(path))
+        return str(path)
 
 
-def portrait_file(ob: bpy.types.Object) -> Path:
-    """The portrait's file.
-
-    Raises `EDTalkError` when it is gone.
-    """
-    return existing_file(ob.edtalk.portrait, "portrait", ErrorCode.IMAGE_UNREADABLE)
+def portrait_bytes(ob: bpy.types.Object) -> bytes:
+    """The portrait's file. Raises `EDTalkError` when it is gone or cannot be read."""
+    return read_file(file_of(ob, "portrait"), "portrait", ErrorCode.IMAGE_UNREADABLE)
 
 
-def existing_file(path: str, what: str, code: ErrorCode) -> Path:
-    """`path` as a file that exists, or `EDTalkError` with what to do."""
-    if not path:
-        raise EDTalkError(code, f"No {what} is chosen.", f"Choose a {what} file.")
-    file = absolute(path)
-    if not file.is_file():
+def read_file(path: Path | None, what: str, code: ErrorCode) -> bytes:
+    """The bytes of a file, or `EDTalkError` with what to do."""
+    file = existing_file(path, what, code)
+    try:
+        return file.read_bytes()
+    except OSError as error:
         raise EDTalkError(
-            code, f"The {what} {file} is not there.", f"Put it back or choose another {what} file."
+            code, f"The {what} {file} cannot be read: {error.strerror}.", f"Choose another {what} file."
+        ) from error
+
+
+def existing_file(path: Path | None, what: str, code: ErrorCode) -> Path:
+    """`path` as a file that exists, or `EDTalkError` with what to do."""
+    if path is None:
+        raise EDTalkError(code, f"No {what} is chosen.", f"Choose a {what} file.")
+    if not path.is_file():
+        raise EDTalkError(
+            code, f"The {what} {path} is not there.", f"Put it back or choose another {what} file."
         )
-    return file
+    return path
 
 
 def take_for_baking(ob: bpy.types.Object, base: Path) -> takes.Take:
@@ -250,7 +288,7 @@ def take_for_baking(ob: bpy.types.Object, base: Path) -> takes.Take:
     elsewhere come along, so that only stale ones are rendered.
     """
     owner = Path(bpy.data.filepath).name
-    old = absolute(ob.edtalk.take) if ob.edtalk.take else None
+    old = file_of(ob, "take")
     if old is not None and old.is_relative_to(base) and _is_free(ob, old, owner):
         take = takes.Take.open(old)
     else:
@@ -269,8 +307,7 @@ def _first_free(ob: bpy.types.Object, folder: Path, owner: str) -> takes.Take:
 
 
 def _is_free(ob: bpy.types.Object, folder: Path, owner: str) -> bool:
-    others = (other for other in bpy.data.objects if other.edtalk.take and other != ob)
-    if any(absolute(other.edtalk.take) == folder for other in others):
+    if any(file_of(other, "take") == folder for other in bpy.data.objects if other != ob):
         return False
     return takes.Take.open(folder).is_free_for(owner)
 

@@ -31,20 +31,8 @@ def voice_of(ob: bpy.types.Object, scene: bpy.types.Scene) -> Voice:
     render = scene.render
     if ob.edtalk.voice_from == "SCENE":
         return Voice(mixdown(scene), TimeBase.from_blender(render.fps, render.fps_base, scene.frame_start))
-    path = character.existing_file(ob.edtalk.voice, "voice", ErrorCode.AUDIO_UNREADABLE)
-    start = TimeBase.from_blender(render.fps, render.fps_base, 0, ob.edtalk.voice_start)
-    return Voice(_read(path), start)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise EDTalkError(
-            ErrorCode.AUDIO_UNREADABLE,
-            f"{path} cannot be read: {error.strerror}.",
-            "Choose another voice file.",
-        ) from error
+    data = character.read_file(character.file_of(ob, "voice"), "voice", ErrorCode.AUDIO_UNREADABLE)
+    return Voice(data, TimeBase.from_blender(render.fps, render.fps_base, 0, ob.edtalk.voice_start))
 
 
 def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection:

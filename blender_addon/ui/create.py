@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
@@ -54,8 +52,8 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
         return super().execute(context)
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        path = character.existing_file(self.filepath, "portrait", ErrorCode.IMAGE_UNREADABLE)
-        portrait = path.read_bytes()
+        path = character.absolute(self.filepath)
+        portrait = character.read_file(path, "portrait", ErrorCode.IMAGE_UNREADABLE)
         session = link.session()
         bundle = yield from session.ready(progress)
         layouts_channels = len(bundle.layout)
@@ -110,14 +108,15 @@ class ChooseVoice(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         group, scene = context.object.edtalk, context.scene
         try:
-            path = character.existing_file(self.filepath, "voice", ErrorCode.AUDIO_UNREADABLE)
+            path = character.absolute(self.filepath)
+            character.existing_file(path, "voice", ErrorCode.AUDIO_UNREADABLE)
             if self.add_strip:
                 sound.add_to_sequencer(scene, path, scene.frame_start)
         except (EDTalkError, RuntimeError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         group.voice_from = "FILE"
-        group.voice = character.kept_path(Path(path))
+        group.voice = character.kept_path(path)
         group.voice_start = scene.frame_start
         return {"FINISHED"}
 

@@ -7,6 +7,7 @@ render the handlers run in Blender's render thread, where the sockets may not be
 
 from __future__ import annotations
 
+import os
 import threading
 
 import bpy
@@ -14,6 +15,9 @@ from bpy.app.handlers import persistent
 
 from ..scene import character, plane
 from . import link
+
+_paths_before: list[tuple[int, str, str]] = []
+"""The characters' paths as they were before the save that is going on."""
 
 
 def _is_ours_to_answer(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
@@ -43,8 +47,15 @@ def on_load(*_: object) -> None:
 def before_save(path: str, *_: object) -> None:
     """Keep the live pictures and make our paths relative to the file."""
     plane.pack_live_images()
-    if path:
-        character.make_paths_relative(path)
+    _paths_before[:] = character.make_paths_relative(path) if path else []
+
+
+@persistent
+def after_save(path: str, *_: object) -> None:
+    """When a copy was written, or nothing could be, the open file is still where it was, and so are its paths."""
+    if os.path.normpath(bpy.data.filepath) != os.path.normpath(path):
+        character.put_paths_back(_paths_before)
+    _paths_before.clear()
 
 
 @persistent
@@ -61,6 +72,8 @@ HANDLERS = (
     ("depsgraph_update_post", on_change),
     ("load_post", on_load),
     ("save_pre", before_save),
+    ("save_post", after_save),
+    ("save_post_fail", after_save),
 )
 
 
@@ -71,4 +84,6 @@ def register() -> None:
 
 def unregister() -> None:
     for name, handler in HANDLERS:
-        getattr(bpy.app.handlers, name).remove(handler)
+        listeners = getattr(bpy.app.handlers, name)
+        if handler in listeners:  # somebody may have cleared the list
+            listeners.remove(handler)

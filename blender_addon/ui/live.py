@@ -115,7 +115,7 @@ class Live:
                     show.source, weights, str(uid), lambda event: self._hear(uid, event)
                 )
             else:
-                portrait = character.portrait_file(ob).read_bytes()
+                portrait = character.portrait_bytes(ob)
                 self._session.request_source(portrait, lambda event: self._hear(uid, event))
                 show.preparing = True
         except EDTalkError as error:

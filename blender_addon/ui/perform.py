@@ -61,7 +61,7 @@ def prepared_source(uid: int, progress: Progress) -> Steps[Prepared]:
     """Let the server encode the character's portrait (it keeps it)."""
     session = link.session()
     bundle = yield from session.ready(progress)
-    portrait = character.portrait_file(_found(uid)).read_bytes()
+    portrait = character.portrait_bytes(_found(uid))
     prepared = yield from session.prepare(portrait, progress)
     group = _found(uid).edtalk
     if group.source != prepared.source:  # another bundle, or the portrait's file was changed
@@ -180,7 +180,7 @@ class Bake(RangeOperator, bpy.types.Operator):
             )
             for frame, row in zip(frames, weights, strict=True)
         }
-        base = Path(self.directory) if self.directory else default_base()
+        base = character.absolute(self.directory) if self.directory else default_base()
         take = character.take_for_baking(_found(uid), base)
         return BakePlan(prepared.source, frames, weights, hashes, take, take.stale(hashes))
 

@@ -241,7 +241,8 @@ def test_a_duplicate_leaves_the_originals_picture_alone(
 ) -> None:
     bpy.ops.edtalk.bake()
     plane, before = addon("scene.plane"), pixels_of(talking.edtalk.live_image)
-    bpy.ops.object.duplicate(linked=linked)
+    talking.select_set(True)
+    assert bpy.ops.object.duplicate(linked=linked) == {"FINISHED"}
     twin = bpy.context.object
     assert twin != talking
     bpy.ops.edtalk.predict()
@@ -255,3 +256,54 @@ def test_a_duplicate_leaves_the_originals_picture_alone(
     np.testing.assert_allclose(pixels_of(twin.edtalk.live_image)[:4] * 255, [0, 1, 2, 3], atol=0.01)
     twin.edtalk.show = "LIVE"
     assert plane.texture_node(talking).image == talking.edtalk.take_image
+
+
+def paths_of(ob: bpy.types.Object) -> list[str]:
+    return [ob.edtalk.portrait, ob.edtalk.voice, ob.edtalk.take, ob.edtalk.take_image.filepath]
+
+
+def test_saving_a_copy_elsewhere_leaves_the_open_file_whole(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path, renders: list[int]
+) -> None:
+    bpy.ops.edtalk.bake()
+    before = paths_of(talking)
+    folder = tmp_path / "backup" / "of today"
+    folder.mkdir(parents=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(folder / "copy.blend"), copy=True)
+    assert paths_of(talking) == before
+    with pytest.raises(RuntimeError):
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "no such folder" / "shot.blend"))
+    assert paths_of(talking) == before
+    bpy.ops.wm.open_mainfile(filepath=str(folder / "copy.blend"))
+    bpy.ops.edtalk.predict()
+    bpy.ops.edtalk.bake()
+    assert renders == [LAST - FIRST + 1], "the copy finds the portrait, the voice and the frames"
+
+
+def test_an_overridden_character_speaks_with_its_librarys_files(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path
+) -> None:
+    bpy.ops.edtalk.bake()
+    bpy.ops.wm.save_mainfile()
+    library, shot = bpy.data.filepath, tmp_path / "shots" / "first.blend"
+    shot.parent.mkdir()
+    bpy.ops.wm.read_homefile(use_factory_startup=False, use_empty=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(shot))
+    bpy.context.scene.frame_end = LAST
+    with bpy.data.libraries.load(library, link=True, relative=True) as (there, here):
+        here.objects = there.objects
+    bpy.context.scene.collection.objects.link(here.objects[0])
+    ob = here.objects[0].override_create(remap_local_usages=True)
+    bpy.context.view_layer.objects.active = ob
+    ob.animation_data.action = None
+    bpy.ops.edtalk.predict()
+    bpy.ops.edtalk.bake()
+    assert ob.edtalk.take == "//edtalk/face/take_001"
+    assert (shot.parent / "edtalk" / "face" / "take_001" / "0012.png").is_file()
+    bpy.ops.wm.save_mainfile()
+    assert ob.edtalk.portrait == "//face.png", "still relative to the library"
+
+
+def test_takes_can_go_to_a_folder_beside_the_file(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake(first=1, last=2, directory=bpy.path.abspath("//my takes"))
+    assert talking.edtalk.take == "//my takes/face/take_001"
