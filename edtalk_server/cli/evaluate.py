@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sheet", type=Path, help="draw a contact sheet into this PNG")
     parser.add_argument("--people", type=int, default=20, help="how many of them on the sheet (default: 20)")
     parser.add_argument(
+        "--cell", type=int, default=160, help="size of a face on the sheet in pixels (default: 160)"
+    )
+    parser.add_argument(
         "--portrait", type=Path, action="append", default=[], help="a photo on the sheet (repeatable)"
     )
 
@@ -38,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             arguments.json.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
     if arguments.sheet:
-        sheets.write(arguments.sheet, sheets.sheet(bundle.face, photos, identifiers))
+        sheets.write(arguments.sheet, sheets.sheet(bundle.face, photos, identifiers, cell=arguments.cell))
         print(f"drew {len(photos)} faces into {arguments.sheet}")
     return 0
 

@@ -30,7 +30,6 @@ COLUMNS = (
     Column("smile", {"smile": 1.0}),
     Column("blink", {"blink_left": 1.0, "blink_right": 1.0}),
     Column("pucker", {"pucker": 1.0}),
-    Column("look up", {"pitch": 0.7}),
     Column("brows up", {"brow_raise": 1.0}),
 )
 
