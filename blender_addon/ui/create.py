@@ -78,6 +78,7 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
 
 def _select_alone(ob: bpy.types.Object) -> None:
     view_layer = bpy.context.view_layer
+    view_layer.update()  # a new object is not among its objects before
     for other in view_layer.objects:
         other.select_set(other == ob)
     view_layer.objects.active = ob

@@ -27,6 +27,7 @@ def test_a_new_character_rests_at_the_portrait(addon: Any, server: Any, portrait
     ob = bpy.context.object
     character = addon("scene.character")
     assert character.is_character(ob) and ob.name == "face"
+    assert bpy.context.selected_objects == [ob]
     rest = character.rest_weights(ob)
     assert rest.any(), "this model's portraits have weights of their own"
     np.testing.assert_array_equal(character.read_weights(ob), rest)
@@ -241,7 +242,6 @@ def test_a_duplicate_leaves_the_originals_picture_alone(
 ) -> None:
     bpy.ops.edtalk.bake()
     plane, before = addon("scene.plane"), pixels_of(talking.edtalk.live_image)
-    talking.select_set(True)
     assert bpy.ops.object.duplicate(linked=linked) == {"FINISHED"}
     twin = bpy.context.object
     assert twin != talking
