@@ -22,7 +22,8 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 MANIFEST = "take.json"
 FORMAT = 1
 FLUSH_EVERY = 16
-"""The manifest is written after this many frames; at most as many are rendered twice after a crash."""
+"""The manifest is written after this many frames (of long takes: a fiftieth, because writing it takes longer too); at
+most as many are rendered twice after a crash."""
 
 
 def frame_hash(bundle: str, source: str, weights: bytes, width: int, height: int) -> str:
@@ -81,12 +82,14 @@ class Take:
             if content["format"] == FORMAT:
                 take.hashes = {int(frame): str(value) for frame, value in content["frames"].items()}
                 take.owner = str(content["owner"])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return cls(folder)
         return take
 
     def is_free_for(self, owner: str) -> bool:
-        """May the .blend named `owner` bake into this folder?"""
+        """May the .blend named `owner` bake into this folder? Pictures without a manifest are somebody else's."""
+        if not (self.folder / MANIFEST).exists():
+            return not any(self.folder.glob("*.png"))
         return not self.hashes or self.owner in {"", owner}
 
     def path(self, frame: int) -> Path:
@@ -95,29 +98,34 @@ class Take:
 
     def stale(self, wanted: Mapping[int, str]) -> list[int]:
         """The frames of `wanted` (frame -> hash) that must be rendered, rising."""
-        return sorted(
-            f for f, value in wanted.items() if self.hashes.get(f) != value or not self.path(f).is_file()
-        )
+        return sorted(f for f, value in wanted.items() if self.hashes.get(f) != value or not self.has(f))
+
+    def has(self, frame: int) -> bool:
+        """Is this frame finished, and its file still there?"""
+        return frame in self.hashes and self.path(frame).is_file()
 
     def begin(self, frames: list[int]) -> None:
         """Before rendering: forget these frames, so that a half-done bake never passes for a finished one.
 
         Raises `EDTalkError` when the folder cannot be written.
         """
+        self._make_folder()
+        for frame in frames:
+            self.hashes.pop(frame, None)
+        self.flush()
+
+    def _make_folder(self) -> None:
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise _disk(self.folder, error) from error
-        for frame in frames:
-            self.hashes.pop(frame, None)
-        self.flush()
 
     def store(self, frame: int, value: str, data: bytes) -> None:
         """Keep one finished picture (a PNG file's bytes) and its hash."""
         _write(self.path(frame), data)
         self.hashes[frame] = value
         self._unsaved += 1
-        if self._unsaved >= FLUSH_EVERY:
+        if self._unsaved >= max(FLUSH_EVERY, len(self.hashes) // 50):
             self.flush()
 
     def flush(self) -> None:
@@ -130,9 +138,9 @@ class Take:
     def span(self, frame: int) -> tuple[int, int]:
         """First and last frame of the unbroken run of finished frames around `frame`, which must be one of them."""
         first = last = frame
-        while first - 1 in self.hashes:
+        while self.has(first - 1):
             first -= 1
-        while last + 1 in self.hashes:
+        while self.has(last + 1):
             last += 1
         return first, last
 
@@ -142,7 +150,9 @@ class Take:
         Blender shows file `first - 1` at all scene frames before a sequence begins, and magenta where it is missing.
         (There is no file before number 0: there Blender takes 0 itself.)
         """
-        if first > 0 and first - 1 not in self.hashes:
+        if first > 0 and not self.has(first - 1):
+            if self.hashes.pop(first - 1, None):  # its file was deleted: the copy must not pass for it
+                self.flush()
             try:
                 shutil.copyfile(self.path(first), self.path(first - 1))
             except OSError as error:
@@ -152,6 +162,6 @@ class Take:
         """Copy the finished frames of another take that this one has not (the file was saved since, say)."""
         for frame in sorted(set(other.hashes) - set(self.hashes)):
             if other.path(frame).is_file():
-                self.folder.mkdir(parents=True, exist_ok=True)
+                self._make_folder()
                 self.store(frame, other.hashes[frame], other.path(frame).read_bytes())
         self.flush()

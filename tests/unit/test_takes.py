@@ -73,7 +73,9 @@ def test_a_crash_while_rendering_again_never_passes_old_frames_for_new_ones(tmp_
     assert Take.open(tmp_path).stale(hashes(2)) == [2], "its file is about to be replaced: not to be trusted"
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 1}', '{"format": 99, "frames": {"1": "x"}}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "[" * 100_000, '{"format": 1}', '{"format": 99, "frames": {"1": "x"}}']
+)
 def test_a_damaged_manifest_means_that_all_is_stale(tmp_path: Path, content: str) -> None:
     bake(Take.open(tmp_path), hashes(1))
     (tmp_path / MANIFEST).write_text(content)
@@ -112,6 +114,22 @@ def test_the_frame_before_the_first_shows_the_first(tmp_path: Path) -> None:
     assert (tmp_path / "0009.png").read_bytes() == b"picture of 9", (
         "once it is baked it is a frame of its own"
     )
+
+
+def test_a_deleted_frame_ends_the_run_that_is_shown(tmp_path: Path) -> None:
+    take = Take.open(tmp_path)
+    bake(take, hashes(*range(1, 8)))
+    take.path(4).unlink()
+    assert take.span(2) == (1, 3)
+    assert take.span(6) == (5, 7)
+    take.hold_before(5)
+    assert Take.open(tmp_path).stale(hashes(4)) == [4], "the held picture does not pass for the deleted frame"
+
+
+def test_pictures_of_somebody_else_are_not_overwritten(tmp_path: Path) -> None:
+    assert Take.open(tmp_path / "new").is_free_for("a.blend")
+    (tmp_path / "0001.png").write_bytes(b"mine")
+    assert not Take.open(tmp_path).is_free_for("a.blend")
 
 
 def test_two_files_in_one_folder_do_not_share_a_take(tmp_path: Path) -> None:
