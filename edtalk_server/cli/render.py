@@ -7,7 +7,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from edtalk_server.cli.options import ProgressLine, add_model_options, add_voice_option
+from edtalk_server.cli.options import ProgressLine, add_model_options, add_voice_option, use_idle_cores
 from edtalk_server.engine import Engine
 from edtalk_server.media.audio import load_voice
 from edtalk_server.media.portrait import load_portrait
@@ -45,6 +45,7 @@ def _output(text: str) -> Path:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict and render; frames are written as they come, so the length of the voice does not matter."""
+    use_idle_cores()
     voice = load_voice(arguments.voice)
     portrait = load_portrait(arguments.portrait)
     engine = Engine.open(arguments.bundle, arguments.device)
