@@ -7,6 +7,7 @@ proxy; 5.0 removed it. Callers say which object and which property, and get a cu
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 
 import bpy
@@ -105,6 +106,42 @@ def remove(ob: bpy.types.Object, paths: Iterable[str]) -> int:
     return len(doomed)
 
 
+def _keyed(ob: bpy.types.Object, paths: Iterable[str]) -> dict[str, bpy.types.FCurve]:
+    """The curves of these properties that have keys."""
+    found = {path: find(ob, path) for path in paths}
+    return {path: curve for path, curve in found.items() if curve is not None and len(curve.keyframe_points)}
+
+
+def fingerprint(ob: bpy.types.Object, paths: Iterable[str]) -> str:
+    """What the keys of these properties are like; empty when there are none. Any edit of a key changes it."""
+    curves = _keyed(ob, paths)
+    digest = hashlib.sha256()
+    for path, curve in curves.items():
+        digest.update(path.encode())
+        keys = _read_keys(curve)
+        for part in EDITED_PARTS:
+            digest.update(keys[part].tobytes())
+    return digest.hexdigest() if curves else ""
+
+
+def has_keys_outside(ob: bpy.types.Object, paths: Iterable[str], frames: range) -> bool:
+    """Have these properties keys before or after `frames`?"""
+    spans = [curve.range() for curve in _keyed(ob, paths).values()]
+    return any(first < frames[0] or last > frames[-1] for first, last in spans)
+
+
+def keep_copy(action: bpy.types.Action) -> str:
+    """Keep an action as it is in a copy that belongs to the artist; the copy's name."""
+    copy = action.copy()
+    copy.name = f"{action.name} (before predicting)"
+    copy.use_fake_user = True
+    if is_ours(copy):
+        del copy[TAG]
+    return copy.name
+
+
+EDITED_PARTS = ("co", "interpolation", "handle_left_type", "handle_right_type")
+"""What changes when somebody edits a key (handles that are dragged change their type; others follow the keys)."""
 KEY_PARTS = {
     "co": (np.float32, 2),
     "handle_left": (np.float32, 2),

@@ -105,6 +105,11 @@ class EDTalkCharacter(bpy.types.PropertyGroup):
     notes: StringProperty(name="Notes", description="What to know about this portrait", override=OVERRIDABLE)
     layout: StringProperty(name="Layout", description="The bundle's bases (JSON)", override=OVERRIDABLE)
     rest: StringProperty(name="Rest", description="The portrait's own weights (JSON)", override=OVERRIDABLE)
+    predicted: StringProperty(
+        name="Predicted",
+        description="Fingerprint of the keys as the last prediction left them",
+        override=OVERRIDABLE,
+    )
     take: StringProperty(name="Take", description="Folder of the baked frames", override=OVERRIDABLE)
     take_first: IntProperty(name="First baked frame", override=OVERRIDABLE)
     take_last: IntProperty(name="Last baked frame", default=-1, override=OVERRIDABLE)
@@ -128,6 +133,11 @@ def characters(scene: bpy.types.Scene) -> list[bpy.types.Object]:
 def find(session_uid: int) -> bpy.types.Object | None:
     """The object with this identity in the session. References do not outlive an undo; this number does."""
     return next((ob for ob in bpy.data.objects if ob.session_uid == session_uid), None)
+
+
+def find_scene(session_uid: int) -> bpy.types.Scene | None:
+    """The scene with this identity in the session, whatever its name is now."""
+    return next((scene for scene in bpy.data.scenes if scene.session_uid == session_uid), None)
 
 
 def layout_of(ob: bpy.types.Object) -> BankLayout:

@@ -29,6 +29,8 @@ COLOR_SPACES = {
     "ACES 2.0": "ACES 2.0 sRGB",
 }
 """View transform -> the colour space whose pictures it shows unchanged."""
+_missing_spaces: set[str] = set()
+"""Those of them that this Blender's colour configuration does not have (known once they were tried)."""
 
 
 # --- making ----------------------------------------------------------------------------------------------------------
@@ -208,6 +210,8 @@ def color_space(scene: bpy.types.Scene) -> str:
 def follow_view_transform(ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
     """Declare the character's pictures to be in the space that the scene's view transform shows unchanged."""
     wanted = color_space(scene)
+    if wanted in _missing_spaces:
+        return
     for image in (ob.edtalk.live_image, ob.edtalk.take_image):
         if image is not None and image.is_editable and image.colorspace_settings.name != wanted:
             _declare_color_space(image, wanted)
@@ -218,7 +222,11 @@ def _declare_color_space(image: bpy.types.Image, name: str) -> None:
     pixels = np.empty(len(image.pixels) if image.get(TAG) == "live" else 0, np.float32)
     if pixels.size:
         image.pixels.foreach_get(pixels)
-    image.colorspace_settings.name = name
+    try:
+        image.colorspace_settings.name = name
+    except TypeError:  # a studio's own colour configuration has other names: `color_remark` says so
+        _missing_spaces.add(name)
+        return
     if pixels.size:
         image.pixels.foreach_set(pixels)
         image.update()
@@ -228,7 +236,7 @@ def _declare_color_space(image: bpy.types.Image, name: str) -> None:
 def color_remark(scene: bpy.types.Scene) -> str:
     """What keeps the plane from showing the server's colours, in words; empty when nothing does."""
     view = scene.view_settings
-    if view.view_transform not in COLOR_SPACES:
+    if view.view_transform not in COLOR_SPACES or color_space(scene) in _missing_spaces:
         return f"View transform {view.view_transform} changes the picture's colours"
     if view.look not in {"None", ""} or view.exposure != 0.0 or view.gamma != 1.0 or view.use_curve_mapping:
         return "Look, exposure, gamma or curves change the picture's colours"

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 import bpy
 import numpy as np
 
+from shared_protocol.errors import EDTalkError, ErrorCode
+
 from . import character
 
 SLICE_SECONDS = 0.03
@@ -27,15 +29,20 @@ def sample(
 ) -> Iterator[np.ndarray | None]:
     """Step through `frames` and read the weights; the scene's own frame is restored at each pause.
 
-    Yields None at each pause, and at last the weights, float32 [frames, channels].
+    Yields None at each pause, and at last the weights, float32 [frames, channels]. Raises `EDTalkError` when the object
+    is gone, or is not evaluated (its stale values would pass for its animation).
     """
-    uid, scene_name, names = ob.session_uid, scene.name, character.channels_of(ob)
+    uid, scene_uid, names = ob.session_uid, scene.session_uid, character.channels_of(ob)
     weights = np.zeros((len(frames), len(names)), np.float32)
     done = 0
     while done < len(frames):
-        target, stage = character.find(uid), bpy.data.scenes.get(scene_name)
+        target, stage = character.find(uid), character.find_scene(scene_uid)
         if target is None or stage is None:
-            raise ReferenceError("The character was removed while its weights were read.")
+            raise EDTalkError(
+                ErrorCode.UNKNOWN_SOURCE,
+                "The character was removed while its weights were read.",
+                "Select another one and begin again.",
+            )
         done = _sample_slice(target, stage, frames, weights, names, done)
         yield None
     yield weights
@@ -58,9 +65,16 @@ def _sample_slice(
     try:
         while row < len(frames) and (row == start or time.perf_counter() < end):
             scene.frame_set(frames[row])
-            weights[row] = character.read_weights(ob.evaluated_get(layer.depsgraph), names)
+            evaluated = ob.evaluated_get(layer.depsgraph)
+            if not evaluated.is_evaluated:
+                raise EDTalkError(
+                    ErrorCode.UNSUPPORTED,
+                    f"{ob.name} is disabled in viewports, or not in a view layer of {scene.name}: it does not move.",
+                    "Enable it in the Outliner (hiding it with the eye is fine), then bake again.",
+                )
+            weights[row] = character.read_weights(evaluated, names)
             row += 1
-        scene.frame_set(frame, subframe=subframe)
     finally:
+        scene.frame_set(frame, subframe=subframe)
         _sampling = False
     return row

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import bpy
 
-from shared_protocol.errors import EDTalkError
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core.tasks import Progress, Steps, Stopped, Task
+from ..scene import character
 from . import link
 
 log = logging.getLogger(__name__)
@@ -152,6 +153,14 @@ class Cancel(bpy.types.Operator):
         return {"FINISHED"}
 
 
-def scene_of(name: str) -> Any:
-    """The scene with this name. References do not outlive an undo, names do."""
-    return bpy.data.scenes[name]
+def scene_of(uid: int) -> bpy.types.Scene:
+    """The scene with this `session_uid`: references do not outlive an undo, names may change.
+
+    Raises `EDTalkError` when it was removed.
+    """
+    scene = character.find_scene(uid)
+    if scene is None:
+        raise EDTalkError(
+            ErrorCode.EMPTY_RANGE, "The scene was removed meanwhile.", "Begin again in another scene."
+        )
+    return scene

@@ -33,8 +33,8 @@ GROUPS = {"mouth": "Mouth", "pose": "Pose", "expression": "Expression"}
 class RangeOperator(TaskOperator):
     """A task on the active character over a frame range."""
 
-    first: IntProperty(name="First frame", description="-1: the scene's", default=FROM_SCENE, min=FROM_SCENE)
-    last: IntProperty(name="Last frame", description="-1: the scene's", default=FROM_SCENE, min=FROM_SCENE)
+    first: IntProperty(name="First frame", description="-1: the scene's", default=FROM_SCENE)
+    last: IntProperty(name="Last frame", description="-1: the scene's", default=FROM_SCENE)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -53,6 +53,12 @@ class RangeOperator(TaskOperator):
                 ErrorCode.EMPTY_RANGE,
                 f"The range from frame {first} to {last} holds no frame.",
                 "Set a last frame that is not before the first.",
+            )
+        if first < 0:
+            raise EDTalkError(
+                ErrorCode.EMPTY_RANGE,
+                f"Frame {first} is before frame 0, where pictures cannot be numbered.",
+                "Move the shot to frame 0 or later.",
             )
         return range(first, last + 1)
 
@@ -91,38 +97,59 @@ class Predict(RangeOperator, bpy.types.Operator):
     bl_options = {"UNDO"}
     title = "Predict"
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        ob = context.object
+        if ob is not None and ob.animation_data is not None and ob.animation_data.use_tweak_mode:
+            return refuse(cls, "Leave the tweak mode of the NLA first")
+        return super().poll(context)
+
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        uid, scene_name = context.object.session_uid, context.scene.name
+        uid, scene_uid = context.object.session_uid, context.scene.session_uid
         frames = self.frames(context.scene)
         progress.stage = "Reading the voice"
         yield
-        voice = sound.voice_of(_found(uid), scene_of(scene_name))
+        voice = sound.voice_of(_found(uid), scene_of(scene_uid))
         prepared = yield from prepared_source(uid, progress)
         weights = yield from link.session().predict(prepared.source, voice.data, voice.time, frames, progress)
         ob = _found(uid)
-        write_performance(ob, frames, weights)
+        kept = write_performance(ob, frames, weights)
         ob.edtalk.show = "LIVE"
-        scene = scene_of(scene_name)
+        scene = scene_of(scene_uid)
         scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
-        return f"{ob.name}: {len(frames)} frames predicted"
+        return f"{ob.name}: {len(frames)} frames predicted" + (
+            f". Your keys are kept in {kept}" if kept else ""
+        )
 
 
-def write_performance(ob: bpy.types.Object, frames: range, weights: np.ndarray) -> None:
-    """Turn weights [frames, channels] into grouped F-Curves. Raises `EDTalkError` when the action is linked."""
+def write_performance(ob: bpy.types.Object, frames: range, weights: np.ndarray) -> str:
+    """Turn weights [frames, channels] into grouped F-Curves.
+
+    Keys in the range are replaced. When any key of the weights was made or edited by the artist, the action is kept as
+    it was in a copy, whose name is the answer. Raises `EDTalkError` when the action is linked.
+    """
     try:
-        actions.ensure_action(ob, f"EDTalk {ob.name}")
+        action = actions.ensure_action(ob, f"EDTalk {ob.name}")
     except PermissionError as error:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
             f"The character's action {error} is linked from another file.",
             "Give the character an action of its own, then predict again.",
         ) from error
+    paths = [character.data_path(channel) for channel in character.channels_of(ob)]
+    before = actions.fingerprint(ob, paths)
+    edited = before not in {"", ob.edtalk.predicted}
+    kept = actions.keep_copy(action) if edited else ""
     column = 0
     for bank, bases in character.banks_of(ob).items():
         for channel, _name in bases:
             curve = actions.ensure(ob, character.data_path(channel), GROUPS[bank.value])
             actions.write(curve, frames, weights[:, column])
             column += 1
+    # keys outside the range that are not ours stay, and must still be seen as the artist's next time
+    stays = edited and actions.has_keys_outside(ob, paths, frames)
+    ob.edtalk.predicted = "" if stays else actions.fingerprint(ob, paths)
+    return kept
 
 
 @dataclass(frozen=True)
@@ -153,12 +180,12 @@ class Bake(RangeOperator, bpy.types.Operator):
     )
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        uid, scene_name = context.object.session_uid, context.scene.name
+        uid, scene_uid = context.object.session_uid, context.scene.session_uid
         frames = self.frames(context.scene)
-        plan = yield from self._plan(uid, scene_name, frames, progress)
+        plan = yield from self._plan(uid, scene_uid, frames, progress)
         if plan.stale:
             yield from self._render(plan, progress)
-        ob, scene = _found(uid), scene_of(scene_name)
+        ob, scene = _found(uid), scene_of(scene_uid)
         first, last = plan.take.span(frames[0])
         plane.show_take(ob, plan.take, first, last)
         plane.follow_view_transform(ob, scene)
@@ -170,10 +197,10 @@ class Bake(RangeOperator, bpy.types.Operator):
         )
         return f"{len(plan.stale)} frames rendered, {kept} still fresh, in {plan.take.folder}{unsaved}"
 
-    def _plan(self, uid: int, scene_name: str, frames: range, progress: Progress) -> Steps[BakePlan]:
+    def _plan(self, uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[BakePlan]:
         bundle = yield from link.session().ready(progress)
         prepared = yield from prepared_source(uid, progress)
-        weights = yield from sampled_weights(uid, scene_name, frames, progress)
+        weights = yield from sampled_weights(uid, scene_uid, frames, progress)
         hashes = {
             frame: takes.frame_hash(
                 bundle.identity, prepared.source, row.tobytes(), prepared.width, prepared.height
@@ -197,10 +224,10 @@ class Bake(RangeOperator, bpy.types.Operator):
             plan.take.flush()
 
 
-def sampled_weights(uid: int, scene_name: str, frames: range, progress: Progress) -> Steps[np.ndarray]:
+def sampled_weights(uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[np.ndarray]:
     """The character's weights over `frames` as the evaluated scene has them, [frames, channels]."""
     progress.stage, progress.total = "Reading the weights", 0
-    for weights in sampling.sample(_found(uid), scene_of(scene_name), frames):
+    for weights in sampling.sample(_found(uid), scene_of(scene_uid), frames):
         if weights is not None:
             return weights
         yield

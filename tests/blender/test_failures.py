@@ -127,3 +127,58 @@ def test_a_lost_portrait_is_named_and_the_weights_stay(
     weights = addon("scene.character").read_weights(talking)
     assert "face.png is not there" in refused(bpy.ops.edtalk.bake)
     np.testing.assert_array_equal(addon("scene.character").read_weights(talking), weights)
+
+
+def test_a_character_that_is_not_evaluated_is_not_baked_standing_still(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    talking.hide_viewport = True
+    bpy.context.view_layer.objects.active = talking
+    words = refused(bpy.ops.edtalk.bake)
+    assert "disabled in viewports" in words and "Enable it in the Outliner" in words
+    assert talking.edtalk.take == ""
+    talking.hide_viewport = False
+    talking.hide_set(True)  # with the eye: it still moves
+    bpy.context.view_layer.objects.active = talking
+    bpy.ops.edtalk.bake()
+    assert talking.edtalk.take_last == 12
+
+
+def test_in_tweak_mode_predict_says_what_to_leave(addon: Any, talking: bpy.types.Object) -> None:
+    data = talking.animation_data
+    track = data.nla_tracks.new()
+    track.strips.new("prediction", 1, data.action).select = True
+    data.action = None
+    track.select, data.nla_tracks.active = True, track
+    data.use_tweak_mode = True
+    assert "tweak mode" in refused(bpy.ops.edtalk.predict)
+
+
+def test_frames_before_zero_are_refused(addon: Any, talking: bpy.types.Object) -> None:
+    assert "before frame 0" in refused(bpy.ops.edtalk.bake, first=-5, last=2)
+
+
+def test_a_scene_and_a_character_may_be_renamed_while_baking(addon: Any, talking: bpy.types.Object) -> None:
+    scene = bpy.context.scene
+    tasks, perform = addon("core.tasks"), addon("ui.perform")
+    steps = perform.sampled_weights(talking.session_uid, scene.session_uid, range(1, 13), tasks.Progress())
+    next(steps)
+    scene.name, talking.name = "another scene", "another name"
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            assert end.value.shape == (12, 36)
+            break
+
+
+def test_a_colour_configuration_without_our_spaces_stops_nothing(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plane, scene = addon("scene.plane"), bpy.context.scene
+    monkeypatch.setitem(plane.COLOR_SPACES, "Standard", "a studio's own space")
+    scene.view_settings.view_transform = "Standard"
+    before = talking.edtalk.live_image.colorspace_settings.name
+    bpy.ops.edtalk.bake()
+    assert talking.edtalk.live_image.colorspace_settings.name == before
+    assert "changes the picture's colours" in plane.color_remark(scene)

@@ -307,3 +307,47 @@ def test_an_overridden_character_speaks_with_its_librarys_files(
 def test_takes_can_go_to_a_folder_beside_the_file(addon: Any, talking: bpy.types.Object) -> None:
     bpy.ops.edtalk.bake(first=1, last=2, directory=bpy.path.abspath("//my takes"))
     assert talking.edtalk.take == "//my takes/face/take_001"
+
+
+def test_predicting_again_keeps_edited_keys_in_a_copy_of_the_action(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    actions = addon("scene.actions")
+    curve = actions.find(talking, "edtalk.mouth_01")
+    predicted = curve.evaluate(4)
+    curve.keyframe_points[3].co[1] = predicted + 2
+    curve.update()
+    bpy.ops.edtalk.predict()
+    assert actions.find(talking, "edtalk.mouth_01").evaluate(4) == pytest.approx(predicted)
+    kept = bpy.data.actions["EDTalk face (before predicting)"]
+    assert kept.use_fake_user and not actions.is_ours(kept)
+    talking.animation_data.action = kept
+    assert actions.find(talking, "edtalk.mouth_01").evaluate(4) == pytest.approx(predicted + 2)
+
+
+def test_predicting_again_without_edits_keeps_no_copy(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    bpy.ops.edtalk.predict()
+    bpy.ops.edtalk.predict(first=3, last=5)
+    bpy.ops.edtalk.predict()
+    assert [action.name for action in bpy.data.actions] == ["EDTalk face"]
+
+
+def test_keys_made_by_hand_are_never_lost_however_often_one_predicts(
+    addon: Any, resting: bpy.types.Object, voice: Path
+) -> None:
+    bpy.ops.edtalk.choose_voice(filepath=str(voice))
+    resting.edtalk.mouth_01 = 1.25
+    resting.keyframe_insert("edtalk.mouth_01", frame=2)
+    resting.keyframe_insert("edtalk.mouth_01", frame=9)
+    bpy.ops.edtalk.predict(first=1, last=4)  # replaces the first of them, and the second stays
+    bpy.ops.edtalk.predict()  # replaces that too
+    kept = [action for action in bpy.data.actions if action.name.endswith("(before predicting)")]
+    kept += [action for action in bpy.data.actions if "(before predicting)." in action.name]
+    values = []
+    for action in kept:
+        resting.animation_data.action = action
+        curve = addon("scene.actions").find(resting, "edtalk.mouth_01")
+        values += [key.co[0] for key in curve.keyframe_points if key.co[1] == 1.25]
+    assert {2, 9} <= set(values)
