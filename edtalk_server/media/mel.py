@@ -94,30 +94,10 @@ def _normalized(mel: Doubles) -> Floats:
 @lru_cache(maxsize=1)
 def mel_basis() -> Floats:
     """Slaney's mel filter bank [80, 401]: triangles between 55 and 7600 Hz, each of area 1 (Slaney 1998)."""
-    edges = _mel_to_hz(np.linspace(_hz_to_mel(_LOWEST_HZ), _hz_to_mel(_HIGHEST_HZ), BANDS + 2))
-    bins = np.linspace(0.0, SAMPLE_RATE / 2, WINDOW // 2 + 1)
-    width = np.diff(edges)
-    ramps = edges[:, None] - bins[None, :]
-    rising, falling = -ramps[:-2] / width[:-1, None], ramps[2:] / width[1:, None]
-    triangles = np.maximum(0.0, np.minimum(rising, falling))
-    return (triangles * (2.0 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+    from librosa import filters  # slow to import, and only voices need it
 
-
-# Slaney's scale: linear up to 1000 Hz (15 mel), then 27 mel for each factor 6.4.
-_LINEAR_HZ_PER_MEL = 200.0 / 3.0
-_BREAK_HZ, _BREAK_MEL = 1000.0, 15.0
-_LOG_STEP = np.log(6.4) / 27.0
-
-
-def _hz_to_mel(hz: float) -> float:
-    if hz < _BREAK_HZ:
-        return hz / _LINEAR_HZ_PER_MEL
-    return float(_BREAK_MEL + np.log(hz / _BREAK_HZ) / _LOG_STEP)
-
-
-def _mel_to_hz(mel: Doubles) -> Doubles:
-    logarithmic = _BREAK_HZ * np.exp(_LOG_STEP * (mel - _BREAK_MEL))
-    return np.where(mel < _BREAK_MEL, mel * _LINEAR_HZ_PER_MEL, logarithmic)
+    basis = filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=BANDS, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ)
+    return np.asarray(basis, np.float32)
 
 
 def window_indices(frames: int, mel_frames: int) -> npt.NDArray[np.int32]:
