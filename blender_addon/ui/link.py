@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 
 import bpy
@@ -76,6 +77,8 @@ def _find_server() -> ServerInstall:
 def start() -> None:
     """The add-on was enabled."""
     global _session, _live
+    # The Python module of Blender disables add-ons only while Python is being taken apart: too late for sockets.
+    atexit.register(stop)
     _session = Session(_find_server)
     _live = live_pictures.Live(_session)
     if preferences().start_with_blender and not bpy.app.background:
@@ -84,8 +87,9 @@ def start() -> None:
 
 
 def stop() -> None:
-    """The add-on is disabled, or Blender ends."""
+    """The add-on is disabled, or Blender ends. May come twice."""
     global _session, _live
+    atexit.unregister(stop)
     if bpy.app.timers.is_registered(_pump):
         bpy.app.timers.unregister(_pump)
     if _session is not None:
