@@ -26,11 +26,13 @@ KNOWN_FOR_S = 1.0
 
 @dataclass
 class _Show:
-    """One character: the weights that are shown or asked for, the server's name of its portrait."""
+    """One character: its portrait, the weights that are shown or asked for, the server's name of the portrait, and the
+    portrait that is being prepared."""
 
+    portrait: str = ""
     weights: bytes = b""
     source: str = ""
-    preparing: bool = False
+    preparing: str = ""
 
 
 def is_rendering() -> bool:
@@ -57,7 +59,7 @@ class Live:
     def shown(self, ob: bpy.types.Object, source: str, weights: np.ndarray) -> None:
         """The picture of these weights is on the plane already."""
         self._known.clear()
-        self._shows[ob.session_uid] = _Show(weights.tobytes(), source)
+        self._shows[ob.session_uid] = _Show(ob.edtalk.portrait, weights.tobytes(), source)
 
     def look_after(self) -> None:
         """From the timer: colours follow the view transform; look once after a file was loaded or the server became
@@ -96,7 +98,9 @@ class Live:
         return asked
 
     def _wish(self, ob: bpy.types.Object, weights: bytes) -> bool:
-        show = self._shows.setdefault(ob.session_uid, _Show())
+        show = self._shows.setdefault(ob.session_uid, _Show(ob.edtalk.portrait))
+        if show.portrait != ob.edtalk.portrait:  # another file was chosen, or the same one is named otherwise
+            show.portrait, show.source, show.weights = ob.edtalk.portrait, "", b""
         if show.weights == weights:
             return False
         show.weights = weights
@@ -117,7 +121,7 @@ class Live:
             else:
                 portrait = character.portrait_bytes(ob)
                 self._session.request_source(portrait, lambda event: self._hear(uid, event))
-                show.preparing = True
+                show.preparing = show.portrait
         except EDTalkError as error:
             self._session.failure = (error.cause, error.fix)
 
@@ -133,10 +137,11 @@ class Live:
             case PreviewFrame() if ob.edtalk.show == "LIVE":
                 plane.show_live(ob, event.width, event.height, event.pixels)
             case Prepared():
-                show.source, show.preparing = event.source, False
+                show.source = event.source if show.preparing == show.portrait else ""
+                show.preparing = ""
                 self._ask(ob, show)
             case Failed(code=ErrorCode.UNKNOWN_SOURCE) if not show.preparing:
                 self._ask(ob, show)  # the session has just forgotten the source: it is prepared again
             case Failed():
-                show.preparing = False
+                show.preparing = ""
                 self._session.failure = (event.cause, event.fix)

@@ -82,6 +82,7 @@ class CharacterPanel(SidebarPanel, bpy.types.Panel):
         layout.use_property_decorate = False
         group = ob.edtalk
         layout.prop(ob, "name", text="Name")
+        layout.prop(group, "portrait")
         for note in filter(None, group.notes.split("\n")):
             draw_words(layout, note, "INFO")
         layout.row().prop(group, "voice_from", expand=True)

@@ -174,3 +174,20 @@ def settle(addon: Any) -> None:
         assert time.monotonic() < end, "no answer came"
         addon.session.pump()
         time.sleep(0.002)
+
+
+def test_another_portrait_is_shown_at_once(addon: Any, talking: bpy.types.Object, tmp_path: Path) -> None:
+    live, scene = addon("ui.link").live(), bpy.context.scene
+    live.look(scene, bpy.context.evaluated_depsgraph_get())
+    settle(addon)
+    before = np.array(talking.edtalk.live_image.pixels[:])
+    other = tmp_path / "other.png"
+    image = bpy.data.images.new("other", 96, 96)  # black
+    image.filepath_raw, image.file_format = str(other), "PNG"
+    image.save()
+    talking.edtalk.portrait = str(other)
+    talking.update_tag()
+    assert live.look(scene, bpy.context.evaluated_depsgraph_get())
+    settle(addon)
+    assert addon.session.failure is None
+    assert not np.array_equal(np.array(talking.edtalk.live_image.pixels[:]), before)
