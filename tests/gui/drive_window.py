@@ -33,12 +33,17 @@ def addon(module: str) -> Any:
 
 
 def install() -> None:
-    """The package as a user installs it, and the server that runs outside this process's little world."""
+    """The package as a user installs it, and the server, which runs outside this process's little world."""
     package = next(SRC.glob("edtalk-*.zip"))
     bpy.ops.extensions.package_install_files(
         filepath=str(package), repo="user_default", enable_on_install=True
     )
     assert MODULE in bpy.context.preferences.addons, "Blender refused the package"
+    reach_server()
+
+
+def reach_server() -> None:
+    """Let the add-on find the server although it is not of this install."""
     from shared_protocol.connection import Connection
 
     Connection.is_live = lambda self: True  # its process cannot be seen from in here
@@ -161,6 +166,47 @@ def story() -> Iterator[float]:
     result["shows"] = character().edtalk.show
     yield 1.0
     photograph("baked.png")
+    yield from undo_while_baking()
+    yield from disable_while_baking()
+
+
+def bake_all_anew() -> None:
+    """Begin a bake in which every frame is stale."""
+    curve = addon("scene.actions").find(character(), "edtalk.mouth_02")
+    for key in curve.keyframe_points:
+        key.co[1] += 0.1
+    curve.update()
+    bpy.ops.ed.undo_push(message="every key is moved")
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.bake("INVOKE_DEFAULT")
+
+
+def undo_while_baking() -> Iterator[float]:
+    """The bake goes on; what it shows at its end is there."""
+    bake_all_anew()
+    session = addon("ui.link").session()
+    while session.task is not None and not session.task.progress.done:
+        yield 0.02
+    result["undone while baking"] = session.task is not None
+    with bpy.context.temp_override(window=window()):
+        bpy.ops.ed.undo()
+    yield from finished()
+    result["shows after undo while baking"] = character().edtalk.show
+
+
+def disable_while_baking() -> Iterator[float]:
+    """The task ends with the add-on; enabled again, everything works."""
+    bake_all_anew()
+    yield 0.05
+    result["disabled while baking"] = addon("ui.link").session().task is not None
+    bpy.ops.preferences.addon_disable(module=MODULE)
+    yield 1.0
+    bpy.ops.preferences.addon_enable(module=MODULE)
+    reach_server()
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.bake("INVOKE_DEFAULT")
+    yield from finished()
+    result["last frame after enabling again"] = character().edtalk.take_last
 
 
 def key_values(curve: bpy.types.FCurve) -> list[float]:

@@ -95,3 +95,13 @@ def test_scrubbing_changes_the_picture(seen: dict[str, Any]) -> None:
 def test_baking_puts_every_frame_on_the_plane(seen: dict[str, Any]) -> None:
     assert seen["baked"] == FRAMES + 1, "all frames, and the one that is held before the first"
     assert seen["shows"] == "TAKE"
+
+
+def test_an_undo_while_baking_breaks_nothing(seen: dict[str, Any]) -> None:
+    assert seen["undone while baking"], "it was meant to come in between"
+    assert seen["shows after undo while baking"] == "TAKE"
+
+
+def test_the_add_on_may_be_disabled_while_baking(seen: dict[str, Any]) -> None:
+    assert seen["disabled while baking"], "it was meant to come in between"
+    assert seen["last frame after enabling again"] == FRAMES
