@@ -105,6 +105,11 @@ def explain(output: str, wheels: Path | None = None) -> SetupError:
             "This Python cannot make environments.",
             "Debian and Ubuntu: apt-get install python3-venv, then run this again.",
         )
+    if not wheels and "CERTIFICATE_VERIFY_FAILED" in output:
+        return SetupError(
+            "The package index answered with a certificate that this system does not trust.",
+            "Name your network's certificate file in the variable PIP_CERT, or use --wheels DIR.",
+        )
     if not wheels and NO_NETWORK.search(output):
         return SetupError(
             "The package index could not be reached.",

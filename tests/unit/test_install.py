@@ -139,6 +139,10 @@ def test_a_network_that_is_really_missing_is_recognised(tmp_path: Path) -> None:
             "The virtual environment was not created: ensurepip is not available",
             "apt-get install python3-venv",
         ),
+        (
+            "Max retries exceeded (SSLError(SSLCertVerificationError('CERTIFICATE_VERIFY_FAILED')))",
+            "PIP_CERT",
+        ),
         ("ERROR: No matching distribution found for bpy==5.0.1", "There is no bpy==5.0.1 for Python"),
         ("ERROR: something new", "something new"),
     ],
