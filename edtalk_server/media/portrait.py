@@ -36,6 +36,10 @@ MAX_PIXELS = 100_000_000
 
 LANDMARKER_SIZE = 128
 _SMALL_CROP = 160.0
+_MOST_SIDES = 16
+"""How many times the picture's larger side a crop may have."""
+_FINEST = 4
+"""A crop is sampled at up to so many times its final size, then averaged."""
 _GRAY_BEHIND_ALPHA = (128, 128, 128)
 _CHECK_FILE = "Open the picture in an image editor and save it again as PNG or JPEG."
 
@@ -242,16 +246,17 @@ def paste_matrix(crop: Crop, size: int) -> npt.NDArray[np.float64]:
 def cut(image: Picture, crop: Crop, size: int) -> Picture:
     """The crop as uint8 [size, size, 3], averaged where the picture is finer; its edges are repeated.
 
-    Raises `EDTalkError(IMAGE_UNREADABLE)` for a crop without an extent.
+    Raises `EDTalkError(IMAGE_UNREADABLE)` for a crop without an extent, or one that dwarfs the picture.
     """
-    if not (crop.side > 0 and math.isfinite(crop.side + crop.center_x + crop.center_y + crop.roll)):
+    finite = math.isfinite(crop.side + crop.center_x + crop.center_y + crop.roll)
+    if not (finite and 0 < crop.side <= _MOST_SIDES * max(image.shape[:2])):
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,
-            "The crop of the portrait has no extent.",
+            "The crop of the portrait has no extent, or is far larger than the picture.",
             "Reset it to find the face again.",
         )
-    reduced, crop = _reduce(image, crop, 4 * size)
-    fine = size * max(1, math.ceil(crop.side / size))
+    reduced, crop = _reduce(image, crop, _FINEST * size)
+    fine = size * min(_FINEST, max(1, math.ceil(crop.side / size)))
     sampled = cv2.warpAffine(
         reduced,
         _between_pixel_centers(crop_matrix(crop, fine)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -28,7 +29,7 @@ def _file(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def _eyes_in_crop(crop: Crop, eyes: tuple[tuple[float, float], tuple[float, float]]) -> np.ndarray:
+def _eyes_in_crop(crop: Crop, eyes: npt.ArrayLike) -> np.ndarray:
     """Eye centres of the picture, in pixels of a 256-pixel crop."""
     back = paste_matrix(crop, TEMPLATE_SIZE)
     return np.array(eyes) @ back[:, :2].T + back[:, 2]
@@ -48,7 +49,7 @@ def test_a_tilted_head_is_turned_upright(astronaut: np.ndarray) -> None:
     turn = cv2.getRotationMatrix2D((256, 256), 25, 1.0)
     crop, notes = find_crop(np.asarray(cv2.warpAffine(astronaut, turn, (512, 512)), np.uint8))
     eyes = np.array(ASTRONAUT_EYES) @ turn[:, :2].T + turn[:, 2]
-    assert np.abs(_eyes_in_crop(crop, tuple(map(tuple, eyes))) - TEMPLATE_EYES).max() < 9
+    assert np.abs(_eyes_in_crop(crop, eyes) - TEMPLATE_EYES).max() < 9
     assert any("tilted" in note for note in notes)
 
 
@@ -142,9 +143,15 @@ def test_beyond_the_picture_its_edge_goes_on() -> None:
     assert (cut(picture, Crop(0.0, 0.0, 80.0, 0.5), 64) == 90).all()
 
 
-def test_a_crop_without_extent_is_refused() -> None:
-    with pytest.raises(EDTalkError):
-        cut(np.zeros((9, 9, 3), np.uint8), Crop(1.0, 1.0, 0.0, 0.0), 8)
+@pytest.mark.parametrize("side", [0.0, -5.0, float("nan"), float("inf"), 1e9, 1e300])
+def test_a_crop_without_extent_or_larger_than_memory_is_refused(side: float) -> None:
+    with pytest.raises(EDTalkError, match="crop"):
+        cut(np.zeros((9, 9, 3), np.uint8), Crop(1.0, 1.0, side, 0.0), 8)
+
+
+def test_a_crop_far_wider_than_a_narrow_picture_needs_little_memory() -> None:
+    picture = np.full((1, 20_000, 3), 90, np.uint8)
+    assert (cut(picture, Crop(10_000.0, 0.5, 200_000.0, 0.0), 256) == 90).all()
 
 
 def test_pasting_is_the_inverse_of_cutting() -> None:
