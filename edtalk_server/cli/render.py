@@ -7,11 +7,17 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
-from edtalk_server.cli.options import ProgressLine, add_model_options, add_voice_option, use_idle_cores
+from edtalk_server.cli.options import (
+    ProgressLine,
+    add_model_options,
+    add_voice_option,
+    clean_termination,
+    use_idle_cores,
+)
 from edtalk_server.engine import Engine
 from edtalk_server.media.audio import load_voice
 from edtalk_server.media.portrait import load_portrait
-from edtalk_server.media.sequence import SequenceWriter, is_pattern
+from edtalk_server.media.sequence import SequenceWriter, check_pattern, is_pattern
 from edtalk_server.media.video import MovieWriter
 from edtalk_server.motion import predict
 from shared_protocol.timebase import TimeBase
@@ -36,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _output(text: str) -> Path:
     path = Path(text)
-    if path.suffix.lower() not in _MOVIES and not (is_pattern(path) and path.suffix.lower() == ".png"):
+    if is_pattern(path):
+        try:
+            check_pattern(path)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+    elif path.suffix.lower() not in _MOVIES:
         raise argparse.ArgumentTypeError(
             f"{text!r} is neither a movie (.mp4) nor a sequence (frames/%04d.png)"
         )
@@ -54,7 +65,10 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"note: {note}", file=sys.stderr)
     weights = predict(engine.bundle, source.weights, voice, TimeBase(arguments.fps))
     progress = ProgressLine(len(weights), f"rendering on {engine.device_name}")
-    with _writer(arguments.output, arguments.fps, engine.size, arguments.voice) as writer:
+    with (
+        clean_termination(),
+        _writer(arguments.output, arguments.fps, engine.size, arguments.voice) as writer,
+    ):
         done = 0
         for frames in engine.stream(source, weights):
             for frame in frames:

@@ -61,6 +61,15 @@ def is_pattern(path: Path | str) -> bool:
     return bool(_NUMBER.search(Path(path).name))
 
 
+def check_pattern(path: Path) -> None:
+    """`ValueError` for a pattern without exactly one number, or another ending than .png."""
+    name = path.name
+    if len(_NUMBER.findall(name)) != 1 or name.replace("%%", "").count("%") != 1:
+        raise ValueError(f"{name!r} must hold one frame number, such as %04d")
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{name!r} must end in .png")
+
+
 class SequenceWriter:
     """Writes frames to `pattern`, whose file name holds one `%04d` or the like, numbered from `first`.
 
@@ -69,11 +78,7 @@ class SequenceWriter:
 
     def __init__(self, pattern: Path | str, first: int = 1) -> None:
         self._pattern = Path(pattern)
-        name = self._pattern.name
-        if len(_NUMBER.findall(name)) != 1 or name.replace("%%", "").count("%") != 1:
-            raise ValueError(f"{name!r} must hold one frame number, such as %04d")
-        if self._pattern.suffix.lower() != ".png":
-            raise ValueError(f"{name!r} must end in .png")
+        check_pattern(self._pattern)
         make_folder(self._pattern.parent)
         self._next = first
 

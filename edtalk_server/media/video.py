@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import subprocess
 import tempfile
 from fractions import Fraction
@@ -35,7 +37,7 @@ class MovieWriter:
         self._path = Path(path)
         self._width, self._height = size
         make_folder(self._path.parent)
-        self._partial = self._path.with_name(f".{self._path.stem}.partial{self._path.suffix or '.mp4'}")
+        self._partial = _partial(self._path)
         self._open_for_writing()
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the writer)
         self._process = subprocess.Popen(
@@ -43,11 +45,15 @@ class MovieWriter:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._messages,
+            start_new_session=True,  # Ctrl-C is for us; we tell ffmpeg
         )
         self._input = cast(IO[bytes], self._process.stdin)
 
     def _open_for_writing(self) -> None:
+        """Find out before hours of work what would fail after them."""
         try:
+            if self._path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self._partial.write_bytes(b"")
         except OSError as error:
             raise disk_error(self._path, error) from error
@@ -82,6 +88,7 @@ class MovieWriter:
         try:
             self._partial.replace(self._path)
         except OSError as error:
+            self._partial.unlink(missing_ok=True)
             raise disk_error(self._path, error) from error
 
     def abandon(self) -> None:
@@ -110,7 +117,7 @@ def mark_movie(path: Path) -> None:
 
     Raises `EDTalkError(DISK)` when the movie cannot be read or written.
     """
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    partial = _partial(path)
     copy = ["-i", str(path), "-map", "0", "-c", "copy", "-movflags", "+faststart", *movie_arguments()]
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-nostdin", "-y", *copy, str(partial)]
     done = subprocess.run(command, capture_output=True, check=False)
@@ -123,6 +130,11 @@ def mark_movie(path: Path) -> None:
             "Check that it is a movie and that its folder can be written.",
         )
     partial.replace(path)
+
+
+def _partial(path: Path) -> Path:
+    """Where a movie grows until it is whole: beside its place, under a name that no other process uses."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix or '.mp4'}")
 
 
 def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None) -> list[str]:

@@ -122,13 +122,16 @@ def test_a_pattern_must_hold_one_number_and_be_png(pattern: str, tmp_path: Path)
 
 def test_a_place_that_cannot_be_written_is_a_disk_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder.mp4").mkdir()
     for make in (
+        lambda: MovieWriter(tmp_path / "folder.mp4", Fraction(25), (64, 36)),
         lambda: SequenceWriter(tmp_path / "file" / "%04d.png"),
         lambda: MovieWriter(tmp_path / "file" / "out.mp4", Fraction(25), (64, 36)),
     ):
         with pytest.raises(EDTalkError) as caught:
             make()
         assert caught.value.code == ErrorCode.DISK
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["file", "folder.mp4"]
 
 
 def test_the_mark_survives_only_in_pngs() -> None:

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 from fractions import Fraction
 from pathlib import Path
 
@@ -117,7 +122,9 @@ def _noise_png() -> bytes:
     return encode_png(np.random.default_rng(0).integers(0, 255, (300, 300, 3), dtype=np.uint8))
 
 
-@pytest.mark.parametrize("output", ["out.gif", "frame.png", "weights.txt"])
+@pytest.mark.parametrize(
+    "output", ["out.gif", "frame.png", "weights.txt", "a%d_%d.png", "%04d.mp4", "f%d/a.png"]
+)
 def test_an_output_of_an_unknown_kind_is_refused_before_any_work(output: str, voice: str) -> None:
     for command in (["predict"], ["render", "--portrait", "x.png"]):
         with pytest.raises(SystemExit) as caught:
@@ -132,3 +139,30 @@ def test_frame_rates_are_exact() -> None:
     assert frame_rate("25") == 25
     assert frame_rate("12.5") == Fraction(25, 2)
     assert frame_rate("30000/1001") == Fraction(30_000, 1001)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no way to ask a process to terminate")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_movie_that_is_stopped_halfway_leaves_nothing_behind(
+    number: signal.Signals, bundle: str, portrait: str, tmp_path: Path
+) -> None:
+    voice = tmp_path / "long.wav"
+    soundfile.write(voice, np.zeros(16_000 * 600, np.float32), 16_000)
+    out = tmp_path / "out"
+    arguments = ["--portrait", portrait, "--voice", str(voice), "--bundle", bundle, "-o", str(out / "a.mp4")]
+    command = [sys.executable, "-m", "edtalk_server.cli", "render", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        env=environment,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    ) as process:
+        while process.poll() is None and not (out.is_dir() and any(out.iterdir())):
+            time.sleep(0.05)
+        time.sleep(0.3)
+        os.killpg(process.pid, number)  # as a terminal does: to all that the command has started
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + number, said.decode()
+    assert list(out.iterdir()) == []
