@@ -35,6 +35,8 @@ def main() -> None:
     say(f"Blender {bpy.app.version_string}")
     addon = install_extension(options.extension)
     scene = new_scene(options.out / "demo.blend")
+    bpy.ops.edtalk.start_server()  # the next line would do it too
+    say("the server is ready")
     bpy.ops.edtalk.new_character(filepath=str(options.portrait))
     character = bpy.context.object
     say(f"character {character.name!r} is made from {options.portrait.name} by {character.edtalk.bundle}")
