@@ -10,6 +10,10 @@ from typing import Any
 import bpy
 
 
+NO_MOUNTS = "could not get a list of mounted file-systems\n"
+"""What Blender 4.2 itself says on a machine without /etc/mtab."""
+
+
 def handlers() -> dict[str, int]:
     """How many functions listen to each of Blender's events."""
     lists = {name: getattr(bpy.app.handlers, name) for name in dir(bpy.app.handlers)}
@@ -81,7 +85,7 @@ def test_a_clean_start_says_nothing_on_stderr(package: Path, tmp_path: Path) -> 
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr.replace(NO_MOUNTS, "")) == (0, "")
     assert "olicy" not in done.stdout
 
 
@@ -104,4 +108,4 @@ def test_blender_ends_quietly_while_a_server_is_connected(
     assert done.returncode == 0, done.stderr
     assert "session at the end: None" in done.stdout, "sockets are closed while Python is whole"
     if bpy.app.version[:2] != (4, 5):  # which says what it leaks
-        assert done.stderr == ""
+        assert done.stderr.replace(NO_MOUNTS, "") == ""
