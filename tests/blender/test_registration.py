@@ -9,7 +9,6 @@ from typing import Any
 
 import bpy
 
-
 NO_MOUNTS = "could not get a list of mounted file-systems\n"
 """What Blender 4.2 itself says on a machine without /etc/mtab."""
 
