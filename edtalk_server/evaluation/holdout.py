@@ -8,7 +8,8 @@ unmoved_psnr   the first frame as it is: what doing nothing would score
 rest_psnr      the first frame under its own weights against itself
 face_...       the same within the box of the frame's landmarks, where people look
 landmark_px    distance of the read landmarks from the true ones, in pixels of the picture
-effects        what moving one weight does, measured on the network's own landmarks (pixels) by its own reader
+effects        what moving one weight does, in pixels between the landmarks that the network's own reader finds; people
+               count who move more than a pixel the way most do
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ class GeneratorPlan(Plan):
     """How long and how. Shares are parts of `minutes`; weights' noise is in natural units."""
 
     minutes: float = 90.0
-    trunk_share: float = 0.35
+    trunk_share: float = 0.2
     read_share_from: float = 0.8
     read_share: float = 0.25
     trunk_batch: int = 32
