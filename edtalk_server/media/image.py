@@ -1,4 +1,4 @@
-"""Pictures between files and networks: resizing as the release does it, and the one mapping to 8 bits.
+"""Pictures from files to networks: resizing as the release does it. The way back to 8 bits is the engine's.
 
 `uint8 [H, W, 3]` RGB outside the networks, `float32 [3, S, S]` in [-1, 1] inside.
 """
@@ -17,13 +17,6 @@ def to_network(image: Picture) -> Floats:
     """uint8 [H, W, 3] as float32 [3, H, W] in [-1, 1]."""
     scaled = (image.astype(np.float64) / 255.0).astype(np.float32)
     return np.ascontiguousarray(((scaled - np.float32(0.5)) * np.float32(2.0)).transpose(2, 0, 1))
-
-
-def to_uint8(image: Floats) -> Picture:
-    """float32 [..., 3, H, W] as uint8 [..., H, W, 3] by the fixed mapping; values outside [-1, 1] are
-    clamped."""
-    scaled = np.round((np.clip(image, -1.0, 1.0) + 1.0) * 127.5)
-    return np.ascontiguousarray(np.moveaxis(scaled, -3, -1).astype(np.uint8))
 
 
 def source_image(image: Picture, size: int) -> Floats:

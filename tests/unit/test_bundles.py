@@ -110,20 +110,12 @@ def test_saving_again_replaces_the_older_bundle(folder: Path, networks: dict[str
     assert [path.name for path in folder.parent.iterdir()] == ["tiny"]
 
 
+@pytest.mark.parametrize("beside", [{}, {"bundle.json": '{"name": "of another program"}'}])
 def test_a_folder_of_something_else_is_never_replaced(
-    tmp_path: Path, networks: dict[str, torch.nn.Module]
+    tmp_path: Path, networks: dict[str, torch.nn.Module], beside: dict[str, str]
 ) -> None:
-    (tmp_path / "thesis.txt").write_text("irreplaceable", encoding="utf-8")
-    with pytest.raises(EDTalkError, match="not a bundle"):
-        bundles.save(tmp_path, MANIFEST, networks)
-    assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "irreplaceable"
-
-
-def test_a_bundle_json_of_another_program_protects_its_folder(
-    tmp_path: Path, networks: dict[str, torch.nn.Module]
-) -> None:
-    (tmp_path / "bundle.json").write_text('{"name": "a web page"}', encoding="utf-8")
-    (tmp_path / "thesis.txt").write_text("irreplaceable", encoding="utf-8")
+    for name, text in {"thesis.txt": "irreplaceable", **beside}.items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     with pytest.raises(EDTalkError, match="not a bundle"):
         bundles.save(tmp_path, MANIFEST, networks)
     assert (tmp_path / "thesis.txt").read_text(encoding="utf-8") == "irreplaceable"
