@@ -10,6 +10,7 @@ import argparse
 import ast
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the return value is the exit status (0 well, 1 failed, 2 misused, 130 interrupted)."""
     arguments = _parser().parse_args(argv)
     _set_up_logging(arguments.verbose)
+    _let_waiting_threads_sleep()
     module = importlib.import_module(f"{__name__}.{arguments.command}")
     parser = argparse.ArgumentParser(prog=f"edtalk {arguments.command}", description=module.__doc__)
     module.add_arguments(parser)
@@ -66,6 +68,12 @@ def _version() -> str:
     from shared_protocol import __version__
 
     return __version__
+
+
+def _let_waiting_threads_sleep() -> None:
+    """torch's threads wait for each other at every layer. Spinning, one that shares its core with another program
+    slows all of them down, up to fifty times. OpenMP reads this when torch is loaded."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _set_up_logging(verbosity: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import signal
 import sys
 import time
@@ -50,20 +49,6 @@ def add_voice_option(parser: argparse.ArgumentParser) -> None:
         default=Fraction(25),
         help="frames a second; 23.976 and 30000/1001 are taken exactly (default: 25)",
     )
-
-
-def use_idle_cores() -> None:
-    """Give torch as many threads as cores have nothing else to do, unless OMP_NUM_THREADS says how many.
-
-    Its threads wait for each other at every layer: one that shares its core with another program slows all of them
-    down, up to fifty times.
-    """
-    if os.environ.get("OMP_NUM_THREADS") or not hasattr(os, "getloadavg"):
-        return
-    import torch
-
-    cores = os.cpu_count() or 1
-    torch.set_num_threads(max(1, min(torch.get_num_threads(), cores - round(os.getloadavg()[0]))))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server import bundles
-from edtalk_server.cli.options import add_model_options, add_voice_option, use_idle_cores
+from edtalk_server.cli.options import add_model_options, add_voice_option
 from edtalk_server.media.audio import load_voice
 from edtalk_server.media.portrait import load_portrait
 from edtalk_server.media.sequence import make_folder, write_whole
@@ -45,7 +45,6 @@ def _output(text: str) -> Path:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict and write; prints what was written."""
-    use_idle_cores()
     bundle = bundles.load(arguments.bundle)
     voice = load_voice(arguments.voice)
     own = _own_weights(bundle, arguments.portrait, arguments.device)

@@ -12,7 +12,6 @@ from edtalk_server.cli.options import (
     add_model_options,
     add_voice_option,
     clean_termination,
-    use_idle_cores,
 )
 from edtalk_server.engine import Engine
 from edtalk_server.media.audio import load_voice
@@ -56,7 +55,6 @@ def _output(text: str) -> Path:
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict and render; frames are written as they come, so the length of the voice does not matter."""
-    use_idle_cores()
     voice = load_voice(arguments.voice)
     portrait = load_portrait(arguments.portrait)
     engine = Engine.open(arguments.bundle, arguments.device)
