@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+
 MODEL_FPS = Fraction(25)
 """EDTalk's own frame rate (audio windows are cut for it); a performance is resampled from and to it."""
 
@@ -31,7 +33,8 @@ class TimeBase:
     @classmethod
     def from_blender(cls, fps: int, fps_base: float, start: int = 0, offset_frames: float = 0.0) -> TimeBase:
         """A scene's time base. `fps_base` is a float32 in Blender: 1.001 is taken as exactly 1001/1000."""
-        rate = Fraction(fps) / Fraction(fps_base).limit_denominator(100_000)
+        as_typed = str(np.float32(fps_base))  # the shortest decimal number that is stored so
+        rate = Fraction(fps) / Fraction(as_typed)
         return cls(rate, start, -Fraction(offset_frames).limit_denominator(100_000) / rate)
 
     def seconds(self, frame: float | Fraction) -> float:
