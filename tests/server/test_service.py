@@ -11,6 +11,7 @@ import pytest
 
 from blender_addon.core.client import Client
 from blender_addon.core.events import TERMINAL, Event, Ready, StateChanged, pixels_of, weights_of
+from edtalk_server.service.desk import MAX_SOURCES
 from edtalk_server.service.jobs import MAX_CREDIT, MAX_JOBS_PER_CLIENT
 from shared_protocol import messages
 from shared_protocol.messages import (
@@ -131,6 +132,16 @@ def test_a_file_the_server_has_dropped_is_sent_again_unasked(server: RunningServ
     job = client.predict(source, VOICE)
     assert [type(event) for event in client.wait(job, 20)] == [Performance, Done]
     assert not lies
+
+
+def test_the_portrait_used_longest_ago_is_forgotten_and_the_client_is_told(client: Client) -> None:
+    in_use, unused = prepared(client), prepared(client, b"unused")
+    for number in range(MAX_SOURCES - 1):
+        prepared(client, bytes([number]))
+        client.wait(client.preview(in_use, weights(1)[0]), 20)
+    (failure,) = client.wait(client.render(unused, [1], weights(1)), 20)
+    assert isinstance(failure, Failed) and failure.code == "unknown_source"
+    assert isinstance(client.wait(client.render(in_use, [1], weights(1)), 20)[-1], Done)
 
 
 def test_only_the_newest_preview_is_shown(server: RunningServer, client: Client) -> None:

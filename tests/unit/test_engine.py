@@ -252,6 +252,20 @@ def test_a_long_clip_streams_in_parts_that_equal_the_whole(
     assert np.array_equal(np.concatenate(parts), engine.render(source, rows))
 
 
+@pytest.mark.skipif(
+    not (Path(bundles.__file__).parent / "starter" / "bundle.json").is_file(), reason="no starter bundle"
+)
+def test_a_frame_is_the_same_bytes_whatever_is_rendered_with_it(shared: Path) -> None:
+    from edtalk_server.media.portrait import load_portrait
+
+    engine = Engine.open("starter", "cpu")
+    source = engine.prepare(load_portrait(shared / "data" / "astronaut.png"))
+    rows = source.weights + 0.2 * _rows(6)
+    alone = np.concatenate([engine.render(source, rows[i : i + 1]) for i in range(6)])
+    assert np.array_equal(engine.render(source, rows), alone)
+    assert np.array_equal(engine.render(source, rows[::-1])[::-1], alone)
+
+
 def test_without_a_crop_the_face_is_found(engine: Engine, shared: Path) -> None:
     from edtalk_server.media.portrait import load_portrait
 

@@ -184,6 +184,7 @@ def test_a_movie_has_the_exact_frame_rate_the_voice_and_the_mark(fps: Fraction, 
     said = _described(path)
     assert "h264" in said
     assert "yuv420p" in said
+    assert "yuv420p(tv, bt709" in said, "players must not guess the colours"
     assert "aac" in said
     assert "Synthetic" in said
     assert sorted(file.name for file in tmp_path.iterdir()) == ["out.mp4", "voice.wav"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -169,6 +170,16 @@ def test_pose_and_expression_rest_at_the_portrait_s_own(network: Audio2Lip, voic
     rows = predict(Voiced(network), own, voice)
     assert (rows[:, 20:] == own[20:]).all()
     assert rows[:, :20].std(axis=0).min() > 0
+
+
+def test_a_weight_that_goes_one_way_is_never_negative(network: Audio2Lip, voice: Waveform) -> None:
+    free = predict(Voiced(network), np.zeros(36), voice)
+    assert (free[:, 0].min() < 0) and (free[:, 1].min() < 0), "or this test shows nothing"
+    bases = numbered_layout().bases
+    one_way = BankLayout((dataclasses.replace(bases[0], minimum=0.0), *bases[1:]))
+    rows = predict(Voiced(network, one_way), np.zeros(36), voice)
+    assert (rows[:, 0] == np.maximum(free[:, 0], 0)).all()
+    assert (rows[:, 1:] == free[:, 1:]).all()
 
 
 def test_what_cannot_be_predicted_says_why(network: Audio2Lip, voice: Waveform) -> None:
