@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edtalk_server.cli.options import add_model_options
 from shared_protocol import __version__
 from shared_protocol.errors import EDTalkError
 
@@ -24,8 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--golden", metavar="DIR", type=Path, help="compare with the vector files of a folder"
     )
     parser.add_argument("--set", metavar="NAME", help="name of the golden set (default: found in the folder)")
-    parser.add_argument("--bundle", default="starter", help="bundle to try (default: starter)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TextIO
 
 _NTSC = Fraction(1000, 1001)
+DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 def frame_rate(text: str) -> Fraction:
@@ -32,10 +33,11 @@ def frame_rate(text: str) -> Fraction:
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """`--bundle`."""
+    """`--bundle` and `--device`."""
     parser.add_argument(
         "--bundle", default="starter", help="model bundle: a folder or a shipped name (default: starter)"
     )
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
 
 
 def add_voice_option(parser: argparse.ArgumentParser) -> None:

@@ -32,7 +32,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--portrait", type=Path, help="picture whose pose and expression the result keeps (default: neutral)"
     )
     add_model_options(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.add_argument("-o", "--output", type=_output, required=True, help="weights.npz or weights.csv")
 
 

@@ -29,7 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--portrait", type=Path, required=True, help="picture with a face")
     add_voice_option(parser)
     add_model_options(parser)
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     parser.add_argument(
         "-o",
         "--output",

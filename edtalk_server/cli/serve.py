@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edtalk_server.cli.options import add_model_options
 from shared_protocol import connection
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -17,10 +18,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edtalk serve`."""
-    parser.add_argument(
-        "--bundle", default="starter", help="model bundle: a folder or a shipped name (default: starter)"
-    )
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    add_model_options(parser)
     parser.add_argument(
         "--endpoint",
         default="tcp://127.0.0.1:*",

@@ -6,8 +6,6 @@ import torch
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
-
 
 def choose_device(name: str) -> torch.device:
     """`auto` takes CUDA, then MPS, then the CPU. `EDTalkError(UNSUPPORTED)` for what this machine does not

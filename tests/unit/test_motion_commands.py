@@ -132,6 +132,13 @@ def test_an_output_of_an_unknown_kind_is_refused_before_any_work(output: str, vo
         assert caught.value.code == 2
 
 
+def test_a_mistyped_device_is_refused_before_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", "--voice", "x.wav", "--device", "bogus", "-o", "x.csv"])
+    assert caught.value.code == 2
+    assert "'bogus'" in capsys.readouterr().err
+
+
 def test_frame_rates_are_exact() -> None:
     assert frame_rate("23.976") == frame_rate("23.98") == Fraction(24_000, 1001)
     assert frame_rate("29.97") == Fraction(30_000, 1001)
