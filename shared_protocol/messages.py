@@ -5,8 +5,8 @@ the header: each is one further frame of the multipart message, in the order of 
 with defaults and never change their meaning; unknown fields are ignored by the reader.
 
 Every job (a request with a `job`, chosen by the client, unique in its connection) ends in exactly one
-terminal message: `Done`, `Failed` or `Cancelled`. Results (`Prepared`, `Performance`, `PreviewFrame`,
-`Frame`) come before it.
+terminal message: `Done`, `Failed` or `Cancelled`. Results (`Prepared`, `Inspected`, `Performance`, `PreviewFrame`,
+`Frame`, `Bundles`) come before it.
 
 Weights are little-endian float32, C order, [frames, channels] in the bundle's bank order.
 """
@@ -80,8 +80,9 @@ class Ping(Message):
 
 @dataclass(frozen=True)
 class Pong(Message):
-    """Answer to `Ping`: the state (`warming`, `ready`, `busy`, `stopping`), what it is doing, memory in
-    bytes. With serial 0 it is unasked: the state has changed, or the server looks whether the client lives.
+    """Answer to `Ping`: the state (`warming`, `ready`, `busy`, `stopping`), what it is doing, memory in bytes: the
+    process's own, what it holds of the accelerator's, and what the accelerator has (0: none). With serial 0 it is
+    unasked: the state has changed, or the server looks whether the client lives.
     """
 
     serial: int = 0
@@ -90,6 +91,14 @@ class Pong(Message):
     jobs: int = 0
     memory: int = 0
     uptime: float = 0.0
+    device_memory: int = 0
+    device_capacity: int = 0
+
+
+@dataclass(frozen=True)
+class Release(Message):
+    """Give the accelerator's memory back: the model moves to main memory until the next job needs it. Answered by an
+    unasked `Pong` once it is done; running jobs end first."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +153,16 @@ class Crop:
 
 
 @dataclass(frozen=True)
+class Inspect(Message):
+    """Job: look at a portrait before anything is rendered. Without a crop (side 0) all faces are looked for and the
+    largest is chosen; with one, that crop is judged. Results: `Inspected`."""
+
+    job: str = ""
+    portrait: str = ""
+    crop: Crop = Crop()
+
+
+@dataclass(frozen=True)
 class Prepare(Message):
     """Job: encode a portrait (an image file as a blob) once. Results: `Prepared`."""
 
@@ -173,6 +192,24 @@ class Predict(Message):
 
 
 @dataclass(frozen=True)
+class Capture(Message):
+    """Job: a driving video (a file as a blob) to weights. Results: one `Performance`.
+
+    Row i is the video at second `offset + i * fps_denominator / fps_numerator`, as in `Predict`; before and after the
+    video its first and last pictures hold. The face is tracked with one crop that follows it steadily. The driver's
+    change from its own calmest frame is added to the source's own weights, so a person's habitual face is not copied.
+    """
+
+    job: str = ""
+    source: str = ""
+    video: str = ""
+    fps_numerator: int = 25
+    fps_denominator: int = 1
+    frames: int = 0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
 class Preview(Message):
     """Job: one frame, newest wins: an older preview of the same connection that has not started is cancelled
     with reason `superseded`. Results: `PreviewFrame`."""
@@ -180,13 +217,15 @@ class Preview(Message):
     job: str = ""
     source: str = ""
     weights: Blob = Blob(b"")
+    framing: str = "face"
 
 
 @dataclass(frozen=True)
 class Render(Message):
     """Job: frames for keeping. `weights` has one row for each entry of `frames` (the client's frame numbers).
-    Results: `Frame`s in that order, `encoding` `png` (8-bit RGB file) or `rgba` (raw, bottom-up, 4 bytes a
-    pixel).
+    Results: `Frame`s in that order. `encoding`: `png` (8-bit file), `exr` (half float file, linear light) or
+    `rgba` (raw, bottom-up, 4 bytes a pixel). `framing`: `face` (the crop, the bundle's size) or `full` (the face
+    pasted back into the whole portrait). `alpha`: the face's soft matte in the alpha channel.
 
     The server sends at most `credit` frames; each `Credit` allows more. `Progress` comes in between.
     """
@@ -197,6 +236,56 @@ class Render(Message):
     encoding: str = "png"
     credit: int = 8
     weights: Blob = Blob(b"")
+    framing: str = "face"
+    alpha: bool = False
+
+
+@dataclass(frozen=True)
+class Movie(Message):
+    """Job: an image sequence on this machine to a movie file with sound, marked as synthetic.
+
+    `folder` holds `pattern` (such as `%04d.png`) numbered `first` to `last`; `sound` is a file on this machine or
+    empty, its start at second `sound_offset` of the movie. For clients on the server's own machine only. Results:
+    none but `Done`; the file is at `output`, written whole or not at all.
+    """
+
+    job: str = ""
+    folder: str = ""
+    pattern: str = "%04d.png"
+    first: int = 1
+    last: int = 1
+    fps_numerator: int = 25
+    fps_denominator: int = 1
+    sound: str = ""
+    sound_offset: float = 0.0
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class ListBundles(Message):
+    """Job: which model bundles are installed? Results: `Bundles`."""
+
+    job: str = ""
+
+
+@dataclass(frozen=True)
+class ImportBundle(Message):
+    """Job: the official checkpoints in `folder` (a file or folder on this machine) become the installed bundle `name`.
+    For clients on the server's own machine only. Results: `Bundles`, the list with the new one."""
+
+    job: str = ""
+    folder: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class DownloadBundle(Message):
+    """Job: fetch a bundle that the server's catalogue offers (`BundleEntry.installed` false). Only ever at the user's
+    explicit wish. `mirror` replaces the start of the catalogue's addresses. Results: `Bundles`."""
+
+    job: str = ""
+    name: str = ""
+    mirror: str = ""
 
 
 @dataclass(frozen=True)
@@ -234,7 +323,8 @@ class Progress(Message):
 @dataclass(frozen=True)
 class Prepared(Message):
     """A source is ready: its key (content hash), the crop that was used, size of the frames, notes on the
-    portrait (short sentences, empty when all is well), and the portrait's own weights ([1, channels])."""
+    portrait (short sentences, empty when all is well), the portrait's own weights ([1, channels]), the size of frames
+    with the framing `full`, and the verdict as in `Inspected`."""
 
     job: str = ""
     source: str = ""
@@ -243,16 +333,61 @@ class Prepared(Message):
     height: int = 0
     notes: tuple[str, ...] = ()
     weights: Blob = Blob(b"")
+    full_width: int = 0
+    full_height: int = 0
+    verdict: str = "good"
+
+
+@dataclass(frozen=True)
+class Inspected(Message):
+    """What a portrait shows: its size in pixels; all faces, the largest first; the crop that would be used (or was
+    asked about); and a verdict on it: `good`, `no_face`, `several_faces`, `too_small`, `turned`, `cut_off`. `advice`
+    says what to do, empty when all is well. `turned` is about how many degrees the head looks to the side."""
+
+    job: str = ""
+    width: int = 0
+    height: int = 0
+    verdict: str = "good"
+    advice: str = ""
+    crop: Crop = Crop()
+    faces: tuple[Crop, ...] = ()
+    turned: float = 0.0
+
+
+@dataclass(frozen=True)
+class BundleEntry:
+    """A bundle that is installed or can be fetched: folder name, title, version, size in bytes, licence, native size in
+    pixels, one sentence; `path` is what `--bundle` takes."""
+
+    name: str = ""
+    title: str = ""
+    version: str = ""
+    bytes: int = 0
+    licence: str = ""
+    size: int = 0
+    description: str = ""
+    path: str = ""
+    installed: bool = True
+    running: bool = False
+
+
+@dataclass(frozen=True)
+class Bundles(Message):
+    """The bundles that are installed, and those that can be fetched."""
+
+    job: str = ""
+    bundles: tuple[BundleEntry, ...] = ()
 
 
 @dataclass(frozen=True)
 class Performance(Message):
-    """The predicted weights, [frames, channels]."""
+    """The predicted or captured weights, [frames, channels]; notes for people, empty when all is well."""
 
     job: str = ""
     frames: int = 0
     channels: int = 0
     weights: Blob = Blob(b"")
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
