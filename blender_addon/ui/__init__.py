@@ -5,13 +5,14 @@ from __future__ import annotations
 
 
 def _classes() -> tuple[type, ...]:
-    from . import create, operators, panels, perform, preferences, server
+    from . import create, operators, panels, perform, predict, preferences, server
 
     return (
         *preferences.CLASSES,
         *server.CLASSES,
         operators.Cancel,
         *create.CLASSES,
+        *predict.CLASSES,
         *perform.CLASSES,
         *panels.CLASSES,
     )

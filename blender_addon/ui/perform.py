@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Operators: predict a performance, bake it into frames."""
+"""Operators over a frame range: what they have in common, and baking."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared_protocol.messages import Frame, Prepared
 
 from ..core import takes
 from ..core.tasks import Progress, Steps
-from ..scene import actions, character, plane, sampling, sound
+from ..scene import character, plane, sampling
 from . import link
 from .operators import TaskOperator, refuse, scene_of
 
@@ -27,7 +27,6 @@ FROM_SCENE = -1
 UNSAVED = f"{time.strftime('%Y-%m-%d %H-%M-%S')} {os.getpid()}"
 """Folder of the takes of files that were never saved, for this run of Blender."""
 _CHANGED = "Another model runs now: its weights may mean something else"
-GROUPS = {"mouth": "Mouth", "pose": "Pose", "expression": "Expression"}
 
 
 class RangeOperator(TaskOperator):
@@ -67,18 +66,19 @@ def prepared_source(uid: int, progress: Progress) -> Steps[Prepared]:
     """Let the server encode the character's portrait (it keeps it)."""
     session = link.session()
     bundle = yield from session.ready(progress)
-    portrait = character.portrait_bytes(_found(uid))
+    portrait = character.portrait_bytes(found(uid))
     prepared = yield from session.prepare(portrait, progress)
-    group = _found(uid).edtalk
+    group = found(uid).edtalk
     if group.source != prepared.source:  # another bundle, or the portrait's file was changed
         rest = np.frombuffer(prepared.weights, "<f4")
         changed = f"{_CHANGED} ({group.bundle} before)" if group.bundle != bundle.title else ""
         notes = [*prepared.notes, changed] if changed else prepared.notes
-        character.set_source(_found(uid), prepared.source, bundle.title, bundle.layout, rest, notes)
+        character.set_source(found(uid), prepared.source, bundle.title, bundle.layout, rest, notes)
     return prepared
 
 
-def _found(uid: int) -> bpy.types.Object:
+def found(uid: int) -> bpy.types.Object:
+    """The character with this `session_uid`. Raises `EDTalkError` when it was removed."""
     ob = character.find(uid)
     if ob is None:
         raise EDTalkError(
@@ -87,69 +87,6 @@ def _found(uid: int) -> bpy.types.Object:
             "Select another one and begin again.",
         )
     return ob
-
-
-class Predict(RangeOperator, bpy.types.Operator):
-    """Let the character speak the voice: writes F-Curves over the scene's frame range"""
-
-    bl_idname = "edtalk.predict"
-    bl_label = "Predict"
-    bl_options = {"UNDO"}
-    title = "Predict"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        ob = context.object
-        if ob is not None and ob.animation_data is not None and ob.animation_data.use_tweak_mode:
-            return refuse(cls, "Leave the tweak mode of the NLA first")
-        return super().poll(context)
-
-    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        uid, scene_uid = context.object.session_uid, context.scene.session_uid
-        frames = self.frames(context.scene)
-        progress.stage = "Reading the voice"
-        yield
-        voice = sound.voice_of(_found(uid), scene_of(scene_uid))
-        prepared = yield from prepared_source(uid, progress)
-        weights = yield from link.session().predict(prepared.source, voice.data, voice.time, frames, progress)
-        ob = _found(uid)
-        kept = write_performance(ob, frames, weights)
-        ob.edtalk.show = "LIVE"
-        scene = scene_of(scene_uid)
-        scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
-        return f"{ob.name}: {len(frames)} frames predicted" + (
-            f". Your keys are kept in {kept}" if kept else ""
-        )
-
-
-def write_performance(ob: bpy.types.Object, frames: range, weights: np.ndarray) -> str:
-    """Turn weights [frames, channels] into grouped F-Curves.
-
-    Keys in the range are replaced. When any key of the weights was made or edited by the artist, the action is kept as
-    it was in a copy, whose name is the answer. Raises `EDTalkError` when the action is linked.
-    """
-    try:
-        action = actions.ensure_action(ob, f"EDTalk {ob.name}")
-    except PermissionError as error:
-        raise EDTalkError(
-            ErrorCode.UNSUPPORTED,
-            f"The character's action {error} is linked from another file.",
-            "Give the character an action of its own, then predict again.",
-        ) from error
-    paths = [character.data_path(channel) for channel in character.channels_of(ob)]
-    before = actions.fingerprint(ob, paths)
-    edited = before not in {"", ob.edtalk.predicted}
-    kept = actions.keep_copy(action) if edited else ""
-    column = 0
-    for bank, bases in character.banks_of(ob).items():
-        for channel, _name in bases:
-            curve = actions.ensure(ob, character.data_path(channel), GROUPS[bank.value])
-            actions.write(curve, frames, weights[:, column])
-            column += 1
-    # keys outside the range that are not ours stay, and must still be seen as the artist's next time
-    stays = edited and actions.has_keys_outside(ob, paths, frames)
-    ob.edtalk.predicted = "" if stays else actions.fingerprint(ob, paths)
-    return kept
 
 
 @dataclass(frozen=True)
@@ -185,7 +122,7 @@ class Bake(RangeOperator, bpy.types.Operator):
         plan = yield from self._plan(uid, scene_uid, frames, progress)
         if plan.stale:
             yield from self._render(plan, progress)
-        ob, scene = _found(uid), scene_of(scene_uid)
+        ob, scene = found(uid), scene_of(scene_uid)
         first, last = plan.take.span(frames[0])
         plane.show_take(ob, plan.take, first, last)
         plane.follow_view_transform(ob, scene)
@@ -208,7 +145,7 @@ class Bake(RangeOperator, bpy.types.Operator):
             for frame, row in zip(frames, weights, strict=True)
         }
         base = character.absolute(self.directory) if self.directory else default_base()
-        take = character.take_for_baking(_found(uid), base)
+        take = character.take_for_baking(found(uid), base)
         return BakePlan(prepared.source, frames, weights, hashes, take, take.stale(hashes))
 
     def _render(self, plan: BakePlan, progress: Progress) -> Steps[None]:
@@ -227,7 +164,7 @@ class Bake(RangeOperator, bpy.types.Operator):
 def sampled_weights(uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[np.ndarray]:
     """The character's weights over `frames` as the evaluated scene has them, [frames, channels]."""
     progress.stage, progress.total = "Reading the weights", 0
-    for weights in sampling.sample(_found(uid), scene_of(scene_uid), frames):
+    for weights in sampling.sample(found(uid), scene_of(scene_uid), frames):
         if weights is not None:
             return weights
         yield
@@ -241,4 +178,4 @@ def default_base() -> Path:
     return paths.data_dir() / "unsaved" / UNSAVED
 
 
-CLASSES = (Predict, Bake)
+CLASSES = (Bake,)
