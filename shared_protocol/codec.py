@@ -189,9 +189,11 @@ def _wrong(name: str, wanted: str) -> MalformedMessageError:
 
 
 def _plain(value: Any) -> Any:
-    """What msgpack can hold: nested records become maps."""
+    """What msgpack can hold: records become maps, also those in lists."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple) and value and is_dataclass(value[0]):
+        return [_plain(item) for item in value]
     return value
 
 
