@@ -1,0 +1,158 @@
+"""The interface between data and stages: batches of clips, and sets that give them.
+
+All pictures are RGB in [-1, 1], [3, S, S]. Landmarks are the 68 points as x, y in 0..1 of the picture (y down); points
+outside lie beyond it. Tensors are float32 on the CPU until `to` moves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Random = np.random.Generator
+
+FRAME_RATE = 25
+"""Frames a second of every clip."""
+
+
+@dataclass(frozen=True)
+class _Tensors:
+    """Shared by the batches: all fields are tensors, batches, or None."""
+
+    def to(self, device: torch.device) -> Self:
+        """The same batch on another device."""
+        moved = {f.name: _moved(getattr(self, f.name), device) for f in fields(self)}
+        return type(self)(**moved)
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    return value if value is None else value.to(device)
+
+
+@dataclass(frozen=True)
+class Motion(_Tensors):
+    """The truth about how pixels moved, from a target picture back to a source picture; maps may be smaller than the
+    pictures ([.., f, f]). `...` is [B, T] in clips, [B] in swaps."""
+
+    flow: Tensor
+    """[..., 2, f, f] target to source, x and y, in units of which the picture has 2."""
+    visible: Tensor
+    """[..., 1, f, f]: 1 where the source shows the target's spot, 0 where it hides it."""
+    trust: Tensor
+    """[..., 1, f, f]: how much an error of `flow` counts, 0..1."""
+
+
+@dataclass(frozen=True)
+class ClipBatch(_Tensors):
+    """B clips of T frames each; every clip shows one person before one camera."""
+
+    frames: Tensor
+    """[B, T, 3, S, S]"""
+    landmarks: Tensor
+    """[B, T, 68, 2]"""
+    identity: Tensor
+    """[B] int64: who it is. The same number means the same person, within one set."""
+    weights: Tensor | None = None
+    """[B, T, 36] in the natural units of `training.controls`; None for filmed clips."""
+    motion: Motion | None = None
+    """From every frame back to the clip's first; None where it is not known."""
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether weights and motion are known."""
+        return self.weights is not None and self.motion is not None
+
+
+@dataclass(frozen=True)
+class SwapBatch(_Tensors):
+    """Exact factor swaps: the person of `source` with the mouth, pose and expression of three other pictures."""
+
+    source: Tensor
+    """[B, 3, S, S]"""
+    mouth: Tensor
+    """[B, 3, S, S] whose mouth the target has; maybe another person's."""
+    pose: Tensor
+    """[B, 3, S, S] whose pose the target has."""
+    expression: Tensor
+    """[B, 3, S, S] whose expression the target has."""
+    target: Tensor
+    """[B, 3, S, S] the true picture."""
+    landmarks: Tensor
+    """[B, 68, 2] of the target."""
+    source_weights: Tensor
+    """[B, 36]"""
+    weights: Tensor
+    """[B, 36] of the target: banks of the three drivers."""
+    motion: Motion
+    """From the target back to the source."""
+
+
+class ClipSet(Protocol):
+    """Something to learn from."""
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels."""
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether every batch carries weights and motion."""
+
+    @property
+    def consecutive(self) -> bool:
+        """Whether a clip's frames follow each other in time (25 a second); otherwise they are moments in any order."""
+
+    def clips(self, rng: Random, count: int, length: int) -> ClipBatch:
+        """`count` clips of `length` frames; the same state of `rng` gives the same clips.
+
+        `EDTalkError(NOT_READY)` when there is nothing (yet), `ValueError` for more frames than clips have.
+        """
+
+
+@runtime_checkable
+class SwapSet(Protocol):
+    """A set that can also draw what never was: factors of several pictures in one. Rendered on the fly only."""
+
+    def factor_swaps(self, rng: Random, count: int, cross: float = 0.5) -> SwapBatch:
+        """`count` swaps; in a share `cross` of them the drivers are other people than the source."""
+
+
+class Mixed:
+    """Several sets as one, each with its share of the batches. A batch comes from one set, so that it either has the
+    truth as a whole or has not."""
+
+    def __init__(self, parts: Sequence[tuple[ClipSet, float]]) -> None:
+        if not parts or any(share <= 0 for _, share in parts):
+            raise ValueError("a mixture needs sets with shares above 0")
+        sizes = {one.size for one, _ in parts}
+        if len(sizes) > 1:
+            raise ValueError(f"sets of one mixture must have pictures of one size, not {sorted(sizes)}")
+        self.sets = [one for one, _ in parts]
+        total = sum(share for _, share in parts)
+        self.shares = [share / total for _, share in parts]
+
+    @property
+    def size(self) -> int:
+        return self.sets[0].size
+
+    @property
+    def has_truth(self) -> bool:
+        return all(one.has_truth for one in self.sets)
+
+    @property
+    def consecutive(self) -> bool:
+        return all(one.consecutive for one in self.sets)
+
+    def clips(self, rng: Random, count: int, length: int) -> ClipBatch:
+        return self.sets[int(rng.choice(len(self.sets), p=self.shares))].clips(rng, count, length)
+
+
+def swap_sets(data: ClipSet) -> list[SwapSet]:
+    """Those parts of a set (itself, or of a mixture) that can swap factors."""
+    parts = data.sets if isinstance(data, Mixed) else [data]
+    return [one for one in parts if isinstance(one, SwapSet)]
