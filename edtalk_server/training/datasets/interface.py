@@ -49,23 +49,28 @@ class Motion(_Tensors):
 
 @dataclass(frozen=True)
 class ClipBatch(_Tensors):
-    """B clips of T frames each; every clip shows one person before one camera."""
+    """B clips of T frames each, and a source picture for each: the same person at another moment, well apart from the
+    clip (in the MEAD layout: with a neutral face), in the same crop."""
 
+    source: Tensor
+    """[B, 3, S, S]"""
     frames: Tensor
     """[B, T, 3, S, S]"""
     landmarks: Tensor
-    """[B, T, 68, 2]"""
+    """[B, T, 68, 2] of the frames."""
     identity: Tensor
     """[B] int64: who it is. The same number means the same person, within one set."""
     weights: Tensor | None = None
-    """[B, T, 36] in the natural units of `training.controls`; None for filmed clips."""
+    """[B, T, 36] of the frames in the natural units of `training.controls`; None for filmed clips."""
+    source_weights: Tensor | None = None
+    """[B, 36]"""
     motion: Motion | None = None
-    """From every frame back to the clip's first; None where it is not known."""
+    """From every frame back to the source; None where it is not known."""
 
     @property
     def has_truth(self) -> bool:
         """Whether weights and motion are known."""
-        return self.weights is not None and self.motion is not None
+        return None not in (self.weights, self.source_weights, self.motion)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ class ClipSet(Protocol):
         """Whether a clip's frames follow each other in time (25 a second); otherwise they are moments in any order."""
 
     def clips(self, rng: Random, count: int, length: int) -> ClipBatch:
-        """`count` clips of `length` frames; the same state of `rng` gives the same clips.
+        """`count` clips of `length` frames and their sources; the same state of `rng` gives the same clips.
 
         `EDTalkError(NOT_READY)` when there is nothing (yet), `ValueError` for more frames than clips have.
         """
