@@ -19,8 +19,9 @@ if not FACEKIT.exists():
 
 from edtalk_server.training.data.clips import as_shown, jittered_camera, make_clip  # noqa: E402
 from edtalk_server.training.renderer.camera import Camera  # noqa: E402
-from edtalk_server.training.renderer.frame import BOTH_BACKGROUND, VISIBLE, Render, Renderer  # noqa: E402
+from edtalk_server.training.renderer.frame import Render, Renderer  # noqa: E402
 from edtalk_server.training.renderer.identity import Identity  # noqa: E402
+from edtalk_server.training.renderer.look import BOTH_BACKGROUND, VISIBLE  # noqa: E402
 from edtalk_server.training.renderer.mesh import BACKGROUND, Part  # noqa: E402
 from edtalk_server.training.renderer.scene import studio_background, studio_light  # noqa: E402
 

@@ -95,14 +95,18 @@ class Deformer:
         vertex_normals(face, mesh.kit_triangles, self._normals)
         shell = face[mesh.scalp] + self._normals[mesh.scalp] * identity.hair[:, None]
         out[mesh.shell_start : mesh.curtain_start] = shell
-        out[mesh.curtain_start : mesh.torso_start] = self._curtain(identity, axis, angle)
-        out[mesh.torso_start :] = identity.torso
+        rigid, share = self.attached(identity)
+        _twist(rigid, share, axis, angle, self._pivot)
+        out[mesh.curtain_start :] = rigid
         out += pose.translation.astype(np.float32)
         return out
 
-    def _curtain(self, identity: Identity, axis: FloatArray, angle: float) -> FloatArray:
-        if identity.curtain is None:
-            return np.full((len(self.mesh.curtain), 3), _FAR_AWAY, np.float32)
-        curtain = identity.curtain.copy()
-        _twist(curtain, identity.curtain_share, axis, angle, self._pivot)
-        return curtain
+    def attached(self, identity: Identity) -> tuple[FloatArray, FloatArray]:
+        """What no expression moves: vertices [A, 3] after the hair shell, and the share [A] of the head's turn that
+        each follows (1 stuck to the head, 0 stays with the shoulders). New arrays."""
+        curtain, share = identity.curtain, identity.curtain_share
+        if curtain is None:
+            curtain = np.full((len(self.mesh.curtain), 3), _FAR_AWAY, np.float32)
+            share = np.zeros(len(curtain), np.float32)
+        torso = identity.torso
+        return np.concatenate([curtain, torso]), np.concatenate([share, np.zeros(len(torso), np.float32)])

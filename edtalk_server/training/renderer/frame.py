@@ -10,22 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.training import controls
-from edtalk_server.training.renderer import kit, mesh, occlusion, raster, shader
+from edtalk_server.training.renderer import kit, look, mesh, occlusion, raster, shader
 from edtalk_server.training.renderer.camera import Camera, HeadPose, fit_template
 from edtalk_server.training.renderer.deform import Deformer
 from edtalk_server.training.renderer.identity import Identity, make_identity
+from edtalk_server.training.renderer.look import BOTH_BACKGROUND, SUPERSAMPLING
 from edtalk_server.training.renderer.scalp import scalp_map
 from edtalk_server.training.renderer.scene import Light
 
 FloatArray = npt.NDArray[np.float32]
 ByteArray = npt.NDArray[np.uint8]
-
-SUPERSAMPLING = 2
-_SHADOW_SIDE = 256
-_SHADOW_EXTENT = 64.0
-
-HIDDEN, VISIBLE, BOTH_BACKGROUND = 0, 1, 2
-"""Visibility of a target pixel in the source."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +51,7 @@ class Renderer:
         self._occlusion = occlusion.occlusion(self.mesh)
         self._deformer = Deformer(self.mesh)
         self._normals = np.zeros((self.mesh.size, 3), np.float32)
-        side = (_SHADOW_SIDE, _SHADOW_SIDE)
+        side = (look.SHADOW_SIDE, look.SHADOW_SIDE)
         self._shadow = (
             np.empty(side, np.float32),
             np.empty(side, np.int32),
@@ -145,11 +139,11 @@ class Renderer:
             light.ambient_down,
             light.directions,
             light.colours,
-            shader.WRAP,
-            shader.GLOSS,
+            look.WRAP,
+            look.GLOSS,
             light.exposure,
             self._shadow[0],
-            _SHADOW_SIDE / _SHADOW_EXTENT,
+            look.SHADOW_SIDE / look.SHADOW_EXTENT,
             axes,
             colours,
         )
@@ -158,8 +152,8 @@ class Renderer:
         return image
 
     def _cast_shadow(self, vertices: FloatArray, direction: FloatArray, axes: FloatArray) -> None:
-        scale = _SHADOW_SIDE / _SHADOW_EXTENT
-        across = _SHADOW_SIDE / 2 + vertices @ (axes * np.array([[1], [-1]], np.float32)).T * scale
+        scale = look.SHADOW_SIDE / look.SHADOW_EXTENT
+        across = look.SHADOW_SIDE / 2 + vertices @ (axes * np.array([[1], [-1]], np.float32)).T * scale
         screen = np.column_stack([across, vertices @ direction]).astype(np.float32)
         raster.rasterise(screen, self.mesh.triangles, self.mesh.two_sided, *self._shadow)
 
@@ -178,6 +172,7 @@ class Renderer:
             source.screen,
             source.depth,
             step,
+            look.SLACK,
             flow,
             seen,
         )

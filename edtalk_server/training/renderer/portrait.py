@@ -14,7 +14,8 @@ import numpy as np
 
 from edtalk_server.training.controls import weights_of
 from edtalk_server.training.renderer.camera import Camera
-from edtalk_server.training.renderer.frame import SUPERSAMPLING, ByteArray, Renderer
+from edtalk_server.training.renderer.frame import ByteArray, Renderer
+from edtalk_server.training.renderer.look import SUPERSAMPLING
 from edtalk_server.training.renderer.scene import studio_background, studio_light
 
 log = logging.getLogger(__name__)

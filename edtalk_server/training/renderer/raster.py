@@ -16,9 +16,6 @@ BoolArray = npt.NDArray[np.bool_]
 
 EMPTY = -1
 """Triangle id of a pixel that shows the background."""
-_SLACK = 0.3
-"""A surface within this many centimetres of the nearest one counts as seen: it is the same surface, rasterised
-elsewhere."""
 
 
 @nb.njit(cache=True, fastmath=True)
@@ -108,14 +105,15 @@ def trace(
     source_screen: FloatArray,
     source_depth: FloatArray,
     step: int,
+    slack: float,
     flow: FloatArray,
     visible: npt.NDArray[np.uint8],
 ) -> None:
     """Where the surface seen in each target pixel stands in the source picture (backward flow).
 
     Samples every `step`-th raster pixel of the target. Writes `flow` [h, w, 2], raster pixels from target to source,
-    and
-    `visible` [h, w]: 1 where the source shows that point, else 0. Background gets flow 0 and visibility 0.
+    and `visible` [h, w]: 1 where the source shows that point or a surface at most `slack` centimetres before it, else
+    0. Background gets flow 0 and visibility 0.
     """
     side_y, side_x = source_depth.shape
     for y in range(flow.shape[0]):
@@ -135,5 +133,5 @@ def trace(
             sz = source_screen[a, 2] * w0 + source_screen[b, 2] * w1 + source_screen[c, 2] * w2
             flow[y, x, 0] = sx - (column + 0.5)
             flow[y, x, 1] = sy - (row + 0.5)
-            if 0 <= sx < side_x and 0 <= sy < side_y and source_depth[int(sy), int(sx)] < sz + _SLACK:
+            if 0 <= sx < side_x and 0 <= sy < side_y and source_depth[int(sy), int(sx)] < sz + slack:
                 visible[y, x] = 1

@@ -13,28 +13,14 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.training.renderer.mesh import ATLAS, Part
+from edtalk_server.training.renderer.mesh import ATLAS
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
 ByteArray = npt.NDArray[np.uint8]
 
-_PARTS = max(Part) + 1
 _EDGE = ATLAS - 2.0
 _SIDE = float(ATLAS)
-
-WRAP = np.zeros((_PARTS, 3), np.float32)
-"""How far the light wraps round the terminator, by part and colour."""
-WRAP[[Part.SKIN, Part.HEAD, Part.LIPS]] = (0.42, 0.22, 0.16)
-WRAP[[Part.GUMS, Part.TEETH, Part.EYE, Part.MOUTH]] = 0.3
-WRAP[[Part.HAIR, Part.LONG_HAIR]] = 0.25
-
-GLOSS = np.full(_PARTS, 18.0, np.float32)
-"""Blinn-Phong exponent by part."""
-GLOSS[Part.EYE] = 120.0
-GLOSS[Part.TEETH] = 60.0
-GLOSS[Part.LIPS] = 30.0
-GLOSS[[Part.HAIR, Part.LONG_HAIR]] = 14.0
 
 
 @nb.njit(cache=True, fastmath=True)
