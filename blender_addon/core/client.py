@@ -9,7 +9,6 @@ that made it.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import logging
 import os
@@ -20,7 +19,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import zmq
 
@@ -28,16 +26,16 @@ import shared_protocol
 from shared_protocol import codec, messages
 from shared_protocol.connection import Connection
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Blob, Crop, Message
+from shared_protocol.messages import Blob, Message
 
 from .events import TERMINAL, Event, JobEvent, Lost, Ready, StateChanged, failed, is_job_event
 from .heartbeat import Heartbeat
 from .lane import Lane
+from .requests import NO_FILES, Requests, packed
 
 log = logging.getLogger(__name__)
 
 DEFAULT_BUDGET_S = 0.004
-DEFAULT_CREDIT = 8
 _POLL_MS = 50
 _SECOND_LANE_S = 0.5
 
@@ -53,7 +51,7 @@ class _Operation:
     sent_again: bool = False
 
 
-class Client:
+class Client(Requests):
     """A connection to a running server. `clock` counts seconds."""
 
     def __init__(
@@ -72,6 +70,7 @@ class Client:
         self._closed = False
         self._broken_since: float | None = None
         self.state = "connecting"
+        self.health = messages.Pong()
         self.welcome: messages.Welcome | None = None
         self.error: EDTalkError | None = None
         hello = messages.Hello(
@@ -90,47 +89,15 @@ class Client:
         """The jobs that have not ended."""
         return tuple(self._operations)
 
-    # --- requests -----------------------------------------------------------------------------------------
+    # --- requests (the rest: see `Requests`) ---------------------------------------------------------------
 
-    def prepare(self, portrait: bytes, crop: Crop | None = None) -> str:
-        """Encode a portrait (the bytes of an image file); without `crop` the face is found. Tells `Prepared`."""
-        digest = _digest(portrait)
-        request = messages.Prepare(self._name("prepare"), digest, crop or Crop())
-        return self._begin(_Operation(request, self._interactive, {digest: portrait}))
-
-    def predict(
-        self,
-        source: str,
-        voice: bytes,
-        *,
-        fps: tuple[int, int] = (25, 1),
-        frames: int = 0,
-        offset: float = 0.0,
-        transcript: str = "",
-        seed: int = 0,
-    ) -> str:
-        """Weights for a voice (the bytes of an audio file). Tells `Performance`. See `messages.Predict`."""
-        digest = _digest(voice)
-        request = messages.Predict(
-            job=self._name("predict"),
-            source=source,
-            voice=digest,
-            transcript=transcript,
-            fps_numerator=fps[0],
-            fps_denominator=fps[1],
-            frames=frames,
-            offset=offset,
-            seed=seed,
-        )
-        return self._begin(_Operation(request, self._bulk, {digest: voice}))
-
-    def preview(self, source: str, weights: npt.ArrayLike, slot: str = "") -> str:
+    def preview(self, source: str, weights: npt.ArrayLike, slot: str = "", framing: str = "face") -> str:
         """One frame of weights [channels], newest wins. Tells `PreviewFrame`.
 
         One preview is under way at a time; of the wishes that wait, only the newest of each `slot` (a
         character, say) is kept, the older ones end as `Cancelled` with reason `superseded`.
         """
-        request = messages.Preview(self._name("preview"), source, _weights(weights))
+        request = messages.Preview(self._name("preview"), source, packed(weights), framing)
         operation = _Operation(request, self._interactive)
         self._operations[request.job] = operation
         if older := self._wishes.pop(slot, None):
@@ -138,23 +105,6 @@ class Client:
         self._wishes[slot] = operation
         self._send_next_wish()
         return request.job
-
-    def render(
-        self,
-        source: str,
-        frames: Sequence[int],
-        weights: npt.ArrayLike,
-        *,
-        encoding: str = "png",
-        credit: int = DEFAULT_CREDIT,
-    ) -> str:
-        """Frames for keeping: weights [len(frames), channels]. Tells `Frame`s in order, and `Progress`.
-
-        The server is at most `credit` frames ahead of what `tick` has handed out.
-        """
-        name = self._name("render")
-        request = messages.Render(name, source, tuple(map(int, frames)), encoding, credit, _weights(weights))
-        return self._begin(_Operation(request, self._bulk))
 
     def cancel(self, job: str) -> None:
         """End a job; it tells `Cancelled` (unless it has just ended otherwise)."""
@@ -168,6 +118,10 @@ class Client:
             return
         self._wishes = {slot: wish for slot, wish in self._wishes.items() if wish is not operation}
         self._end(messages.Cancelled(job, "asked"))
+
+    def release(self) -> None:
+        """Ask the server to give the accelerator's memory back. Its next `Pong` tells what it holds then."""
+        self._send(self._interactive, messages.Release())
 
     def shutdown(self) -> None:
         """Ask the server to end."""
@@ -244,6 +198,9 @@ class Client:
 
     def _name(self, kind: str) -> str:
         return f"{kind}-{next(self._numbers)}"
+
+    def _request(self, request: Any, files: Mapping[str, bytes] = NO_FILES, *, urgent: bool = False) -> str:
+        return self._begin(_Operation(request, self._interactive if urgent else self._bulk, files))
 
     def _begin(self, operation: _Operation) -> str:
         self._operations[operation.request.job] = operation
@@ -348,6 +305,7 @@ class Client:
             case messages.Welcome():
                 self._welcomed(lane, message)
             case messages.Pong():
+                self.health = message
                 self._state_is(message.state, message.activity)
             case messages.BlobsMissing():
                 self._send_blobs(lane, message.digests)
@@ -447,14 +405,6 @@ class Client:
             "Look at the server's log.",
         )
         self._end(failed(job, error))
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _weights(values: npt.ArrayLike) -> Blob:
-    return Blob(np.ascontiguousarray(values, "<f4").tobytes())
 
 
 def _unreachable(cause: str) -> EDTalkError:

@@ -5,17 +5,19 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import (
+    Bundles,
     Cancelled,
     Done,
     Failed,
     Frame,
+    Inspected,
     Message,
     Performance,
     Prepared,
@@ -52,10 +54,12 @@ class Lost:
     error: EDTalkError
 
 
-JobEvent = Prepared | Performance | PreviewFrame | Frame | Progress | Done | Failed | Cancelled
+JobEvent = (
+    Inspected | Prepared | Performance | PreviewFrame | Frame | Bundles | Progress | Done | Failed | Cancelled
+)
 Event = Ready | StateChanged | Lost | JobEvent
 TERMINAL = (Done, Failed, Cancelled)
-JOB_EVENTS = (Prepared, Performance, PreviewFrame, Frame, Progress, *TERMINAL)
+JOB_EVENTS = get_args(JobEvent)
 
 
 def is_job_event(message: Message) -> bool:

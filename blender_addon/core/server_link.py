@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The add-on's one connection: server process, client, and who waits for which answer. No bpy here.
+
+`pump` is called by Blender's timer, or by a blocking loop; it never waits. Everything else only sends requests.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shared_protocol.banks import BankLayout
+from shared_protocol.connection import Connection
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop, Failed, Pong, Prepared
+
+from . import events, layouts
+from .client import Client
+from .discovery import ServerInstall, find_install
+from .server_process import ServerProcess, ServerState
+from .tasks import Task
+
+Listener = Callable[[events.JobEvent], None]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The model that the server runs. `identity` changes with its content."""
+
+    title: str
+    identity: str
+    layout: BankLayout
+
+    @classmethod
+    def from_description(cls, description: dict[str, Any]) -> Bundle:
+        """From what the server says in its welcome. Raises `EDTalkError` when it cannot be read."""
+        name, version = str(description.get("name", "")), str(description.get("version", ""))
+        layout = layouts.layout_from_rows(description.get("bases", ()))
+        title = f"{description.get('title') or name} {version}".strip()
+        return cls(title, str(description.get("digest") or f"{name} {version}"), layout)
+
+
+@dataclass(frozen=True)
+class Face:
+    """One line about the server: words, Blender's name of an icon, whether it can be stopped."""
+
+    line: str
+    icon: str
+    can_stop: bool
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes: of the server's process, what it holds of the accelerator's, what the accelerator has (0: none)."""
+
+    process: int
+    device: int
+    capacity: int
+
+
+_ICONS = {
+    ServerState.READY: "CHECKMARK",
+    ServerState.BUSY: "SORTTIME",
+    ServerState.STARTING: "TIME",
+    ServerState.WARMING_UP: "TIME",
+    ServerState.STOPPING: "TIME",
+    ServerState.FAILED: "ERROR",
+    ServerState.NOT_INSTALLED: "ERROR",
+}
+_ENDED = (ServerState.STOPPED, ServerState.FAILED, ServerState.NOT_INSTALLED)
+CLOSE_DEADLINE_S = 8.0
+"""Longer than the server's process is given to end (ask, terminate, kill)."""
+
+
+class ServerLink:
+    """One server, one client, one task at a time.
+
+    `failure` is the cause and fix of what went wrong last, for the panel. `find` is how the server's install is found.
+    """
+
+    def __init__(self, find: Callable[[], ServerInstall] = find_install) -> None:
+        self.task: Task | None = None
+        self.failure: tuple[str, str] | None = None
+        self.bundle: Bundle | None = None
+        self.client: Client | None = None
+        self.server = ServerProcess(find)
+        self._connected_to: Connection | None = None
+        self._listeners: dict[str, Listener] = {}
+        self._sources: set[str] = set()
+        self._asked_of: dict[str, str] = {}
+
+    # --- what arrives --------------------------------------------------------------------------------------
+
+    def pump(self, budget_s: float = 0.004) -> bool:
+        """Look after the server and take what has arrived, telling those who wait; True when there was anything."""
+        self.server.poll(time.monotonic())
+        self._follow_server()
+        news = self.client.tick(budget_s) if self.client is not None else []
+        for event in news:
+            self._take(event)
+        return bool(news)
+
+    def _follow_server(self) -> None:
+        """Connect to the server that there is now, and drop the connection to one that has gone."""
+        wanted = self.server.connection
+        if wanted is self._connected_to:
+            return
+        if self.client is not None and self.server.state not in (ServerState.STOPPED, ServerState.STOPPING):
+            # nobody wished it: those who wait are told that it failed, not that it was cancelled
+            self.client.lose(self.server.error.cause if self.server.error else "The server has ended.")
+            for event in self.client.tick():
+                if not isinstance(event, events.Lost):
+                    self._take(event)
+        self._disconnect()
+        if wanted is not None:
+            self._connected_to, self.client = wanted, Client(wanted, "blender")
+
+    def _disconnect(self) -> None:
+        client, self.client, self.bundle, self._connected_to = self.client, None, None, None
+        self._sources.clear()
+        if client is not None:
+            for event in client.close():
+                self._take(event)
+
+    def _take(self, event: events.Event) -> None:
+        match event:
+            case events.Ready():
+                self._welcomed(event)
+            case events.Lost():
+                self._lost(event.error)
+            case events.StateChanged():
+                self.server.observe(event.state)
+            case _:
+                self._deliver(event)
+
+    def _welcomed(self, ready: events.Ready) -> None:
+        try:
+            bundle = Bundle.from_description(ready.bundle)
+            layouts.channels(bundle.layout)
+        except (EDTalkError, ValueError) as error:
+            cause = error.cause if isinstance(error, EDTalkError) else str(error)
+            self._lost(
+                EDTalkError(ErrorCode.VERSION_MISMATCH, cause, "Install server and add-on anew, together.")
+            )
+            return
+        self.bundle = bundle
+
+    def _lost(self, error: EDTalkError) -> None:
+        self._disconnect()
+        self.server.lost(time.monotonic(), error)
+
+    def _deliver(self, event: events.JobEvent) -> None:
+        if isinstance(event, Prepared):
+            self._sources.add(event.source)
+        if isinstance(event, Failed) and event.code == ErrorCode.UNKNOWN_SOURCE:
+            self._sources.discard(self._asked_of.get(event.job, ""))
+        listener = self._listeners.get(event.job)
+        if isinstance(event, events.TERMINAL):
+            self._listeners.pop(event.job, None)
+            self._asked_of.pop(event.job, None)
+        if listener is not None:
+            listener(event)
+
+    # --- the server ----------------------------------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """Can a request be made now?"""
+        return self.bundle is not None and self.server.is_ready
+
+    @property
+    def is_connected(self) -> bool:
+        """Is there a server, be it not yet ready?"""
+        return self.server.state not in _ENDED
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is an answer under way (so that pumping often is worth it)?"""
+        return bool(self._listeners) or (self.is_connected and not self.is_ready)
+
+    @property
+    def face(self) -> Face:
+        """What the panel shows of the server."""
+        state = self.server.state
+        age = self.server.seconds_in_life(time.monotonic())
+        waiting = state in (ServerState.STARTING, ServerState.WARMING_UP)
+        line = f"Server: {state.value}{f' ({age:.0f} s)' if waiting else ''}"
+        return Face(line, _ICONS.get(state, "RADIOBUT_OFF"), self.is_connected)
+
+    @property
+    def memory(self) -> Memory:
+        """What the server holds, as it said last."""
+        health = self.client.health if self.client is not None else Pong()
+        return Memory(health.memory, health.device_memory, health.device_capacity)
+
+    @property
+    def trouble(self) -> tuple[str, str] | None:
+        """Cause and fix of what stands in the way: the server's, else that of the last task."""
+        if self.server.state in _ENDED and self.server.error is not None:
+            return self.server.error.cause, self.server.error.fix
+        return self.failure
+
+    def start_server(self) -> None:
+        """Begin to start the server, or to connect to one of this install that runs. Never waits."""
+        self.server.start(time.monotonic())
+
+    def stop_server(self) -> None:
+        """Begin to stop the server. Never waits."""
+        client = self.client
+        self.server.stop(time.monotonic(), client.shutdown if client is not None else _nothing)
+
+    def close(self) -> None:
+        """End everything, and wait until the server's process has ended."""
+        self.stop_server()
+        end = time.monotonic() + CLOSE_DEADLINE_S
+        while self.is_connected and time.monotonic() < end:
+            self.pump()
+            time.sleep(0.01)
+        self._disconnect()
+
+    # --- requests with a listener --------------------------------------------------------------------------
+
+    def knows(self, source: str) -> bool:
+        """Does the server hold this source, as far as we know?"""
+        return source in self._sources
+
+    def request_source(self, portrait: bytes, listener: Listener, crop: Crop | None = None) -> str:
+        """Ask for a portrait to be prepared."""
+        return self._listen(self._client().prepare(portrait, crop), listener)
+
+    def request_preview(
+        self,
+        source: str,
+        weights: npt.NDArray[np.float32],
+        slot: str,
+        listener: Listener,
+        framing: str = "face",
+    ) -> str:
+        """Ask for one picture of weights [channels]; of those that wait, only the newest of a slot is made."""
+        job = self._client().preview(source, weights, slot, framing)
+        return self._listen(job, listener, source)
+
+    def release(self) -> None:
+        """Ask the server to give the graphics memory back; it takes it again for the next picture. Never waits."""
+        self._client("release").release()
+
+    def can(self, capability: str) -> bool:
+        """Does the server know this kind of request (`Welcome.capabilities`)?"""
+        welcome = self.client.welcome if self.client is not None else None
+        return welcome is not None and capability in welcome.capabilities
+
+    def _client(self, capability: str = "") -> Client:
+        """The client. Raises `EDTalkError` without a server, or with one that lacks the capability."""
+        if self.client is None or self.bundle is None:
+            raise not_running()
+        if capability and not self.can(capability):
+            raise EDTalkError(
+                ErrorCode.UNSUPPORTED,
+                f"This EDTalk server is older than the add-on: it does not know “{capability}”.",
+                "Update the EDTalk server.",
+            )
+        return self.client
+
+    def _listen(self, job: str, listener: Listener, source: str = "") -> str:
+        self._listeners[job] = listener
+        self._asked_of[job] = source
+        return job
+
+
+def not_running() -> EDTalkError:
+    return EDTalkError(
+        ErrorCode.SERVER_UNREACHABLE, "The EDTalk server is not running.", "Start it in the EDTalk panel."
+    )
+
+
+def _nothing() -> None:
+    """There is nobody to ask."""
