@@ -22,8 +22,7 @@ _LOWER_LIDS = {"L": (47, 46), "R": (41, 40)}
 _UPPER_LIP, _LOWER_LIP = (61, 62, 63), (67, 66, 65)
 _LIP_GAP = 0.03
 _LID_REACH = 2.4
-_LID_CLEARANCE = 0.05
-_PROFILE_STEPS = 12
+LID_CLEARANCE = 0.05
 
 
 def _opening(kit: FaceKit, positions: npt.NDArray, upper: tuple[int, ...], lower: tuple[int, ...]) -> float:
@@ -54,10 +53,13 @@ def blink_gains(kit: FaceKit, vertices: FloatArray) -> Mapping[str, float]:
 class Eyeballs:
     """Keeps lids outside the balls of the eyes."""
 
+    STEPS = 12
+    """Steps of a ball's profile from the gaze axis to its rear."""
+
     def __init__(self, mesh: HeadMesh) -> None:
         positions = mesh.kit.vertices
         self._eyes = mesh.eyes
-        self._lids = [self._near(mesh, eye, eye.centre(positions)) for eye in mesh.eyes]
+        self.lids = [self._near(mesh, eye, eye.centre(positions)) for eye in mesh.eyes]
 
     @staticmethod
     def _near(mesh: HeadMesh, eye: Eye, centre: FloatArray) -> npt.NDArray[np.intp]:
@@ -65,23 +67,25 @@ class Eyeballs:
         near = (np.linalg.norm(offset, axis=1) < _LID_REACH) & (offset[:, 2] > 0.2)
         return np.nonzero(near & (mesh.kit.vertex_part == FACE))[0]
 
-    @staticmethod
-    def _measure(ball: FloatArray) -> FloatArray:
-        """Radius by angle from the gaze axis, from 0 to 180 degrees: the cornea bulges."""
+    def profiles(self, rest: FloatArray) -> FloatArray:
+        """Radius of each ball by angle from the gaze axis, [2, STEPS] from 0 to 180 degrees: the cornea bulges."""
+        return np.stack([self._profile(rest[eye.vertices] - eye.centre(rest)) for eye in self._eyes])
+
+    @classmethod
+    def _profile(cls, ball: FloatArray) -> FloatArray:
         radius = np.linalg.norm(ball, axis=1)
-        step = np.pi / _PROFILE_STEPS
-        bins = (np.arccos(np.clip(ball[:, 2] / radius, -1, 1)) / step).astype(int).clip(0, _PROFILE_STEPS - 1)
-        return np.array([radius[bins == k].max() for k in range(_PROFILE_STEPS)], np.float32)
+        step = np.pi / cls.STEPS
+        bins = (np.arccos(np.clip(ball[:, 2] / radius, -1, 1)) / step).astype(int).clip(0, cls.STEPS - 1)
+        return np.array([radius[bins == k].max() for k in range(cls.STEPS)], np.float32)
 
     def push_out(self, positions: FloatArray, rest: FloatArray, gaze: FloatArray) -> None:
         """Moves lid vertices of `positions` [V, 3] outwards in place; `rest` is the neutral face, `gaze` [3] the unit
         axis."""
-        middles = (np.arange(_PROFILE_STEPS) + 0.5) * np.pi / _PROFILE_STEPS
-        for eye, lids in zip(self._eyes, self._lids, strict=True):
+        middles = (np.arange(self.STEPS) + 0.5) * np.pi / self.STEPS
+        for eye, lids, profile in zip(self._eyes, self.lids, self.profiles(rest), strict=True):
             centre = eye.centre(rest)
-            profile = self._measure(rest[eye.vertices] - centre)
             offset = positions[lids] - centre
             radius = np.linalg.norm(offset, axis=1)
             angle = np.arccos(np.clip(offset @ gaze / radius, -1, 1))
-            least = np.interp(angle, middles, profile) + _LID_CLEARANCE
+            least = np.interp(angle, middles, profile) + LID_CLEARANCE
             positions[lids] += offset * np.maximum(least / radius - 1, 0)[:, None].astype(np.float32)

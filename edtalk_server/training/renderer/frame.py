@@ -48,8 +48,8 @@ class Renderer:
         cv2.setNumThreads(1)
         self.mesh = mesh.build(kit.load(facekit))
         self._scalp = scalp_map(self.mesh)
-        self._occlusion = occlusion.occlusion(self.mesh)
-        self._deformer = Deformer(self.mesh)
+        self.occlusion = occlusion.occlusion(self.mesh)
+        self.deformer = Deformer(self.mesh)
         self._normals = np.zeros((self.mesh.size, 3), np.float32)
         side = (look.SHADOW_SIDE, look.SHADOW_SIDE)
         self._shadow = (
@@ -76,7 +76,7 @@ class Renderer:
     def _plane(self, identity: Identity, weights: FloatArray, distance: float) -> npt.NDArray:
         angles = weights[[controls.PITCH, controls.YAW, controls.ROLL]] * controls.POSE_ANGLE
         pose = HeadPose(float(angles[0]), float(angles[1]), float(angles[2]), np.zeros(3))
-        points = self._deformer.head(identity, weights, pose)[self.mesh.kit.landmarks]
+        points = self.deformer.head(identity, weights, pose)[self.mesh.kit.landmarks]
         return points[:, :2] * (distance / (distance - points[:, 2:]))
 
     def render(
@@ -90,7 +90,7 @@ class Renderer:
     ) -> Render:
         """Draws the person under `weights` [36]. `background` is [2 * size, 2 * size, 3] in display colours."""
         side = size * SUPERSAMPLING
-        vertices = self._deformer.head(identity, weights, camera.head_pose(weights))
+        vertices = self.deformer.head(identity, weights, camera.head_pose(weights))
         screen = camera.project(vertices, side)
         depth, ids = np.empty((side, side), np.float32), np.empty((side, side), np.int32)
         barycentric = np.zeros((side, side, 2), np.float32)
@@ -131,7 +131,7 @@ class Renderer:
             self.mesh.two_sided,
             vertices,
             self._normals,
-            self._occlusion,
+            self.occlusion,
             identity.atlas,
             background,
             np.array([0, 0, camera.distance], np.float32),
