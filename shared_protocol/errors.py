@@ -26,11 +26,13 @@ class ErrorCode(StrEnum):
     NO_FACE = "no_face"
     AUDIO_UNREADABLE = "audio_unreadable"
     AUDIO_EMPTY = "audio_empty"
+    VIDEO_UNREADABLE = "video_unreadable"
     EMPTY_RANGE = "empty_range"
     BAD_WEIGHTS = "bad_weights"
     BUNDLE_INVALID = "bundle_invalid"
     OUT_OF_MEMORY = "out_of_memory"
     DISK = "disk"
+    DOWNLOAD_FAILED = "download_failed"
     SERVER_UNREACHABLE = "server_unreachable"
     TIMEOUT = "timeout"
 

@@ -74,7 +74,7 @@ class Engine:
         check_portrait(portrait)
         notes: tuple[str, ...] = ()
         if crop is None or crop.side == 0.0:
-            crop, notes = portraits.find_crop(portrait, self._landmarker())
+            crop, notes = portraits.find_crop(portrait, self.landmarker())
         picture = portraits.cut(portrait, crop, self.size)
         with self._lock, torch.inference_mode():
             prepared = self._run(lambda: self._face.prepare(self._to_device(picture)))
@@ -88,6 +88,12 @@ class Engine:
             size=self.size,
             prepared=prepared,
         )
+
+    def read(self, pictures: Picture) -> Weights:
+        """The weights [B, channels] of well-cropped faces, uint8 [B, size, size, 3] RGB (paper section 3.2)."""
+        with self._lock, torch.inference_mode():
+            faces = torch.from_numpy(np.stack([to_network(picture) for picture in pictures])).to(self.device)
+            return np.asarray(self._run(lambda: self._face.weights_of(faces)).float().cpu().numpy())
 
     def render(self, source: Source, weights: Weights) -> Picture:
         """Frames uint8 [B, size, size, 3] of a source under weights [B, channels].
@@ -148,7 +154,7 @@ class Engine:
     def _to_device(self, picture: Picture) -> Tensor:
         return torch.from_numpy(to_network(picture))[None].to(self.device)
 
-    def _landmarker(self) -> portraits.Landmarker | None:
+    def landmarker(self) -> portraits.Landmarker | None:
         """The bundle's own landmark detector, where it has one."""
         detect = getattr(self.bundle.landmarks or self._face, "landmarks_of", None)
         if detect is None:

@@ -143,10 +143,14 @@ def find_crop(image: Picture, landmarker: Landmarker | None = None) -> tuple[Cro
             "No face was found in the portrait.",
             "Use a picture of one face from the front, well lit and not covered, or set the crop by hand.",
         )
-    crop = _rough_crop(faces[0])
-    if landmarker is not None:
-        crop = _refine(image, crop, landmarker, faces[0].eyes_seen)
+    crop = crop_around(image, faces[0], landmarker)
     return crop, _notes(image, faces, crop)
+
+
+def crop_around(image: Picture, face: Face, landmarker: Landmarker | None = None) -> Crop:
+    """The square around one face of a picture; see `find_crop`."""
+    crop = _rough_crop(face)
+    return crop if landmarker is None else _refine(image, crop, landmarker, face.eyes_seen)
 
 
 def _rough_crop(face: Face) -> Crop:
