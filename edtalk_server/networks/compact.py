@@ -2,7 +2,7 @@
 
     w = h_s + Q · gain · (a_drive − a_source)          Q: 36 orthonormal directions, mouth | pose | expression
     flow, mask, rgb = decoder(w, features of the source)
-    picture = mask · warp(photo, flow) + (1 − mask) · rgb
+    picture = mask · (warp(photo, flow) + tone) + (1 − mask) · rgb
 
 Four things differ from the published network, each because it was measured to learn faster from rendered faces:
 
@@ -35,9 +35,9 @@ from edtalk_server.networks.compact_blocks import (
     shrink,
     warp,
 )
+from edtalk_server.networks.compact_reader import LANDMARKS, PointReader
 from edtalk_server.networks.interface import Encoding
 
-LANDMARKS = 68
 FLOW_SCALE = 0.25  # what a head's unit means as flow at the coarse levels; finer levels correct less
 FINE_FLOW_SCALE = 0.1
 REST_MASK_LOGIT = 9.0  # mask at rest: 0.9999, less than a grey level away from the photo
@@ -47,9 +47,10 @@ REST_MASK_LOGIT = 9.0  # mask at rest: 0.9999, less than a grey level away from 
 class CompactConfig:
     """All sizes of the network.
 
-    `encoder_channels` and `decoder_channels` belong to map sizes 4, 8, ... `trunk_size / 2` (the decoder's begin at 8);
-    `gain` scales weights in natural units (1 = full movement) to the style latent; `rest_radius` is the length of a
-    change of weights at which flow and mask are half awake.
+    `encoder_channels` and `decoder_channels` belong to map sizes 4, 8, ... `trunk_size / 2` (the decoder's begin at 8).
+    `reader` is `plain` (numbers at once) or `points` (see `compact_reader`); with `tone` the decoder also says how the
+    light on what it moves changes; `refined` deepens it. `gain` scales weights in natural units (1 = full movement) to
+    the style latent; `rest_radius` is the length of a change of weights at which flow and mask are half awake.
     """
 
     size: int = 256
@@ -65,6 +66,9 @@ class CompactConfig:
     decoder_channels: tuple[int, ...] = (128, 64, 40)
     thin_channels: int = 24
     detail_channels: int = 32
+    reader: str = "plain"
+    tone: bool = False
+    refined: bool = False
     motion_size: int = 128
     motion_channels: tuple[int, ...] = (24, 48, 96, 128, 192)
     motion_hidden: int = 256
@@ -98,11 +102,12 @@ class Level(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """What the decoder says in all: every level, coarse to fine, and the drawn picture [B, 3, detail_size, detail_size]
-    (None when only the trunk ran)."""
+    """What the decoder says in all: every level, coarse to fine; the drawn picture [B, 3, detail_size, detail_size]
+    (None when only the trunk ran); how much lighter what was moved becomes, [B, 3, n, n], smooth (None: not at all)."""
 
     levels: list[Level]
     rgb: Tensor | None
+    tone: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -140,6 +145,13 @@ class Reader(nn.Module):
         return self.numbers(self.maps(shrink(images, self.size))).float()
 
 
+def _reader(config: CompactConfig, weights: int) -> PointReader | Reader:
+    """What reads weights and landmarks off a well-cropped face."""
+    if config.reader == "points":
+        return PointReader(config.motion_size, config.motion_channels, config.motion_hidden, weights)
+    return Reader(config.motion_size, config.motion_channels, config.motion_hidden, weights + 2 * LANDMARKS)
+
+
 class Encoder(nn.Module):
     """Source picture at trunk size -> latent and features at trunk/2 ... 4 (paper section 3.1)."""
 
@@ -166,17 +178,33 @@ class Encoder(nn.Module):
 class TrunkLevel(nn.Module):
     """One level of coarse motion: enlarge, look at the source's features through the flow so far, correct the flow."""
 
-    def __init__(self, inputs: int, features: int, outputs: int, latent: int) -> None:
+    def __init__(self, inputs: int, features: int, outputs: int, latent: int, refined: bool) -> None:
         super().__init__()
         self.rise = ModulatedConv(inputs, outputs, latent)
         self.blend = ModulatedConv(outputs + features, outputs, latent)
+        self.refine = Refinement(outputs, latent) if refined else None
         self.to_flow = head(outputs, 3)
 
     def forward(self, x: Tensor, flow: Tensor, feature: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
         """`x` at half size, `flow` at this size. Returns the new `x` and what the head says, [B, 3, n, n] float32."""
         x = enlarge(activate(self.rise(x, latent)))
         x = activate(self.blend(torch.cat([x, warp(feature, flow)], 1), latent))
+        if self.refine is not None:
+            x = self.refine(x, latent)
         return x, self.to_flow(x).float()
+
+
+class Refinement(nn.Module):
+    """A residual of two convolutions that starts at nothing, so that it can join a network that was trained without."""
+
+    def __init__(self, channels: int, latent: int) -> None:
+        super().__init__()
+        self.look = ModulatedConv(channels, channels, latent)
+        self.add = convolution(channels, channels)
+        nn.init.zeros_(self.add.weight)
+
+    def forward(self, x: Tensor, latent: Tensor) -> Tensor:
+        return x + self.add(activate(self.look(x, latent)))
 
 
 class Decoder(nn.Module):
@@ -187,13 +215,18 @@ class Decoder(nn.Module):
         encoder, decoder, latent = config.encoder_channels, config.decoder_channels, config.latent
         inputs = (encoder[0], *decoder)
         self.trunk = nn.ModuleList(
-            TrunkLevel(inputs[i], encoder[i + 1], decoder[i], latent) for i in range(len(decoder))
+            TrunkLevel(inputs[i], encoder[i + 1], decoder[i], latent, config.refined)
+            for i in range(len(decoder))
         )
         thin = config.thin_channels
         self.stem = convolution(12, thin)  # twelve: the four phases of a picture of twice the size
-        self.thin = TrunkLevel(decoder[-1], thin, thin, latent)
+        self.thin = TrunkLevel(decoder[-1], thin, thin, latent, config.refined)
         self.draw = convolution(thin + 12, config.detail_channels)
+        self.refine = Refinement(config.detail_channels, latent) if config.refined else None
         self.to_picture = head(config.detail_channels, 24)
+        self.to_tone = head(decoder[-1], 3) if config.tone else None
+        if self.to_tone is not None:
+            nn.init.zeros_(self.to_tone.weight)
 
     def forward(self, encoding: Encoding, latent: Tensor, awake: Tensor, trunk_only: bool = False) -> Drawing:
         """`latent` [B, latent]; `awake` [B, 1, 1, 1] in 0..1 scales all motion. `encoding` of 1 or B sources."""
@@ -202,6 +235,7 @@ class Decoder(nn.Module):
         logits = flow[:, :1]
         levels: list[Level] = []
         stages = [*self.trunk] if trunk_only else [*self.trunk, self.thin]
+        tone = None
         for stage in stages:
             if levels:
                 flow, logits = enlarge(flow), enlarge(logits)
@@ -210,13 +244,18 @@ class Decoder(nn.Module):
             flow = flow + awake * said[:, :2] * (FINE_FLOW_SCALE if stage is self.thin else FLOW_SCALE)
             logits = logits + said[:, 2:]
             levels.append(Level(flow, _resting(logits, awake)))
+            if stage is self.trunk[-1] and self.to_tone is not None:
+                tone = awake * self.to_tone(x).float()
         if trunk_only:
             return Drawing(levels, None)
         phases = warp(encoding.features[-1], flow)
-        said = F.pixel_shuffle(self.to_picture(activate(self.draw(torch.cat([x, phases], 1)))), 2).float()
+        drawn = activate(self.draw(torch.cat([x, phases], 1)))
+        if self.refine is not None:
+            drawn = self.refine(drawn, latent)
+        said = F.pixel_shuffle(self.to_picture(drawn), 2).float()
         fine = enlarge(flow) + awake * said[:, :2] * FINE_FLOW_SCALE
         levels.append(Level(fine, _resting(enlarge(logits) + said[:, 2:3], awake)))
-        return Drawing(levels, said[:, 3:])
+        return Drawing(levels, said[:, 3:], tone)
 
 
 def _resting(logits: Tensor, awake: Tensor) -> Tensor:
@@ -236,8 +275,7 @@ class CompactNetwork(nn.Module):
         self.to_rest = nn.Linear(config.latent, config.latent)
         self.banks = nn.Parameter(torch.randn(config.latent, self.channels))
         self.decoder = Decoder(config)
-        outputs = self.channels + 2 * LANDMARKS
-        self.motion = Reader(config.motion_size, config.motion_channels, config.motion_hidden, outputs)
+        self.motion = _reader(config, self.channels)
         self.locator = Reader(
             config.locator_size, config.locator_channels, config.locator_hidden, 2 * LANDMARKS
         )
@@ -295,7 +333,7 @@ class CompactNetwork(nn.Module):
 
     @staticmethod
     def compose(photo: Tensor, drawing: Drawing) -> Tensor:
-        """`mask · warp(photo) + (1 − mask) · rgb` at the photo's size, [B, 3, n, n] float32."""
+        """`mask · (warp(photo) + tone) + (1 − mask) · rgb` at the photo's size, [B, 3, n, n] float32."""
         flow, logits = drawing.levels[-1]
         rgb = drawing.rgb
         if rgb is None:
@@ -304,7 +342,10 @@ class CompactNetwork(nn.Module):
         if factor > 1:
             flow, logits, rgb = enlarge(flow, factor), enlarge(logits, factor), enlarge(rgb, factor)
         mask = torch.sigmoid(logits)
-        return mask * warp(photo, flow).float() + (1 - mask) * rgb
+        moved = warp(photo, flow).float()
+        if drawing.tone is not None:
+            moved = moved + enlarge(drawing.tone, photo.shape[-1] // drawing.tone.shape[-1])
+        return mask * moved + (1 - mask) * rgb
 
     def prepare(self, images: Tensor, weights: Tensor | None = None) -> Prepared:
         """All that depends on one source [1, 3, size, size] alone. `weights` [1, channels] stand in for its own where

@@ -169,15 +169,22 @@ class Corpus:
         return _join(parts)
 
     def views(self, rng: np.random.Generator, count: int) -> Views:
-        """A batch of single frames at 128 pixels, half of them mirrored."""
+        """A batch of single frames at 128 pixels: `count / 2` couples of one clip, one after the other, half of the
+        couples mirrored."""
         images, weights, landmarks = [], [], []
-        for shard, rows in self.split(rng, count):
-            flip = rng.random(len(rows)) < 0.5
+        for shard, first in self.split(rng, count // 2):
+            rows = np.stack([first, _another_of_clip(rng, first)], 1).reshape(-1)
+            flip = np.repeat(rng.random(len(first)) < 0.5, 2)
             images.append(_flipped(np.stack([shard.arrays["img"][row] for row in rows]), flip))
             weights.append(_mirrored(np.array(shard.arrays["weights"][rows]), flip))
             landmarks.append(_mirrored_landmarks(np.array(shard.arrays["lm"][rows]), flip))
         picture = _picture(np.concatenate(images))
         return Views(picture, _tensor(np.concatenate(weights)), _tensor(np.concatenate(landmarks)))
+
+
+def _another_of_clip(rng: np.random.Generator, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+    """For each row a different one of its clip."""
+    return rows // CLIP * CLIP + (rows + rng.integers(1, CLIP, len(rows))) % CLIP
 
 
 def _open(folder: Path, prefix: str) -> dict[str, Array]:

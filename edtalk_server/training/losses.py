@@ -15,6 +15,7 @@ from edtalk_server.training.loader import Pairs
 
 RIGHT_EYE, LEFT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)
 LANDMARK_SHARE = 100.0
+PLACES_SHARE = 10.0
 
 
 def blob(points: Tensor, reach: float, size: int) -> Tensor:
@@ -71,14 +72,18 @@ def edge_loss(error: Tensor, look: Tensor) -> Tensor:
 
 
 def reading_loss(said: Tensor, weights: Tensor, landmarks: Tensor, importance: Tensor) -> Tensor:
-    """For networks that read faces: squared error of weights (scaled by `importance` [36]) and of landmarks.
+    """For networks that read faces: squared error of weights (scaled by `importance` [36]), and of landmarks.
 
     Squared, not absolute: most weights are zero most of the time, and the median would say zero always. `said` is
-    [B, 36 + 136], landmarks as x, y minus a half; a fiftieth of the picture off costs as much as a weight off by 0.2.
+    [B, 36 + 136], landmarks as x, y minus a half. Rows 2k and 2k + 1 show one person: what is used in the end is the
+    difference of two readings, in which a person's habitual face falls out, so it is asked for as well.
     """
     channels = weights.shape[1]
-    weight_error = ((said[:, :channels] - weights).square() * importance).mean()
-    return weight_error + LANDMARK_SHARE * landmark_loss(said[:, channels:], landmarks)
+    error = said[:, :channels] - weights
+    change = error[0::2] - error[1::2]
+    weight_error = 0.5 * (error.square() * importance).mean() + 0.5 * (change.square() * importance).mean()
+    places = (said[:, channels:] - (landmarks - 0.5).flatten(1)).abs().mean()
+    return weight_error + PLACES_SHARE * places
 
 
 def landmark_loss(said: Tensor, landmarks: Tensor) -> Tensor:

@@ -24,6 +24,10 @@ from edtalk_server.training.peers import EVERY, Peers
 log = logging.getLogger(__name__)
 
 
+STARTER = CompactConfig(reader="points", tone=True, refined=True)
+"""The network that the starter bundle has."""
+
+
 @dataclass
 class Progress:
     """How far a stage is; saved with each checkpoint. `seconds` counts time in the loop only, over all sittings."""
@@ -35,11 +39,13 @@ class Progress:
 
 @dataclass(frozen=True)
 class Plan:
-    """What every stage's plan has: how long, from which seed, how often to save."""
+    """What every stage's plan has: how long, from which seed, how often to save; `start` is a checkpoint of an earlier
+    run whose averaged tensors a new one begins with, where names and shapes fit."""
 
     minutes: float
     seed: int = 0
     every_seconds: float = 120.0
+    start: str = ""
 
 
 @dataclass(frozen=True)
@@ -126,11 +132,13 @@ class Stage(ABC):
         self.paths = paths
         self.peers = peers or Peers()
         torch.manual_seed(plan.seed)
-        self.network = CompactNetwork(CompactConfig()).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network = CompactNetwork(STARTER).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
         self.average = Average(self.network, self.horizon)
         self.optimizer = self.make_optimizer()
         self.progress = Progress()
+        if plan.start:
+            self._begin_with(Path(plan.start))
         self.minutes, self.every_seconds = plan.minutes, plan.every_seconds
         self.corpus = Corpus(paths.data, coarse=coarse)
         self.holdout = Corpus(paths.holdout, limit=1024, coarse=coarse) if paths.holdout else None
@@ -230,6 +238,13 @@ class Stage(ABC):
         with (self.paths.out / f"{self.name}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         log.info("%s %s", self.name, line)
+
+    def _begin_with(self, path: Path) -> None:
+        earlier = load(path)["average"]
+        for network in (self.network, self.average.network):
+            own = network.state_dict()
+            fitting = {k: v for k, v in earlier.items() if k in own and own[k].shape == v.shape}
+            network.load_state_dict(fitting, strict=False)
 
     def _resume(self) -> None:
         path = self.paths.out / f"{self.name}.pt"

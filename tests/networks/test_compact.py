@@ -4,16 +4,21 @@ import pytest
 import torch
 
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
+from edtalk_server.networks.compact_reader import PointReader
+
+FULL = CompactConfig(reader="points", tone=True, refined=True)
 
 
-@pytest.fixture(scope="module")
-def network() -> CompactNetwork:
+@pytest.fixture(scope="module", params=[CompactConfig(), FULL], ids=["plain", "full"])
+def network(request: pytest.FixtureRequest) -> CompactNetwork:
     """Untrained, but with heads loud enough to move something."""
     torch.manual_seed(0)
-    made = CompactNetwork(CompactConfig()).eval().requires_grad_(requires_grad=False)
+    made = CompactNetwork(request.param).eval().requires_grad_(requires_grad=False)
     for name, parameter in made.named_parameters():
         if "to_flow" in name or "to_picture" in name:
             parameter.mul_(10)
+        if "to_tone" in name or ".add." in name:
+            parameter.normal_(0, 0.02, generator=torch.Generator().manual_seed(3))
     return made
 
 
@@ -114,3 +119,36 @@ def test_the_network_runs_at_other_sizes() -> None:
     network = CompactNetwork(config).eval()
     prepared = network.prepare(torch.zeros(1, 3, 128, 128))
     assert network.decode(prepared, prepared.weights + 0.5).shape == (1, 3, 128, 128)
+
+
+def test_what_was_added_later_leaves_a_trained_network_as_it_was(photo: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    earlier = CompactNetwork(CompactConfig()).eval().requires_grad_(requires_grad=False)
+    later = CompactNetwork(FULL).eval().requires_grad_(requires_grad=False)
+    own = later.state_dict()
+    trained = {k: v for k, v in earlier.state_dict().items() if k in own and own[k].shape == v.shape}
+    assert not later.load_state_dict(trained, strict=False).unexpected_keys
+    weights = torch.zeros(1, later.channels)
+    pictures = [n.decode(n.prepare(photo, weights), weights + 0.4) for n in (earlier, later)]
+    assert torch.equal(*pictures)
+
+
+def test_a_landmark_is_found_where_the_heat_is() -> None:
+    torch.manual_seed(0)
+    reader = PointReader(128, (8, 16, 16, 16, 16), 16, weights=36).eval()
+    maps = [torch.zeros(1, 16, n, n) for n in (32, 16, 8, 4)]
+    with torch.no_grad():
+        reader.heat.weight.zero_()
+        reader.heat.bias.zero_()
+        assert torch.allclose(reader._places(maps), torch.full((1, 68, 2), 0.5), atol=1e-6)
+        reader.heat.weight[0, 0] = 50.0
+        for layer in (*reader.sides, *reader.merges):
+            for parameter in layer.parameters():
+                parameter.zero_()
+        reader.merges[0][1].weight.fill_(1.0)
+        reader.sides[0].weight[0, 0] = 1.0
+        reader.merges[0][0].weight[0, 0, 1, 1] = 1.0
+        maps[0][0, 0, 4, 20] = 1.0
+        x, y = reader._places(maps)[0, 0]
+    assert abs(float(x) - 20.5 / 32) < 0.01
+    assert abs(float(y) - 4.5 / 32) < 0.01
