@@ -76,6 +76,7 @@ class CachedClips:
             weights=torch.from_numpy(np.array(arrays["weights"][rows])),
             source_weights=torch.from_numpy(np.array(arrays["weights"][first])),
             motion=_motion(arrays, rows),
+            parts=torch.from_numpy(np.array(arrays["mat"][rows])).long(),
         )
 
     def _pictures(self, arrays: dict[str, npt.NDArray[Any]], rows: npt.NDArray[Any]) -> Tensor:
@@ -117,4 +118,5 @@ def _stacked(parts: list[ClipBatch]) -> ClipBatch:
             torch.stack([one.visible for one in motions]),
             torch.stack([one.trust for one in motions]),
         ),
+        parts=stack("parts"),
     )

@@ -66,6 +66,8 @@ class ClipBatch(_Tensors):
     """[B, 36]"""
     motion: Motion | None = None
     """From every frame back to the source; None where it is not known."""
+    parts: Tensor | None = None
+    """[B, T, f, f] int64: `renderer.mesh.Part` of every pixel, 255 for the background; None where it is not known."""
 
     @property
     def has_truth(self) -> bool:
@@ -123,8 +125,11 @@ class ClipSet(Protocol):
 class SwapSet(Protocol):
     """A set that can also draw what never was: factors of several pictures in one. Rendered on the fly only."""
 
-    def factor_swaps(self, rng: Random, count: int, cross: float = 0.5) -> SwapBatch:
-        """`count` swaps; in a share `cross` of them the drivers are other people than the source."""
+    def factor_swaps(
+        self, rng: Random, count: int, cross: float = 0.5, keep_expression: bool = False
+    ) -> SwapBatch:
+        """`count` swaps; in a share `cross` of them the drivers are other people than the source. With
+        `keep_expression` the target has the source's own expression, for models that cannot change it yet."""
 
 
 class Mixed:

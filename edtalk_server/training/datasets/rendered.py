@@ -16,7 +16,7 @@ from edtalk_server.training.data.clips import FLOW_SIZE, as_shown, identity_seed
 from edtalk_server.training.datasets import tracks, truth
 from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random, SwapBatch
 from edtalk_server.training.renderer.camera import Camera
-from edtalk_server.training.renderer.frame import Render, Renderer
+from edtalk_server.training.renderer.frame import ByteArray, Render, Renderer
 from edtalk_server.training.renderer.identity import Identity
 from edtalk_server.training.renderer.scene import Light, make_background, make_light
 
@@ -65,9 +65,12 @@ class RenderedClips:
             weights=torch.stack([_weights(clip) for clip in clips]),
             source_weights=_weights(sources),
             motion=_joined(motions),
+            parts=torch.stack([self._parts(clip) for clip in clips]),
         )
 
-    def factor_swaps(self, rng: Random, count: int, cross: float = 0.5) -> SwapBatch:
+    def factor_swaps(
+        self, rng: Random, count: int, cross: float = 0.5, keep_expression: bool = False
+    ) -> SwapBatch:
         """`count` swaps. The mouth may come to stand with a smile that it was not drawn for, as in any true swap."""
         sources, drivers, targets = [], [], []
         for _ in range(count):
@@ -76,6 +79,8 @@ class RenderedClips:
             sitting, model = self._sit(rng, who), self._sit(rng, other)
             source = self._draw(sitting, sitting.first)
             driving = [self._draw(model, sampling.sample_free(rng, model.first)) for _ in range(3)]
+            if keep_expression:
+                driving[2] = source
             sources.append(source)
             drivers.append(driving)
             targets.append(self._draw(sitting, _swapped([one.weights for one in driving])))
@@ -118,8 +123,14 @@ class RenderedClips:
     def _motion(self, target: Render, source: Render) -> Motion:
         size = self._flow_size
         flow, seen = self._renderer.flow(target, source, size)
-        step = len(target.parts) // size
-        return truth.motion(flow / size, seen, target.parts[step // 2 :: step, step // 2 :: step])
+        return truth.motion(flow / size, seen, self._thinned(target))
+
+    def _parts(self, frames: Sequence[Render]) -> torch.Tensor:
+        return torch.from_numpy(np.stack([self._thinned(frame) for frame in frames])).long()
+
+    def _thinned(self, frame: Render) -> ByteArray:
+        step = len(frame.parts) // self._flow_size
+        return frame.parts[step // 2 :: step, step // 2 :: step]
 
 
 def _swapped(rows: Sequence[FloatArray]) -> FloatArray:
