@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The list of asset catalogs that lies beside a .blend. No bpy here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+FILE = "blender_assets.cats.txt"
+HEADER = "# Catalogs of the assets in this folder and below.\nVERSION 1\n\n"
+EDTALK = "6f6b3b5e-8f37-4d0b-9a9e-2f4b8f0d1c51"
+"""Identity of our catalog; the same in every folder, so that assets keep it when they move."""
+
+
+def add(folder: Path, identity: str, name: str) -> Path:
+    """Make sure that `folder`, or the one above it that has a list already, knows a catalog; the list's path.
+
+    Catalogs that are there stay as they are. The file is replaced as a whole.
+    """
+    path = next((one / FILE for one in (folder, *folder.parents) if (one / FILE).is_file()), folder / FILE)
+    text = path.read_text("utf-8") if path.is_file() else HEADER
+    if any(line.startswith(f"{identity}:") for line in text.splitlines()):
+        return path
+    text += ("" if text.endswith("\n") else "\n") + f"{identity}:{name}:{name}\n"
+    whole = path.with_name(f".{path.name}.{os.getpid()}")
+    whole.write_text(text, "utf-8")
+    whole.replace(path)
+    return path
