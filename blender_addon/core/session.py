@@ -242,10 +242,12 @@ class Session(ServerLink):
 
 def _begin(progress: Progress, stage: str, total: int = 0) -> None:
     progress.stage, progress.done, progress.total, progress.eta = stage, 0, total, -1.0
+    progress.rate = 0.0
 
 
 def _show(event: JobProgress, progress: Progress) -> None:
     progress.done, progress.total, progress.eta = event.done, event.total, event.eta
+    progress.rate = event.rate
     if event.stage:
         progress.stage = event.stage[0].upper() + event.stage[1:]
 

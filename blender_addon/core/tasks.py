@@ -7,7 +7,8 @@ background mode) and a little at each timer event (the window); closing it cance
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -16,18 +17,44 @@ Steps = Generator[None, None, Result]
 """Work that pauses by `yield` and returns its result."""
 
 
+SLICE_S = 0.003
+
+
+def in_slices(work: Iterable[object]) -> Steps[None]:
+    """Work that pauses often, as steps that pause when some milliseconds are over."""
+    end = time.perf_counter() + SLICE_S
+    for _ in work:
+        if time.perf_counter() > end:
+            yield
+            end = time.perf_counter() + SLICE_S
+
+
 class Stopped(Exception):  # noqa: N818 (the user wished it: not an error)
     """The user cancelled."""
 
 
+def duration(seconds: float) -> str:
+    """A span of time for people: two units at most."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 @dataclass
 class Progress:
-    """What a task is doing: `done` of `total` (0: unknown), seconds to go (-1: unknown)."""
+    """What a task is doing: `done` of `total` (0: unknown), units a second (0: unknown), seconds to go (-1: unknown).
+    `subject` is what it is done to, where there are several; `unit` names the rate, where it is worth showing."""
 
     stage: str = ""
     done: int = 0
     total: int = 0
     eta: float = -1.0
+    rate: float = 0.0
+    subject: str = ""
+    unit: str = ""
 
     @property
     def fraction(self) -> float:
@@ -37,9 +64,11 @@ class Progress:
     @property
     def text(self) -> str:
         """One line for people."""
+        subject = f"{self.subject}: " if self.subject else ""
         count = f" {self.done} of {self.total}" if self.total else ""
-        left = f", {self.eta:.0f} s left" if self.eta >= 0 else ""
-        return f"{self.stage}{count}{left}"
+        rate = f", {self.rate:.1f} {self.unit}" if self.unit and self.rate > 0 else ""
+        left = f", {duration(self.eta)} left" if self.eta >= 0 else ""
+        return f"{subject}{self.stage}{count}{rate}{left}"
 
 
 class Task:

@@ -17,6 +17,7 @@ from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core import layouts, takes
+from . import bake_settings
 
 PATHS = ("portrait", "voice", "take")
 """The properties that hold a file or a folder."""
@@ -115,6 +116,7 @@ class EDTalkCharacter(bpy.types.PropertyGroup):
     take_last: IntProperty(name="Last baked frame", default=-1, override=OVERRIDABLE)
     live_image: PointerProperty(name="Live picture", type=bpy.types.Image, override=OVERRIDABLE)
     take_image: PointerProperty(name="Baked frames", type=bpy.types.Image, override=OVERRIDABLE)
+    bake: PointerProperty(type=bake_settings.EDTalkBake, override=OVERRIDABLE)
 
 
 EDTalkCharacter.__annotations__.update(_channel_properties())
@@ -291,38 +293,44 @@ def existing_file(path: Path | None, what: str, code: ErrorCode) -> Path:
     return path
 
 
-def take_for_baking(ob: bpy.types.Object, base: Path) -> takes.Take:
-    """The take to bake into, below `base`: the one the character has there, or the first free one.
+def take_for_baking(ob: bpy.types.Object, base: Path, look: takes.Look, anew: bool = False) -> takes.Take:
+    """The take to bake frames of this look into, below `base`: the one that the character has there, another of its
+    takes with this look, or a new one; with `anew` always that.
 
-    A take that another character (a duplicate, say) or another .blend bakes into is not free. Frames that were baked
-    elsewhere come along, so that only stale ones are rendered.
+    A take that another character (a duplicate, say) or another .blend bakes into is not free.
     """
     owner = Path(bpy.data.filepath).name
-    old = file_of(ob, "take")
-    if old is not None and old.is_relative_to(base) and _is_free(ob, old, owner):
-        take = takes.Take.open(old)
+    folder, old = takes_folder(ob, base), file_of(ob, "take")
+    known = sorted(takes.takes_in(folder), key=lambda one: (one.folder == old, one.last_used), reverse=True)
+    for take in [] if anew else known:
+        if is_free(ob, take, owner) and (not take.hashes or take.look.is_like(look)):
+            break
     else:
-        take = _first_free(ob, base / takes.folder_name(ob.name), owner)
-        if old is not None:
-            take.adopt(takes.Take.open(old))
-    take.owner = owner
+        take = takes.Take(takes.new_folder(folder))
+    take.owner, take.look = owner, look
     return take
 
 
-def _first_free(ob: bpy.types.Object, folder: Path, owner: str) -> takes.Take:
-    number = 1
-    while not _is_free(ob, folder / f"take_{number:03d}", owner):
-        number += 1
-    return takes.Take.open(folder / f"take_{number:03d}")
+def takes_folder(ob: bpy.types.Object, base: Path) -> Path:
+    """The folder of a character's takes: where its take is, when that is below `base` and its own (the character may
+    have been renamed), else one that is called like the character."""
+    take = file_of(ob, "take")
+    if take is not None and take.is_relative_to(base) and not _users_of(take, but=ob):
+        return take.parent
+    return base / takes.folder_name(ob.name)
 
 
-def _is_free(ob: bpy.types.Object, folder: Path, owner: str) -> bool:
-    if any(file_of(other, "take") == folder for other in bpy.data.objects if other != ob):
-        return False
-    return takes.Take.open(folder).is_free_for(owner)
+def is_free(ob: bpy.types.Object, take: takes.Take, owner: str) -> bool:
+    """May the character bake into this take, or delete it? Not when another one, or another .blend, uses it."""
+    return not _users_of(take.folder, but=ob) and take.is_free_for(owner)
+
+
+def _users_of(folder: Path, but: bpy.types.Object) -> list[bpy.types.Object]:
+    return [ob for ob in bpy.data.objects if ob != but and file_of(ob, "take") == folder]
 
 
 def register() -> None:
+    bpy.utils.register_class(bake_settings.EDTalkBake)
     bpy.utils.register_class(EDTalkCharacter)
     bpy.types.Object.edtalk = PointerProperty(type=EDTalkCharacter, override=OVERRIDABLE)
 
@@ -330,3 +338,4 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.Object.edtalk
     bpy.utils.unregister_class(EDTalkCharacter)
+    bpy.utils.unregister_class(bake_settings.EDTalkBake)

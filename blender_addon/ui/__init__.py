@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 def _classes() -> tuple[type, ...]:
-    from . import create, operators, panels, perform, predict, preferences, server
+    from . import bake, create, operators, panels, predict, preferences, server
 
     return (
         *preferences.CLASSES,
@@ -13,7 +13,7 @@ def _classes() -> tuple[type, ...]:
         operators.Cancel,
         *create.CLASSES,
         *predict.CLASSES,
-        *perform.CLASSES,
+        *bake.CLASSES,
         *panels.CLASSES,
     )
 

@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING
 
 import bpy
+from bpy.props import BoolProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -42,6 +43,10 @@ class TaskOperator(Operator):
 
     title = ""
     _timer: bpy.types.Timer | None = None
+    _asking = False
+    _told: frozenset[str] = frozenset()
+
+    asked: BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         """The work, as a generator."""
@@ -92,6 +97,12 @@ class TaskOperator(Operator):
     # --- blocking ----------------------------------------------------------------------------------------------------
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        if self._asking:
+            # A dialog can only call `execute`, which may not become modal: begin again, with the answers.
+            self._asking = False
+            operator = getattr(bpy.ops.edtalk, self.bl_idname.partition("_OT_")[2])
+            operator("INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)), asked=True)
+            return {"CANCELLED"}
         task = self._begin(context)
         while True:
             answer = self._advance(task)
@@ -109,6 +120,13 @@ class TaskOperator(Operator):
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
+    def ask(self, context: bpy.types.Context, title: str = "", confirm: str = "") -> set[str]:
+        """From `invoke`, while `asked` is false: let the user look at the operator's properties first (see `draw`)."""
+        self._asking = True
+        return context.window_manager.invoke_props_dialog(
+            self, title=title or self.bl_label, confirm_text=confirm or self.bl_label
+        )
+
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         task = link.session().task
         if task is None:
@@ -119,7 +137,22 @@ class TaskOperator(Operator):
             return {"PASS_THROUGH"}
         answer = self._advance(task)
         link.redraw_panels(context)
-        return {"RUNNING_MODAL"} if answer is None else self._end(context, answer)
+        if answer is not None:
+            return self._end(context, answer)
+        self._tell(context, f"{task.title}: {task.progress.text}    Esc: cancel")
+        return {"RUNNING_MODAL"}
+
+    def _tell(self, context: bpy.types.Context, text: str) -> None:
+        """Say in the status bar what runs."""
+        context.workspace.status_text_set(text)
+        self._told |= {context.workspace.name}
+
+    def _fall_silent(self, context: bpy.types.Context) -> None:
+        """Give the status bar back, in every workspace that the user went through."""
+        for workspace in filter(None, map(bpy.data.workspaces.get, self._told)):
+            with context.temp_override(workspace=workspace):
+                workspace.status_text_set(None)
+        self._told = frozenset()
 
     def cancel(self, context: bpy.types.Context) -> None:
         """Blender ends the operator (the window closes, another file is loaded)."""
@@ -133,6 +166,7 @@ class TaskOperator(Operator):
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
+        self._fall_silent(context)
         link.redraw_panels(context)
         return answer
 

@@ -1,31 +1,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Operators over a frame range: what they have in common, and baking."""
+"""What operators over a frame range have in common."""
 
 from __future__ import annotations
 
-import os
-import time
-from dataclasses import dataclass
-from pathlib import Path
-
 import bpy
 import numpy as np
-from bpy.props import IntProperty, StringProperty
+from bpy.props import IntProperty
 
-from shared_protocol import paths
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Frame, Prepared
+from shared_protocol.messages import Prepared
 
-from ..core import takes
 from ..core.tasks import Progress, Steps
-from ..scene import character, plane, sampling
+from ..scene import character
 from . import link
-from .operators import TaskOperator, refuse, scene_of
+from .operators import TaskOperator, refuse
 
 FROM_SCENE = -1
-UNSAVED = f"{time.strftime('%Y-%m-%d %H-%M-%S')} {os.getpid()}"
-"""Folder of the takes of files that were never saved, for this run of Blender."""
 _CHANGED = "Another model runs now: its weights may mean something else"
 
 
@@ -87,95 +78,3 @@ def found(uid: int) -> bpy.types.Object:
             "Select another one and begin again.",
         )
     return ob
-
-
-@dataclass(frozen=True)
-class BakePlan:
-    """What a bake has to do: weights [frames, channels] and hashes of all frames, and those that are stale."""
-
-    source: str
-    frames: range
-    weights: np.ndarray
-    hashes: dict[int, str]
-    take: takes.Take
-    stale: list[int]
-
-
-class Bake(RangeOperator, bpy.types.Operator):
-    """Render all frames that changed into an image sequence, and put it on the plane"""
-
-    bl_idname = "edtalk.bake"
-    bl_label = "Bake"
-    bl_options = {"UNDO"}
-    title = "Bake"
-
-    directory: StringProperty(
-        name="Folder",
-        description="Where takes go; empty: beside the .blend",
-        subtype="DIR_PATH",
-        options={"SKIP_SAVE"},
-    )
-
-    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        uid, scene_uid = context.object.session_uid, context.scene.session_uid
-        frames = self.frames(context.scene)
-        plan = yield from self._plan(uid, scene_uid, frames, progress)
-        if plan.stale:
-            yield from self._render(plan, progress)
-        ob, scene = found(uid), scene_of(scene_uid)
-        first, last = plan.take.span(frames[0])
-        plane.show_take(ob, plan.take, first, last)
-        plane.follow_view_transform(ob, scene)
-        kept = len(frames) - len(plan.stale)
-        unsaved = (
-            ""
-            if bpy.data.filepath or self.directory
-            else ". Save the file and bake again to bring them beside it"
-        )
-        return f"{len(plan.stale)} frames rendered, {kept} still fresh, in {plan.take.folder}{unsaved}"
-
-    def _plan(self, uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[BakePlan]:
-        bundle = yield from link.session().ready(progress)
-        prepared = yield from prepared_source(uid, progress)
-        weights = yield from sampled_weights(uid, scene_uid, frames, progress)
-        hashes = {
-            frame: takes.frame_hash(
-                bundle.identity, prepared.source, row.tobytes(), prepared.width, prepared.height
-            )
-            for frame, row in zip(frames, weights, strict=True)
-        }
-        base = character.absolute(self.directory) if self.directory else default_base()
-        take = character.take_for_baking(found(uid), base)
-        return BakePlan(prepared.source, frames, weights, hashes, take, take.stale(hashes))
-
-    def _render(self, plan: BakePlan, progress: Progress) -> Steps[None]:
-        rows = [frame - plan.frames[0] for frame in plan.stale]
-        plan.take.begin(plan.stale)
-
-        def keep(frame: Frame) -> None:
-            plan.take.store(frame.frame, plan.hashes[frame.frame], bytes(frame.data))
-
-        try:
-            yield from link.session().render(plan.source, plan.stale, plan.weights[rows], keep, progress)
-        finally:
-            plan.take.flush()
-
-
-def sampled_weights(uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[np.ndarray]:
-    """The character's weights over `frames` as the evaluated scene has them, [frames, channels]."""
-    progress.stage, progress.total = "Reading the weights", 0
-    for weights in sampling.sample(found(uid), scene_of(scene_uid), frames):
-        if weights is not None:
-            return weights
-        yield
-    raise EDTalkError(ErrorCode.EMPTY_RANGE, "There are no frames to read.", "Set another frame range.")
-
-
-def default_base() -> Path:
-    """The folder for takes: beside the .blend, or, while that is not saved, in this user's data folder."""
-    if bpy.data.filepath:
-        return Path(bpy.data.filepath).parent / "edtalk"
-    return paths.data_dir() / "unsaved" / UNSAVED
-
-
-CLASSES = (Bake,)

@@ -102,8 +102,8 @@ def test_a_server_that_dies_while_baking_loses_no_finished_frame(
     ob, take = bpy.context.object, addon("core.takes").Take
     store = take.store
 
-    def store_then_kill(self: Any, frame: int, value: str, data: bytes) -> None:
-        store(self, frame, value, data)
+    def store_then_kill(self: Any, frame: int, *rest: Any) -> None:
+        store(self, frame, *rest)
         if frame == 5:
             own_server()
 
@@ -160,8 +160,8 @@ def test_frames_before_zero_are_refused(addon: Any, talking: bpy.types.Object) -
 
 def test_a_scene_and_a_character_may_be_renamed_while_baking(addon: Any, talking: bpy.types.Object) -> None:
     scene = bpy.context.scene
-    tasks, perform = addon("core.tasks"), addon("ui.perform")
-    steps = perform.sampled_weights(talking.session_uid, scene.session_uid, range(1, 13), tasks.Progress())
+    tasks, bake = addon("core.tasks"), addon("ui.bake")
+    steps = bake.sampled_weights(talking.session_uid, scene.session_uid, range(1, 13), tasks.Progress())
     next(steps)
     scene.name, talking.name = "another scene", "another name"
     while True:

@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from blender_addon.core.takes import FLUSH_EVERY, MANIFEST, Take, folder_name, frame_hash
+from blender_addon.core.takes import (
+    JOURNAL,
+    MANIFEST,
+    Kept,
+    Look,
+    Take,
+    folder_name,
+    frame_hash,
+    new_folder,
+    takes_in,
+    too_much,
+)
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+FACE = Look(width=256, height=256)
 
 
 def hashes(*frames: int, weight: float = 0.0) -> dict[int, str]:
     """What some frames are to be made from."""
     weights = np.full(36, weight, np.float32).tobytes()
-    return {frame: frame_hash("starter", "ada", weights, 256, 256) for frame in frames}
+    return {frame: frame_hash("starter", "ada", weights, FACE) for frame in frames}
 
 
 def bake(take: Take, wanted: dict[int, str], stop_before: int | None = None) -> list[int]:
@@ -44,11 +58,20 @@ def test_only_frames_with_changed_weights_are_stale(tmp_path: Path) -> None:
     assert take.stale(hashes(1, 2, 3, 4) | hashes(3, weight=0.5)) == [3]
 
 
-@pytest.mark.parametrize("change", [("other", "ada", 256), ("starter", "bob", 256), ("starter", "ada", 512)])
-def test_another_bundle_portrait_or_size_is_another_picture(change: tuple[str, str, int]) -> None:
+@pytest.mark.parametrize(
+    ("bundle", "source", "look"),
+    [
+        ("other", "ada", FACE),
+        ("starter", "bob", FACE),
+        ("starter", "ada", replace(FACE, width=512)),
+        ("starter", "ada", replace(FACE, framing="full")),
+        ("starter", "ada", replace(FACE, alpha=True)),
+        ("starter", "ada", replace(FACE, encoding="exr")),
+    ],
+)
+def test_another_bundle_portrait_or_look_is_another_picture(bundle: str, source: str, look: Look) -> None:
     weights = np.zeros(36, np.float32).tobytes()
-    bundle, source, size = change
-    assert frame_hash(bundle, source, weights, size, size) != frame_hash("starter", "ada", weights, 256, 256)
+    assert frame_hash(bundle, source, weights, look) != frame_hash("starter", "ada", weights, FACE)
 
 
 def test_a_deleted_frame_is_rendered_again(tmp_path: Path) -> None:
@@ -58,11 +81,21 @@ def test_a_deleted_frame_is_rendered_again(tmp_path: Path) -> None:
     assert Take.open(tmp_path).stale(hashes(1, 2, 3)) == [2]
 
 
-def test_after_a_crash_finished_frames_are_kept_and_the_rest_is_rendered(tmp_path: Path) -> None:
-    wanted = hashes(*range(1, 3 * FLUSH_EVERY))
-    crash_at = 2 * FLUSH_EVERY + 1
-    bake(Take.open(tmp_path), wanted, stop_before=crash_at)
-    assert Take.open(tmp_path).stale(wanted) == list(range(crash_at, 3 * FLUSH_EVERY))
+def test_after_a_crash_every_finished_frame_is_kept(tmp_path: Path) -> None:
+    wanted = hashes(*range(1, 40))
+    bake(Take.open(tmp_path), wanted, stop_before=33)
+    assert Take.open(tmp_path).stale(wanted) == list(range(33, 40))
+    bake(Take.open(tmp_path), wanted)
+    assert Take.open(tmp_path).stale(wanted) == []
+    assert not (tmp_path / JOURNAL).exists(), "a bake that ended well leaves one manifest"
+
+
+def test_a_note_that_a_crash_cut_off_counts_as_not_finished(tmp_path: Path) -> None:
+    wanted = hashes(1, 2, 3)
+    bake(Take.open(tmp_path), wanted, stop_before=3)
+    journal = tmp_path / JOURNAL
+    journal.write_text(journal.read_text()[:-20])
+    assert Take.open(tmp_path).stale(wanted) == [2, 3]
 
 
 def test_a_crash_while_rendering_again_never_passes_old_frames_for_new_ones(tmp_path: Path) -> None:
@@ -73,8 +106,12 @@ def test_a_crash_while_rendering_again_never_passes_old_frames_for_new_ones(tmp_
     assert Take.open(tmp_path).stale(hashes(2)) == [2], "its file is about to be replaced: not to be trusted"
 
 
+NO_PICTURE = '{"format": 2, "owner": "", "look": {"encoding": "/../x"}, "frames": {}, "signatures": {}}'
+
+
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "[" * 100_000, '{"format": 1}', '{"format": 99, "frames": {"1": "x"}}']
+    "content",
+    ["", "{", "[]", "[" * 100_000, '{"format": 2}', '{"format": 99, "frames": {"1": "x"}}', NO_PICTURE],
 )
 def test_a_damaged_manifest_means_that_all_is_stale(tmp_path: Path, content: str) -> None:
     bake(Take.open(tmp_path), hashes(1))
@@ -99,7 +136,7 @@ def test_frames_baked_elsewhere_come_along(tmp_path: Path) -> None:
     old, new = Take.open(tmp_path / "old"), Take.open(tmp_path / "new")
     bake(old, hashes(1, 2))
     bake(new, hashes(2, weight=1.0))
-    new.adopt(old)
+    list(new.adopt(old))
     assert Take.open(new.folder).stale(hashes(1) | hashes(2, weight=1.0)) == []
     assert old.stale(hashes(1, 2)) == [], "the old take is untouched"
 
@@ -147,3 +184,64 @@ def test_two_files_in_one_folder_do_not_share_a_take(tmp_path: Path) -> None:
 )
 def test_any_name_of_a_character_makes_a_folder(name: str, folder: str) -> None:
     assert folder_name(name) == folder
+
+
+def test_frames_of_another_look_do_not_come_along(tmp_path: Path) -> None:
+    old, new = Take.open(tmp_path / "old"), Take(tmp_path / "new", replace(FACE, alpha=True))
+    bake(old, hashes(1, 2))
+    list(new.adopt(old))
+    assert not new.folder.exists()
+
+
+def test_a_take_remembers_its_look_and_what_its_curves_were_like(tmp_path: Path) -> None:
+    take = Take(tmp_path / "take_001", replace(FACE, encoding="exr"), "shot.blend")
+    take.begin([7])
+    take.store(7, "hash", b"picture", "curves")
+    for _ in range(2):  # from the journal, then from the manifest
+        again = Take.open(take.folder)
+        assert (again.look, again.owner, again.signatures) == (take.look, "shot.blend", {7: "curves"})
+        assert again.path(7).name == "0007.exr"
+        again.flush()
+
+
+def test_a_picture_in_another_format_is_not_the_frame(tmp_path: Path) -> None:
+    take = Take(tmp_path, FACE)
+    bake(take, hashes(1))
+    take.path(1).rename(tmp_path / "0001.exr")
+    assert take.stale(hashes(1)) == [1]
+
+
+def test_deleting_a_take_leaves_what_is_not_its_own(tmp_path: Path) -> None:
+    first, second = Take(tmp_path / "take_001", FACE), Take(tmp_path / "take_002", FACE)
+    for take in (first, second):
+        bake(take, hashes(1, 2, 3))
+        take.hold_before(1)
+    (second.folder / "notes.txt").write_text("keep me")
+    for take in (first, second):
+        list(take.delete())
+    assert not first.folder.exists()
+    assert [path.name for path in second.folder.iterdir()] == ["notes.txt"]
+
+
+def test_takes_are_listed_with_their_size(tmp_path: Path) -> None:
+    assert list(takes_in(tmp_path / "nowhere")) == []
+    bake(Take(tmp_path / "take_002", FACE), hashes(1, 2))
+    (tmp_path / "my own folder").mkdir()
+    (listed,) = takes_in(tmp_path)
+    assert listed.folder.name == "take_002" and sorted(listed.hashes) == [1, 2]
+    *_, size = listed.size()
+    assert size == sum(path.stat().st_size for path in listed.folder.iterdir())
+
+
+def test_a_new_take_has_a_folder_of_its_own(tmp_path: Path) -> None:
+    assert new_folder(tmp_path).name == "take_001"
+    (tmp_path / "take_001").mkdir()
+    assert new_folder(tmp_path).name == "take_002"
+
+
+def test_the_longest_unused_takes_make_room_and_never_one_in_use(tmp_path: Path) -> None:
+    old_but_shown = Kept(tmp_path / "a", size=50, last_used=1.0, in_use=True)
+    older, newer = Kept(tmp_path / "b", 30, 2.0, False), Kept(tmp_path / "c", 30, 3.0, False)
+    assert too_much([newer, older, old_but_shown], cap=200) == []
+    assert too_much([newer, older, old_but_shown], cap=80) == [older]
+    assert too_much([newer, older, old_but_shown], cap=10) == [older, newer]

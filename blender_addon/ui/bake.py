@@ -1,0 +1,288 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+"""Operators: bake performances into frames.
+
+A bake reads the weights of all frames from the evaluated scene, compares their hashes with those of the take, renders
+what is stale, and at its end, in one go, puts the take on the plane.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import bpy
+import numpy as np
+from bpy.props import BoolProperty, StringProperty
+
+from shared_protocol import paths
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Frame
+
+from ..core import takes
+from ..core.tasks import Progress, Steps, in_slices
+from ..scene import bake_settings, character, plane, sampling
+from . import link
+from .operators import refuse, scene_of
+from .perform import RangeOperator, found, prepared_source
+
+UNSAVED = f"{time.strftime('%Y-%m-%d %H-%M-%S')} {os.getpid()}"
+"""Folder of the takes of files that were never saved, for this run of Blender."""
+STORE_S = 0.003
+"""How long frames are written to disk before the window gets its turn."""
+LAST_STORE_S = 0.1
+"""The same after a cancel: what is not written by then is rendered next time."""
+WAITING_FRAMES = 64
+"""With more frames than this in memory, writing them goes before everything else."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What to bake: a character's frames, below `base`; `again`: the fresh ones too; `anew`: into a new take."""
+
+    uid: int
+    scene_uid: int
+    frames: range
+    base: Path
+    again: bool = False
+    anew: bool = False
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Weights [frames, channels] and hashes of all frames, and those that are to be rendered."""
+
+    source: str
+    weights: np.ndarray
+    hashes: dict[int, str]
+    take: takes.Take
+    stale: list[int]
+
+
+@dataclass(frozen=True)
+class Baked:
+    """A finished bake that is not on the plane yet."""
+
+    wish: Wish
+    take: takes.Take
+    rendered: int
+
+    def show(self) -> None:
+        """Put the take on the plane."""
+        ob, scene = found(self.wish.uid), scene_of(self.wish.scene_uid)
+        first, last = self.take.span(self.wish.frames[0])
+        plane.show_take(ob, self.take, first, last)
+        plane.follow_view_transform(ob, scene)
+
+    @property
+    def words(self) -> str:
+        """What came of it, for people."""
+        kept = len(self.wish.frames) - self.rendered
+        return f"{self.rendered} frames rendered, {kept} still fresh, in {self.take.folder}"
+
+
+def baked(wish: Wish, progress: Progress) -> Steps[Baked]:
+    """Render what is stale. The .blend stays as it is (see `Baked.show`)."""
+    plan = yield from _planned(wish, progress)
+    if plan.stale:
+        yield from _rendered(wish, plan, progress)
+    return Baked(wish, plan.take, len(plan.stale))
+
+
+def _planned(wish: Wish, progress: Progress) -> Steps[_Plan]:
+    bundle = yield from link.session().ready(progress)
+    prepared = yield from prepared_source(wish.uid, progress)
+    weights = yield from sampled_weights(wish.uid, wish.scene_uid, wish.frames, progress)
+    look = bake_settings.look_of(found(wish.uid), prepared)
+    hashes = {
+        frame: takes.frame_hash(bundle.identity, prepared.source, row.tobytes(), look)
+        for frame, row in zip(wish.frames, weights, strict=True)
+    }
+    take = yield from _take_for(wish, look)
+    stale = list(wish.frames) if wish.again else take.stale(hashes)
+    return _Plan(prepared.source, weights, hashes, take, stale)
+
+
+def _take_for(wish: Wish, look: takes.Look) -> Steps[takes.Take]:
+    """The take to bake into; what the character's last one has comes along."""
+    ob = found(wish.uid)
+    take = character.take_for_baking(ob, wish.base, look, wish.anew)
+    old = character.file_of(ob, "take")
+    if old is not None and old != take.folder:
+        yield from in_slices(take.adopt(takes.Take.open(old)))
+    return take
+
+
+def _rendered(wish: Wish, plan: _Plan, progress: Progress) -> Steps[None]:
+    """Render the stale frames, and write them as they come."""
+    take, look, waiting = plan.take, plan.take.look, list[Frame]()
+    rows = [frame - wish.frames[0] for frame in plan.stale]
+    take.begin(plan.stale)
+    rendering = link.session().render(
+        plan.source,
+        plan.stale,
+        plan.weights[rows],
+        waiting.append,
+        progress,
+        encoding=look.encoding,
+        framing=look.framing,
+        alpha=look.alpha,
+    )
+    progress.unit = "fps"
+    try:
+        for _ in rendering:
+            _store(plan, waiting, STORE_S if len(waiting) < WAITING_FRAMES else 1.0)
+            yield
+        _store(plan, waiting, 60.0)
+    finally:
+        rendering.close()
+        _store(plan, waiting, LAST_STORE_S)
+        take.flush()
+        progress.unit = ""
+
+
+def _store(plan: _Plan, waiting: list[Frame], seconds: float) -> None:
+    """Write frames that wait, for so long."""
+    end = time.perf_counter() + seconds
+    while waiting and time.perf_counter() < end:
+        frame = waiting.pop(0)
+        plan.take.store(frame.frame, plan.hashes[frame.frame], bytes(frame.data))
+
+
+def sampled_weights(uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[np.ndarray]:
+    """The character's weights over `frames` as the evaluated scene has them, [frames, channels]."""
+    progress.stage, progress.total = "Reading the weights", 0
+    for weights in sampling.sample(found(uid), scene_of(scene_uid), frames):
+        if weights is not None:
+            return weights
+        yield
+    raise EDTalkError(ErrorCode.EMPTY_RANGE, "There are no frames to read.", "Set another frame range.")
+
+
+def default_base() -> Path:
+    """The folder for takes: beside the .blend, or, while that is not saved, in this user's data folder."""
+    if bpy.data.filepath:
+        return Path(bpy.data.filepath).parent / "edtalk"
+    return paths.data_dir() / "unsaved" / UNSAVED
+
+
+# --- operators -------------------------------------------------------------------------------------------------------
+
+
+class BakeOperator(RangeOperator):
+    """What all ways to bake have in common."""
+
+    directory: StringProperty(
+        name="Folder",
+        description="Where takes go; empty: beside the .blend",
+        subtype="DIR_PATH",
+        options={"SKIP_SAVE"},
+    )
+
+    def wish(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> Wish:
+        """What this operator wants of a character."""
+        base = character.absolute(self.directory) if self.directory else default_base()
+        return Wish(ob.session_uid, scene.session_uid, self.frames(scene), base)
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        done = yield from baked(self.wish(context.object, context.scene), progress)
+        done.show()
+        return done.words + self.where_they_are()
+
+    def where_they_are(self) -> str:
+        """A word about frames of a file that was never saved."""
+        return (
+            ""
+            if bpy.data.filepath or self.directory
+            else ". Save the file and bake again to bring them beside it"
+        )
+
+
+class Bake(BakeOperator, bpy.types.Operator):
+    """Render all frames of the scene's range that changed, and put them on the plane"""
+
+    bl_idname = "edtalk.bake"
+    bl_label = "Bake Stale"
+    bl_options = {"UNDO"}
+    title = "Bake"
+
+
+class BakeRange(BakeOperator, bpy.types.Operator):
+    """Bake a part of the shot, or the same frames once more"""
+
+    bl_idname = "edtalk.bake_range"
+    bl_label = "Bake Range"
+    bl_options = {"UNDO"}
+    title = "Bake"
+
+    again: BoolProperty(
+        name="Fresh frames too",
+        description="Render all frames of the range, also those that did not change",
+        options={"SKIP_SAVE"},
+    )
+    new_take: BoolProperty(
+        name="Into a new take",
+        description="Keep the take as it is. Frames that did not change are copied",
+        options={"SKIP_SAVE"},
+    )
+
+    def wish(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> Wish:
+        return replace(super().wish(ob, scene), again=self.again, anew=self.new_take)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if self.is_asked:
+            return super().invoke(context, event)
+        scene = context.scene
+        preview = scene.use_preview_range
+        self.first = scene.frame_preview_start if preview else scene.frame_start
+        self.last = scene.frame_preview_end if preview else scene.frame_end
+        return self.ask(context)
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        column = self.layout.column()
+        column.use_property_split = True
+        for name in ("first", "last", "again", "new_take"):
+            column.prop(self, name)
+
+
+class BakeAll(BakeOperator, bpy.types.Operator):
+    """Render all frames that changed, of every character in the scene"""
+
+    bl_idname = "edtalk.bake_all"
+    bl_label = "Bake All Characters"
+    bl_options = {"UNDO"}
+    title = "Bake"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not bakeable(context.scene):
+            return refuse(cls, "The scene has no character that can be baked here: make one, or an override")
+        return cls.is_free()
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        wishes = [self.wish(ob, context.scene) for ob in bakeable(context.scene)]
+        done = yield from all_baked(wishes, progress)
+        for one in done:
+            one.show()
+        rendered = sum(one.rendered for one in done)
+        return f"{len(done)} characters: {rendered} frames rendered{self.where_they_are()}"
+
+
+def bakeable(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """The characters of a scene that are this file's own, or overridden."""
+    return [ob for ob in character.characters(scene) if ob.is_editable]
+
+
+def all_baked(wishes: list[Wish], progress: Progress) -> Steps[list[Baked]]:
+    """Bake one after the other; nothing is shown before all are finished."""
+    done = []
+    for wish in wishes:
+        progress.subject = found(wish.uid).name
+        done.append((yield from baked(wish, progress)))
+    progress.subject = ""
+    return done
+
+
+CLASSES = (Bake, BakeRange, BakeAll)
