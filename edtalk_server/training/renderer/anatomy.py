@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.training.renderer.kit import FACE, FaceKit
+from edtalk_server.training.renderer.kit import FACE, LASHES, FaceKit
 from edtalk_server.training.renderer.mesh import Eye, HeadMesh
 
 FloatArray = npt.NDArray[np.float32]
@@ -65,7 +65,7 @@ class Eyeballs:
     def _near(mesh: HeadMesh, eye: Eye, centre: FloatArray) -> npt.NDArray[np.intp]:
         offset = mesh.kit.vertices - centre
         near = (np.linalg.norm(offset, axis=1) < _LID_REACH) & (offset[:, 2] > 0.2)
-        return np.nonzero(near & (mesh.kit.vertex_part == FACE))[0]
+        return np.nonzero(near & np.isin(mesh.kit.vertex_part, (FACE, *LASHES)))[0]
 
     def profiles(self, rest: FloatArray) -> FloatArray:
         """Radius of each ball by angle from the gaze axis, [2, STEPS] from 0 to 180 degrees: the cornea bulges."""

@@ -13,9 +13,8 @@ from edtalk_server.training import controls
 from edtalk_server.training.renderer import kit, look, mesh, occlusion, raster, shader
 from edtalk_server.training.renderer.camera import Camera, HeadPose, fit_template
 from edtalk_server.training.renderer.deform import Deformer
-from edtalk_server.training.renderer.identity import Identity, make_identity
+from edtalk_server.training.renderer.identity import Identity, make_identity, measure
 from edtalk_server.training.renderer.look import BOTH_BACKGROUND, SUPERSAMPLING
-from edtalk_server.training.renderer.scalp import scalp_map
 from edtalk_server.training.renderer.scene import Light
 
 FloatArray = npt.NDArray[np.float32]
@@ -47,7 +46,7 @@ class Renderer:
     def __init__(self, facekit: Path) -> None:
         cv2.setNumThreads(1)
         self.mesh = mesh.build(kit.load(facekit))
-        self._scalp = scalp_map(self.mesh)
+        self._maps = measure(self.mesh)
         self.occlusion = occlusion.occlusion(self.mesh)
         self.deformer = Deformer(self.mesh)
         self._normals = np.zeros((self.mesh.size, 3), np.float32)
@@ -60,7 +59,7 @@ class Renderer:
 
     def identity(self, seed: int) -> Identity:
         """The person of this seed."""
-        return make_identity(self.mesh, self._scalp, seed)
+        return make_identity(self.mesh, self._maps, seed)
 
     def camera(self, identity: Identity, weights: FloatArray | None = None, distance: float = 85.0) -> Camera:
         """A camera whose crop fits the template for this person under `weights` [36] (neutral without them).

@@ -5,29 +5,29 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.training.renderer.anatomy import blink_gains, closed_lips
+from edtalk_server.training.renderer.eye import paint_eye
 from edtalk_server.training.renderer.hair import HairCut, cut_hair, paint_hair
 from edtalk_server.training.renderer.mesh import ATLAS, TILES, HeadMesh, Part, smooth_step
+from edtalk_server.training.renderer.mouth import (
+    MouthMap,
+    mouth_map,
+    paint_cavity,
+    paint_gums,
+    paint_teeth,
+    shape_mouth,
+)
 from edtalk_server.training.renderer.paint import Random, linear, noise
-from edtalk_server.training.renderer.scalp import ScalpMap
+from edtalk_server.training.renderer.scalp import ScalpMap, scalp_map
 from edtalk_server.training.renderer.skin import Complexion, choose_complexion, paint_face, root_cover
 
 FloatArray = npt.NDArray[np.float32]
 
 _SPREAD = 0.95
 """Standard deviation of the identity modes; the kit's own is 1."""
-_IRIS_COLOURS = (
-    (0.25, 0.14, 0.07),
-    (0.15, 0.09, 0.05),
-    (0.35, 0.22, 0.10),
-    (0.42, 0.40, 0.25),
-    (0.45, 0.55, 0.68),
-    (0.35, 0.48, 0.35),
-)
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,29 @@ class Identity:
     """Factors of kit shapes that must be larger or smaller on this face."""
 
 
-def make_identity(mesh: HeadMesh, scalp: ScalpMap, seed: int) -> Identity:
+@dataclass(frozen=True)
+class Maps:
+    """What is measured once on the mean head, for everybody."""
+
+    scalp: ScalpMap
+    mouth: MouthMap
+
+
+def measure(mesh: HeadMesh) -> Maps:
+    """Measures the mean head."""
+    return Maps(scalp_map(mesh), mouth_map(mesh))
+
+
+def make_identity(mesh: HeadMesh, maps: Maps, seed: int) -> Identity:
     """The person of this seed; the same seed gives the same person."""
     random = np.random.default_rng(seed)
     modes = np.clip(random.standard_normal(len(mesh.kit.identity)), -2.5, 2.5).astype(np.float32) * _SPREAD
     moved = (modes @ mesh.kit.identity).reshape(-1, 3).astype(np.float32)
-    vertices = closed_lips(mesh.kit, mesh.kit.vertices + moved)
+    vertices = shape_mouth(random, maps.mouth, closed_lips(mesh.kit, mesh.kit.vertices + moved))
     looks = choose_complexion(random)
-    cut = cut_hair(random, mesh, scalp, looks.feminine)
-    atlas = _paint_atlas(random, mesh, scalp, looks, cut)
+    _trim_lashes(random, mesh, vertices, looks.feminine)
+    cut = cut_hair(random, mesh, maps.scalp, looks.feminine)
+    atlas = _paint_atlas(random, mesh, maps, looks, cut)
     share = smooth_step((cut.curtain[:, 1] + 14) / 9) if cut.curtain is not None else np.zeros(0)
     return Identity(
         seed=seed,
@@ -73,9 +87,15 @@ def make_identity(mesh: HeadMesh, scalp: ScalpMap, seed: int) -> Identity:
     )
 
 
-def _paint_atlas(
-    random: Random, mesh: HeadMesh, scalp: ScalpMap, looks: Complexion, cut: HairCut
-) -> FloatArray:
+def _trim_lashes(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine: bool) -> None:
+    """Shortens the kit's long lashes, in place."""
+    length = random.uniform(0.35, 0.9) if feminine else random.uniform(0.12, 0.5)
+    tips, roots = mesh.lashes.tips, mesh.lashes.roots
+    each = length * random.uniform(0.6, 1.0, (len(tips), 1))
+    vertices[tips] = vertices[roots] + (vertices[tips] - vertices[roots]) * each
+
+
+def _paint_atlas(random: Random, mesh: HeadMesh, maps: Maps, looks: Complexion, cut: HairCut) -> FloatArray:
     atlas = np.zeros((ATLAS, ATLAS, 4), np.float32)
 
     def put(part: Part, colours: npt.NDArray, shine: npt.NDArray | float) -> None:
@@ -83,38 +103,20 @@ def _paint_atlas(
         atlas[y : y + height, x : x + width, :3] = colours
         atlas[y : y + height, x : x + width, 3] = shine
 
-    roots = root_cover(random, scalp.face_distance(cut.hairline)) * cut.root_density
+    roots = root_cover(random, maps.scalp.face_distance(cut.hairline)) * cut.root_density
     put(Part.SKIN, *paint_face(random, looks, mesh.landmark_uv * 512, roots))
-    roots = root_cover(random, scalp.head_distance(cut.hairline)) * cut.root_density
+    roots = root_cover(random, maps.scalp.head_distance(cut.hairline)) * cut.root_density
     skin = looks.skin * (1 + 0.04 * noise(random, 256, 256)[..., None])
     put(Part.HEAD, skin * (1 - roots[..., None]) + looks.hair * roots[..., None], 0.2)
-    put(Part.MOUTH, np.array([0.16, 0.03, 0.03]), 0.1)
-    put(Part.GUMS, np.array([0.50, 0.16, 0.16]) * random.uniform(0.7, 1), 0.4)
-    put(Part.TEETH, linear(np.array([0.95, 0.92, 0.86]) * random.uniform(0.88, 1.03)), 0.5)
+    put(Part.MOUTH, paint_cavity(random), 0.1)
+    put(Part.GUMS, *paint_gums(random, maps.mouth))
+    put(Part.TEETH, *paint_teeth(random))
+    put(Part.LASHES, np.clip(looks.hair * 0.25, 0.004, 0.05), 0.1)
     put(Part.SOCKET, looks.skin * np.array([0.9, 0.5, 0.5]), 0.2)
-    put(Part.EYE, _eye(random, looks.dark), 1.0)
+    put(Part.EYE, *paint_eye(random, looks.dark))
     put(Part.HAIR, paint_hair(random, looks.hair), 0.5)
     put(Part.CLOTH, _cloth(random), 0.1)
     return atlas
-
-
-def _eye(random: Random, dark: bool) -> npt.NDArray:
-    """Polar map round the gaze axis: white, iris with rays and a dark rim, pupil."""
-    y, x = np.mgrid[0:256, 0:256].astype(np.float32) - 127.5
-    radius, angle = np.hypot(x, y), np.arctan2(y, x)
-    white = linear([0.93, 0.91, 0.89]) * (1 + 0.03 * noise(random, 256, 256)[..., None])
-    white = white * (1 - np.clip((radius - 50) / 70, 0, 1)[..., None] * np.array([0.1, 0.35, 0.35]))
-    rim, colour = random.uniform(33, 38), _IRIS_COLOURS[random.integers(0, 2 if dark else len(_IRIS_COLOURS))]
-    pupil = rim * random.uniform(0.28, 0.5)
-    rays = cv2.resize(random.standard_normal((1, 60)).astype(np.float32), (1024, 1))[0]
-    rays = rays[((angle / np.pi + 1) * 511).astype(int)]
-    bright = 1 + 0.35 * rays + 0.5 * np.clip(1 - np.abs(radius - pupil - 4) / 8, 0, 1)
-    edge = 1 - 0.75 * np.clip((radius - rim + 7) / 7, 0, 1) ** 2
-    iris = linear(colour) * (bright * edge)[..., None]
-    cover = np.clip((rim + 1.5 - radius) / 3, 0, 1)[..., None]
-    colours = white * (1 - cover) + iris * cover
-    cover = np.clip((pupil + 0.7 - radius) / 1.4, 0, 1)[..., None]
-    return np.clip(colours * (1 - cover) + 0.004 * cover, 0.002, 1)
 
 
 def _colour(random: Random, saturation: float) -> npt.NDArray:

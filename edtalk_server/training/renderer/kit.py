@@ -20,8 +20,19 @@ IntArray = npt.NDArray[np.int32]
 
 FACE, HEAD = "face", "head_neck"
 SCLERAS = ("sclera_L", "sclera_R")
-KEPT_PARTS = (FACE, HEAD, "mouth_socket", "eye_socket_L", "eye_socket_R", "gums_tongue", "teeth", *SCLERAS)
-"""Parts that are drawn. The others are transparent films, lash cards, and irises meant for refraction."""
+LASHES = ("lashes_L", "lashes_R")
+KEPT_PARTS = (
+    FACE,
+    HEAD,
+    "mouth_socket",
+    "eye_socket_L",
+    "eye_socket_R",
+    "gums_tongue",
+    "teeth",
+    *SCLERAS,
+    *LASHES,
+)
+"""Parts that are drawn. The others are transparent films, and irises meant for refraction."""
 
 _ARRAYS = (
     "vertices",

@@ -12,8 +12,10 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.training.renderer import dental
 from edtalk_server.training.renderer import kit as kits
 from edtalk_server.training.renderer.kit import FaceKit
+from edtalk_server.training.renderer.lashes import Lashes, lashes
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
@@ -39,6 +41,7 @@ class Part(IntEnum):
     CLOTH = 8
     LONG_HAIR = 10
     LIPS = 11
+    LASHES = 12
 
 
 BACKGROUND = 255
@@ -48,8 +51,9 @@ TILES = {
     Part.SKIN: (0, 0, 512, 512),
     Part.HEAD: (512, 0, 256, 256),
     Part.MOUTH: (768, 0, 64, 64),
-    Part.GUMS: (832, 0, 64, 64),
-    Part.TEETH: (896, 0, 64, 64),
+    Part.LASHES: (832, 0, 64, 64),
+    Part.TEETH: (768, 64, 256, 64),
+    Part.GUMS: (768, 256, 256, 256),
     Part.SOCKET: (960, 0, 64, 64),
     Part.EYE: (512, 256, 256, 256),
     Part.HAIR: (0, 512, 512, 512),
@@ -110,6 +114,7 @@ class HeadMesh:
     """[V] how much of the head's rotation each kit vertex follows: the neck twists, the shoulders stay."""
     eyes: tuple[Eye, Eye]
     """The person's left and right eye."""
+    lashes: Lashes
     face_uv: FloatArray
     """[V, 2] face-tile coordinates (0..1, y down) of kit vertices of the face; NaN elsewhere."""
     shell_start: int
@@ -169,7 +174,14 @@ def _part_uv(
         return tile_uv(part, corners[..., 0] - 1, 1 - corners[..., 1])
     if part is Part.EYE:
         return _eye_uv(kit.vertices, eyes[name], triangles)
+    if part is Part.GUMS:
+        return tile_uv(part, corners[..., 0] - 2, 1 - corners[..., 1])
+    if part is Part.TEETH:
+        tooth = dental.tooth_coordinates(kit.vertices, triangles)
+        return tile_uv(part, tooth[..., 0], tooth[..., 1])
     centre = np.full(corners.shape[:2], 0.5)
+    if part is Part.MOUTH:  # from the throat to the lips
+        return tile_uv(part, (kit.vertices[triangles][..., 2] - 1) / 10, centre)
     return tile_uv(part, centre, centre)
 
 
@@ -237,6 +249,9 @@ def build(kit: FaceKit) -> HeadMesh:
         faces = _split_quads(kit.faces[chosen])
         corner = np.where(kit.faces[chosen] < 0, -1, kit.face_uvs[chosen]).astype(np.int32)
         add(faces, _part_uv(kit, name, faces, kit.uvs[_split_quads(corner)], eyes), part)
+    spikes = lashes(kit)
+    middle = np.full((len(spikes.triangles), 3), 0.5)
+    add(spikes.triangles, tile_uv(Part.LASHES, middle, middle), Part.LASHES)
     face_uv = _face_uv(kit)
     lips = face_uv[kit.landmarks[48:60]]
     parts[0][_inside(face_uv[triangles[0]].mean(axis=1), lips)] = Part.LIPS
@@ -263,7 +278,7 @@ def build(kit: FaceKit) -> HeadMesh:
         triangles=np.ascontiguousarray(np.concatenate(triangles), np.int32),
         uvs=np.ascontiguousarray(np.concatenate(uvs), np.float32),
         part=part_ids,
-        two_sided=np.isin(part_ids, (Part.HAIR, Part.LONG_HAIR, Part.CLOTH, Part.GUMS)),
+        two_sided=np.isin(part_ids, (Part.HAIR, Part.LONG_HAIR, Part.CLOTH, Part.GUMS, Part.LASHES)),
         kit_triangles=kit_triangles,
         scalp=scalp,
         curtain=curtain,
@@ -271,6 +286,7 @@ def build(kit: FaceKit) -> HeadMesh:
         ears=_ears(kit.vertices, face_uv),
         neck_weight=smooth_step(height).astype(np.float32),
         eyes=(eyes["sclera_L"], eyes["sclera_R"]),
+        lashes=spikes,
         face_uv=face_uv,
         shell_start=shell_start,
         curtain_start=curtain_start,

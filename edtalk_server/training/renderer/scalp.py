@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.training.renderer import kit as kits
-from edtalk_server.training.renderer.mesh import ATLAS, TILES, HeadMesh, Part
+from edtalk_server.training.renderer.bake import bake_tile
+from edtalk_server.training.renderer.mesh import HeadMesh, Part
 from edtalk_server.training.renderer.occlusion import neighbour_average
-from edtalk_server.training.renderer.raster import rasterise
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -63,23 +63,6 @@ class ScalpMap:
         return line.distance(self.head_points)
 
 
-def _bake(mesh: HeadMesh, part: Part, values: npt.NDArray) -> FloatArray:
-    """Vertex values [V, C] spread over a tile by rasterising the triangles in texture space; NaN where nothing
-    lies."""
-    x, y, width, height = TILES[part]
-    chosen = (mesh.part == part) | ((mesh.part == Part.LIPS) if part is Part.SKIN else False)
-    corners = mesh.uvs[chosen].reshape(-1, 2) * ATLAS - [x, y]
-    screen = np.column_stack([corners, np.zeros(len(corners))]).astype(np.float32)
-    triangles = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
-    depth, ids = np.empty((height, width), np.float32), np.empty((height, width), np.int32)
-    weights = np.zeros((height, width, 2), np.float32)
-    rasterise(screen, triangles, np.ones(len(triangles), bool), depth, ids, weights)
-    full = np.concatenate([weights, 1 - weights.sum(axis=-1, keepdims=True)], axis=-1)
-    baked = (values[mesh.triangles[chosen][ids]] * full[..., None]).sum(axis=-2)
-    baked[ids < 0] = np.nan
-    return np.asarray(baked, np.float32)
-
-
 def scalp_map(mesh: HeadMesh) -> ScalpMap:
     """Measures the mean head once."""
     skin = np.isin(mesh.kit.face_part, (kits.FACE, kits.HEAD))
@@ -93,12 +76,12 @@ def scalp_map(mesh: HeadMesh) -> ScalpMap:
     values = np.zeros((mesh.size, 4), np.float32)
     values[: len(mesh.kit.vertices), :3] = mesh.kit.vertices
     values[mesh.scalp, 3] = bare
-    face = _bake(mesh, Part.SKIN, values)
+    face = bake_tile(mesh, Part.SKIN, values)
     return ScalpMap(
         points=mesh.kit.vertices[mesh.scalp],
         bare=bare,
         average=average,
         face_points=face[..., :3],
         face_bare=face[..., 3],
-        head_points=_bake(mesh, Part.HEAD, values)[..., :3],
+        head_points=bake_tile(mesh, Part.HEAD, values)[..., :3],
     )

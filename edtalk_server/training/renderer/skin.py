@@ -96,7 +96,7 @@ def paint_face(
     colours, shine = _beard(random, looks, colours, shine, landmarks)
     colours, shine = _lips(random, looks, colours, shine, landmarks)
     colours = _brows(random, looks, colours, landmarks)
-    colours = _lids(random, looks, colours, landmarks)
+    colours, shine = _lids(random, looks, colours, shine, landmarks)
     colours = _marks(random, looks, colours)
     colours = over(colours, looks.hair, scalp)
     return np.clip(colours, 0.005, 1), shine * (1 - 0.6 * scalp)
@@ -154,7 +154,9 @@ def _lips(
     cover = np.clip(lips * 1.15, 0, 1) * random.uniform(0.65, 0.97)
     colours = over(colours, _lip_colour(random, looks) * grain, cover)
     seam = polygon(curve(landmarks[60:68]), 3)  # the inner edge lies in shadow
-    return colours * (1 - 0.55 * seam[..., None]), shine * (1 - lips) + lips * random.uniform(0.2, 0.8)
+    shadow = 0.6 * seam[..., None] * np.array([0.75, 1, 1])
+    wet = random.uniform(0.25, 1.3) * (1 + 0.3 * np.clip(grain[..., 0] * 10 - 10, -1, 1))
+    return colours * (1 - shadow), shine * (1 - lips) + lips * wet
 
 
 def _brow(random: Random, mask: Picture, path: Picture, thickness: float) -> None:
@@ -179,18 +181,27 @@ def _brows(random: Random, looks: Complexion, colours: Picture, landmarks: Pictu
     return over(colours, colour, np.clip(soft, 0, 1) * random.uniform(0.65, 1))
 
 
-def _lids(random: Random, looks: Complexion, colours: Picture, landmarks: Picture) -> Picture:
+def _lids(
+    random: Random, looks: Complexion, colours: Picture, shine: Picture, landmarks: Picture
+) -> tuple[Picture, Picture]:
+    """Lash lines, and lids that differ from the skin round them, so that a closed eye shows lid and crease."""
+    height, crease_cover = random.uniform(7, 12), random.uniform(0.2, 0.6)
+    tint = 1 - random.uniform(0.02, 0.3) * np.array([0.45, 1, 0.95])
+    thick = int(random.integers(3, 7)) if looks.feminine else int(random.integers(2, 5))
+    dark, below = random.uniform(0.75, 1), random.uniform(0.2, 0.6)
     for first in (36, 42):
         eye = landmarks[first : first + 6]
         upper = curve(eye[:4], 30, closed=False)
         lower = curve(np.vstack([eye[3:6], eye[:1]]), 30, closed=False)
-        thick = int(random.integers(3, 6)) if looks.feminine else 3
-        lashes = np.clip(line(upper, thick, 0.8) * random.uniform(0.8, 1), 0, 1)
-        colours = over(colours, 0.012, lashes)
-        colours = over(colours, 0.03, line(lower, 2, 0.9) * random.uniform(0.3, 0.7))
-        crease = line(upper - [0, random.uniform(6, 10)], 2, 1.5) * random.uniform(0.1, 0.45)
-        colours = colours * (1 - crease[..., None])
-    return colours
+        arch = np.sin(np.linspace(0, np.pi, 30)) ** 0.6 * height
+        fold = upper - np.stack([np.zeros(30), arch + 1], axis=-1)
+        lid = polygon(np.vstack([upper, fold[::-1]]), 2.0)
+        colours, shine = colours * (1 - lid[..., None] * (1 - tint)), shine + 0.12 * lid
+        crease = line(fold, 2, 1.1) * crease_cover
+        colours = colours * (1 - crease[..., None] * np.array([0.8, 1, 1]))
+        colours = over(colours, 0.012, np.clip(line(upper, thick, 0.8) * 1.2, 0, 1) * dark)
+        colours = over(colours, 0.03, line(lower, 2, 0.9) * below)
+    return colours, shine
 
 
 def _marks(random: Random, looks: Complexion, colours: Picture) -> Picture:
