@@ -45,7 +45,7 @@ class Engine:
         self.device = device
         self.size = bundle.manifest.size
         self.channels = len(bundle.layout)
-        self._batch = CPU_BATCH if device.type == "cpu" else GPU_BATCH
+        self.batch = CPU_BATCH if device.type == "cpu" else GPU_BATCH
         self._face: Any = bundle.face
         if isinstance(self._face, nn.Module):
             self._face.to(device)
@@ -113,7 +113,7 @@ class Engine:
         rows = check_weights(weights, self.channels)
         done = 0
         while done < len(rows):
-            part = self._render_batch(source, rows[done : done + self._batch])
+            part = self._render_batch(source, rows[done : done + self.batch])
             done += len(part)
             yield part
 
@@ -129,9 +129,9 @@ class Engine:
                 if len(rows) == 1:
                     raise _out_of_memory() from error
             rows = rows[: len(rows) // 2]
-            self._batch = len(rows)
+            self.batch = len(rows)
             self._free_memory()
-            logger.warning("out of memory: rendering %d frames at a time from now on", self._batch)
+            logger.warning("out of memory: rendering %d frames at a time from now on", self.batch)
 
     def _draw(self, source: Source, rows: Weights) -> Picture:
         driving = torch.from_numpy(rows).to(self.device)

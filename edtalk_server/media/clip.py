@@ -36,7 +36,7 @@ _CHECK_FILE = "Check that it plays in a video player, or convert it to MP4."
 
 @dataclass(frozen=True)
 class Clip:
-    """A video file: its pictures a second, and its length in seconds (0: the file does not say)."""
+    """A video file: its pictures a second, and the length of its pictures in seconds."""
 
     path: Path
     fps: Fraction
@@ -45,14 +45,28 @@ class Clip:
     @classmethod
     def open(cls, path: Path) -> Clip:
         """Look at a video file. Raises `EDTalkError(VIDEO_UNREADABLE)`."""
-        done = subprocess.run(_opening(path, 0.0, "info"), capture_output=True, check=False)
+        count = [
+            *_opening(path, 0.0, "info"),
+            "-map",
+            "0:v:0",
+            "-c",
+            "copy",
+            "-f",
+            "null",
+            "-",
+        ]  # decodes nothing
+        done = subprocess.run(count, capture_output=True, check=False)
         said = done.stderr.decode("utf-8", "replace")
         stream = re.search(r"Stream #.*Video: (.*)", said)
-        if not path.is_file() or stream is None:
-            raise _unreadable(path, "ffmpeg finds no pictures in it")
-        length = re.search(r"Duration: (\d+):(\d+):(\d+(?:\.\d+)?)", said)
-        hours, minutes, seconds = (float(part) for part in length.groups()) if length else (0.0, 0.0, 0.0)
-        return cls(path, _rate(stream[1]), hours * 3600 + minutes * 60 + seconds)
+        if done.returncode != 0 or stream is None:
+            raise _unreadable(path, said.strip().splitlines()[-1] if said else "ffmpeg stopped")
+        rate, counted = _rate(stream[1]), re.findall(r"frame= *(\d+)", said)
+        times = re.findall(r"time=(\d+):(\d+):(\d+(?:\.\d+)?)", said)
+        hours, minutes, seconds = map(float, times[-1]) if times else (0.0, 0.0, 0.0)
+        length = (
+            int(counted[-1]) / float(rate) if counted else 0.0
+        )  # the last time may be a few pictures early
+        return cls(path, rate, max(length, hours * 3600 + minutes * 60 + seconds))
 
     def pictures(
         self, begin: float = 0.0, seconds: float | None = None, fps: Fraction | None = None, side: int = 0

@@ -23,6 +23,7 @@ WORKING_SIDE = 640
 """Faces are looked for in a copy whose longer side is at most this many pixels."""
 
 _FRONTAL = ("frontalface_alt", "frontalface_alt2", "frontalface_default")
+_PROFILE = "profileface"
 _EYES = ("eye_tree_eyeglasses", "eye")
 _CASCADES_IN_USE = threading.Lock()
 """A cascade keeps scratch memory inside: two threads must not use it at once."""
@@ -88,6 +89,17 @@ def find_faces(image: npt.NDArray[np.uint8]) -> list[Face]:
         if faces:
             return sorted(faces, key=lambda face: -face.box_side)
     return []
+
+
+def sees_face(crop: npt.NDArray[np.uint8]) -> bool:
+    """Does a picture that is filled by a face, RGB uint8 [S, S, 3], show one, from the front or in profile?
+
+    Much more ready to say yes than `find_faces`: for places where a face was found before.
+    """
+    gray, _ = _working_copy(crop)
+    if any(_detect(name, gray, 0.25) for name in (_FRONTAL[1], _PROFILE)):
+        return True
+    return bool(_detect(_PROFILE, np.ascontiguousarray(gray[:, ::-1]), 0.25))
 
 
 def _working_copy(image: npt.NDArray[np.uint8]) -> tuple[Gray, npt.NDArray[np.float64]]:

@@ -4,6 +4,7 @@ Rule of this package: it works on weights, never on pixels, and gives the same n
 part of it.
 """
 
+from edtalk_server.motion.capture import Captured, capture
 from edtalk_server.motion.performance import predict
 
-__all__ = ["predict"]
+__all__ = ["Captured", "capture", "predict"]

@@ -47,7 +47,7 @@ def predict(
     Raises `EDTalkError`: `EMPTY_RANGE`, `UNSUPPORTED` (no audio part in the bundle), `BAD_WEIGHTS`.
     """
     time_base = time_base or _MODEL_TIME
-    own = _checked(source_weights, len(bundle.layout))
+    own = checked_weights(source_weights, len(bundle.layout))
     count = frames or _frames_of(voice, time_base)
     if count < 1:
         raise EDTalkError(
@@ -68,7 +68,8 @@ def predict(
     return rows
 
 
-def _checked(source_weights: npt.ArrayLike, channels: int) -> Weights:
+def checked_weights(source_weights: npt.ArrayLike, channels: int) -> Weights:
+    """A portrait's own weights [channels]. Raises `EDTalkError(BAD_WEIGHTS)`."""
     own = np.asarray(source_weights, np.float32).reshape(-1)
     if len(own) != channels or not np.isfinite(own).all():
         raise EDTalkError(
