@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.training.renderer.paint import Random, noise, soften
+from edtalk_server.training.renderer.backdrop import make_background
+from edtalk_server.training.renderer.paint import Random
+
+__all__ = ["Light", "make_background", "make_light", "studio_background", "studio_light"]
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -38,16 +40,48 @@ def _direction(azimuth: float, elevation: float) -> npt.NDArray:
 
 
 def make_light(random: Random) -> Light:
-    """A random light: soft to hard, from the front or the side, more or less coloured."""
-    up = random.uniform(0.25, 0.6) * _tint(random, 0.1)
-    directions = [_direction(random.uniform(-1.3, 1.3), random.uniform(-0.1, 1.1))]
-    colours = [random.uniform(0.4, 1.1) * _tint(random, 0.12)]
-    for _ in range(int(random.integers(0, 3))):
-        directions.append(_direction(random.uniform(-2.6, 2.6), random.uniform(-0.1, 1.1)))
-        colours.append(random.uniform(0.05, 0.6) * _tint(random, 0.15))
+    """A random light: mostly a soft one from before the face, else from the side, or hard, or coloured; often with a
+    fill or a rim."""
+    dice, directions, colours = random.random(), [], []
+
+    def add(azimuth: float, elevation: float, colour: npt.NDArray) -> None:
+        directions.append(_direction(azimuth, elevation))
+        colours.append(colour)
+
+    side = random.choice([-1.0, 1.0])
+    up = random.uniform(0.3, 0.65) * _tint(random, 0.09)
+    if dice < 0.45:  # a window or a soft box
+        add(
+            side * random.uniform(0.1, 1.0),
+            random.uniform(0.1, 0.8),
+            random.uniform(0.3, 0.75) * _tint(random, 0.1),
+        )
+        add(
+            -side * random.uniform(0.4, 1.2),
+            random.uniform(-0.1, 0.4),
+            random.uniform(0.05, 0.35) * _tint(random, 0.1),
+        )
+    elif dice < 0.6:  # a rim from behind, the face in the shade
+        add(
+            side * random.uniform(1.8, 2.7),
+            random.uniform(0.1, 0.8),
+            random.uniform(0.5, 1.4) * _tint(random, 0.12),
+        )
+        add(random.uniform(-0.5, 0.5), random.uniform(0, 0.6), random.uniform(0.15, 0.5) * _tint(random, 0.1))
+    else:  # anything
+        add(
+            random.uniform(-1.3, 1.3),
+            random.uniform(-0.1, 1.1),
+            random.uniform(0.4, 1.1) * _tint(random, 0.12),
+        )
+        up = up * random.uniform(0.7, 1.0)
+        for _ in range(int(random.integers(0, 3))):
+            strong = 0.35 if random.random() < 0.2 else 0.15
+            colour = random.uniform(0.05, 0.6) * _tint(random, strong)
+            add(random.uniform(-2.6, 2.6), random.uniform(-0.1, 1.1), colour)
     return Light(
         ambient_up=up.astype(np.float32),
-        ambient_down=(up * random.uniform(0.35, 0.95) * _tint(random, 0.08)).astype(np.float32),
+        ambient_down=(up * random.uniform(0.4, 0.95) * _tint(random, 0.08)).astype(np.float32),
         directions=np.array(directions, np.float32),
         colours=np.array(colours, np.float32),
         exposure=float(random.uniform(0.8, 1.25)),
@@ -65,40 +99,6 @@ def studio_light() -> Light:
         np.array(colours, np.float32),
         1.08,
     )
-
-
-def _muted(random: Random, saturation: float) -> npt.NDArray:
-    colour = random.random(3)
-    return colour.mean() + (colour - colour.mean()) * saturation
-
-
-def _shapes(random: Random, picture: npt.NDArray, saturation: float) -> FloatArray:
-    """Random shapes, more or less out of focus."""
-    size = len(picture)
-    canvas = np.ascontiguousarray(picture, np.float32)
-    for _ in range(int(random.integers(3, 14))):
-        colour = _muted(random, saturation).tolist()
-        points = (random.random((int(random.integers(3, 6)), 2)) * size * 1.4 - 0.2 * size).astype(np.int32)
-        if random.random() < 0.6:
-            cv2.fillConvexPoly(canvas, cv2.convexHull(points), colour, cv2.LINE_AA)
-        else:
-            centre = (int(points[0, 0]), int(points[0, 1]))
-            cv2.circle(canvas, centre, int(random.uniform(0.03, 0.25) * size), colour, -1, cv2.LINE_AA)
-    return soften(canvas, random.uniform(0.5, 14) * size / 256)
-
-
-def make_background(random: Random, size: int) -> FloatArray:
-    """A random picture [size, size, 3] in display colours 0..1: plain, graded, or blurred shapes, with some noise."""
-    kind, saturation = int(random.integers(0, 4)), random.random() ** 1.2
-    first, second = _muted(random, saturation), _muted(random, saturation)
-    angle = random.uniform(0, 2 * np.pi)
-    y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
-    ramp = np.clip(x * np.cos(angle) + y * np.sin(angle) + 0.5, 0, 1)[..., None] * (kind > 0)
-    picture = first * (1 - ramp) + second * ramp
-    if kind >= 2:
-        picture = _shapes(random, picture, saturation)
-    picture = picture + 0.04 * noise(random, size, size)[..., None] * random.random()
-    return np.clip(picture, 0, 1).astype(np.float32)
 
 
 def studio_background(size: int) -> FloatArray:
