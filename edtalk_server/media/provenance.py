@@ -1,6 +1,7 @@
 """The mark that says: this was made by a machine. Writers put it in themselves, so that no caller can forget it.
 
-Pictures carry it as PNG text and as XMP with the IPTC digital source type for generated media; movies as metadata.
+Pictures carry it as PNG text and as XMP with the IPTC digital source type for generated media; EXR files in their
+header; movies as metadata.
 """
 
 from __future__ import annotations
@@ -44,6 +45,11 @@ _PNG_MARK = (
     + _text("Software", SOFTWARE)
     + _chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + _XMP.encode("utf-8"))
 )
+
+
+def exr_attributes() -> dict[str, str]:
+    """The mark as attributes of an EXR file's header: two standard ones, the digital source type and the XMP packet."""
+    return {"comments": NOTICE, "software": SOFTWARE, "digitalSourceType": SOURCE_TYPE, "xmp": _XMP}
 
 
 def movie_arguments() -> list[str]:

@@ -1,17 +1,19 @@
-"""Frames as numbered PNG files, each written whole or not at all, each marked as synthetic."""
+"""Frames as numbered PNG or EXR files, each written whole or not at all, each marked as synthetic."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.media.exr import encode_exr
 from edtalk_server.media.provenance import mark_png
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -21,8 +23,9 @@ _NUMBER = re.compile(r"%0?(\d*)d")
 
 
 def encode_png(frame: npt.NDArray[np.uint8]) -> bytes:
-    """An RGB frame uint8 [H, W, 3] as a marked 8-bit PNG file."""
-    fine, data = cv2.imencode(".png", frame[:, :, ::-1], [cv2.IMWRITE_PNG_COMPRESSION, _PNG_SPEED])
+    """An RGB or RGBA frame uint8 [H, W, 3 or 4] as a marked 8-bit PNG file."""
+    swapped = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR if frame.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    fine, data = cv2.imencode(".png", swapped, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_SPEED])
     if not fine:
         raise ValueError(f"a frame of shape {frame.shape} cannot be encoded")
     return mark_png(data.tobytes())
@@ -62,18 +65,24 @@ def is_pattern(path: Path | str) -> bool:
 
 
 def check_pattern(path: Path) -> None:
-    """`ValueError` for a pattern without exactly one number, or another ending than .png."""
+    """`ValueError` for a pattern without exactly one number, or another ending than .png and .exr."""
     name = path.name
     if len(_NUMBER.findall(name)) != 1 or name.replace("%%", "").count("%") != 1:
         raise ValueError(f"{name!r} must hold one frame number, such as %04d")
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"{name!r} must end in .png")
+    if path.suffix.lower() not in (".png", ".exr"):
+        raise ValueError(f"{name!r} must end in .png or .exr")
+
+
+def is_deep(path: Path) -> bool:
+    """Whether a sequence of that name holds half floats: an EXR."""
+    return path.suffix.lower() == ".exr"
 
 
 class SequenceWriter:
     """Writes frames to `pattern`, whose file name holds one `%04d` or the like, numbered from `first`.
 
-    Raises `ValueError` for a pattern without exactly one number or another ending than .png, `EDTalkError(DISK)`.
+    An EXR sequence takes float16 frames in linear light, a PNG sequence uint8 frames. Raises `ValueError` for a pattern
+    without exactly one number or another ending than these, `EDTalkError(DISK)`.
     """
 
     def __init__(self, pattern: Path | str, first: int = 1) -> None:
@@ -90,7 +99,8 @@ class SequenceWriter:
     ) -> None:
         """Nothing is left open: every frame is whole."""
 
-    def write(self, frame: npt.NDArray[np.uint8]) -> None:
-        """Write the next frame, uint8 [H, W, 3] RGB."""
-        write_whole(self._pattern.with_name(self._pattern.name % self._next), encode_png(frame))
+    def write(self, frame: npt.NDArray[Any]) -> None:
+        """Write the next frame, [H, W, 3 or 4] RGB or RGBA."""
+        encode: Callable[[npt.NDArray[Any]], bytes] = encode_exr if is_deep(self._pattern) else encode_png
+        write_whole(self._pattern.with_name(self._pattern.name % self._next), encode(frame))
         self._next += 1
