@@ -10,6 +10,7 @@ Screen positions are [B, V, 3] as in `raster.py`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
@@ -19,6 +20,12 @@ EMPTY_DEPTH = -1e9
 _EMPTY_KEY = torch.iinfo(torch.int64).min
 _LAST = 2**31 - 1
 _SIGNLESS = 0x7FFFFFFF
+_THIN = 1e-9
+"""Triangles of less than half this many square pixels are not drawn."""
+_EDGE = 1e-6
+"""Pixel centres so near outside an edge still count as inside, so that rounding opens no gap between neighbours."""
+
+Corners = tuple[Tensor, ...]
 
 
 class Surface(NamedTuple):
@@ -29,44 +36,54 @@ class Surface(NamedTuple):
 
 
 class _Boxes(NamedTuple):
-    """Triangles that may cover pixels, one column each."""
+    """Triangles that may cover pixels, one column each, with the first pixel of their bounding box."""
 
-    frame: Tensor
+    plane: Tensor
+    """[9, N]: weight of the first corner, of the second, and depth, each as its value at the first pixel and its steps
+    from column to column and from row to row."""
     triangle: Tensor
-    corners: Tensor
-    """[9, N]: x, y, z of the three corners."""
-    area: Tensor
-    """[N] twice the signed area; negative faces the viewer."""
-    left: Tensor
-    top: Tensor
+    first: Tensor
+    """[N] first pixel, counted through all frames."""
     columns: Tensor
+    """[N] int32 width of the box."""
     pixels: Tensor
-    """[N] of the bounding box."""
+    """[N] int32 pixels of the box."""
 
 
 def _boxes(screen: Tensor, surface: Surface, side: int) -> _Boxes:
     """All triangles that face the viewer (or are two-sided) and whose bounding box holds a pixel centre."""
-    corners = screen[:, surface.triangles]  # [B, T, 3 corners, 3]
-    x, y = corners[..., 0], corners[..., 1]
-    area = (x[..., 1] - x[..., 0]) * (y[..., 2] - y[..., 0]) - (x[..., 2] - x[..., 0]) * (
-        y[..., 1] - y[..., 0]
-    )
+    x, y = screen[:, surface.triangles, 0], screen[:, surface.triangles, 1]  # [B, T, 3 corners]
+    area = _area(x, y)
     left, right = _span(x, side)
     top, bottom = _span(y, side)
-    drawn = (area <= -1e-9) | (surface.two_sided & (area >= 1e-9))
+    drawn = (area <= -_THIN) | (surface.two_sided & (area >= _THIN))
     frame, triangle = (drawn & (left <= right) & (top <= bottom)).nonzero(as_tuple=True)
     kept = frame, triangle
-    columns = right[kept] - left[kept] + 1
-    return _Boxes(
-        frame,
-        triangle,
-        corners[kept].flatten(1).T.contiguous(),
-        area[kept],
-        left[kept],
-        top[kept],
-        columns,
-        columns * (bottom[kept] - top[kept] + 1),
-    )
+    left, top = left[kept], top[kept]
+    columns, rows = right[kept] - left + 1, bottom[kept] - top + 1
+    x, y = x[kept] - (left[:, None] + 0.5), y[kept] - (top[:, None] + 0.5)
+    depth = screen[..., 2][frame[:, None], surface.triangles[triangle]]
+    plane = _plane(x.unbind(-1), y.unbind(-1), depth.unbind(-1), area[kept].reciprocal())
+    return _Boxes(plane, triangle, (frame * side + top) * side + left, columns, columns * rows)
+
+
+def _area(x: Tensor, y: Tensor) -> Tensor:
+    """Twice the signed area of triangles with corners at `x`, `y` [..., 3]; negative faces the viewer."""
+    x0, x1, x2 = x.unbind(-1)
+    y0, y1, y2 = y.unbind(-1)
+    return (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
+
+
+def _plane(x: Corners, y: Corners, z: Corners, inverse: Tensor) -> Tensor:
+    """`_Boxes.plane` of corners given from the box's first pixel centre."""
+    w0 = (x[1] * y[2] - x[2] * y[1]) * inverse
+    w1 = (x[2] * y[0] - x[0] * y[2]) * inverse
+    right0, right1 = (y[1] - y[2]) * inverse, (y[2] - y[0]) * inverse
+    down0, down1 = (x[2] - x[1]) * inverse, (x[0] - x[2]) * inverse
+    near, far = z[0] - z[2], z[1] - z[2]
+    depth = z[2] + w0 * near + w1 * far
+    slopes = right0 * near + right1 * far, down0 * near + down1 * far
+    return torch.stack([w0, right0, down0, w1, right1, down1, depth, *slopes])
 
 
 def _span(values: Tensor, side: int) -> tuple[Tensor, Tensor]:
@@ -76,50 +93,47 @@ def _span(values: Tensor, side: int) -> tuple[Tensor, Tensor]:
     return low.int(), high.int()
 
 
-def _portions(pixels: Tensor, most: int) -> list[tuple[int, int, int]]:
-    """Ranges (first, last, fragments) of boxes with about `most` fragments together."""
-    if not len(pixels):
-        return []
+def _portions(pixels: Tensor, most: int) -> Iterator[slice]:
+    """Ranges of boxes with about `most` fragments together."""
     ends = pixels.cumsum(0)
-    total = int(ends[-1])
+    total = int(ends[-1]) if len(ends) else 0
     cuts = torch.arange(most, max(total, most), most, device=pixels.device)
     stops = [*torch.searchsorted(ends, cuts, right=True).tolist(), len(pixels)]
-    starts = [0, *stops[:-1]]
-    return [
-        (start, stop, int(pixels[start:stop].sum()))
-        for start, stop in zip(starts, stops, strict=True)
-        if stop > start
-    ]
+    for start, stop in pairwise([0, *stops]):
+        if stop > start:
+            yield slice(start, stop)
 
 
 def _fragments(screen: Tensor, surface: Surface, side: int, most: int) -> Iterator[tuple[Tensor, ...]]:
     """Portions of (pixel [F] counted through all frames, depth [F], triangle [F]) of covered pixel centres."""
     boxes = _boxes(screen, surface, side)
-    for start, stop, total in _portions(boxes.pixels, most):
-        part = _Boxes(*(values[..., start:stop] for values in boxes))
-        box = torch.repeat_interleave(part.pixels, output_size=total)
-        first = part.pixels.cumsum(0) - part.pixels
-        place = (torch.arange(total, device=box.device) - first[box]).int()
-        columns = part.columns[box]
-        row = torch.div(place, columns, rounding_mode="trunc")
-        x, y = part.left[box] + (place - row * columns), part.top[box] + row
-        inside, depth = _cover(part, box, x + 0.5, y + 0.5)
+    for portion in _portions(boxes.pixels, most):
+        part = _Boxes(*(values[..., portion] for values in boxes))
+        box, column, row = _spread(part)
+        first, right, down = part.plane[0:3].index_select(1, box)
+        w0 = first.addcmul_(right, column).addcmul_(down, row)
+        first, right, down = part.plane[3:6].index_select(1, box)
+        w1 = first.addcmul_(right, column).addcmul_(down, row)
+        inside = (torch.minimum(w0, w1) >= -_EDGE) & (w0 + w1 <= 1 + _EDGE)
         chosen = inside.nonzero()[:, 0]
-        box = box[chosen]
-        pixel = (part.frame[box] * side + y[chosen]) * side + x[chosen]
-        yield pixel, depth[chosen], part.triangle[box]
+        box, column, row = box[chosen], column[chosen], row[chosen]
+        depth, right, down = part.plane[6:9].index_select(1, box)
+        depth.addcmul_(right, column).addcmul_(down, row)
+        pixel = part.first[box] + (row.long() * side + column.long())
+        yield pixel, depth, part.triangle[box]
 
 
-def _cover(part: _Boxes, box: Tensor, px: Tensor, py: Tensor) -> tuple[Tensor, Tensor]:
-    """Which fragments lie inside their triangle, and their depth."""
-    x0, y0, z0, x1, y1, z1, x2, y2, z2 = part.corners.index_select(1, box).unbind()
-    x0, x1, x2 = x0 - px, x1 - px, x2 - px
-    y0, y1, y2 = y0 - py, y1 - py, y2 - py
-    inverse = part.area.reciprocal()[box]
-    w0 = (x1 * y2 - x2 * y1) * inverse
-    w1 = (x2 * y0 - x0 * y2) * inverse
-    w2 = 1 - w0 - w1
-    return (w0 >= 0) & (w1 >= 0) & (w2 >= 0), w0 * z0 + w1 * z1 + w2 * z2
+def _spread(boxes: _Boxes) -> tuple[Tensor, Tensor, Tensor]:
+    """All pixels of all boxes: number of the box [F] int32, and column and row in it as floats."""
+    ends = boxes.pixels.cumsum(0)
+    total = int(ends[-1])
+    numbers = torch.arange(len(ends), dtype=torch.int32, device=ends.device)
+    box = torch.repeat_interleave(numbers, boxes.pixels, output_size=total)
+    before = (ends - boxes.pixels).int().index_select(0, box)
+    place = torch.arange(total, dtype=torch.int32, device=box.device) - before
+    columns = boxes.columns.index_select(0, box)
+    row = torch.div(place, columns, rounding_mode="trunc")
+    return box, (place - row * columns).float(), row.float()
 
 
 def _pack(depth: Tensor, triangle: Tensor) -> Tensor:

@@ -156,8 +156,8 @@ class Shader:
         fx, fy = (u - u0)[..., None], (v - v0)[..., None]
         corner = people[:, None] * (ATLAS * ATLAS) + v0 * ATLAS + u0
         texels = atlases.flatten(0, 1)
-        upper = texels[corner].lerp(texels[corner + 1], fx)
-        lower = texels[corner + ATLAS].lerp(texels[corner + ATLAS + 1], fx)
+        upper = texels[corner].lerp(texels[1:][corner], fx)
+        lower = texels[ATLAS:][corner].lerp(texels[ATLAS + 1 :][corner], fx)
         return upper.lerp(lower, fy).mT.contiguous()
 
 
@@ -190,11 +190,11 @@ def _free(lights: Lights, shadow: Tensor, position: Tensor, direction: Tensor, t
     padded = torch.nn.functional.pad(shadow, (_BORDER,) * 4, value=EMPTY_DEPTH)
     width = side + 2 * _BORDER
     frame = torch.arange(len(shadow), device=shadow.device)[:, None] * (width * width)
-    place, depths = frame + row * width + column, padded.flatten()
+    place, depths = frame + (row - 1) * width + (column - 1), padded.flatten()
     hidden = torch.zeros_like(limit)
-    for down in (-width, 0, width):
-        for across in (-1, 0, 1):
-            hidden += depths[place + (down + across)] > limit
+    for down in (0, width, 2 * width):
+        for across in (0, 1, 2):
+            hidden += depths[down + across :][place] > limit
     return 1 - hidden * (0.8 / 9.0)
 
 
