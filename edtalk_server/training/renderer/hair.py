@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.training.renderer.headwear import Headwear, choose_headwear, paint_headwear
 from edtalk_server.training.renderer.mesh import HeadMesh, smooth_step
 from edtalk_server.training.renderer.paint import COLUMNS, FACE_SIDE, ROWS, Random, noise
 from edtalk_server.training.renderer.scalp import Hairline, ScalpMap
@@ -34,6 +35,7 @@ class HairCut:
     thickness: FloatArray
     curtain: FloatArray | None
     root_density: float
+    headwear: Headwear | None
 
 
 def _choose_style(random: Random, feminine: bool) -> Style:
@@ -47,6 +49,8 @@ def _choose_style(random: Random, feminine: bool) -> Style:
 
 def _hairline(random: Random, style: Style) -> Hairline:
     front = random.uniform(9.0, 11.3) + (random.uniform(0, 6) if style is Style.BALD else 0)
+    if style in (Style.SHORT, Style.LONG) and random.random() < 0.25:
+        front = random.uniform(6.4, 8.6)  # a fringe
     temple = random.uniform(-0.5, 1.2)
     heights = (
         front,
@@ -83,23 +87,29 @@ def _volume(random: Random, points: npt.NDArray, style: Style) -> npt.NDArray:
 def cut_hair(random: Random, mesh: HeadMesh, scalp: ScalpMap, feminine: bool) -> HairCut:
     """A random hair cut. The shell dips under the skin smoothly at the hairline, so that its edge follows the line
     and not the triangles."""
-    style = _choose_style(random, feminine)
+    style, worn = _choose_style(random, feminine), choose_headwear(random)
+    if worn is not None and worn.wraps:
+        style = Style.LONG
     line = _hairline(random, style)
     wave = np.sin(scalp.points[:, 0] * random.uniform(1, 3) + random.uniform(0, 6))
     distance = scalp.vertex_distance(line) + 0.15 * wave
     volume = _volume(random, scalp.points, style)
+    if worn is not None:
+        volume = np.minimum(volume, worn.thickness)
     grown = smooth_step(distance / 2.0) * volume + np.clip(distance, 0, 1) * 0.08
     height = np.where(distance > 0, grown, np.maximum(distance * 0.5, -0.8))
     height = 0.5 * height + 0.5 * (scalp.average @ height)  # type: ignore[operator]
+    if worn is not None:
+        height = np.maximum(height, worn.stand_off(scalp.points) * (1 - scalp.bare) - scalp.bare)
     curtain = _curtain(random, mesh) if style is Style.LONG else None
     density = random.uniform(0.2, 0.9) if style in (Style.BALD, Style.CROPPED) else random.uniform(0.75, 1.0)
-    return HairCut(style, line, height.astype(np.float32), curtain, density)
+    return HairCut(style, line, height.astype(np.float32), curtain, density, worn)
 
 
 def _curtain(random: Random, mesh: HeadMesh) -> FloatArray:
     """Long hair from the temples round the back, hanging down."""
     u, v = mesh.curtain.T
-    start = random.uniform(0.30, 0.42) * np.pi
+    start = random.uniform(0.22, 0.42) * np.pi
     around = start + (2 * np.pi - 2 * start) * u
     length, top = random.uniform(8, 24), 7.5
     waves = 0.5 * np.sin(around * random.integers(6, 14) + random.uniform(0, 6) + v * random.uniform(0, 6))
@@ -111,8 +121,8 @@ def _curtain(random: Random, mesh: HeadMesh) -> FloatArray:
     return np.stack([x, top - (top + length - 2) * v, z], axis=-1).astype(np.float32)
 
 
-def paint_hair(random: Random, colour: npt.NDArray) -> npt.NDArray:
-    """Strands [512, 512, 3], linear colour."""
+def paint_hair(random: Random, colour: npt.NDArray, worn: Headwear | None) -> npt.NDArray:
+    """Strands, with a hat over them if any, [512, 512, 3] linear colour."""
 
     def strands(across: int, along: int) -> FloatArray:
         grid = random.standard_normal((along, across)).astype(np.float32)
@@ -122,4 +132,7 @@ def paint_hair(random: Random, colour: npt.NDArray) -> npt.NDArray:
     bend = noise(random, FACE_SIDE, FACE_SIDE, ((6, 1),)) * 2
     wave = random.uniform(0, 6) * np.sin(ROWS / FACE_SIDE * random.uniform(10, 60) + bend)
     pattern = cv2.remap(pattern, (COLUMNS + wave.astype(np.float32)) % 511, ROWS, cv2.INTER_LINEAR)
-    return np.clip(colour * np.exp(0.38 * pattern)[..., None], 0.003, 1)
+    tint = 1 + strands(24, 3)[..., None] * random.normal(0, 0.06, 3) * np.array([1.0, 0.6, 0.3])
+    shade = np.exp(random.uniform(0.2, 0.5) * pattern)[..., None]
+    hair = np.clip(colour * np.clip(tint, 0.5, 1.6) * shade, 0.003, 1)
+    return hair if worn is None else paint_headwear(random, worn, hair)

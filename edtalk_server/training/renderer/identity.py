@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from edtalk_server.training.renderer.anatomy import blink_gains, closed_lips
 from edtalk_server.training.renderer.eye import paint_eye
+from edtalk_server.training.renderer.fabric import paint_clothes
 from edtalk_server.training.renderer.hair import HairCut, cut_hair, paint_hair
 from edtalk_server.training.renderer.mesh import ATLAS, TILES, HeadMesh, Part, smooth_step
 from edtalk_server.training.renderer.mouth import (
@@ -20,7 +21,7 @@ from edtalk_server.training.renderer.mouth import (
     paint_teeth,
     shape_mouth,
 )
-from edtalk_server.training.renderer.paint import Random, linear, noise
+from edtalk_server.training.renderer.paint import Random, noise
 from edtalk_server.training.renderer.scalp import ScalpMap, scalp_map
 from edtalk_server.training.renderer.skin import Complexion, choose_complexion, paint_face, root_cover
 
@@ -114,36 +115,22 @@ def _paint_atlas(random: Random, mesh: HeadMesh, maps: Maps, looks: Complexion, 
     put(Part.LASHES, np.clip(looks.hair * 0.25, 0.004, 0.05), 0.1)
     put(Part.SOCKET, looks.skin * np.array([0.9, 0.5, 0.5]), 0.2)
     put(Part.EYE, *paint_eye(random, looks.dark))
-    put(Part.HAIR, paint_hair(random, looks.hair), 0.5)
-    put(Part.CLOTH, _cloth(random), 0.1)
+    put(
+        Part.HAIR,
+        paint_hair(random, looks.hair, cut.headwear),
+        0.1 if cut.headwear else random.uniform(0.2, 0.6),
+    )
+    put(Part.CLOTH, paint_clothes(random), 0.1)
     return atlas
 
 
-def _colour(random: Random, saturation: float) -> npt.NDArray:
-    colour = random.random(3)
-    return linear(colour.mean() + (colour - colour.mean()) * saturation)
-
-
-def _cloth(random: Random) -> npt.NDArray:
-    rows, columns = np.mgrid[0:512, 0:512].astype(np.float32)
-    saturation = random.random() ** 1.3
-    cloth = np.broadcast_to(_colour(random, saturation), (512, 512, 3)).copy()
-    second = _colour(random, saturation)
-    match int(random.integers(0, 6)):
-        case 1:
-            cloth[np.sin(rows * random.uniform(0.1, 0.5)) > 0] = second
-        case 2:
-            cloth[np.sin(columns * random.uniform(0.1, 0.5)) > 0] = second
-        case 3:
-            cloth[noise(random, 512, 512, ((30, 1.0),)) > 0.3] = second
-    return np.clip(cloth * (1 + 0.06 * noise(random, 512, 512, ((60, 1), (400, 1))))[..., None], 0.003, 1)
-
-
 def _torso(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine: bool) -> FloatArray:
-    """Rings from the collar down; the collar keeps clear of the neck."""
+    """Rings from the collar down, wide enough for this neck; a third of the collars stand up."""
     around, down = mesh.torso[:, 0] * 2 * np.pi, mesh.torso[:, 1]
     width = random.uniform(0.85, 1.12) * (0.9 if feminine else 1.05)
     collar, opening = random.uniform(-13.5, -9.8), random.uniform(0, 5) * (random.random() < 0.5)
+    if random.random() < 0.3:
+        collar, opening = random.uniform(-10.5, -8.0), 0.0
     stations = [0, 0.12, 0.3, 0.5, 0.7, 1]
     across = np.interp(down, stations, [6.4, 8.0, 12.5 * width, 18 * width, 20 * width, 21 * width])
     depth = np.interp(down, stations, [6.3, 7.0, 8, 9.5, 10.5, 11])
@@ -154,4 +141,21 @@ def _torso(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine: bool
     rings = np.stack(
         [np.sin(around) * across, height, np.cos(around) * depth - 1.2 + 1.5 * front * down], axis=-1
     )
-    return rings.astype(np.float32)
+    return _clear_of_skin(rings, around, vertices).astype(np.float32)
+
+
+def _clear_of_skin(rings: npt.NDArray, around: npt.NDArray, vertices: npt.NDArray) -> npt.NDArray:
+    """`rings` [N, 3] pushed outwards wherever neck and shoulders would come through the cloth."""
+    skin = vertices[vertices[:, 1] < -7] - [0, 0, -1.2]
+    angles, levels = 36, 14
+    turn = ((np.arctan2(skin[:, 0], skin[:, 2]) / (2 * np.pi)) % 1 * angles).astype(int) % angles
+    level = np.clip((-7 - skin[:, 1]).astype(int), 0, levels - 1)
+    reach = np.zeros((levels, angles))
+    np.maximum.at(reach, (level, turn), np.hypot(skin[:, 0], skin[:, 2]))
+    reach = np.maximum(reach, np.maximum(np.roll(reach, 1, axis=1), np.roll(reach, -1, axis=1)))
+    here = np.clip((-7 - rings[:, 1]).astype(int), 0, levels - 1)
+    least = reach[here, (around / (2 * np.pi) * angles).astype(int) % angles] + 0.25
+    offset = rings - [0, 0, -1.2]
+    radius = np.hypot(offset[:, 0], offset[:, 2])
+    grown = np.where(rings[:, 1] > -7 - levels, np.maximum(least / radius, 1), 1)[:, None]
+    return np.asarray(rings + offset * [1, 0, 1] * (grown - 1))

@@ -119,7 +119,7 @@ def occlusion(mesh: HeadMesh) -> FloatArray:
     values = np.ones(mesh.size, np.float32)
     values[: mesh.shell_start] = _cached_bake(mesh)
     inner = np.nonzero(np.isin(mesh.kit.vertex_part, _INNER_PARTS))[0]
-    depth = np.clip((mesh.kit.vertices[inner, 2] - 3.5) / (10.6 - 3.5), 0.02, 1)
-    gain = np.where(mesh.kit.vertex_part[inner] == "teeth", 2.6, 1.9)
-    values[inner] = np.minimum(values[inner] * gain, 0.9) * depth
+    depth = np.clip((mesh.kit.vertices[inner, 2] - 3.5) / (9.8 - 3.5), 0.02, 1)
+    gain = np.where(mesh.kit.vertex_part[inner] == "teeth", 3.6, 2.0)  # enamel is lit from within
+    values[inner] = np.minimum(values[inner] * gain, 0.95) * depth
     return values
