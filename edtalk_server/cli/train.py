@@ -6,14 +6,18 @@ import argparse
 import logging
 from pathlib import Path
 
+from edtalk_server.media.sequence import encode_png, make_folder, write_whole
 from edtalk_server.training import export as exporting
 from edtalk_server.training import run as running
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `edtalk train data | run | export` understand."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="data | run | export")
+    """What `edtalk train data | preview-data | run | export` understand."""
+    actions = parser.add_subparsers(
+        dest="action", required=True, metavar="data | preview-data | run | export"
+    )
     _add_data(actions.add_parser("data", help="render clips into shards; can be stopped and continued"))
+    _add_preview(actions.add_parser("preview-data", help="draw people and all that is known about them"))
     run_parser = actions.add_parser("run", help="train; can be stopped and continued")
     running.add_arguments(run_parser)
     run_parser.set_defaults(do=running.run)
@@ -42,6 +46,15 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(do=_data)
 
 
+def _add_preview(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--facekit", type=Path, required=True, help="packed ICT-FaceKit (.npz)")
+    parser.add_argument("--people", type=int, default=8, help="how many rows (default: 8)")
+    parser.add_argument("--seed", type=int, default=1, help="the first person (default: 1)")
+    parser.add_argument("--size", type=int, default=128, help="pixels of one picture (default: 128)")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the sheet, a .png")
+    parser.set_defaults(do=_preview)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Do the chosen action."""
     logging.getLogger("edtalk_server.training").setLevel(logging.INFO)
@@ -59,6 +72,21 @@ def _data(arguments: argparse.Namespace) -> int:
         frames = arguments.holdout * CLIPS_PER_IDENTITY * CLIP_LENGTH
         seed, size = seed + generate.HOLDOUT_SEED, 256
     generate.generate(arguments.facekit, arguments.out, arguments.worker, frames, seed, size)
+    return 0
+
+
+def _preview(arguments: argparse.Namespace) -> int:
+    from edtalk_server.training.renderer.data_sheet import data_sheet
+    from edtalk_server.training.renderer.frame import Renderer
+
+    seeds = range(arguments.seed, arguments.seed + arguments.people)
+    sheet = data_sheet(Renderer(arguments.facekit), seeds, arguments.size)
+    make_folder(arguments.output.parent)
+    write_whole(arguments.output, encode_png(sheet.picture))
+    print(
+        f"{arguments.output}: {len(seeds)} people. Where the source shows what a frame shows, the warped source is "
+        f"{sheet.warped:.1f} grey levels off (unmoved: {sheet.unmoved:.1f})."
+    )
     return 0
 
 
