@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from shared_protocol.connection import Connection
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop, Failed, Pong, Prepared
 
-from . import events, layouts
+from . import events, layouts, mixing
 from .client import Client
 from .discovery import ServerInstall, find_install
 from .server_process import ServerProcess, ServerState
@@ -35,6 +35,7 @@ class Bundle:
     title: str
     identity: str
     layout: BankLayout
+    presets: mixing.Presets = field(default_factory=dict)
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Bundle:
@@ -42,7 +43,8 @@ class Bundle:
         name, version = str(description.get("name", "")), str(description.get("version", ""))
         layout = layouts.layout_from_rows(description.get("bases", ()))
         title = f"{description.get('title') or name} {version}".strip()
-        return cls(title, str(description.get("digest") or f"{name} {version}"), layout)
+        identity = str(description.get("digest") or f"{name} {version}")
+        return cls(title, identity, layout, mixing.presets_from_rows(description.get("presets")))
 
 
 @dataclass(frozen=True)

@@ -2,20 +2,111 @@
 """The one place that touches actions and F-Curves.
 
 Blender 4.2 and 4.3 keep curves in the action; 4.4 brought slots, layers and channel bags and kept the old list as a
-proxy; 5.0 removed it. Callers say which object and which property, and get a curve.
+proxy; 5.0 removed it. A `Sheet` is what one object uses of an action, whatever the version; callers say which property,
+and get a curve.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import bpy
 import numpy as np
 
+from ..core.curves import Keys, handles
+
 SLOTTED = bpy.app.version >= (4, 4, 0)
 TAG = "edtalk"
-"""Custom property that marks the actions that this add-on made."""
+"""Custom property of the actions that this add-on made: what they are for."""
+PERFORMANCE, EMOTIONS, POSE = "performance", "emotions", "pose"
+Color = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An action as one object uses it: all of a legacy one, one slot of a slotted one."""
+
+    action: bpy.types.Action
+    slot: bpy.types.ActionSlot | None = None
+
+    def _bag(self) -> bpy.types.Action | bpy.types.ActionChannelbag | None:
+        """What has `fcurves` and `groups`; None when it holds nothing yet."""
+        if not SLOTTED:
+            return self.action
+        if self.slot is None:
+            return None
+        from bpy_extras import anim_utils
+
+        return anim_utils.action_get_channelbag_for_slot(self.action, self.slot)
+
+    def _ensured_bag(self) -> bpy.types.Action | bpy.types.ActionChannelbag:
+        bag = self._bag()
+        if bag is not None:
+            return bag
+        layers = self.action.layers
+        layer = layers[0] if layers else layers.new("Layer")
+        strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+        return strip.channelbag(self.slot, ensure=True)
+
+    def curves(self) -> list[bpy.types.FCurve]:
+        """All curves."""
+        bag = self._bag()
+        return list(bag.fcurves) if bag is not None else []
+
+    def find(self, path: str, index: int = 0) -> bpy.types.FCurve | None:
+        """The curve of a property, if it has one."""
+        bag = self._bag()
+        return bag.fcurves.find(path, index=index) if bag is not None else None
+
+    def ensure(self, path: str, group: str) -> bpy.types.FCurve:
+        """The curve of a property, made when missing, in the named group."""
+        bag = self._ensured_bag()
+        curve = bag.fcurves.find(path, index=0)
+        if curve is None:
+            curve = bag.fcurves.new(path, index=0)
+            curve.group = bag.groups.get(group) or bag.groups.new(group)
+        return curve
+
+    def remove(self, paths: Iterable[str]) -> int:
+        """Remove the curves of these properties; how many there were."""
+        bag = self._bag()
+        if bag is None:
+            return 0
+        doomed = [curve for path in paths if (curve := bag.fcurves.find(path, index=0)) is not None]
+        for curve in doomed:
+            bag.fcurves.remove(curve)
+        return len(doomed)
+
+    def keyed(self, paths: Iterable[str]) -> dict[str, bpy.types.FCurve]:
+        """The curves of these properties that have keys."""
+        found = {path: self.find(path) for path in paths}
+        return {path: curve for path, curve in found.items() if curve is not None and curve.keyframe_points}
+
+    def span(self) -> tuple[float, float]:
+        """The first and the last key's frame; an action without keys spans frame 0."""
+        spans = [curve.range() for curve in self.curves() if curve.keyframe_points]
+        return min((first for first, _ in spans), default=0.0), max((last for _, last in spans), default=0.0)
+
+
+def new_sheet(name: str, role: str, ob: bpy.types.Object) -> Sheet:
+    """A new action of ours for an object; nobody uses it yet."""
+    action = bpy.data.actions.new(name)
+    action[TAG] = role
+    return Sheet(action, action.slots.new(id_type="OBJECT", name=ob.name) if SLOTTED else None)
+
+
+def copied(sheet: Sheet) -> Sheet:
+    """The same in a copy of the action."""
+    action = sheet.action.copy()
+    return Sheet(action, action.slots[sheet.slot.identifier] if sheet.slot is not None else None)
+
+
+def role_of(action: bpy.types.Action | None) -> str:
+    """What an action of ours is for; empty for the artist's. (Once the tag was only True.)"""
+    tag = action.get(TAG, "") if action is not None else ""
+    return tag if isinstance(tag, str) else PERFORMANCE
 
 
 def action_of(ob: bpy.types.Object) -> bpy.types.Action | None:
@@ -23,125 +114,54 @@ def action_of(ob: bpy.types.Object) -> bpy.types.Action | None:
     return ob.animation_data.action if ob.animation_data else None
 
 
-def is_ours(action: bpy.types.Action) -> bool:
-    """Was this action made by this add-on?"""
-    return bool(action.get(TAG))
-
-
-def ensure_action(ob: bpy.types.Object, name: str) -> bpy.types.Action:
-    """The action to write into: the assigned one (the artist's curves in it stay), or a new one of ours.
-
-    An action of ours that several objects share is copied first, so that no other character changes. Raises
-    `PermissionError` when the assigned action is linked from another file.
-    """
-    data = ob.animation_data or ob.animation_data_create()
-    action = data.action
-    if action is None:
-        action = bpy.data.actions.new(name)
-        action[TAG] = True
-        data.action = action
-    elif not action.is_editable:
-        raise PermissionError(action.name)
-    elif is_ours(action) and action.users - action.use_fake_user > 1:
-        action = data.action = action.copy()
-    return action
-
-
-def _legacy_curves(ob: bpy.types.Object) -> bpy.types.bpy_prop_collection | None:
+def assigned(ob: bpy.types.Object) -> Sheet | None:
+    """The object's own action, which lies on top of its NLA."""
     action = action_of(ob)
-    return action.fcurves if action else None
-
-
-def _slotted_curves(ob: bpy.types.Object) -> bpy.types.bpy_prop_collection | None:
-    from bpy_extras import anim_utils
-
-    data = ob.animation_data
-    if not data or not data.action or not data.action_slot:
+    if action is None:
         return None
-    bag = anim_utils.action_get_channelbag_for_slot(data.action, data.action_slot)
-    return bag.fcurves if bag else None
+    return Sheet(action, ob.animation_data.action_slot if SLOTTED else None)
+
+
+def of_strip(strip: bpy.types.NlaStrip) -> Sheet | None:
+    """What a strip of the NLA plays; None for one without an action."""
+    return sheet_of(strip) if strip.action is not None else None
+
+
+def sheet_of(strip: bpy.types.NlaStrip) -> Sheet:
+    """What a strip with an action plays."""
+    return Sheet(strip.action, strip.action_slot if SLOTTED else None)
+
+
+def sheets(ob: bpy.types.Object) -> Iterator[Sheet]:
+    """All that moves an object, from the top: its own action, then the strips of its NLA."""
+    own = assigned(ob)
+    if own is not None:
+        yield own
+    for track in reversed(ob.animation_data.nla_tracks if ob.animation_data else ()):
+        for strip in track.strips:
+            sheet = of_strip(strip)
+            if sheet is not None and sheet != own:  # in tweak mode the strip's action is the object's own too
+                yield sheet
 
 
 def curves(ob: bpy.types.Object) -> list[bpy.types.FCurve]:
-    """All F-Curves that act on an object through its action."""
-    found = _slotted_curves(ob) if SLOTTED else _legacy_curves(ob)
-    return list(found) if found is not None else []
+    """All F-Curves that move an object, from the top."""
+    return [curve for sheet in sheets(ob) for curve in sheet.curves()]
 
 
 def find(ob: bpy.types.Object, path: str, index: int = 0) -> bpy.types.FCurve | None:
-    """The F-Curve of a property, if it has one."""
-    found = _slotted_curves(ob) if SLOTTED else _legacy_curves(ob)
-    return found.find(path, index=index) if found is not None else None
-
-
-def ensure(ob: bpy.types.Object, path: str, group: str) -> bpy.types.FCurve:
-    """The F-Curve of a property, made when missing, in the named group. The object must have an action."""
-    curve = find(ob, path)
-    if curve is not None:
-        return curve
-    action = ob.animation_data.action
-    if not SLOTTED:
-        return action.fcurves.new(path, index=0, action_group=group)
-    curve = action.fcurve_ensure_for_datablock(ob, path, index=0)
-    _put_in_group(ob, curve, group)
-    return curve
-
-
-def _put_in_group(ob: bpy.types.Object, curve: bpy.types.FCurve, name: str) -> None:
-    from bpy_extras import anim_utils
-
-    data = ob.animation_data
-    bag = anim_utils.action_get_channelbag_for_slot(data.action, data.action_slot)
-    curve.group = bag.groups.get(name) or bag.groups.new(name)
+    """The topmost F-Curve of a property, if it has one."""
+    return next((curve for sheet in sheets(ob) if (curve := sheet.find(path, index)) is not None), None)
 
 
 def remove(ob: bpy.types.Object, paths: Iterable[str]) -> int:
-    """Remove the F-Curves of these properties; how many there were."""
-    found = _slotted_curves(ob) if SLOTTED else _legacy_curves(ob)
-    if found is None:
-        return 0
-    doomed = [curve for path in paths if (curve := found.find(path, index=0)) is not None]
-    for curve in doomed:
-        found.remove(curve)
-    return len(doomed)
+    """Remove the F-Curves of these properties, on all layers; how many there were."""
+    names = list(paths)
+    return sum(sheet.remove(names) for sheet in sheets(ob) if sheet.action.is_editable)
 
 
-def _keyed(ob: bpy.types.Object, paths: Iterable[str]) -> dict[str, bpy.types.FCurve]:
-    """The curves of these properties that have keys."""
-    found = {path: find(ob, path) for path in paths}
-    return {path: curve for path, curve in found.items() if curve is not None and len(curve.keyframe_points)}
+# --- keys ------------------------------------------------------------------------------------------------------------
 
-
-def fingerprint(ob: bpy.types.Object, paths: Iterable[str]) -> str:
-    """What the keys of these properties are like; empty when there are none. Any edit of a key changes it."""
-    curves = _keyed(ob, paths)
-    digest = hashlib.sha256()
-    for path, curve in curves.items():
-        digest.update(path.encode())
-        keys = _read_keys(curve)
-        for part in EDITED_PARTS:
-            digest.update(keys[part].tobytes())
-    return digest.hexdigest() if curves else ""
-
-
-def has_keys_outside(ob: bpy.types.Object, paths: Iterable[str], frames: range) -> bool:
-    """Have these properties keys before or after `frames`?"""
-    spans = [curve.range() for curve in _keyed(ob, paths).values()]
-    return any(first < frames[0] or last > frames[-1] for first, last in spans)
-
-
-def keep_copy(action: bpy.types.Action) -> str:
-    """Keep an action as it is in a copy that belongs to the artist; the copy's name."""
-    copy = action.copy()
-    copy.name = f"{action.name} (before predicting)"
-    copy.use_fake_user = True
-    if is_ours(copy):
-        del copy[TAG]
-    return copy.name
-
-
-EDITED_PARTS = ("co", "interpolation", "handle_left_type", "handle_right_type")
-"""What changes when somebody edits a key (handles that are dragged change their type; others follow the keys)."""
 KEY_PARTS = {
     "co": (np.float32, 2),
     "handle_left": (np.float32, 2),
@@ -151,23 +171,103 @@ KEY_PARTS = {
     "handle_right_type": (np.int32, 1),
 }
 """What makes a key, with its type and size in the bulk calls."""
+ALIGNED = 3
+"""Blender's number of the handle type that keeps a slope."""
+HANDLE_DIGITS = 3
+"""Blender aligns handles anew whenever it updates a curve, and rounds; an artist moves them further than that."""
 
 
-def write(curve: bpy.types.FCurve, frames: Sequence[int] | np.ndarray, values: np.ndarray) -> None:
-    """Set keys at whole frames (rising) to `values`. Keys outside the span of `frames` stay as they are."""
-    fresh = np.stack([np.asarray(frames, np.float32), np.asarray(values, np.float32)], axis=1)
+def fingerprint(sheet: Sheet, paths: Iterable[str]) -> str:
+    """What the keys of these properties are like; empty when there are none. Any edit of a key changes it."""
+    curves = sheet.keyed(paths)
+    digest = hashlib.sha256()
+    for path, curve in curves.items():
+        digest.update(path.encode())
+        keys = _read_keys(curve)
+        for part in ("co", "interpolation", "handle_left_type", "handle_right_type"):
+            digest.update(keys[part].tobytes())
+        for side in ("left", "right"):  # others follow the keys
+            own = keys[f"handle_{side}_type"][:, 0] == ALIGNED
+            slopes = keys[f"handle_{side}"][own] - keys["co"][own]
+            digest.update((np.round(slopes, HANDLE_DIGITS) + 0.0).tobytes())
+    return digest.hexdigest() if curves else ""
+
+
+def has_keys_outside(sheet: Sheet, paths: Iterable[str], frames: range) -> bool:
+    """Have these properties keys before or after `frames`?"""
+    spans = [curve.range() for curve in sheet.keyed(paths).values()]
+    return any(first < frames[0] or last > frames[-1] for first, last in spans)
+
+
+def keep_copy(action: bpy.types.Action) -> str:
+    """Keep an action as it is in a copy that belongs to the artist; the copy's name."""
+    return given_away(action.copy(), action.name)
+
+
+def given_away(action: bpy.types.Action, name: str) -> str:
+    """Make an action of ours the artist's; its name then."""
+    action.name = f"{name} (before predicting)"
+    action.use_fake_user = True
+    if TAG in action:
+        del action[TAG]
+    return action.name
+
+
+def write(curve: bpy.types.FCurve, keys: Keys) -> None:
+    """Set keys over their span; those outside stay as they are, and so does the curve there."""
+    first, last = float(keys.frames[0]), float(keys.frames[-1])
+    _pin(curve, first, last)
     old = _read_keys(curve)
     times = old["co"][:, 0]
-    outside = (times < fresh[0, 0]) | (times > fresh[-1, 0])
-    kept = int(outside.sum())
+    before, after = int((times < first).sum()), int((times > last).sum())
+    count, total = len(keys), before + len(keys) + after
     curve.keyframe_points.clear()
-    curve.keyframe_points.add(kept + len(fresh))
-    for part, data in _read_keys(curve).items():
-        data[:kept] = old[part][outside]
-        if data.dtype == np.float32:
-            data[kept:] = fresh
+    curve.keyframe_points.add(total)
+    fresh = _key_parts(keys, _read_keys(curve))
+    for part, (kind, size) in KEY_PARTS.items():
+        data = np.empty((total, size), kind)
+        data[:before], data[before + count :] = old[part][:before], old[part][len(times) - after :]
+        data[before : before + count] = fresh[part][:count]
         curve.keyframe_points.foreach_set(part, data.ravel())
     curve.update()
+
+
+def copy_keys(source: bpy.types.FCurve, target: bpy.types.FCurve) -> None:
+    """Give a curve the keys of another one."""
+    target.keyframe_points.clear()
+    target.keyframe_points.add(len(source.keyframe_points))
+    for part, data in _read_keys(source).items():
+        target.keyframe_points.foreach_set(part, data.ravel())
+    target.update()
+
+
+def insert(curve: bpy.types.FCurve, frame: float, value: float) -> None:
+    """One key, by which the curve keeps its shape elsewhere as well as Blender can."""
+    curve.keyframe_points.insert(frame, value)
+
+
+def dress(curve: bpy.types.FCurve, color: Color) -> None:
+    """Show a curve in a colour of its own."""
+    curve.color_mode, curve.color = "CUSTOM", color
+
+
+def _pin(curve: bpy.types.FCurve, first: float, last: float) -> None:
+    """Hold the curve where it leaves the span, at the frame before and the one after, when keys beyond reach in."""
+    if not curve.keyframe_points:
+        return
+    begin, end = curve.range()
+    held = [(frame, curve.evaluate(frame)) for frame in (first - 1, last + 1) if begin < frame < end]
+    for frame, value in held:
+        insert(curve, frame, value)
+
+
+def _key_parts(keys: Keys, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """`keys` in Blender's parts; handles that keep the slopes, or of the kind that Blender has just `made`."""
+    made["co"][: len(keys)] = np.stack([keys.frames, keys.values], axis=1)
+    made["handle_left"][: len(keys)], made["handle_right"][: len(keys)] = handles(keys)
+    if keys.slopes is not None:
+        made["handle_left_type"][:] = made["handle_right_type"][:] = ALIGNED
+    return made
 
 
 def _read_keys(curve: bpy.types.FCurve) -> dict[str, np.ndarray]:

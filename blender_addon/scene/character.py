@@ -16,8 +16,8 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ..core import layouts, takes
-from . import bake_settings
+from ..core import layouts, mixing, takes
+from . import bake_settings, emotion, writing
 
 PATHS = ("portrait", "voice", "take")
 """The properties that hold a file or a folder."""
@@ -117,6 +117,9 @@ class EDTalkCharacter(bpy.types.PropertyGroup):
     live_image: PointerProperty(name="Live picture", type=bpy.types.Image, override=OVERRIDABLE)
     take_image: PointerProperty(name="Baked frames", type=bpy.types.Image, override=OVERRIDABLE)
     bake: PointerProperty(type=bake_settings.EDTalkBake, override=OVERRIDABLE)
+    emotion: PointerProperty(type=emotion.EDTalkEmotion, override=OVERRIDABLE)
+    gain: PointerProperty(type=writing.EDTalkGain, override=OVERRIDABLE)
+    writing: PointerProperty(type=writing.EDTalkWriting, override=OVERRIDABLE)
 
 
 EDTalkCharacter.__annotations__.update(_channel_properties())
@@ -162,10 +165,29 @@ def banks_of(ob: bpy.types.Object) -> dict[Bank, list[tuple[str, str]]]:
 
 
 def read_weights(ob: bpy.types.Object, channels: Sequence[str] | None = None) -> np.ndarray:
-    """The weights of an object as it is, float32 [channels]. Hand in an evaluated one to see drivers and NLA."""
+    """The animated weights of an object as it is, float32 [channels], without gains and emotions: for editing them.
+    What is shown and rendered are the `final_weights`."""
     group = ob.edtalk
     names = channels_of(ob) if channels is None else channels
     return np.array([getattr(group, name) for name in names], np.float32)
+
+
+def final_weights(ob: bpy.types.Object) -> np.ndarray:
+    """The weights that an object shows, float32 [channels]: the animated ones, the gains of the banks, and the emotions
+    on top (see `core.mixing`). Hand in an evaluated one to see drivers and NLA."""
+    group = ob.edtalk
+    mixer = mixing.mixer_from_texts(group.layout, group.rest, group.emotion.presets)
+    gains = np.array([getattr(group.gain, bank.value) for bank in Bank], np.float32)
+    felt = np.array([getattr(group.emotion, name) for name in mixing.EMOTIONS], np.float32)
+    return mixer.mix(read_weights(ob), gains, felt * np.float32(group.emotion.strength))
+
+
+def mixing_settings(ob: bpy.types.Object) -> dict[str, float]:
+    """What `final_weights` depends on beside the weights, by the F-Curve path of each."""
+    group = ob.edtalk
+    gains = {f"edtalk.gain.{bank.value}": getattr(group.gain, bank.value) for bank in Bank}
+    names = (*mixing.EMOTIONS, "strength")
+    return gains | {f"edtalk.emotion.{name}": getattr(group.emotion, name) for name in names}
 
 
 def write_weights(ob: bpy.types.Object, weights: np.ndarray) -> None:
@@ -177,24 +199,35 @@ def write_weights(ob: bpy.types.Object, weights: np.ndarray) -> None:
 
 def rest_weights(ob: bpy.types.Object) -> np.ndarray:
     """The portrait's own weights: with these the picture is the portrait. float32 [channels]."""
-    try:
-        values = np.array(json.loads(ob.edtalk.rest), np.float32)
-    except ValueError:
-        values = np.empty(0, np.float32)
-    return values if values.shape == (len(layout_of(ob)),) else np.zeros(len(layout_of(ob)), np.float32)
+    return mixing.rest_from_json(ob.edtalk.rest, len(layout_of(ob))).copy()
 
 
 def set_source(
-    ob: bpy.types.Object, source: str, bundle: str, layout: BankLayout, rest: np.ndarray, notes: Sequence[str]
+    ob: bpy.types.Object,
+    source: str,
+    bundle: str,
+    layout: BankLayout,
+    rest: np.ndarray,
+    notes: Sequence[str],
+    presets: mixing.Presets | None = None,
 ) -> None:
-    """Remember what the server said about the portrait."""
+    """Remember what the server said about the portrait and its bundle."""
     group = ob.edtalk
-    group.name = GROUP_NAME
+    group.name = group.gain.name = group.emotion.name = GROUP_NAME
     group.source = source
     group.bundle = bundle
     group.layout = layouts.layout_to_json(layout)
     group.rest = json.dumps([float(value) for value in rest])
     group.notes = "\n".join(notes)
+    if presets is not None:
+        set_presets(ob, presets)
+
+
+def set_presets(ob: bpy.types.Object, presets: mixing.Presets) -> None:
+    """Remember the bundle's expressions, when they are others than before."""
+    text = mixing.presets_to_json(presets)
+    if ob.edtalk.emotion.presets != text:
+        ob.edtalk.emotion.presets = text
 
 
 def data_path(channel: str) -> str:
@@ -329,8 +362,12 @@ def _users_of(folder: Path, but: bpy.types.Object) -> list[bpy.types.Object]:
     return [ob for ob in bpy.data.objects if ob != but and file_of(ob, "take") == folder]
 
 
+_GROUPS = (bake_settings.EDTalkBake, *emotion.CLASSES, *writing.CLASSES)
+
+
 def register() -> None:
-    bpy.utils.register_class(bake_settings.EDTalkBake)
+    for cls in _GROUPS:
+        bpy.utils.register_class(cls)
     bpy.utils.register_class(EDTalkCharacter)
     bpy.types.Object.edtalk = PointerProperty(type=EDTalkCharacter, override=OVERRIDABLE)
 
@@ -338,4 +375,5 @@ def register() -> None:
 def unregister() -> None:
     del bpy.types.Object.edtalk
     bpy.utils.unregister_class(EDTalkCharacter)
-    bpy.utils.unregister_class(bake_settings.EDTalkBake)
+    for cls in reversed(_GROUPS):
+        bpy.utils.unregister_class(cls)

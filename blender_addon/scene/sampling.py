@@ -32,8 +32,8 @@ def sample(
     Yields None at each pause, and at last the weights, float32 [frames, channels]. Raises `EDTalkError` when the object
     is gone, or is not evaluated (its stale values would pass for its animation).
     """
-    uid, scene_uid, names = ob.session_uid, scene.session_uid, character.channels_of(ob)
-    weights = np.zeros((len(frames), len(names)), np.float32)
+    uid, scene_uid = ob.session_uid, scene.session_uid
+    weights = np.zeros((len(frames), len(character.channels_of(ob))), np.float32)
     done = 0
     while done < len(frames):
         target, stage = character.find(uid), character.find_scene(scene_uid)
@@ -43,7 +43,7 @@ def sample(
                 "The character was removed while its weights were read.",
                 "Select another one and begin again.",
             )
-        done = _sample_slice(target, stage, frames, weights, names, done)
+        done = _sample_slice(target, stage, frames, weights, done)
         yield None
     yield weights
 
@@ -53,7 +53,6 @@ def _sample_slice(
     scene: bpy.types.Scene,
     frames: Sequence[int],
     weights: np.ndarray,
-    names: Sequence[str],
     start: int,
 ) -> int:
     """Fill `weights` from row `start` for a short time; the next row to fill."""
@@ -72,7 +71,7 @@ def _sample_slice(
                     f"{ob.name} is disabled in viewports, or not in a view layer of {scene.name}: it does not move.",
                     "Enable it in the Outliner (hiding it with the eye is fine), then bake again.",
                 )
-            weights[row] = character.read_weights(evaluated, names)
+            weights[row] = character.final_weights(evaluated)
             row += 1
     finally:
         scene.frame_set(frame, subframe=subframe)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 
 def _classes() -> tuple[type, ...]:
-    from . import bake, create, operators, panels, predict, preferences, server
+    from . import bake, create, editing, operators, panels, predict, preferences, server
 
     return (
         *preferences.CLASSES,
@@ -13,6 +13,7 @@ def _classes() -> tuple[type, ...]:
         operators.Cancel,
         *create.CLASSES,
         *predict.CLASSES,
+        *editing.CLASSES,
         *bake.CLASSES,
         *panels.CLASSES,
     )

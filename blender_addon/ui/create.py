@@ -69,6 +69,7 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
         ob = plane.create(bpy.context, path.stem, picture.width, picture.height)
         ob.edtalk.portrait = character.kept_path(path)
         character.set_source(ob, prepared.source, bundle.title, bundle.layout, rest, prepared.notes)
+        character.set_presets(ob, bundle.presets)
         character.write_weights(ob, rest)
         plane.show_live(ob, picture.width, picture.height, picture.pixels)
         _select_alone(ob)

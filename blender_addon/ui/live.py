@@ -93,7 +93,7 @@ class Live:
         asked = False
         for ob in self._characters(scene):
             if ob.edtalk.show == "LIVE":
-                weights = character.read_weights(ob.evaluated_get(depsgraph), character.channels_of(ob))
+                weights = character.final_weights(ob.evaluated_get(depsgraph))
                 asked |= self._wish(ob, weights.tobytes())
         return asked
 

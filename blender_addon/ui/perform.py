@@ -65,6 +65,7 @@ def prepared_source(uid: int, progress: Progress) -> Steps[Prepared]:
         changed = f"{_CHANGED} ({group.bundle} before)" if group.bundle != bundle.title else ""
         notes = [*prepared.notes, changed] if changed else prepared.notes
         character.set_source(found(uid), prepared.source, bundle.title, bundle.layout, rest, notes)
+    character.set_presets(found(uid), bundle.presets)
     return prepared
 
 

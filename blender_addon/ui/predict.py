@@ -6,19 +6,16 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from shared_protocol.errors import EDTalkError, ErrorCode
-
+from ..core import curves
 from ..core.tasks import Progress, Steps
-from ..scene import actions, character, sound
+from ..scene import character, layers, sound
 from . import link
 from .operators import refuse, scene_of
 from .perform import RangeOperator, found, prepared_source
 
-GROUPS = {"mouth": "Mouth", "pose": "Pose", "expression": "Expression"}
-
 
 class Predict(RangeOperator, bpy.types.Operator):
-    """Let the character speak the voice: writes F-Curves over the scene's frame range"""
+    """Let the character speak the voice: writes a performance below your own keys, over the scene's frame range"""
 
     bl_idname = "edtalk.predict"
     bl_label = "Predict"
@@ -28,8 +25,8 @@ class Predict(RangeOperator, bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         ob = context.object
-        if ob is not None and ob.animation_data is not None and ob.animation_data.use_tweak_mode:
-            return refuse(cls, "Leave the tweak mode of the NLA first")
+        if ob is not None and layers.is_tweaking(ob):
+            return refuse(cls, "A strip is being edited: press Edit on Top first")
         return super().poll(context)
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
@@ -40,44 +37,44 @@ class Predict(RangeOperator, bpy.types.Operator):
         voice = sound.voice_of(found(uid), scene_of(scene_uid))
         prepared = yield from prepared_source(uid, progress)
         weights = yield from link.session().predict(prepared.source, voice.data, voice.time, frames, progress)
-        ob = found(uid)
-        kept = write_performance(ob, frames, weights)
-        ob.edtalk.show = "LIVE"
-        scene = scene_of(scene_uid)
-        scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
-        return f"{ob.name}: {len(frames)} frames predicted" + (
-            f". Your keys are kept in {kept}" if kept else ""
+        written = yield from written_performance(uid, scene_uid, frames, weights, progress)
+        return f"{found(uid).name}: {len(frames)} frames predicted{remarks(written)}"
+
+
+def written_performance(
+    uid: int, scene_uid: int, frames: range, weights: np.ndarray, progress: Progress
+) -> Steps[layers.Written]:
+    """Write weights [frames, channels] as the character's performance, and let its picture follow."""
+    keys = yield from curves_of(uid, frames, weights, progress)
+    ob, scene = found(uid), scene_of(scene_uid)
+    written = layers.write_performance(ob, frames, keys)
+    ob.edtalk.show = "LIVE"
+    scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+    return written
+
+
+def curves_of(uid: int, frames: range, weights: np.ndarray, progress: Progress) -> Steps[list[curves.Keys]]:
+    """Keys of a curve for each column of weights [frames, channels], as few as the character's settings allow."""
+    settings, layout = found(uid).edtalk.writing, character.layout_of(found(uid))
+    reduce, error = settings.reduce, settings.error / 100.0
+    progress.stage, progress.done, progress.total, progress.eta = "Choosing keys", 0, len(layout), -1.0
+    keys = []
+    for basis, column in zip(layout.bases, weights.T, strict=True):
+        tolerance = error * (basis.maximum - basis.minimum)
+        keys.append(
+            curves.reduce(frames[0], column, tolerance) if reduce else curves.dense(frames[0], column)
         )
+        progress.done += 1
+        yield
+    return keys
 
 
-def write_performance(ob: bpy.types.Object, frames: range, weights: np.ndarray) -> str:
-    """Turn weights [frames, channels] into grouped F-Curves.
-
-    Keys in the range are replaced. When any key of the weights was made or edited by the artist, the action is kept as
-    it was in a copy, whose name is the answer. Raises `EDTalkError` when the action is linked.
-    """
-    try:
-        action = actions.ensure_action(ob, f"EDTalk {ob.name}")
-    except PermissionError as error:
-        raise EDTalkError(
-            ErrorCode.UNSUPPORTED,
-            f"The character's action {error} is linked from another file.",
-            "Give the character an action of its own, then predict again.",
-        ) from error
-    paths = [character.data_path(channel) for channel in character.channels_of(ob)]
-    before = actions.fingerprint(ob, paths)
-    edited = before not in {"", ob.edtalk.predicted}
-    kept = actions.keep_copy(action) if edited else ""
-    column = 0
-    for bank, bases in character.banks_of(ob).items():
-        for channel, _name in bases:
-            curve = actions.ensure(ob, character.data_path(channel), GROUPS[bank.value])
-            actions.write(curve, frames, weights[:, column])
-            column += 1
-    # keys outside the range that are not ours stay, and must still be seen as the artist's next time
-    stays = edited and actions.has_keys_outside(ob, paths, frames)
-    ob.edtalk.predicted = "" if stays else actions.fingerprint(ob, paths)
-    return kept
+def remarks(written: layers.Written) -> str:
+    """What else the artist should know, as sentences that follow a first one."""
+    kept = f". The keys that you had edited in it are kept in {written.kept}" if written.kept else ""
+    if not written.hiding:
+        return kept
+    return f"{kept}. Your own keys in {written.hiding} hide it where they are: Edit on Top lays new ones over both"
 
 
 CLASSES = (Predict,)

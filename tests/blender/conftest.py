@@ -181,6 +181,7 @@ def resting(addon: Addon, server: Any, portrait: Path) -> Any:
 
     bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 12
     bpy.ops.edtalk.new_character(filepath=str(portrait))
+    bpy.context.object.edtalk.writing.reduce = False  # a key on each frame, so that tests can name one
     return bpy.context.object
 
 

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+"""A character's settings of how weights become keys, and its gains (`ob.edtalk.writing`, `ob.edtalk.gain`)."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, FloatProperty, IntProperty
+
+OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
+
+
+class EDTalkWriting(bpy.types.PropertyGroup):
+    """How predictions and edits are written."""
+
+    reduce: BoolProperty(
+        name="Few keys",
+        description="Write as few keys as the error allows; off: a key on every frame",
+        default=True,
+        override=OVERRIDABLE,
+    )
+    error: FloatProperty(
+        name="Error",
+        description="How far a written curve may be from the prediction, in parts of the weight's range",
+        subtype="PERCENTAGE",
+        default=1.0,
+        min=0.01,
+        soft_max=5.0,
+        max=50.0,
+        precision=2,
+        override=OVERRIDABLE,
+    )
+    reach: IntProperty(
+        name="Reach",
+        description="Frames over which a key that EDTalk sets on top of the performance fades in and out; "
+        "0: it holds until the next key",
+        subtype="TIME",
+        default=6,
+        min=0,
+        soft_max=50,
+        override=OVERRIDABLE,
+    )
+
+
+def _gain(bank: str) -> object:
+    return FloatProperty(
+        name=f"{bank} Gain",
+        description=f"How much of the {bank.lower()}'s movement is shown: 0 is exactly the portrait, 1 the weights as "
+        "they are",
+        default=1.0,
+        soft_min=0.0,
+        soft_max=2.0,
+        step=5,
+        precision=2,
+        override=OVERRIDABLE,
+    )
+
+
+class EDTalkGain(bpy.types.PropertyGroup):
+    """A factor for each bank, about the portrait's own weights."""
+
+    mouth: _gain("Mouth")
+    pose: _gain("Pose")
+    expression: _gain("Expression")
+
+
+CLASSES = (EDTalkWriting, EDTalkGain)

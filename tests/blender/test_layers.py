@@ -1,0 +1,299 @@
+"""Generated and hand work apart: what an animator keys stays, is seen, and lies on top, however often one predicts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+FIRST, LAST = 1, 12
+JAW = "edtalk.mouth_01"
+
+
+def seen(ob: bpy.types.Object, frame: int, name: str = "mouth_01") -> float:
+    """The weight as the slider shows it at a frame."""
+    bpy.context.scene.frame_set(frame)
+    return getattr(ob.edtalk, name)
+
+
+def course(ob: bpy.types.Object) -> np.ndarray:
+    """The slider's values over the shot."""
+    return np.array([seen(ob, frame) for frame in range(FIRST, LAST + 1)])
+
+
+def key(ob: bpy.types.Object, frame: int, value: float) -> None:
+    """Drag the jaw's slider and press I."""
+    bpy.context.scene.frame_set(frame)
+    ob.edtalk.mouth_01 = value
+    assert ob.keyframe_insert(JAW)
+    ob.update_tag()  # the key I does it, a script has to say it
+
+
+def predicted_keys(addon: Any, ob: bpy.types.Object) -> list[tuple[float, ...]]:
+    sheet = addon("scene.layers").sheet_of(ob, "performance")
+    return [tuple(point.co) for point in sheet.find(JAW).keyframe_points]
+
+
+def test_a_key_on_top_is_the_value_that_was_set_and_shifts_what_lies_below(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    before, generated = course(talking), predicted_keys(addon, talking)
+    key(talking, 4, 1.5)
+    after = course(talking)
+    assert after[3] == pytest.approx(1.5)
+    np.testing.assert_allclose(after - before, 1.5 - before[3], atol=1e-5)
+    assert predicted_keys(addon, talking) == generated
+    hand = talking.animation_data.action
+    assert addon("scene.actions").role_of(hand) == "", "the action with the keys is the artist's"
+
+
+def test_predicting_again_changes_the_performance_and_leaves_keys_on_top(
+    addon: Any, talking: bpy.types.Object, voice: Path
+) -> None:
+    key(talking, 4, 1.5)
+    key(talking, 9, -0.5)
+    hand = talking.animation_data.action
+    offsets = [tuple(point.co) for point in addon("scene.actions").find(talking, JAW).keyframe_points]
+    performance = predicted_keys(addon, talking)
+    talking.edtalk.voice_start = 4  # the voice comes later
+    bpy.ops.edtalk.predict()
+    assert talking.animation_data.action == hand
+    assert [tuple(point.co) for point in addon("scene.actions").find(talking, JAW).keyframe_points] == offsets
+    assert predicted_keys(addon, talking) != performance
+    below = dict(predicted_keys(addon, talking))
+    assert seen(talking, 4) == pytest.approx(below[4] + offsets[0][1], abs=1e-5)
+    assert [action.name for action in bpy.data.actions if "before" in action.name] == []
+
+
+def test_keys_that_were_there_before_predicting_stay_and_are_told_of(
+    addon: Any, resting: bpy.types.Object, voice: Path
+) -> None:
+    bpy.ops.edtalk.choose_voice(filepath=str(voice))
+    key(resting, 2, 1.25)
+    key(resting, 9, 0.25)
+    for _ in range(2):
+        bpy.ops.edtalk.predict()
+        assert (seen(resting, 2), seen(resting, 9)) == (1.25, 0.25)
+    look = addon("scene.layers").look(resting)
+    assert look.performance and look.hiding == resting.animation_data.action.name
+    below = predicted_keys(addon, resting)
+    bpy.ops.edtalk.edit_on_top()
+    assert (seen(resting, 2), seen(resting, 9)) == (1.25, 0.25), "what they show stays"
+    assert not addon("scene.layers").look(resting).hiding
+    key(resting, 5, 2.0)
+    assert seen(resting, 5) == pytest.approx(2.0)
+    assert predicted_keys(addon, resting) == below, "the performance is still there"
+
+
+def test_the_artists_action_plays_on_as_it_did(addon: Any, resting: bpy.types.Object, voice: Path) -> None:
+    resting.rotation_mode = "QUATERNION"
+    poses = {
+        "location": (1.0, 2.0, 3.0),
+        "scale": (2.0, 0.5, 1.5),
+        "rotation_quaternion": (0.5, 0.5, 0.5, 0.5),
+        "color": (0.25, 0.5, 0.75, 0.5),
+    }
+    for name, value in poses.items():
+        setattr(resting, name, value)
+        resting.keyframe_insert(name, frame=5)
+    resting.hide_render = True
+    resting.keyframe_insert("hide_render", frame=5)
+    action = resting.animation_data.action
+    bpy.ops.edtalk.choose_voice(filepath=str(voice))
+    bpy.ops.edtalk.predict()
+    assert resting.animation_data.action == action
+    seen(resting, 8)
+    for name, value in poses.items():
+        assert tuple(getattr(resting, name)) == pytest.approx(value)
+    assert resting.hide_render
+    key(resting, 6, 0.9)
+    assert seen(resting, 6) == pytest.approx(0.9), "keys of weights in it lie on top"
+
+
+def test_editing_the_performance_itself_and_going_back(addon: Any, talking: bpy.types.Object) -> None:
+    key(talking, 4, 1.5)
+    hand, raised = talking.animation_data.action, seen(talking, 6)
+    assert bpy.ops.edtalk.edit_performance() == {"FINISHED"}
+    assert talking.animation_data.action.name == "EDTalk face", "the Graph Editor shows the performance"
+    with pytest.raises(RuntimeError, match="Edit on Top"):
+        bpy.ops.edtalk.predict()
+    key(talking, 6, 0.125)
+    assert dict(predicted_keys(addon, talking))[6] == pytest.approx(0.125)
+    bpy.ops.edtalk.edit_on_top()
+    assert talking.animation_data.action == hand
+    assert seen(talking, 4) == pytest.approx(1.5)
+    assert seen(talking, 6) != pytest.approx(raised)
+    bpy.ops.edtalk.predict()
+    kept = bpy.data.actions["EDTalk face (before predicting)"]
+    assert kept.use_fake_user
+    assert seen(talking, 6) == pytest.approx(raised), "predicted anew"
+
+
+def test_a_performance_of_the_first_version_comes_onto_its_track(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    """That wrote into the object's own action, and its tag was only True."""
+    data = talking.animation_data
+    action = data.nla_tracks[0].strips[0].action
+    before = course(talking)
+    data.nla_tracks.remove(data.nla_tracks[0])
+    action["edtalk"] = True
+    data.action_blend_type = "REPLACE"
+    data.action = action
+    assert data.action is not None and seen(talking, 3) == pytest.approx(before[2])
+    bpy.ops.edtalk.edit_on_top()
+    assert data.action is None and [track.name for track in data.nla_tracks] == ["EDTalk Performance"]
+    np.testing.assert_allclose(course(talking), before, atol=1e-6)
+    bpy.ops.edtalk.predict()
+    assert [action.name for action in bpy.data.actions] == ["EDTalk face"], "nothing had been edited"
+
+
+def test_a_first_version_performance_in_the_artists_action_is_taken_out_of_it(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    layers, actions = addon("scene.layers"), addon("scene.actions")
+    data = talking.animation_data
+    sheet = layers.sheet_of(talking, "performance")
+    talking.location.x = 3
+    talking.keyframe_insert("location", frame=5)
+    own = actions.assigned(talking)
+    for path in layers.weight_paths(talking):
+        actions.copy_keys(sheet.find(path), own.ensure(path, "Mouth"))
+    data.nla_tracks.remove(data.nla_tracks[0])
+    bpy.data.actions.remove(sheet.action)
+    data.action_blend_type = "REPLACE"
+    bpy.ops.edtalk.predict()
+    assert {curve.data_path for curve in actions.assigned(talking).curves()} == {"location"}
+    assert data.action_blend_type == "COMBINE"
+    assert len(layers.sheet_of(talking, "performance").curves()) == 36
+    assert not [action for action in bpy.data.actions if "before" in action.name]
+
+
+def test_tracks_of_the_artist_stay_where_and_what_they_are(
+    addon: Any, resting: bpy.types.Object, voice: Path
+) -> None:
+    resting.location.x = 3
+    resting.keyframe_insert("location", frame=5)
+    data = resting.animation_data
+    data.nla_tracks.new().strips.new("walk", 1, data.action)
+    data.action = None
+    bpy.ops.edtalk.choose_voice(filepath=str(voice))
+    bpy.ops.edtalk.predict()
+    assert [track.name for track in data.nla_tracks] == ["NlaTrack", "EDTalk Performance"]
+    seen(resting, 5)
+    assert resting.location.x == pytest.approx(3)
+
+
+def test_a_strip_that_was_moved_is_kept_and_a_new_one_made(addon: Any, talking: bpy.types.Object) -> None:
+    strip = talking.animation_data.nla_tracks[0].strips[0]
+    strip.frame_end += 5
+    strip.frame_start += 5
+    strip.frame_end = strip.frame_start + (LAST - FIRST)
+    action = strip.action
+    bpy.ops.edtalk.predict()
+    kept, fresh = talking.animation_data.nla_tracks
+    assert kept.strips[0].mute and kept.strips[0].action == action and "before predicting" in kept.name
+    assert (fresh.strips[0].frame_start, fresh.strips[0].frame_end) == (FIRST, LAST)
+
+
+def test_predicting_the_next_part_lengthens_the_strip(addon: Any, talking: bpy.types.Object) -> None:
+    first = [seen(talking, frame) for frame in range(FIRST, LAST)]
+    bpy.ops.edtalk.predict(first=13, last=20)
+    strip = talking.animation_data.nla_tracks[0].strips[0]
+    assert (strip.frame_start, strip.frame_end, strip.scale) == (1, 20, 1)
+    assert [seen(talking, frame) for frame in range(FIRST, LAST)] == pytest.approx(first, abs=1e-6)
+
+
+def test_a_duplicate_gets_a_performance_of_its_own(addon: Any, talking: bpy.types.Object) -> None:
+    twin = talking.copy()
+    bpy.context.scene.collection.objects.link(twin)
+    before = predicted_keys(addon, talking)
+    twin.edtalk.voice_start = 5
+    bpy.context.view_layer.objects.active = twin
+    bpy.ops.edtalk.predict()
+    assert predicted_keys(addon, talking) == before != predicted_keys(addon, twin)
+
+
+def test_the_sliders_of_an_unedited_performance_are_written_within_the_error(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    bpy.context.scene.frame_end = 60
+    bpy.ops.edtalk.predict()
+    dense = np.array([[seen(talking, f, n) for n in ("mouth_01", "mouth_05")] for f in range(1, 61)])
+    count = len(predicted_keys(addon, talking))
+    bases = addon("scene.character").layout_of(talking).bases
+    span = np.array([bases[i].maximum - bases[i].minimum for i in (0, 4)])
+    talking.edtalk.writing.reduce = True
+    for error in (1.0, 5.0):
+        talking.edtalk.writing.error = error
+        bpy.ops.edtalk.predict()
+        few = np.array([[seen(talking, f, n) for n in ("mouth_01", "mouth_05")] for f in range(1, 61)])
+        assert (np.abs(few - dense).max(axis=0) <= span * error / 100 + 1e-5).all()
+        assert len(predicted_keys(addon, talking)) < count / 2
+    assert [action.name for action in bpy.data.actions] == ["EDTalk face"], "no key was taken for an edit"
+
+
+def test_a_reduced_performance_that_was_edited_is_noticed(addon: Any, talking: bpy.types.Object) -> None:
+    talking.edtalk.writing.reduce = True
+    bpy.ops.edtalk.predict()
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    ob = bpy.data.objects["face"]
+    bpy.ops.edtalk.predict()
+    assert [action.name for action in bpy.data.actions] == ["EDTalk face"]
+    curve = addon("scene.layers").sheet_of(ob, "performance").find(JAW)
+    curve.keyframe_points[0].handle_right[1] += 0.25  # a slope is an edit, too
+    curve.update()
+    bpy.ops.edtalk.predict()
+    assert "EDTalk face (before predicting)" in bpy.data.actions
+
+
+def test_a_part_that_is_predicted_anew_leaves_the_curve_beside_it(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    bpy.context.scene.frame_end = 60
+    talking.edtalk.writing.reduce = True
+    bpy.ops.edtalk.predict()
+    before = np.array([seen(talking, frame) for frame in range(1, 61)])
+    talking.edtalk.voice_start = 20
+    bpy.ops.edtalk.predict(first=20, last=40)
+    after = np.array([seen(talking, frame) for frame in range(1, 61)])
+    outside = np.r_[0:19, 40:60]
+    np.testing.assert_allclose(after[outside], before[outside], atol=2e-3)
+
+
+def test_the_curves_wear_the_colours_of_their_banks(addon: Any, talking: bpy.types.Object) -> None:
+    curves = addon("scene.layers").sheet_of(talking, "performance").curves()
+    assert {curve.color_mode for curve in curves} == {"CUSTOM"}
+    assert len({tuple(curve.color) for curve in curves}) == 36
+    assert {curve.group.name for curve in curves} == {"Mouth", "Pose", "Expression"}
+
+
+def test_an_override_gets_layers_of_its_own_that_are_kept(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path
+) -> None:
+    bpy.ops.wm.save_mainfile()
+    library, shot = bpy.data.filepath, tmp_path / "shots" / "first.blend"
+    shot.parent.mkdir()
+    bpy.ops.wm.read_homefile(use_factory_startup=False, use_empty=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(shot))
+    bpy.context.scene.frame_end = LAST
+    with bpy.data.libraries.load(library, link=True, relative=True) as (there, here):
+        here.objects = there.objects
+    bpy.context.scene.collection.objects.link(here.objects[0])
+    ob = here.objects[0].override_create(remap_local_usages=True)
+    bpy.context.view_layer.objects.active = ob
+    ob.edtalk.voice_start = 4
+    bpy.ops.edtalk.predict()
+    key(ob, 4, 1.5)
+    values = course(ob)
+    assert values[3] == pytest.approx(1.5)
+    strips = [track.strips[0] for track in ob.animation_data.nla_tracks]
+    assert [strip.action.is_editable for strip in strips] == [False, True]
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=str(shot))
+    ob = next(one for one in bpy.data.objects if one.override_library)
+    np.testing.assert_allclose(course(ob), values, atol=1e-6)
