@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -22,18 +23,24 @@ from edtalk_server.training.renderer.camera import Camera  # noqa: E402
 from edtalk_server.training.renderer.frame import Render, Renderer  # noqa: E402
 from edtalk_server.training.renderer.identity import Identity  # noqa: E402
 from edtalk_server.training.renderer.look import BOTH_BACKGROUND, VISIBLE  # noqa: E402
-from edtalk_server.training.renderer.mesh import BACKGROUND, Part  # noqa: E402
+from edtalk_server.training.renderer.mesh import BACKGROUND, OUT_OF_SIGHT, Part  # noqa: E402
 from edtalk_server.training.renderer.scene import studio_background, studio_light  # noqa: E402
 
 SIZE = 128
 
 
+def bare_faced(person: Identity) -> Identity:
+    """The same person without glasses or anything before the face."""
+    hidden = np.full_like(person.worn.vertices, OUT_OF_SIGHT)
+    return replace(person, worn=replace(person.worn, vertices=hidden))
+
+
 class Studio:
-    """One person in front of a fixed camera."""
+    """One person in front of a fixed camera, with nothing before the face."""
 
     def __init__(self, renderer: Renderer, seed: int = 58) -> None:
         self.renderer = renderer
-        self.person: Identity = renderer.identity(seed)
+        self.person: Identity = bare_faced(renderer.identity(seed))
         self.camera: Camera = renderer.camera(self.person)
 
     def take(self, weights: FloatArray) -> Render:

@@ -10,14 +10,11 @@ from edtalk_server.training import controls
 from edtalk_server.training.renderer.anatomy import Eyeballs
 from edtalk_server.training.renderer.camera import NECK_JOINT, HeadPose
 from edtalk_server.training.renderer.identity import Identity
-from edtalk_server.training.renderer.mesh import HeadMesh
+from edtalk_server.training.renderer.mesh import OUT_OF_SIGHT, HeadMesh
 from edtalk_server.training.renderer.raster import vertex_normals
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
-
-_FAR_AWAY = 1e4
-"""Where unused vertices are put: outside every picture."""
 
 
 @nb.njit(cache=True, fastmath=True)
@@ -106,7 +103,8 @@ class Deformer:
         each follows (1 stuck to the head, 0 stays with the shoulders). New arrays."""
         curtain, share = identity.curtain, identity.curtain_share
         if curtain is None:
-            curtain = np.full((len(self.mesh.curtain), 3), _FAR_AWAY, np.float32)
+            curtain = np.full((len(self.mesh.curtain), 3), OUT_OF_SIGHT, np.float32)
             share = np.zeros(len(curtain), np.float32)
-        torso = identity.torso
-        return np.concatenate([curtain, torso]), np.concatenate([share, np.zeros(len(torso), np.float32)])
+        torso, worn = identity.torso, identity.worn
+        still = np.zeros(len(torso), np.float32)
+        return np.concatenate([curtain, torso, worn.vertices]), np.concatenate([share, still, worn.share])

@@ -24,6 +24,7 @@ from edtalk_server.training.renderer.mouth import (
 from edtalk_server.training.renderer.paint import Random, noise
 from edtalk_server.training.renderer.scalp import ScalpMap, scalp_map
 from edtalk_server.training.renderer.skin import Complexion, choose_complexion, paint_face, root_cover
+from edtalk_server.training.renderer.wear import Worn, dress, paint_glasses, paint_occluder
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -46,6 +47,8 @@ class Identity:
     """[C, 3] long hair."""
     curtain_share: FloatArray
     torso: FloatArray
+    worn: Worn
+    """Glasses, a visor, things before the face."""
     feminine: bool
     shape_gains: Mapping[str, float]
     """Factors of kit shapes that must be larger or smaller on this face."""
@@ -83,6 +86,7 @@ def make_identity(mesh: HeadMesh, maps: Maps, seed: int) -> Identity:
         curtain=cut.curtain,
         curtain_share=share.astype(np.float32),
         torso=_torso(random, mesh, vertices, looks.feminine),
+        worn=dress(random, mesh, vertices, cut.headwear),
         feminine=looks.feminine,
         shape_gains=blink_gains(mesh.kit, vertices),
     )
@@ -120,6 +124,10 @@ def _paint_atlas(random: Random, mesh: HeadMesh, maps: Maps, looks: Complexion, 
         paint_hair(random, looks.hair, cut.headwear),
         0.1 if cut.headwear else random.uniform(0.2, 0.6),
     )
+    x, y, width, _ = TILES[Part.HAIR]
+    put(Part.HEADWEAR, atlas[y + 60 : y + 124, x + width // 2 - 32 : x + width // 2 + 32, :3].copy(), 0.1)
+    put(Part.GLASSES, *paint_glasses(random))
+    put(Part.OCCLUDER, *paint_occluder(random, looks.skin))
     put(Part.CLOTH, paint_clothes(random), 0.1)
     return atlas
 

@@ -33,7 +33,7 @@ WRAP[[Part.HAIR, Part.LONG_HAIR]] = 0.25
 GLOSS = np.full(_PARTS, 18.0, np.float32)
 """Blinn-Phong exponent by part."""
 GLOSS[Part.EYE] = 120.0
-GLOSS[Part.TEETH] = 60.0
+GLOSS[[Part.TEETH, Part.GLASSES]] = 60.0
 GLOSS[Part.LIPS] = 45.0
 GLOSS[Part.GUMS] = 40.0
 GLOSS[[Part.HAIR, Part.LONG_HAIR]] = 14.0

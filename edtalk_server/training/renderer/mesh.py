@@ -1,7 +1,8 @@
 """One mesh for every head: kit parts, a hair shell, a hair curtain and a torso, with one texture atlas.
 
 The topology never changes; identities move vertices and repaint the atlas. Vertices come in this order: kit, hair
-shell (copies of scalp vertices pushed outwards), curtain of long hair (a grid), torso (a grid).
+shell (copies of scalp vertices pushed outwards), curtain of long hair (a grid), torso (a grid), pieces that are worn
+or held (grids).
 """
 
 from __future__ import annotations
@@ -42,6 +43,9 @@ class Part(IntEnum):
     LONG_HAIR = 10
     LIPS = 11
     LASHES = 12
+    GLASSES = 13
+    HEADWEAR = 14
+    OCCLUDER = 15
 
 
 BACKGROUND = 255
@@ -53,6 +57,9 @@ TILES = {
     Part.MOUTH: (768, 0, 64, 64),
     Part.LASHES: (832, 0, 64, 64),
     Part.TEETH: (768, 64, 256, 64),
+    Part.GLASSES: (768, 128, 64, 64),
+    Part.HEADWEAR: (832, 128, 64, 64),
+    Part.OCCLUDER: (896, 128, 128, 128),
     Part.GUMS: (768, 256, 256, 256),
     Part.SOCKET: (960, 0, 64, 64),
     Part.EYE: (512, 256, 256, 256),
@@ -60,6 +67,39 @@ TILES = {
     Part.CLOTH: (512, 512, 512, 512),
 }
 """Where each part's texture lies in the atlas: x, y, width, height in pixels."""
+
+OUT_OF_SIGHT = 1e4
+"""Where the vertices of what a person does not have are put: outside every picture."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A grid that people wear or hold; `tile` is the corner of its part's tile that it shows: left, top, width,
+    height in 0..1."""
+
+    name: str
+    columns: int
+    rows: int
+    part: Part
+    tile: tuple[float, float, float, float] = (0, 0, 1, 1)
+
+    def unit_grid(self) -> tuple[FloatArray, FloatArray]:
+        """Coordinates along and across, 0..1, [columns * rows] each."""
+        coordinates, _ = _grid(self.columns, self.rows)
+        return coordinates[:, 0], coordinates[:, 1]
+
+
+_FRAME, _LENS, _GLARE = (0, 0, 0.44, 1), (0.56, 0, 0.44, 0.42), (0.56, 0.58, 0.44, 0.42)
+WORN = (
+    *(Piece(f"rim_{side}", 25, 5, Part.GLASSES, _FRAME) for side in ("left", "right")),
+    Piece("bridge", 7, 5, Part.GLASSES, _FRAME),
+    *(Piece(f"temple_{side}", 6, 5, Part.GLASSES, _FRAME) for side in ("left", "right")),
+    *(Piece(f"lens_{side}", 25, 2, Part.GLASSES, _LENS) for side in ("left", "right")),
+    *(Piece(f"glare_{side}", 3, 3, Part.GLASSES, _GLARE) for side in ("left", "right")),
+    Piece("visor", 17, 4, Part.HEADWEAR),
+    *(Piece(f"ellipsoid_{number}", 13, 9, Part.OCCLUDER) for number in range(6)),
+)
+"""All pieces, in the order of their vertices after the torso."""
 
 _KIT_PARTS = {
     kits.FACE: Part.SKIN,
@@ -72,6 +112,18 @@ _KIT_PARTS = {
     "sclera_L": Part.EYE,
     "sclera_R": Part.EYE,
 }
+
+
+_TWO_SIDED = (
+    Part.HAIR,
+    Part.LONG_HAIR,
+    Part.CLOTH,
+    Part.GUMS,
+    Part.LASHES,
+    Part.GLASSES,
+    Part.HEADWEAR,
+    Part.OCCLUDER,
+)
 
 
 @dataclass(frozen=True)
@@ -120,6 +172,7 @@ class HeadMesh:
     shell_start: int
     curtain_start: int
     torso_start: int
+    worn_start: int
     size: int
 
     @property
@@ -271,25 +324,34 @@ def build(kit: FaceKit) -> HeadMesh:
     torso, faces = _grid(*TORSO_GRID)
     add(faces + torso_start, tile_uv(Part.CLOTH, torso[faces, 0], torso[faces, 1]), Part.CLOTH)
 
+    start = worn_start = torso_start + len(torso)
+    for piece in WORN:
+        grid, faces = _grid(piece.columns, piece.rows)
+        left, top, width, height = piece.tile
+        place = tile_uv(piece.part, left + width * grid[faces, 0], top + height * grid[faces, 1])
+        add(faces + start, place, piece.part)
+        start += len(grid)
+
     part_ids = np.concatenate(parts)
-    height = (kit.vertices[:, 1] + 14) / 7.5 + np.clip(kit.vertices[:, 2] - 4, 0, 8) * 0.15
+    follows = (kit.vertices[:, 1] + 14) / 7.5 + np.clip(kit.vertices[:, 2] - 4, 0, 8) * 0.15
     return HeadMesh(
         kit=kit,
         triangles=np.ascontiguousarray(np.concatenate(triangles), np.int32),
         uvs=np.ascontiguousarray(np.concatenate(uvs), np.float32),
         part=part_ids,
-        two_sided=np.isin(part_ids, (Part.HAIR, Part.LONG_HAIR, Part.CLOTH, Part.GUMS, Part.LASHES)),
+        two_sided=np.isin(part_ids, _TWO_SIDED),
         kit_triangles=kit_triangles,
         scalp=scalp,
         curtain=curtain,
         torso=torso,
         ears=_ears(kit.vertices, face_uv),
-        neck_weight=smooth_step(height).astype(np.float32),
+        neck_weight=smooth_step(follows).astype(np.float32),
         eyes=(eyes["sclera_L"], eyes["sclera_R"]),
         lashes=spikes,
         face_uv=face_uv,
         shell_start=shell_start,
         curtain_start=curtain_start,
         torso_start=torso_start,
-        size=torso_start + len(torso),
+        worn_start=worn_start,
+        size=start,
     )
