@@ -43,7 +43,8 @@ def sample(feature: Tensor, grid: Tensor) -> Tensor:
 
 
 class ToFlow(nn.Module):
-    """Flow and mask of one level: logits [B, 3, n, n], added to those of the level before."""
+    """Flow and mask of one level: logits [B, 3, n, n], added to those of the level before. In float32 under
+    autocast, too: next to 1, bfloat16 numbers are half a pixel apart."""
 
     def __init__(self, channels: int, style_dim: int) -> None:
         super().__init__()
@@ -52,8 +53,9 @@ class ToFlow(nn.Module):
         self.upsample = Upsample()
 
     def forward(self, x: Tensor, style: Tensor, before: Tensor | None) -> Tensor:
-        logits = self.conv(x, style) + self.bias
-        return logits if before is None else logits + self.upsample(before)
+        with torch.autocast(x.device.type, enabled=False):
+            logits = self.conv(x.float(), style.float()) + self.bias
+            return logits if before is None else logits + self.upsample(before)
 
 
 class ToRgb(nn.Module):

@@ -46,6 +46,10 @@ class Motion(_Tensors):
     trust: Tensor
     """[..., 1, f, f]: how much an error of `flow` counts, 0..1."""
 
+    def frame(self, number: int) -> Motion:
+        """Of clips: that of one frame of each."""
+        return Motion(self.flow[:, number], self.visible[:, number], self.trust[:, number])
+
 
 @dataclass(frozen=True)
 class ClipBatch(_Tensors):

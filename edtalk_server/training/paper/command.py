@@ -1,0 +1,71 @@
+"""`edtalk train stage`, `edtalk train features` and `edtalk train export-stages`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edtalk_server.training.datasets.opening import open_sets
+from edtalk_server.training.paper import config as configs
+from edtalk_server.training.paper import export as exporting
+from edtalk_server.training.paper.config import StageName
+from edtalk_server.training.paper.group import joined
+from edtalk_server.training.paper.run import Run
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+
+def add_stage(actions: Any) -> None:
+    """Add the three actions to `edtalk train`'s."""
+    stage = actions.add_parser("stage", help="train one of the paper's stages; can be stopped and continued")
+    stage.add_argument("name", type=StageName, choices=list(StageName))
+    _add_training(stage)
+    features = actions.add_parser("features", help="train the feature network of our own perceptual loss")
+    features.set_defaults(name=StageName.FEATURES)
+    _add_training(features)
+    export = actions.add_parser("export-stages", help="make a bundle of the paper's stages")
+    export.add_argument("--run", type=Path, required=True, help="the --out of `edtalk train stage`")
+    export.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
+    export.add_argument("--name", default="paper", help="name of the bundle (default: paper)")
+    export.add_argument("--pictures", type=int, default=512, help="to measure ranges on (default: 512)")
+    export.set_defaults(do=_export)
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", type=Path, help="JSON or TOML file; what it leaves out has its default")
+    parser.add_argument("--out", type=Path, help="folder of the run; a run continues what it finds")
+    parser.add_argument("--print-config", action="store_true", help="write the whole config and end")
+    parser.add_argument("--until", type=int, help="stop after this step; start again to go on")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
+    parser.add_argument("--threads", type=int, default=0, help="of a process on the CPU (default: all cores)")
+    parser.set_defaults(do=_train)
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    name: StageName = arguments.name
+    config = configs.read(arguments.config, name) if arguments.config else configs.defaults(name)
+    if arguments.print_config:
+        sys.stdout.write(configs.to_json(config))
+        return 0
+    if arguments.out is None:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE, "A stage needs a folder for its checkpoints.", "Give --out FOLDER."
+        )
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    with joined(arguments.device) as group:
+        data = open_sets(config.data, config.network.size)
+        Run(name, config, data, arguments.out, group).train(arguments.until)
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    network, _ = exporting.face_of(arguments.run)
+    data = open_sets(exporting.data_of(arguments.run), network.size)
+    labels = exporting.Labels(name=arguments.name)
+    exporting.export(arguments.run, data, arguments.output, labels, arguments.pictures)
+    return 0

@@ -1,0 +1,129 @@
+"""Stage 2: mouth and pose learn to move alone, by cross-reconstruction (paper section 3.2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from edtalk_server.networks.interface import Encoding
+from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Motion, Random, SwapBatch
+from edtalk_server.training.paper.composites import paste_mouths
+from edtalk_server.training.paper.config import StageConfig, StageName
+from edtalk_server.training.paper.losses import FeatureConsistency
+from edtalk_server.training.paper.model import MotionLatents, first_rows
+from edtalk_server.training.paper.reconstruction import ReconstructionStage
+from edtalk_server.training.paper.stage import (
+    MOUTH,
+    POSE,
+    Batch,
+    Judges,
+    Ledger,
+    Outcome,
+    choose_swaps,
+)
+
+
+class _Task(NamedTuple):
+    """What a batch asks: redraw `target` from `source`, once with mouth and pose read off two other pictures (`cross`),
+    once with those read off the target itself (`direct`)."""
+
+    source_pictures: Tensor
+    target: Tensor
+    source: Encoding
+    cross: MotionLatents
+    direct: MotionLatents
+    motion: Motion | None
+    weights: Tensor | None
+
+
+class MouthPoseStage(ReconstructionStage):
+    """L_rec, L_per, L_adv, L_fea and L_self; everything but expression and enhancement is trained, as in the release.
+
+    Clips come in pairs of people a and b. On each the other's mouth is pasted; then a's frame must be drawn with the
+    mouth read off "b with a's mouth" and the pose read off "a with b's mouth", and likewise b's. Swaps need no pasting:
+    the true picture of mouth and pose together is known.
+    """
+
+    name = StageName.MOUTH_POSE
+    before = StageName.RECONSTRUCTION
+
+    def __init__(self, config: StageConfig, judges: Judges) -> None:
+        super().__init__(config, judges)
+        self._consistency = FeatureConsistency()
+
+    def begin_with(self, earlier: StageName) -> None:
+        if earlier is StageName.RECONSTRUCTION and self.config.fresh_banks:
+            self.model.renew_banks()
+
+    @staticmethod
+    def batch(config: StageConfig, data: ClipSet, rng: Random) -> Batch:
+        swaps = choose_swaps(config, data, rng, keep_expression=True)
+        return swaps or data.clips(rng, config.batch + config.batch % 2, 1)
+
+    def forward(self, batch: Batch, deceive: bool) -> Outcome:
+        task = self._swap(batch) if isinstance(batch, SwapBatch) else self._pairs(batch)
+        ledger = Ledger(self.config.weights, task.target.device)
+        crossed = self.model.draw(task.source, task.cross.mouth + task.cross.pose)
+        itself = self.model.draw(task.source, task.direct.mouth + task.direct.pose)
+        self.judges.pictures(ledger, crossed.picture, task.target)
+        ledger.add("self_reconstruction", lambda: self._picture_loss(itself.picture, task.target))
+        ledger.add("feature", lambda: self._features_agree(task))
+        drawn = torch.cat([crossed.picture, itself.picture])
+        if deceive:
+            self.judges.deceive(ledger, drawn)
+        if task.motion is not None:
+            self.teach_motion(ledger, crossed, task.motion)
+            self.teach_motion(ledger, itself, task.motion)
+        if task.weights is not None:
+            for latents in (task.cross, task.direct):
+                self.teach_weights(ledger, latents, task.weights, (MOUTH, POSE))
+        twice = torch.cat([task.target, task.target])
+        sources = torch.cat([task.source_pictures, task.source_pictures])
+        return Outcome(ledger.total, ledger.values, sources, drawn, twice)
+
+    def _picture_loss(self, drawn: Tensor, true: Tensor) -> Tensor:
+        """L_self: L_rec and L_per of the frame redrawn with its own motion, by their own factors."""
+        inner = Ledger(self.config.weights, drawn.device)
+        self.judges.pictures(inner, drawn, true)
+        return inner.total
+
+    def _features_agree(self, task: _Task) -> Tensor:
+        return self._consistency((task.cross.mouth, task.direct.mouth), (task.cross.pose, task.direct.pose))
+
+    def _pairs(self, batch: ClipBatch) -> _Task:
+        target, landmarks = batch.frames[:, 0], batch.landmarks[:, 0]
+        count = len(target)
+        mouthed = paste_mouths(target, landmarks, _partner(target), _partner(landmarks))
+        encoded = self.model.encode(torch.cat([batch.source, target, mouthed]))
+        direct, pasted = self.model.read(encoded.latent[count:]).split(count)
+        return _Task(
+            source_pictures=batch.source,
+            target=target,
+            source=first_rows(encoded, count),
+            cross=MotionLatents(_partner(pasted.mouth), pasted.pose, pasted.expression),
+            direct=direct,
+            motion=batch.motion.frame(0) if batch.motion is not None else None,
+            weights=batch.weights[:, 0] if batch.weights is not None else None,
+        )
+
+    def _swap(self, batch: SwapBatch) -> _Task:
+        count = len(batch.target)
+        encoded = self.model.encode(torch.cat([batch.source, batch.mouth, batch.pose, batch.target]))
+        _, mouth, pose, own = self.model.read(encoded.latent).split(count)
+        return _Task(
+            source_pictures=batch.source,
+            target=batch.target,
+            source=first_rows(encoded, count),
+            cross=MotionLatents(mouth.mouth, pose.pose, own.expression),
+            direct=own,
+            motion=batch.motion,
+            weights=batch.weights,
+        )
+
+
+def _partner(rows: Tensor) -> Tensor:
+    """The other one of each pair: rows come as a_1 .. a_n, b_1 .. b_n."""
+    half = len(rows) // 2
+    return torch.cat([rows[half:], rows[:half]])

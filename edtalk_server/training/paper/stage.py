@@ -1,0 +1,169 @@
+"""What the paper's stages share: who judges their pictures, how losses add up, and what is trained."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Motion, Random, SwapBatch, swap_sets
+from edtalk_server.training.paper.config import LossWeights, StageConfig, StageName
+from edtalk_server.training.paper.critic import MultiScaleCritic
+from edtalk_server.training.paper.losses import Adversarial, Reconstruction
+from edtalk_server.training.paper.model import Drawing, MotionLatents, PaperModel
+from edtalk_server.training.paper.perceptual import Perceptual, open_eye
+from edtalk_server.training.paper.truth import FlowTruth, MaskTruth, Probes
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+Batch = ClipBatch | SwapBatch
+TRUE_WEIGHTS = (20, 6, 10)
+"""Rendered truth: weights of mouth, pose and expression (`training.controls`)."""
+MOUTH, POSE, EXPRESSION = 0, 1, 2
+
+
+class Outcome(NamedTuple):
+    """Of one batch: what to descend, its parts for the log, and pictures [N, 3, S, S] for critic and log (None for a
+    stage that draws none)."""
+
+    total: Tensor
+    values: dict[str, Tensor]
+    source: Tensor | None = None
+    drawn: Tensor | None = None
+    true: Tensor | None = None
+
+
+class Ledger:
+    """Adds up losses by the config's factors; one whose factor is 0 is not even computed."""
+
+    def __init__(self, weights: LossWeights, device: torch.device) -> None:
+        self._weights = weights
+        self.total = torch.zeros((), device=device)
+        self.values: dict[str, Tensor] = {}
+
+    def add(self, name: str, compute: Callable[[], Tensor]) -> None:
+        """Several losses of one name add up."""
+        factor = getattr(self._weights, name)
+        if factor == 0:
+            return
+        value = compute()
+        self.total = self.total + factor * value
+        self.values[name] = self.values.get(name, torch.zeros((), device=value.device)) + value.detach()
+
+
+class Judges:
+    """Those who look at pictures and are not themselves trained by the stage's loss: the perceptual eye, the critic."""
+
+    def __init__(self, config: StageConfig, critic: MultiScaleCritic, device: torch.device) -> None:
+        self.critic = critic
+        self.adversarial = Adversarial(config.critic.kind)
+        self._reconstruction = Reconstruction()
+        self._perceptual = (
+            Perceptual(open_eye(config.judging), config.judging.scales).to(device)
+            if config.weights.perceptual
+            else None
+        )
+
+    def pictures(self, ledger: Ledger, drawn: Tensor, true: Tensor) -> None:
+        """L_rec and L_per."""
+        ledger.add("reconstruction", lambda: self._reconstruction(drawn, true))
+        ledger.add("perceptual", lambda: self.perceptual(drawn, true))
+
+    def perceptual(self, drawn: Tensor, true: Tensor) -> Tensor:
+        """L_per alone; `ValueError` where the config has none."""
+        if self._perceptual is None:
+            raise ValueError("the config has no perceptual loss")
+        return self._perceptual(drawn, true)  # type: ignore[no-any-return]
+
+    def deceive(self, ledger: Ledger, drawn: Tensor) -> None:
+        """L_adv of the generator; the critic learns nothing from it."""
+        self.critic.requires_grad_(requires_grad=False)
+        ledger.add("adversarial", lambda: self.adversarial.generator(self.critic(drawn)))
+        self.critic.requires_grad_(requires_grad=True)
+
+
+class Stage(nn.Module, ABC):
+    """One stage: chooses batches, and says what a batch costs. `model` is what it trains (or part of it)."""
+
+    name: StageName
+    before: StageName | None = None
+    """The stage whose result this one begins with, where there is one."""
+    needs_before = False
+    """Whether it makes no sense without."""
+    model: nn.Module
+
+    def __init__(self, config: StageConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @staticmethod
+    @abstractmethod
+    def batch(config: StageConfig, data: ClipSet, rng: Random) -> Batch:
+        """A batch of `config.batch`; the same state of `rng` gives the same one."""
+
+    @abstractmethod
+    def forward(self, batch: Batch, deceive: bool) -> Outcome:
+        """The losses; with `deceive` L_adv is among them."""
+
+    def begin_with(self, earlier: StageName) -> None:
+        """Called once after the state of a checkpoint of `earlier` was taken over, before the first step."""
+
+
+class DrawingStage(Stage):
+    """A stage of the paper's model."""
+
+    model: PaperModel
+
+    def __init__(self, config: StageConfig, judges: Judges) -> None:
+        super().__init__(config)
+        self.model = PaperModel(config.network, config.ablation, config.bf16)
+        self.probes = Probes(config.network.style_dim, TRUE_WEIGHTS)
+        self._judges = [judges]  # in a list, so that it is none of this module's own parts
+        self._flow, self._mask = FlowTruth(), MaskTruth()
+
+    @property
+    def judges(self) -> Judges:
+        return self._judges[0]
+
+    def train_only(self, modules: Iterable[nn.Module], columns: slice) -> None:
+        """Freeze all but the parameters of `modules` and those directions."""
+        self.requires_grad_(requires_grad=False)
+        for module in modules:
+            module.requires_grad_(requires_grad=True)
+        if self.model.ablation.bank:
+            directions = self.model.network.banks.directions
+            mask = torch.zeros(directions.shape[1])
+            mask[columns] = 1.0
+            directions.requires_grad_(True)
+            directions.register_hook(lambda gradient: gradient * mask.to(gradient.device))
+
+    def teach_motion(self, ledger: Ledger, drawing: Drawing, motion: Motion) -> None:
+        """What rendered truth says of warps and masks."""
+        ledger.add("flow", lambda: self._flow(drawing.levels, motion))
+        ledger.add("mask", lambda: self._mask(drawing.levels, motion))
+
+    def teach_weights(
+        self, ledger: Ledger, latents: MotionLatents, weights: Tensor, banks: tuple[int, ...]
+    ) -> None:
+        """What rendered truth says of the latents."""
+        ledger.add("probe", lambda: self.probes.loss(latents, weights, banks))
+
+
+def choose_swaps(config: StageConfig, data: ClipSet, rng: Random, keep_expression: bool) -> SwapBatch | None:
+    """A batch of exact swaps, in `config.swap_share` of the calls, where the data can draw them."""
+    able = swap_sets(data)
+    if not able or rng.random() >= config.swap_share:
+        return None
+    chosen = able[int(rng.integers(len(able)))]
+    return chosen.factor_swaps(rng, config.batch, config.cross_share, keep_expression)
+
+
+def missing_stage(name: StageName, needed: StageName) -> EDTalkError:
+    """A stage that makes no sense without the one before it."""
+    return EDTalkError(
+        ErrorCode.NOT_READY,
+        f"The stage {name} begins with a trained {needed}, and there is none.",
+        f"Train it into the same folder first (`edtalk train stage {needed}`), or name a checkpoint in `start`.",
+    )
