@@ -1,52 +1,143 @@
-"""Measure a bundle on rendered people that it was never trained on, and draw contact sheets."""
+"""Judge a bundle on rendered people it was never trained on, or on real clips; print the numbers with their meaning."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from edtalk_server import bundles
-from edtalk_server.evaluation import holdout, sheets
+from edtalk_server.cli.options import ProgressLine
+from edtalk_server.engine.engine import Engine
+from edtalk_server.evaluation import filmed, holdout, rendered, sheets, tables
+from edtalk_server.evaluation.judge import Judge
+from edtalk_server.evaluation.pictures import Picture
+from edtalk_server.evaluation.reenactment import Measures
+from edtalk_server.evaluation.report import Report
+from edtalk_server.evaluation.trial import judged
 from edtalk_server.media import portrait
+from edtalk_server.media.sequence import make_folder, write_whole
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What `edtalk evaluate` understands."""
     parser.add_argument("--bundle", default="starter", help="folder or shipped name (default: starter)")
-    parser.add_argument("--data", type=Path, help="folder of rendered hold-out clips; see docs/training.md")
-    parser.add_argument("--clips", type=int, default=40, help="how many clips (default: 40)")
-    parser.add_argument("--json", type=Path, help="write the numbers here as well")
-    parser.add_argument("--sheet", type=Path, help="draw a contact sheet into this PNG")
-    parser.add_argument("--people", type=int, default=20, help="how many of them on the sheet (default: 20)")
-    parser.add_argument(
-        "--cell", type=int, default=160, help="size of a face on the sheet in pixels (default: 160)"
+    on = parser.add_argument_group("on what", "rendered people, unless --clips or --data is given")
+    on.add_argument("--facekit", type=Path, help="packed ICT-FaceKit (.npz) to render people from")
+    on.add_argument("--people", type=int, default=40, help="how many rendered people (default: 40)")
+    on.add_argument("--clips", type=Path, metavar="DIR", help="folder of real videos, one face each")
+    on.add_argument(
+        "--frames", type=int, default=100, help="pictures of each video, 25 a second (default: 100)"
     )
-    parser.add_argument(
-        "--portrait", type=Path, action="append", default=[], help="a photo on the sheet (repeatable)"
+    on.add_argument(
+        "--data", type=Path, metavar="DIR", help="shards of `edtalk train data --holdout`, the quick way"
     )
+    out = parser.add_argument_group("results")
+    out.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    out.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write a table as in the paper, with its rows"
+    )
+    out.add_argument("--sheet", type=Path, metavar="PNG", help="draw faces under the usual movements")
+    out.add_argument(
+        "--bases", type=Path, metavar="PNG", help="draw every basis at its ends, on the first face"
+    )
+    out.add_argument("--sheet-people", type=int, default=20, help="how many faces on the sheet (default: 20)")
+    out.add_argument("--cell", type=int, default=160, help="pixels of a face on the sheet (default: 160)")
+    out.add_argument(
+        "--portrait", type=Path, action="append", default=[], help="a photo on the sheets (repeatable)"
+    )
+    out.add_argument("--draw-only", action="store_true", help="draw the portraits, measure nothing")
+    given = parser.add_argument_group(
+        "weights that you have", "nothing is downloaded; see docs/evaluation.md"
+    )
+    given.add_argument("--lpips-weights", type=Path, metavar="FILE", help="VGG-16 of torchvision, for LPIPS")
+    given.add_argument("--fid-weights", type=Path, metavar="FILE", help="Inception of pytorch-fid, for FID")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the numbers with their definitions; write what was asked for."""
-    bundle = bundles.load(arguments.bundle)
-    identifiers = [basis.identifier for basis in bundle.layout.bases]
-    photos = [_photo(path, bundle) for path in arguments.portrait]
-    if arguments.data:
-        clips = list(holdout.clips(arguments.data))
-        photos += [clip.frames[0] for clip in holdout.one_per_person(iter(clips), arguments.people)]
-        chosen = clips[:: max(1, len(clips) // arguments.clips)][: arguments.clips]
-        report = holdout.HoldoutEvaluation(bundle.face, identifiers).run(chosen)
-        print((holdout.__doc__ or "").strip(), *report.lines(), sep="\n")
-        if arguments.json:
-            arguments.json.write_text(json.dumps(report.to_dict(), indent=1) + "\n", encoding="utf-8")
-    if arguments.sheet:
-        sheets.write(arguments.sheet, sheets.sheet(bundle.face, photos, identifiers, cell=arguments.cell))
-        print(f"drew {len(photos)} faces into {arguments.sheet}")
+    engine = Engine.open(arguments.bundle, "cpu")
+    photos = [_photo(path, engine) for path in arguments.portrait]
+    if not arguments.draw_only:
+        measures = _measures(arguments)  # first: a wrong file is found before the work
+        people, data = _people(arguments, engine)
+        line = ProgressLine(len(people), "judging", unit="people")
+        report = judged(engine.bundle, people, {"data": data}, measures, line.show)
+        print(*report.lines(), sep="\n")
+        _write_report(arguments, report, data, engine.bundle)
+        photos += [person.clip.frames[0] for person in people[: arguments.sheet_people]]
+    _draw(arguments, engine, photos)
     return 0
 
 
-def _photo(path: Path, bundle: bundles.Bundle) -> holdout.Picture:
+def _people(arguments: argparse.Namespace, engine: Engine) -> tuple[list[holdout.Person], str]:
+    """Whom to judge on, and what to call them."""
+    if arguments.clips:
+        show = _counter("reading videos", "videos")
+        people = filmed.filmed_people(
+            arguments.clips, engine.size, arguments.frames, engine.landmarker(), show
+        )
+        return people, f"{len(people)} clips of {arguments.clips.name}"
+    if engine.size != rendered.SIZE:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"People are rendered with {rendered.SIZE} pixels, this bundle has {engine.size}.",
+            "Judge it on videos with --clips.",
+        )
+    if arguments.data:
+        clips = holdout.one_per_person(holdout.clips(arguments.data), arguments.people)
+        return [holdout.Person(clip) for clip in clips], f"{len(clips)} clips of {arguments.data.name}"
+    people_set = rendered.HoldoutSet.of(rendered.find_facekit(arguments.facekit), arguments.people)
+    line = ProgressLine(arguments.people, "rendering", unit="people")
+    return people_set.load(line.show), f"{arguments.people} rendered people"
+
+
+def _counter(what: str, unit: str) -> Callable[[int], None]:
+    """Progress whose end is not known yet."""
+
+    def show(done: int) -> None:
+        ProgressLine(done, what, unit=unit).show(done)
+
+    return show
+
+
+def _measures(arguments: argparse.Namespace) -> Measures:
+    measures = Measures.own()
+    likeness, distribution = dict(measures.likeness), dict(measures.distribution)
+    if arguments.lpips_weights:
+        from edtalk_server.evaluation.lpips import Lpips
+
+        likeness["lpips"] = Lpips.from_file(arguments.lpips_weights).compare
+    if arguments.fid_weights:
+        from edtalk_server.evaluation.inception import FidFeatures
+
+        distribution["fid"] = FidFeatures.from_file(arguments.fid_weights).summary
+    return Measures(likeness, distribution)
+
+
+def _write_report(arguments: argparse.Namespace, report: Report, data: str, bundle: bundles.Bundle) -> None:
+    texts = {
+        arguments.json: lambda: json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n",
+        arguments.markdown: lambda: tables.markdown(bundle.manifest.title, data, report.values),
+    }
+    for path, text in texts.items():
+        if path is not None:
+            make_folder(path.absolute().parent)
+            write_whole(path, text().encode())
+
+
+def _draw(arguments: argparse.Namespace, engine: Engine, photos: list[Picture]) -> None:
+    judge, layout = Judge(engine.bundle.face), engine.bundle.layout
+    if arguments.sheet and photos:
+        sheets.write(arguments.sheet, sheets.sheet(judge, photos, layout, arguments.cell))
+        print(f"drew {len(photos)} faces into {arguments.sheet}")
+    if arguments.bases and photos:
+        sheets.write(arguments.bases, sheets.bases_sheet(judge, photos[0], layout))
+        print(f"drew every basis into {arguments.bases}")
+
+
+def _photo(path: Path, engine: Engine) -> Picture:
     image = portrait.load_portrait(path)
-    crop, _ = portrait.find_crop(image)
-    return portrait.cut(image, crop, bundle.face.size)
+    return portrait.cut(image, engine.prepare(image).crop, engine.size)

@@ -71,8 +71,8 @@ class ProgressLine:
     """How far a long command is, on standard error: one line that rewrites itself, or a line every five seconds in a
     log file."""
 
-    def __init__(self, total: int, what: str, stream: TextIO | None = None) -> None:
-        self._total, self._what, self._stream = total, what, stream or sys.stderr
+    def __init__(self, total: int, what: str, stream: TextIO | None = None, unit: str = "frames") -> None:
+        self._total, self._what, self._stream, self._unit = total, what, stream or sys.stderr, unit
         self._live = self._stream.isatty()
         self._began = self._shown = time.monotonic()
 
@@ -85,6 +85,6 @@ class ProgressLine:
         self._shown = now
         rate = done / max(now - self._began, 1e-6)
         left = (self._total - done) / rate if rate > 0 else 0.0
-        text = f"{self._what}: {done}/{self._total} frames, {rate:.1f}/s, {left:.0f} s left"
+        text = f"{self._what}: {done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left"
         end = "\n" if finished or not self._live else ""
         print(f"\r\033[K{text}" if self._live else text, end=end, file=self._stream, flush=True)

@@ -1,4 +1,4 @@
-"""Contact sheets: many faces, each under the same few movements, to be looked at."""
+"""Contact sheets, to be looked at: many faces under the same few movements, or one face under every basis."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
 
-from edtalk_server.evaluation.holdout import Picture, to_picture, to_tensor
-from edtalk_server.networks.interface import FaceNetwork
+from edtalk_server.evaluation.holdout import FloatArray
+from edtalk_server.evaluation.judge import Judge
+from edtalk_server.evaluation.pictures import Picture
+from edtalk_server.media.sequence import encode_png, make_folder, write_whole
+from shared_protocol.banks import Bank, BankLayout, Basis
 
 
 @dataclass(frozen=True)
@@ -32,50 +34,107 @@ COLUMNS = (
     Column("pucker", {"pucker": 1.0}),
     Column("brows up", {"brow_raise": 1.0}),
 )
+"""The usual movements, for bundles with the starter's bases."""
+
+_STRIP = 18
+_ACROSS = 4
+_GAP = 8
+_COLOURS = {Bank.MOUTH: (176, 64, 52), Bank.POSE: (44, 92, 160), Bank.EXPRESSION: (52, 122, 70)}
 
 
-@torch.no_grad()
-def moved(
-    network: FaceNetwork, photo: Picture, identifiers: Sequence[str], columns: Sequence[Column]
-) -> Picture:
+def usual_columns(layout: BankLayout) -> Sequence[Column]:
+    """The usual movements as far as the bundle has their bases; else the ends of the first bases of each bank."""
+    known = {basis.identifier for basis in layout.bases}
+    usual = [column for column in COLUMNS if known.issuperset(column.change)]
+    if len(usual) > 1:
+        return usual
+    first = [layout.bases[i] for bank in Bank for i in range(len(layout))[layout.slice_of(bank)][:3]]
+    return [COLUMNS[0], *(Column(one.identifier, {one.identifier: one.maximum / 2}) for one in first)]
+
+
+def moved(judge: Judge, photo: Picture, layout: BankLayout, columns: Sequence[Column]) -> Picture:
     """One face [S, S, 3] under each column's movement, uint8 [len(columns), S, S, 3]."""
-    image = to_tensor(photo[None])
-    prepared = network.prepare(image)
-    rows = network.weights_of(image).repeat(len(columns), 1)
+    rows = np.repeat(judge.read(photo[None]), len(columns), axis=0)
     for row, column in zip(rows, columns, strict=True):
         for name, value in column.change.items():
-            row[list(identifiers).index(name)] += value
-    return to_picture(network.decode(prepared, rows))
+            row[layout.index(name)] += value
+    return judge.draw(judge.source(photo), rows)
 
 
-def sheet(
-    network: FaceNetwork,
-    photos: Sequence[Picture],
-    identifiers: Sequence[str],
-    columns: Sequence[Column] = COLUMNS,
-    cell: int = 160,
-) -> Picture:
-    """Photos down, movements across, the photo itself first; uint8 RGB."""
+def sheet(judge: Judge, photos: Sequence[Picture], layout: BankLayout, cell: int = 160) -> Picture:
+    """Photos down, the usual movements across, the photo itself first; uint8 RGB."""
+    columns = usual_columns(layout)
     lines = [_titles(["photo", *(column.title for column in columns)], cell)]
     for photo in photos:
-        pictures = [photo, *moved(network, photo, identifiers, columns)]
-        lines.append(np.hstack([cv2.resize(p, (cell, cell), interpolation=cv2.INTER_AREA) for p in pictures]))
+        lines.append(_side_by_side([photo, *moved(judge, photo, layout, columns)], cell))
     return np.vstack(lines).astype(np.uint8)
 
 
-def _titles(titles: Sequence[str], cell: int) -> Picture:
-    strip = np.full((18, cell * len(titles), 3), 255, np.uint8)
-    for i, title in enumerate(titles):
-        cv2.putText(
-            strip, title, (i * cell + 4, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA
-        )
+def bases_sheet(judge: Judge, photo: Picture, layout: BankLayout, cell: int = 112) -> Picture:
+    """Every basis on one face [S, S, 3]: at its minimum, as in the photo, at its maximum; four bases across."""
+    own, source = judge.read(photo[None])[0], judge.source(photo)
+    rows = np.concatenate([_ends(own, basis, channel) for channel, basis in enumerate(layout.bases)])
+    drawn = judge.draw(source, rows).reshape(len(layout), 2, *photo.shape)
+    tiles = [
+        np.vstack([_label(basis, 3 * cell), _side_by_side([low, photo, high], cell)])
+        for basis, (low, high) in zip(layout.bases, drawn, strict=True)
+    ]
+    blank = np.full_like(tiles[0], 255)
+    lines = []
+    for bank in Bank:  # each bank begins a line
+        of_bank = tiles[layout.slice_of(bank)]
+        of_bank += [blank] * (-len(of_bank) % _ACROSS)
+        lines += [_spaced(of_bank[i : i + _ACROSS]) for i in range(0, len(of_bank), _ACROSS)]
+    return np.vstack(lines).astype(np.uint8)
+
+
+def _ends(own: FloatArray, basis: Basis, channel: int) -> FloatArray:
+    rows = np.repeat(own[None], 2, axis=0)
+    rows[:, channel] = basis.minimum, basis.maximum
+    return rows
+
+
+def _label(basis: Basis, width: int) -> Picture:
+    strip = np.full((_STRIP, width, 3), 255, np.uint8)
+    for text, x in (
+        (f"{basis.minimum:g}", 4),
+        (basis.name, width // 3),
+        (f"{basis.maximum:g}", width * 2 // 3 + 4),
+    ):
+        _write_text(strip, text, x, _COLOURS[basis.bank])
     return strip
 
 
-def write(path: Path, picture: Picture) -> None:
-    """Save an RGB picture as PNG; `OSError` when it cannot be written."""
-    ok, data = cv2.imencode(".png", picture[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 9])
+def _spaced(tiles: Sequence[Picture]) -> Picture:
+    gap = np.full((tiles[0].shape[0], _GAP, 3), 255, np.uint8)
+    return np.hstack([part for tile in tiles for part in (tile, gap)][:-1])
+
+
+def _side_by_side(pictures: Sequence[Picture], cell: int) -> Picture:
+    return np.hstack([cv2.resize(one, (cell, cell), interpolation=cv2.INTER_AREA) for one in pictures])
+
+
+def _titles(titles: Sequence[str], cell: int) -> Picture:
+    strip = np.full((_STRIP, cell * len(titles), 3), 255, np.uint8)
+    for i, title in enumerate(titles):
+        _write_text(strip, title, i * cell + 4, (0, 0, 0))
+    return strip
+
+
+def _write_text(strip: Picture, text: str, x: int, colour: tuple[int, int, int]) -> None:
+    cv2.putText(strip, text, (x, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, colour, 1, cv2.LINE_AA)
+
+
+def encode_jpeg(picture: Picture, quality: int = 88) -> bytes:
+    """An RGB picture as the bytes of a JPEG file."""
+    ok, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
-        raise OSError(f"{path} could not be encoded")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(data.tobytes())
+        raise ValueError(f"a picture of shape {picture.shape} cannot be a JPEG")
+    return bytes(data.tobytes())
+
+
+def write(path: Path, picture: Picture) -> None:
+    """Save an RGB picture, as JPEG where the name says so, else as PNG. `EDTalkError(DISK)`."""
+    jpeg = path.suffix.lower() in (".jpg", ".jpeg")
+    make_folder(path.parent)
+    write_whole(path, encode_jpeg(picture) if jpeg else encode_png(picture))

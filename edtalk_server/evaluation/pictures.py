@@ -1,0 +1,59 @@
+"""How far one picture is from another. Pictures are uint8 RGB [..., S, S, 3] of the network's size."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Picture = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+BEST_PSNR = 60.0
+"""Equal pictures would have an infinite ratio; it is cut off here."""
+
+
+def to_tensor(frames: Picture) -> Tensor:
+    """uint8 [B, S, S, 3] -> float32 [B, 3, S, S] in [-1, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def to_picture(images: Tensor) -> Picture:
+    """float32 [B, 3, S, S] in [-1, 1] -> uint8 [B, S, S, 3]."""
+    scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return np.asarray(scaled.permute(0, 2, 3, 1).numpy())
+
+
+def psnr(a: Picture, b: Picture) -> float:
+    """Peak signal-to-noise ratio of two 8-bit pictures in dB, at most 60."""
+    error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
+    return float(min(BEST_PSNR, 10 * np.log10(255.0**2 / max(error, 1e-9))))
+
+
+def difference(a: Picture, b: Picture) -> float:
+    """Mean absolute difference in grey levels of 255."""
+    return float(np.abs(a.astype(np.int16) - b.astype(np.int16)).mean())
+
+
+def ssim(made: Picture, true: Picture) -> list[float]:
+    """Structural similarity of each frame of [N, S, S, 3] (Wang et al. 2004: Gaussian window of 11, sigma 1.5)."""
+    with warnings.catch_warnings():
+        # torchmetrics looks for packages that it does not need here, in ways that newer ones warn about
+        warnings.simplefilter("ignore")
+        from torchmetrics.functional.image import structural_similarity_index_measure
+
+    values = structural_similarity_index_measure(
+        (to_tensor(made) + 1) / 2, (to_tensor(true) + 1) / 2, data_range=1.0, reduction="none"
+    )
+    assert isinstance(values, Tensor)  # noqa: S101 (a tuple only where the full image is asked for)
+    return [float(value) for value in values.reshape(-1)]
+
+
+def flicker(frames: Picture, still: Mask) -> float:
+    """How much what ought to stand still trembles: mean over pixels of `still` [S, S] and over inner moments of
+    |x(t+1) − 2 x(t) + x(t−1)|, in grey levels of 255. `frames` [T, S, S, 3] follow each other at 25 a second; T > 2."""
+    values = frames[:, still].astype(np.int16)
+    return float(np.abs(values[2:] - 2 * values[1:-1] + values[:-2]).mean()) if still.any() else 0.0
