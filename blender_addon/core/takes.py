@@ -23,6 +23,8 @@ from pathlib import Path
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
+from .tasks import Steps
+
 log = logging.getLogger(__name__)
 
 MANIFEST = "take.json"
@@ -178,6 +180,13 @@ class Take:
         self.hashes[frame], self.signatures[frame] = value, signature
         self._note(f"+ {frame} {value} {signature}\n")
 
+    def sign(self, signatures: Mapping[int, str]) -> None:
+        """The finished frames' curves are like this now, and their pictures still the same."""
+        fresh = {frame: value for frame, value in signatures.items() if frame in self.hashes}
+        if any(self.signatures.get(frame) != value for frame, value in fresh.items()):
+            self.signatures |= fresh
+            self.flush()
+
     def flush(self) -> None:
         """Write the manifest."""
         content = {
@@ -205,7 +214,7 @@ class Take:
             except OSError as error:
                 raise _disk(self.path(first - 1), error) from error
 
-    def adopt(self, other: Take) -> Iterator[None]:
+    def adopt(self, other: Take) -> Steps[None]:
         """Copy the finished frames of another take that this one has not (the file was saved since, say), a few at a
         time. Takes with another look have nothing to give."""
         missing = sorted(other.finished() - self.hashes.keys()) if self.look.is_like(other.look) else []
@@ -235,20 +244,20 @@ class Take:
         except OSError as error:
             log.info("%s is not marked as used: %s", self.folder, error)
 
-    def size(self) -> Iterator[int]:
-        """Bytes on disk so far, a few files at a time; the last is the whole."""
+    def size(self) -> Steps[int]:
+        """Bytes on disk, counted a few files at a time."""
         total = 0
         try:
             with os.scandir(self.folder) as entries:
                 for number, entry in enumerate(entries):
                     total += entry.stat().st_size
                     if number % _AT_ONCE == _AT_ONCE - 1:
-                        yield total
+                        yield
         except OSError as error:
             log.info("the size of %s is not known: %s", self.folder, error)
-        yield total
+        return total
 
-    def delete(self) -> Iterator[None]:
+    def delete(self) -> Steps[None]:
         """Delete the take's own files, a few at a time, and the folder when nothing else is in it.
 
         Raises `EDTalkError` when a file cannot be deleted.

@@ -8,7 +8,7 @@ background mode) and a little at each timer event (the window); closing it cance
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -20,10 +20,14 @@ Steps = Generator[None, None, Result]
 SLICE_S = 0.003
 
 
-def in_slices(work: Iterable[object]) -> Steps[None]:
+def in_slices(work: Steps[Result]) -> Steps[Result]:
     """Work that pauses often, as steps that pause when some milliseconds are over."""
     end = time.perf_counter() + SLICE_S
-    for _ in work:
+    while True:
+        try:
+            next(work)
+        except StopIteration as last:
+            return last.value
         if time.perf_counter() > end:
             yield
             end = time.perf_counter() + SLICE_S

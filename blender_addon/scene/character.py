@@ -16,7 +16,7 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ..core import layouts, mixing, takes
+from ..core import layouts, mixing
 from . import bake_settings, emotion, writing
 
 PATHS = ("portrait", "voice", "take")
@@ -324,42 +324,6 @@ def existing_file(path: Path | None, what: str, code: ErrorCode) -> Path:
             code, f"The {what} {path} is not there.", f"Put it back or choose another {what} file."
         )
     return path
-
-
-def take_for_baking(ob: bpy.types.Object, base: Path, look: takes.Look, anew: bool = False) -> takes.Take:
-    """The take to bake frames of this look into, below `base`: the one that the character has there, another of its
-    takes with this look, or a new one; with `anew` always that.
-
-    A take that another character (a duplicate, say) or another .blend bakes into is not free.
-    """
-    owner = Path(bpy.data.filepath).name
-    folder, old = takes_folder(ob, base), file_of(ob, "take")
-    known = sorted(takes.takes_in(folder), key=lambda one: (one.folder == old, one.last_used), reverse=True)
-    for take in [] if anew else known:
-        if is_free(ob, take, owner) and (not take.hashes or take.look.is_like(look)):
-            break
-    else:
-        take = takes.Take(takes.new_folder(folder))
-    take.owner, take.look = owner, look
-    return take
-
-
-def takes_folder(ob: bpy.types.Object, base: Path) -> Path:
-    """The folder of a character's takes: where its take is, when that is below `base` and its own (the character may
-    have been renamed), else one that is called like the character."""
-    take = file_of(ob, "take")
-    if take is not None and take.is_relative_to(base) and not _users_of(take, but=ob):
-        return take.parent
-    return base / takes.folder_name(ob.name)
-
-
-def is_free(ob: bpy.types.Object, take: takes.Take, owner: str) -> bool:
-    """May the character bake into this take, or delete it? Not when another one, or another .blend, uses it."""
-    return not _users_of(take.folder, but=ob) and take.is_free_for(owner)
-
-
-def _users_of(folder: Path, but: bpy.types.Object) -> list[bpy.types.Object]:
-    return [ob for ob in bpy.data.objects if ob != but and file_of(ob, "take") == folder]
 
 
 _GROUPS = (bake_settings.EDTalkBake, *emotion.CLASSES, *writing.CLASSES)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import bpy
 import numpy as np
 
-from ..core import takes
+from ..core import pictures, takes
 from . import character
 
 TAG = "edtalk"
@@ -29,6 +29,8 @@ COLOR_SPACES = {
     "ACES 2.0": "ACES 2.0 sRGB",
 }
 """View transform -> the colour space whose pictures it shows unchanged."""
+LINEAR = "Linear Rec.709"
+"""What OpenEXR files hold."""
 _missing_spaces: set[str] = set()
 """Those of them that this Blender's colour configuration does not have (known once they were tried)."""
 
@@ -141,10 +143,36 @@ def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
     image = group.take_image
     image.source = "SEQUENCE"
     image.filepath = path
+    if take.look.alpha:
+        _see_through(ob)
     group.take = character.kept_path(take.folder)
     group.take_first, group.take_last = first, last
     group.show = "TAKE"
     image.reload()
+
+
+def _see_through(ob: bpy.types.Object) -> None:
+    """Let the plane be transparent where its picture is. A material that the artist rebuilt stays as it is."""
+    texture = texture_node(ob)
+    if texture is None:
+        return
+    links = texture.outputs["Color"].links
+    emission = links[0].to_node if len(links) == 1 else None
+    onward = emission.outputs[0].links if emission is not None and emission.type == "EMISSION" else ()
+    if len(onward) != 1 or onward[0].to_node.type != "OUTPUT_MATERIAL" or texture.outputs["Alpha"].is_linked:
+        return
+    tree, output = texture.id_data, onward[0].to_socket
+    clear, mix = tree.nodes.new("ShaderNodeBsdfTransparent"), tree.nodes.new("ShaderNodeMixShader")
+    clear.location, mix.location = (0, 120), (200, 0)
+    output.node.location.x = 400
+    for start, end in (
+        (texture.outputs["Alpha"], mix.inputs[0]),
+        (clear.outputs[0], mix.inputs[1]),
+        (emission.outputs[0], mix.inputs[2]),
+        (mix.outputs[0], output),
+    ):
+        tree.links.new(start, end)
+    tree.nodes.active = texture
 
 
 def apply_show(ob: bpy.types.Object) -> None:
@@ -192,11 +220,25 @@ def _copied_live_image(image: bpy.types.Image, name: str) -> bpy.types.Image:
     return twin
 
 
-def pack_live_images() -> None:
-    """Before the file is saved: keep the live pictures in it, or they would come back black."""
+def settle_live_images() -> None:
+    """Keep the live pictures in the file. Else they would come back black, and Blender would ask at its end what to do
+    with each of them."""
     for image in bpy.data.images:
         if image.get(TAG) == "live" and image.is_dirty and image.is_editable:
-            image.pack()
+            _pack(image)
+
+
+def _pack(image: bpy.types.Image) -> None:
+    """Keep a picture's pixels in the file, as a BMP: nothing is faster to write. (`Image.pack` alone takes ten times as
+    long to make a PNG.)"""
+    width, height = image.size
+    pixels = np.empty(width * height * 4, np.float32)
+    image.pixels.foreach_get(pixels)
+    data = pictures.bmp(np.round(pixels * 255).astype(np.uint8).reshape(height, width, 4))
+    image.pack(data=data, data_len=len(data))
+    if image.source != "FILE":
+        image.source = "FILE"
+    image.buffers_free()  # what is shown from now on is what was packed: nothing is unsaved
 
 
 # --- colours ---------------------------------------------------------------------------------------------------------
@@ -209,12 +251,11 @@ def color_space(scene: bpy.types.Scene) -> str:
 
 def follow_view_transform(ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
     """Declare the character's pictures to be in the space that the scene's view transform shows unchanged."""
-    wanted = color_space(scene)
-    if wanted in _missing_spaces:
-        return
     for image in (ob.edtalk.live_image, ob.edtalk.take_image):
-        if image is not None and image.is_editable and image.colorspace_settings.name != wanted:
-            _declare_color_space(image, wanted)
+        if image is not None and image.is_editable:
+            wanted = LINEAR if is_linear(image) else color_space(scene)
+            if wanted not in _missing_spaces and image.colorspace_settings.name != wanted:
+                _declare_color_space(image, wanted)
 
 
 def _declare_color_space(image: bpy.types.Image, name: str) -> None:
@@ -231,6 +272,11 @@ def _declare_color_space(image: bpy.types.Image, name: str) -> None:
         image.pixels.foreach_set(pixels)
         image.update()
         image.update_tag()
+
+
+def is_linear(image: bpy.types.Image | None) -> bool:
+    """Does a picture hold linear light?"""
+    return image is not None and image.filepath.endswith(".exr")
 
 
 def color_remark(scene: bpy.types.Scene) -> str:

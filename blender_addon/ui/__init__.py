@@ -3,9 +3,27 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 
 def _classes() -> tuple[type, ...]:
-    from . import bake, create, editing, operators, panels, predict, preferences, server
+    from . import (
+        bake,
+        bake_panel,
+        create,
+        editing,
+        emotion_panel,
+        emotions,
+        keys,
+        operators,
+        panels,
+        predict,
+        preferences,
+        server,
+        takes,
+        takes_panel,
+        weights_panel,
+    )
 
     return (
         *preferences.CLASSES,
@@ -14,9 +32,23 @@ def _classes() -> tuple[type, ...]:
         *create.CLASSES,
         *predict.CLASSES,
         *editing.CLASSES,
+        *keys.CLASSES,
+        *emotions.CLASSES,
         *bake.CLASSES,
+        *takes.CLASSES,
         *panels.CLASSES,
+        *weights_panel.CLASSES,
+        *emotion_panel.CLASSES,
+        *bake_panel.CLASSES,
+        *takes_panel.CLASSES,
     )
+
+
+def _drawing() -> tuple[ModuleType, ...]:
+    """What draws beside the panels, or keeps what they draw."""
+    from . import overlay, takes_panel, timeline
+
+    return overlay, timeline, takes_panel
 
 
 def register() -> None:
@@ -29,6 +61,8 @@ def register() -> None:
         bpy.utils.register_class(cls)
     handlers.register()
     link.start()
+    for module in _drawing():
+        module.register()
 
 
 def unregister() -> None:
@@ -37,6 +71,8 @@ def unregister() -> None:
 
     from . import handlers, link
 
+    for module in _drawing():
+        module.unregister()
     link.stop()
     handlers.unregister()
     for cls in reversed(_classes()):

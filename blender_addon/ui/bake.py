@@ -8,7 +8,6 @@ what is stale, and at its end, in one go, puts the take on the plane.
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,21 +16,17 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, StringProperty
 
-from shared_protocol import paths
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Frame
 
 from ..core import takes
-from ..core.tasks import Progress, Steps, in_slices
-from ..scene import bake_settings, character, plane, sampling
+from ..core.tasks import SLICE_S, Progress, Steps, in_slices
+from ..scene import bake_settings, character, plane, sampling, take_places
+from ..scene.signature import Signature
 from . import link
 from .operators import refuse, scene_of
 from .perform import RangeOperator, found, prepared_source
 
-UNSAVED = f"{time.strftime('%Y-%m-%d %H-%M-%S')} {os.getpid()}"
-"""Folder of the takes of files that were never saved, for this run of Blender."""
-STORE_S = 0.003
-"""How long frames are written to disk before the window gets its turn."""
 LAST_STORE_S = 0.1
 """The same after a cancel: what is not written by then is rendered next time."""
 WAITING_FRAMES = 64
@@ -57,6 +52,7 @@ class _Plan:
     source: str
     weights: np.ndarray
     hashes: dict[int, str]
+    signatures: dict[int, str]
     take: takes.Take
     stale: list[int]
 
@@ -75,6 +71,7 @@ class Baked:
         first, last = self.take.span(self.wish.frames[0])
         plane.show_take(ob, self.take, first, last)
         plane.follow_view_transform(ob, scene)
+        link.takes_changed()
 
     @property
     def words(self) -> str:
@@ -86,6 +83,8 @@ class Baked:
 def baked(wish: Wish, progress: Progress) -> Steps[Baked]:
     """Render what is stale. The .blend stays as it is (see `Baked.show`)."""
     plan = yield from _planned(wish, progress)
+    fresh = sorted(set(wish.frames) - set(plan.stale))
+    plan.take.sign({frame: plan.signatures[frame] for frame in fresh})
     if plan.stale:
         yield from _rendered(wish, plan, progress)
     return Baked(wish, plan.take, len(plan.stale))
@@ -94,6 +93,7 @@ def baked(wish: Wish, progress: Progress) -> Steps[Baked]:
 def _planned(wish: Wish, progress: Progress) -> Steps[_Plan]:
     bundle = yield from link.session().ready(progress)
     prepared = yield from prepared_source(wish.uid, progress)
+    signatures = yield from _signatures(wish)  # before the weights: what is edited meanwhile shows as stale
     weights = yield from sampled_weights(wish.uid, wish.scene_uid, wish.frames, progress)
     look = bake_settings.look_of(found(wish.uid), prepared)
     hashes = {
@@ -102,13 +102,26 @@ def _planned(wish: Wish, progress: Progress) -> Steps[_Plan]:
     }
     take = yield from _take_for(wish, look)
     stale = list(wish.frames) if wish.again else take.stale(hashes)
-    return _Plan(prepared.source, weights, hashes, take, stale)
+    return _Plan(prepared.source, weights, hashes, signatures, take, stale)
+
+
+def _signatures(wish: Wish) -> Steps[dict[int, str]]:
+    """What the curves of all frames are like."""
+    found_: dict[int, str] = {}
+    while len(found_) < len(wish.frames):
+        signature, end = Signature(found(wish.uid)), time.perf_counter() + SLICE_S
+        for frame in wish.frames[len(found_) :]:
+            found_[frame] = signature.at(frame)
+            if time.perf_counter() > end:
+                break
+        yield
+    return found_
 
 
 def _take_for(wish: Wish, look: takes.Look) -> Steps[takes.Take]:
     """The take to bake into; what the character's last one has comes along."""
     ob = found(wish.uid)
-    take = character.take_for_baking(ob, wish.base, look, wish.anew)
+    take = take_places.take_for_baking(ob, wish.base, look, wish.anew)
     old = character.file_of(ob, "take")
     if old is not None and old != take.folder:
         yield from in_slices(take.adopt(takes.Take.open(old)))
@@ -120,6 +133,7 @@ def _rendered(wish: Wish, plan: _Plan, progress: Progress) -> Steps[None]:
     take, look, waiting = plan.take, plan.take.look, list[Frame]()
     rows = [frame - wish.frames[0] for frame in plan.stale]
     take.begin(plan.stale)
+    link.watch().follow(take)
     rendering = link.session().render(
         plan.source,
         plan.stale,
@@ -133,13 +147,14 @@ def _rendered(wish: Wish, plan: _Plan, progress: Progress) -> Steps[None]:
     progress.unit = "fps"
     try:
         for _ in rendering:
-            _store(plan, waiting, STORE_S if len(waiting) < WAITING_FRAMES else 1.0)
+            _store(plan, waiting, SLICE_S if len(waiting) < WAITING_FRAMES else 1.0)
             yield
         _store(plan, waiting, 60.0)
     finally:
         rendering.close()
         _store(plan, waiting, LAST_STORE_S)
         take.flush()
+        link.watch().follow(None)
         progress.unit = ""
 
 
@@ -148,7 +163,8 @@ def _store(plan: _Plan, waiting: list[Frame], seconds: float) -> None:
     end = time.perf_counter() + seconds
     while waiting and time.perf_counter() < end:
         frame = waiting.pop(0)
-        plan.take.store(frame.frame, plan.hashes[frame.frame], bytes(frame.data))
+        number = frame.frame
+        plan.take.store(number, plan.hashes[number], bytes(frame.data), plan.signatures[number])
 
 
 def sampled_weights(uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[np.ndarray]:
@@ -159,13 +175,6 @@ def sampled_weights(uid: int, scene_uid: int, frames: range, progress: Progress)
             return weights
         yield
     raise EDTalkError(ErrorCode.EMPTY_RANGE, "There are no frames to read.", "Set another frame range.")
-
-
-def default_base() -> Path:
-    """The folder for takes: beside the .blend, or, while that is not saved, in this user's data folder."""
-    if bpy.data.filepath:
-        return Path(bpy.data.filepath).parent / "edtalk"
-    return paths.data_dir() / "unsaved" / UNSAVED
 
 
 # --- operators -------------------------------------------------------------------------------------------------------
@@ -183,7 +192,7 @@ class BakeOperator(RangeOperator):
 
     def wish(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> Wish:
         """What this operator wants of a character."""
-        base = character.absolute(self.directory) if self.directory else default_base()
+        base = character.absolute(self.directory) if self.directory else take_places.default_base()
         return Wish(ob.session_uid, scene.session_uid, self.frames(scene), base)
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:

@@ -31,10 +31,21 @@ def _is_ours_to_answer(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | 
 
 
 @persistent
-def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
-    """The frame, or something in the scene, changed."""
-    if _is_ours_to_answer(scene, depsgraph) and link.live().look(scene, depsgraph):
+def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> bool:
+    """The frame, or something in the scene, changed; True when a new live picture is on its way."""
+    is_asked = _is_ours_to_answer(scene, depsgraph) and link.live().look(scene, depsgraph)
+    if is_asked:
         link.wake()
+    return is_asked
+
+
+@persistent
+def on_edit(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
+    """Something in the scene changed, perhaps at other frames too. (A new live picture is told of here as well, and
+    changes none.)"""
+    is_asked = on_change(scene, depsgraph)
+    if is_asked or (depsgraph is not None and depsgraph.id_type_updated("ACTION")):
+        link.watch().unsettle()
 
 
 @persistent
@@ -44,9 +55,15 @@ def on_load(*_: object) -> None:
 
 
 @persistent
+def on_undo(*_: object) -> None:
+    """Undo may have brought back an older picture."""
+    link.live().ask_again()
+
+
+@persistent
 def before_save(path: str, *_: object) -> None:
     """Keep the live pictures and make our paths relative to the file."""
-    plane.pack_live_images()
+    plane.settle_live_images()
     _paths_before[:] = character.make_paths_relative(path) if path else []
 
 
@@ -69,8 +86,10 @@ def before_render(scene: bpy.types.Scene, *_: object) -> None:
 HANDLERS = (
     ("render_init", before_render),
     ("frame_change_post", on_change),
-    ("depsgraph_update_post", on_change),
+    ("depsgraph_update_post", on_edit),
     ("load_post", on_load),
+    ("undo_post", on_undo),
+    ("redo_post", on_undo),
     ("save_pre", before_save),
     ("save_post", after_save),
     ("save_post_fail", after_save),

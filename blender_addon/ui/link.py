@@ -5,22 +5,28 @@ from __future__ import annotations
 
 import atexit
 import logging
+from collections.abc import Callable
 
 import bpy
 
 from ..core.discovery import ServerInstall, find_install
 from ..core.session import Session
+from . import library as take_library
 from . import live as live_pictures
+from . import watch as watching
 from .preferences import preferences
 
 log = logging.getLogger(__name__)
 
 BUDGET_S = 0.004
-BUSY_S, AWAKE_S, ASLEEP_S = 0.005, 0.1, 0.5
-"""Seconds between two looks: while an answer is under way, while a server runs, otherwise."""
+BUSY_S, HURRIED_S, AWAKE_S, ASLEEP_S = 0.005, 0.02, 0.1, 0.5
+"""Seconds between two looks: while an answer is under way, after a change, while a server runs, otherwise."""
 
 _session: Session | None = None
 _live: live_pictures.Live | None = None
+_watch: watching.Watch | None = None
+_library: take_library.Library | None = None
+_ticks: list[Callable[[], None]] = []
 
 
 def session() -> Session:
@@ -35,6 +41,32 @@ def live() -> live_pictures.Live:
     if _live is None:
         raise RuntimeError("the EDTalk add-on is not enabled")
     return _live
+
+
+def watch() -> watching.Watch:
+    """What is known of the active character's frames; made by `start`."""
+    if _watch is None:
+        raise RuntimeError("the EDTalk add-on is not enabled")
+    return _watch
+
+
+def library() -> take_library.Library:
+    """The takes of this file; made by `start`."""
+    if _library is None:
+        raise RuntimeError("the EDTalk add-on is not enabled")
+    return _library
+
+
+def takes_changed() -> None:
+    """Frames were baked, or takes switched or deleted."""
+    library().refresh()
+    watch().unsettle()
+    wake()
+
+
+def on_tick(work: Callable[[], None]) -> None:
+    """Let `work` be called at each look, until the add-on is disabled. It may take a millisecond or two."""
+    _ticks.append(work)
 
 
 def redraw_panels(context: bpy.types.Context) -> None:
@@ -58,7 +90,8 @@ def _pump() -> float:
     before = here.face, here.trouble
     try:
         here.pump(BUDGET_S)
-        live().look_after()
+        for work in _ticks:
+            work()
     except Exception:  # the timer must live on; what failed is in the log and the panel
         log.exception("the EDTalk timer failed")
         here.failure = ("The EDTalk add-on met an error.", "Look at Blender's console and report it.")
@@ -67,6 +100,8 @@ def _pump() -> float:
         redraw_panels(bpy.context)
     if here.is_waiting:
         return BUSY_S
+    if watch().is_hurried:
+        return HURRIED_S
     return AWAKE_S if here.is_connected else ASLEEP_S
 
 
@@ -76,11 +111,13 @@ def _find_server() -> ServerInstall:
 
 def start() -> None:
     """The add-on was enabled."""
-    global _session, _live
+    global _session, _live, _watch, _library
     # The Python module of Blender disables add-ons only while Python is being taken apart: too late for sockets.
     atexit.register(stop)
     _session = Session(_find_server)
-    _live = live_pictures.Live(_session)
+    _live, _watch = live_pictures.Live(_session), watching.Watch()
+    _library = take_library.Library()
+    _ticks.extend((_live.look_after, _watch.look_after, _library.look_after))
     if preferences().start_with_blender and not bpy.app.background:
         _session.start_server()
     wake()
@@ -88,14 +125,15 @@ def start() -> None:
 
 def stop() -> None:
     """The add-on is disabled, or Blender ends. May come twice."""
-    global _session, _live
+    global _session, _live, _watch, _library
     atexit.unregister(stop)
     if bpy.app.timers.is_registered(_pump):
         bpy.app.timers.unregister(_pump)
     if _session is not None:
         _end_task(_session)
         _session.close()
-    _session = _live = None
+    _ticks.clear()
+    _session = _live = _watch = _library = None
 
 
 def forget_file() -> None:
@@ -103,6 +141,8 @@ def forget_file() -> None:
     _end_task(session())
     session().failure = None
     live().forget()
+    watch().forget()
+    library().refresh()
     wake()
 
 

@@ -20,19 +20,22 @@ from ..core.events import JobEvent
 from ..core.session import Session
 from ..scene import character, plane, sampling
 
+AT_REST_S = 0.5
+"""After so long without a new picture, the one that is there is kept in the file."""
 KNOWN_FOR_S = 1.0
 """How long it may take until a character that appeared in place of another object is noticed."""
 
 
 @dataclass
 class _Show:
-    """One character: its portrait, the weights that are shown or asked for, the server's name of the portrait, and the
-    portrait that is being prepared."""
+    """One character: its portrait, the weights that are shown or asked for, the server's name of the portrait, the
+    portrait that is being prepared, and why there is no picture."""
 
     portrait: str = ""
     weights: bytes = b""
     source: str = ""
     preparing: str = ""
+    trouble: str = ""
 
 
 def is_rendering() -> bool:
@@ -45,6 +48,7 @@ class Live:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._moved = 0.0
         self._shows: dict[int, _Show] = {}
         self._look_soon = True
         self._was_ready = False
@@ -61,23 +65,36 @@ class Live:
         self._known.clear()
         self._shows[ob.session_uid] = _Show(ob.edtalk.portrait, weights.tobytes(), source)
 
+    def ask_again(self) -> None:
+        """What is on the planes may be something else than what was put there (an undo, say)."""
+        for show in self._shows.values():
+            show.weights = b""
+        self._look_soon = True
+
+    def trouble(self, ob: bpy.types.Object) -> str:
+        """Why a character's picture does not follow although the server is there; empty when it does."""
+        show = self._shows.get(ob.session_uid)
+        return show.trouble if show is not None else ""
+
     def look_after(self) -> None:
         """From the timer: colours follow the view transform; look once after a file was loaded or the server became
         ready."""
         if is_rendering():
             return
         for window in bpy.context.window_manager.windows:
-            for ob in self._characters(window.scene):
+            for ob in self.characters(window.scene):
                 plane.follow_view_transform(ob, window.scene)
         if self._session.is_ready != self._was_ready:
             self._was_ready = self._session.is_ready
             self.forget()
+        if time.monotonic() - self._moved > AT_REST_S:
+            plane.settle_live_images()
         if self._look_soon and self._session.is_ready:
             self._look_soon = False
             for window in bpy.context.window_manager.windows:
                 self.look(window.scene, window.view_layer.depsgraph)
 
-    def _characters(self, scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    def characters(self, scene: bpy.types.Scene) -> list[bpy.types.Object]:
         """The characters in a scene; in large scenes not every object is asked each time."""
         count, (known, names, until) = len(scene.objects), self._known.get(scene.name, (-1, [], 0.0))
         if count != known or time.monotonic() > until:
@@ -91,7 +108,7 @@ class Live:
         if depsgraph is None or sampling.is_sampling() or not self._session.is_ready:
             return False
         asked = False
-        for ob in self._characters(scene):
+        for ob in self.characters(scene):
             if ob.edtalk.show == "LIVE":
                 weights = character.final_weights(ob.evaluated_get(depsgraph))
                 asked |= self._wish(ob, weights.tobytes())
@@ -123,7 +140,11 @@ class Live:
                 self._session.request_source(portrait, lambda event: self._hear(uid, event))
                 show.preparing = show.portrait
         except EDTalkError as error:
-            self._session.failure = (error.cause, error.fix)
+            self._failed(show, error.cause, error.fix)
+
+    def _failed(self, show: _Show, cause: str, fix: str) -> None:
+        show.trouble = cause
+        self._session.failure = (cause, fix)
 
     def _hear(self, uid: int, event: JobEvent) -> None:
         ob, show = character.find(uid), self._shows.get(uid)
@@ -135,6 +156,7 @@ class Live:
                 show.weights = b""  # ask again later: the renderer may be reading the image
                 self._look_soon = True
             case PreviewFrame() if ob.edtalk.show == "LIVE":
+                show.trouble, self._moved = "", time.monotonic()
                 plane.show_live(ob, event.width, event.height, event.pixels)
             case Prepared():
                 show.source = event.source if show.preparing == show.portrait else ""
@@ -144,4 +166,4 @@ class Live:
                 self._ask(ob, show)  # the session has just forgotten the source: it is prepared again
             case Failed():
                 show.preparing = ""
-                self._session.failure = (event.cause, event.fix)
+                self._failed(show, event.cause, event.fix)

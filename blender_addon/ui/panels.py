@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from shared_protocol.banks import Bank
-
-from ..scene import character, plane
+from ..scene import character
 from . import link
 
 if TYPE_CHECKING:
@@ -68,7 +66,7 @@ class ServerPanel(SidebarPanel, bpy.types.Panel):
 
 
 class CharacterPanel(SidebarPanel, bpy.types.Panel):
-    """The selected character: voice, performance, frames."""
+    """The selected character: portrait, voice, performance."""
 
     bl_idname = "EDTALK_PT_character"
     bl_label = "Character"
@@ -91,68 +89,6 @@ class CharacterPanel(SidebarPanel, bpy.types.Panel):
             row.prop(group, "voice", text="File")
             layout.prop(group, "voice_start")
         layout.operator("edtalk.predict", icon="FCURVE")
-        self._draw_frames(context, ob)
-
-    def _draw_frames(self, context: bpy.types.Context, ob: bpy.types.Object) -> None:
-        layout, scene, group = self.layout, context.scene, ob.edtalk
-        row = layout.row(align=True)
-        row.prop(scene, "frame_start", text="Frames")
-        row.prop(scene, "frame_end", text="")
-        layout.operator("edtalk.bake", icon="RENDER_ANIMATION")
-        if group.take_image is None:
-            layout.label(text="Bake before you render", icon="INFO")
-        else:
-            layout.row().prop(group, "show", expand=True)
-            layout.label(text=f"Baked: {group.take_first} to {group.take_last}", icon="CHECKMARK")
-            if group.show == "LIVE":
-                draw_words(layout, "Renders show the live picture: switch to Baked before rendering", "INFO")
-        if group.show == "LIVE" and not link.session().is_connected:
-            draw_words(layout, "Start the server to see the live picture", "INFO")
-        if plane.texture_node(ob) is None:
-            draw_words(layout, "The EDTalk material was removed: the picture has no place", "ERROR")
-        if remark := plane.color_remark(scene):
-            draw_words(layout, remark, "INFO")
 
 
-class BankPanel(SidebarPanel):
-    """The sliders of one bank."""
-
-    bl_parent_id = "EDTALK_PT_character"
-    bl_options = {"DEFAULT_CLOSED"}
-    bank: Bank
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return character.is_character(context.object)
-
-    def draw(self, context: bpy.types.Context) -> None:
-        column = self.layout.column(align=True)
-        for channel, name in character.banks_of(context.object)[self.bank]:
-            column.prop(context.object.edtalk, channel, text=name, slider=True)
-
-
-class MouthPanel(BankPanel, bpy.types.Panel):
-    """The mouth's weights."""
-
-    bl_idname = "EDTALK_PT_mouth"
-    bl_label = "Mouth"
-    bank = Bank.MOUTH
-
-
-class PosePanel(BankPanel, bpy.types.Panel):
-    """The head's weights."""
-
-    bl_idname = "EDTALK_PT_pose"
-    bl_label = "Pose"
-    bank = Bank.POSE
-
-
-class ExpressionPanel(BankPanel, bpy.types.Panel):
-    """The expression's weights."""
-
-    bl_idname = "EDTALK_PT_expression"
-    bl_label = "Expression"
-    bank = Bank.EXPRESSION
-
-
-CLASSES = (ServerPanel, CharacterPanel, MouthPanel, PosePanel, ExpressionPanel)
+CLASSES = (ServerPanel, CharacterPanel)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, FloatProperty, StringProperty
 
 PACKAGE = __package__.rpartition(".")[0]
 
@@ -24,9 +24,29 @@ class Preferences(bpy.types.AddonPreferences):
         name="Start with Blender", description="Start the server when Blender starts", default=False
     )
 
+    draw_stale: BoolProperty(
+        name="Baked Frames on the Timeline",
+        description="Draw below the ruler of the animation editors which frames of the active character are baked",
+        default=True,
+    )
+    bake_before_render: BoolProperty(
+        name="Bake before Rendering",
+        description="F12 and Render Animation first bake what is stale, and render the baked frames",
+        default=False,
+    )
+    take_cap: FloatProperty(
+        name="Room for Takes (GB)",
+        description="When the takes of a file need more, the panel offers to delete the longest unused ones. 0: never",
+        default=20.0,
+        min=0.0,
+        soft_max=1000.0,
+    )
+
     def draw(self, _context: bpy.types.Context) -> None:
         self.layout.prop(self, "server_python")
         self.layout.prop(self, "start_with_blender")
+        for name in ("draw_stale", "bake_before_render", "take_cap"):
+            self.layout.prop(self, name)
 
 
 def preferences() -> Preferences:

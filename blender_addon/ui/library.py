@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The takes of this file, looked for a little at each tick, for the list and the room they need."""
+
+from __future__ import annotations
+
+import time
+
+from ..core import takes
+from ..core.tasks import Steps
+from ..scene.take_places import Entry, scanned
+from .preferences import preferences
+
+GIGABYTE = 1_000_000_000
+SCAN_S = 0.0015
+
+
+def words_for(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / GIGABYTE:.1f} GB" if size >= GIGABYTE else f"{size / 1_000_000:.1f} MB"
+
+
+class Library:
+    """The takes of this file as they were found last."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.serial = 0
+        """Another number after each look."""
+        self._scan: Steps[list[Entry]] | None = scanned()
+
+    def refresh(self) -> None:
+        """Something changed: look again soon."""
+        self._scan = scanned()
+
+    def look_after(self) -> None:
+        """From the timer: look at a few files."""
+        end = time.perf_counter() + SCAN_S
+        while self._scan is not None and time.perf_counter() < end:
+            try:
+                next(self._scan)
+            except StopIteration as last:
+                self._scan, self.entries = None, last.value
+                self.serial += 1
+
+    @property
+    def size(self) -> int:
+        """Bytes of all."""
+        return sum(entry.size for entry in self.entries)
+
+    def excess(self) -> list[takes.Kept]:
+        """What would have to go for the cap of the preferences; nothing without one."""
+        cap = int(preferences().take_cap * GIGABYTE)
+        return takes.too_much((entry.kept for entry in self.entries), cap) if cap else []
+
+    def unused(self) -> list[takes.Kept]:
+        """What no character shows."""
+        return [entry.kept for entry in self.entries if not entry.users]

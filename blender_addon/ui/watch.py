@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is baked of the active character, kept up to date a few frames at each tick, for the timeline and the panel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ..core import takes
+from ..core.staleness import Staleness, judged
+from ..scene import character
+from ..scene.signature import Signature
+
+HURRY_S, IDLE_S = 0.002, 0.001
+"""Seconds a tick: after something changed, and for noticing what nobody told."""
+RELOAD_S = 1.0
+"""How often the take's files are looked at."""
+REDRAW_S = 0.2
+EDITORS = {"DOPESHEET_EDITOR", "GRAPH_EDITOR", "NLA_EDITOR"}
+
+
+@dataclass
+class _Files:
+    """A take as it was found on disk."""
+
+    take: takes.Take
+    finished: Container[int]
+    stamp: float
+    """When the manifest was written."""
+
+
+class Watch:
+    """The states of the active character's frames."""
+
+    def __init__(self) -> None:
+        self.map: Staleness | None = None
+        self._uid = 0
+        self._files: _Files | None = None
+        self._looked_at_files = 0.0
+        self._redrawn = 0.0
+        self._is_news = False
+        self._baking: takes.Take | None = None
+
+    @property
+    def is_hurried(self) -> bool:
+        """Is there more to look at soon?"""
+        return self.map is not None and not self.map.is_settled
+
+    def unsettle(self) -> None:
+        """Something in the scene changed."""
+        if self.map is not None:
+            self.map.unsettle()
+
+    def forget(self) -> None:
+        """Another file, or another take: look at everything anew."""
+        self.map, self._files, self._uid = None, None, 0
+
+    def follow(self, take: takes.Take | None) -> None:
+        """A bake writes into this take now (None: no more)."""
+        self._baking = take
+        self._looked_at_files = 0.0
+        self.unsettle()
+
+    def look_after(self) -> None:
+        """From the timer: look at some frames."""
+        window = next(iter(bpy.context.window_manager.windows), None)
+        if window is None or bpy.app.is_job_running("RENDER"):
+            return
+        scene, ob = window.scene, window.view_layer.objects.active
+        if ob is None or not character.is_character(ob):
+            self.forget()
+            return
+        frames = range(scene.frame_start, scene.frame_end + 1)
+        if self.map is None or self._uid != ob.session_uid or self.map.frames != frames:
+            self.forget()
+            self.map, self._uid = Staleness(frames), ob.session_uid
+        self._look_at_files(ob)
+        if len(frames) and not (ob.animation_data and ob.animation_data.use_tweak_mode):
+            self._look_at_frames(ob, self.map)
+
+    def _look_at_files(self, ob: bpy.types.Object) -> None:
+        now = time.monotonic()
+        if now - self._looked_at_files < RELOAD_S:
+            return
+        self._looked_at_files = now
+        folder = character.file_of(ob, "take")
+        if self._baking is not None:
+            self._files = _Files(self._baking, self._baking.hashes, 0.0)
+        elif folder is None:
+            self._files = None
+        elif self._files is None or self._files.take.folder != folder or self._files.stamp != _stamp(folder):
+            take = takes.Take.open(folder)
+            self._files = _Files(take, take.finished(), _stamp(folder))
+            self.unsettle()
+
+    def _look_at_frames(self, ob: bpy.types.Object, seen: Staleness) -> None:
+        signature, files = Signature(ob), self._files
+        recorded = files.take.signatures if files is not None else {}
+        finished = files.finished if files is not None else ()
+        end = time.perf_counter() + (IDLE_S if seen.is_settled else HURRY_S)
+        for _ in seen.frames:
+            frame = seen.next_frame()
+            self._is_news |= seen.saw(judged(frame, signature.at(frame), recorded, finished))
+            if time.perf_counter() > end:
+                break
+        self._redraw()
+
+    def _redraw(self) -> None:
+        """Show the news, not more often than one can see."""
+        now = time.monotonic()
+        if not self._is_news or now - self._redrawn < REDRAW_S:
+            return
+        self._is_news, self._redrawn = False, now
+        for window in bpy.context.window_manager.windows:
+            for area in window.screen.areas:
+                if area.type in EDITORS or area.type == "VIEW_3D":
+                    area.tag_redraw()
+
+
+def _stamp(folder: Path) -> float:
+    return takes.Take(folder).last_used

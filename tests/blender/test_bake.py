@@ -1,0 +1,288 @@
+"""Bakes: what is stale and what is said of it, ranges, all characters, formats, takes, crashes, movies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+FIRST, LAST = 1, 12
+
+
+def folder_of(ob: bpy.types.Object) -> Path:
+    return Path(bpy.path.abspath(ob.edtalk.take))
+
+
+def move_key(addon: Any, ob: bpy.types.Object, frame: int, by: float = 0.8) -> None:
+    """Move the mouth's key at a frame as an animator would, in the Graph Editor."""
+    curve = addon("scene.actions").find(ob, "edtalk.mouth_01")
+    key = next((key for key in curve.keyframe_points if key.co[0] == frame), None)
+    if key is None:
+        key = curve.keyframe_points.insert(frame, curve.evaluate(frame))
+    key.co[1] += by
+    key.interpolation = "CONSTANT"
+    curve.update()
+
+
+def look(addon: Any) -> Any:
+    """Let the timer tick until all frames were looked at; what is known of them."""
+    watch = addon("ui.link").watch()
+    watch._looked_at_files = 0.0
+    watch.unsettle()
+    for _ in range(1000):
+        watch.look_after()
+        if watch.map is None or watch.map.is_settled:
+            return watch.map
+    raise AssertionError("the frames are never all looked at")
+
+
+def refused(operator: Any, **options: Any) -> str:
+    with pytest.raises(RuntimeError) as caught:
+        operator(**options)
+    return str(caught.value)
+
+
+# --- what is stale ---------------------------------------------------------------------------------------------------
+
+
+def test_the_panel_says_what_is_to_bake(addon: Any, talking: bpy.types.Object) -> None:
+    assert look(addon).words == "No frame is baked"
+    bpy.ops.edtalk.bake(first=1, last=8)
+    assert look(addon).words == "4 of 12 frames to bake: 9–12"
+    bpy.ops.edtalk.bake()
+    assert look(addon).words == "All 12 frames are baked"
+
+
+def test_an_edited_key_makes_its_frames_stale_and_baking_them_fresh(
+    addon: Any, talking: bpy.types.Object, renders: list[int]
+) -> None:
+    bpy.ops.edtalk.bake()
+    before = bpy.context.scene.frame_current
+    move_key(addon, talking, 6)
+    words = look(addon).words
+    assert "6" in words and "frames to bake" in words
+    stale = look(addon).count(2)
+    assert bpy.context.scene.frame_current == before, "looking does not step the scene"
+    bpy.ops.edtalk.bake()
+    assert look(addon).words == "All 12 frames are baked"
+    assert renders[1] <= stale, "all that is rendered was shown as stale"
+
+
+def test_an_edit_undone_is_fresh_again(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake()
+    talking.edtalk.gain.mouth = 0.5
+    assert look(addon).words == "12 of 12 frames to bake: 1–12"
+    talking.edtalk.gain.mouth = 1.0
+    assert look(addon).words == "All 12 frames are baked"
+
+
+def test_another_portrait_or_format_makes_all_stale(
+    addon: Any, talking: bpy.types.Object, portrait: Path
+) -> None:
+    bpy.ops.edtalk.bake()
+    talking.edtalk.bake.encoding = "EXR"
+    assert look(addon).words == "12 of 12 frames to bake: 1–12"
+    talking.edtalk.bake.encoding = "PNG"
+    portrait.write_bytes(portrait.read_bytes() + b"\0")
+    assert look(addon).words == "12 of 12 frames to bake: 1–12"
+
+
+def test_what_is_baked_is_known_after_opening_the_file_again(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake(first=1, last=8)
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    assert look(addon).words == "4 of 12 frames to bake: 9–12"
+
+
+def test_an_nla_strip_that_is_moved_makes_its_frames_stale(addon: Any, talking: bpy.types.Object) -> None:
+    data = talking.animation_data
+    for track in data.nla_tracks:
+        track.mute = True
+    action = bpy.data.actions.new("a nod")
+    data.action = action
+    talking.edtalk.pose_01 = 0
+    talking.keyframe_insert("edtalk.pose_01", frame=1)
+    talking.edtalk.pose_01 = 1
+    talking.keyframe_insert("edtalk.pose_01", frame=3)
+    data.action = None
+    strip = data.nla_tracks.new().strips.new("nod", 4, action)
+    strip.extrapolation = "NOTHING"
+    bpy.ops.edtalk.bake()
+    assert look(addon).words == "All 12 frames are baked"
+    strip.influence = 0.5
+    assert look(addon).words == "3 of 12 frames to bake: 4–6", "the strip acts on three frames"
+
+
+# --- ranges, characters, formats -------------------------------------------------------------------------------------
+
+
+def test_a_range_can_be_rendered_once_more(addon: Any, talking: bpy.types.Object, renders: list[int]) -> None:
+    bpy.ops.edtalk.bake()
+    bpy.ops.edtalk.bake_range(first=2, last=4)
+    assert renders == [12], "fresh frames stay"
+    bpy.ops.edtalk.bake_range(first=2, last=4, again=True)
+    assert renders == [12, 3]
+    assert (talking.edtalk.take_first, talking.edtalk.take_last) == (1, 12)
+
+
+def test_all_characters_are_baked(addon: Any, talking: bpy.types.Object, tmp_path: Path) -> None:
+    assert bpy.ops.object.duplicate() == {"FINISHED"}
+    twin = bpy.context.object
+    bpy.ops.edtalk.bake_all()
+    for ob in (talking, twin):
+        assert len(list(folder_of(ob).glob("00[01]?.png"))) == 13
+        assert ob.edtalk.show == "TAKE"
+    assert folder_of(talking) != folder_of(twin)
+
+
+def test_without_characters_the_button_says_what_to_do(addon: Any) -> None:
+    assert "make one" in refused(bpy.ops.edtalk.bake_all)
+
+
+def test_a_bake_into_a_new_take_keeps_the_old_one(
+    addon: Any, talking: bpy.types.Object, renders: list[int]
+) -> None:
+    bpy.ops.edtalk.bake()
+    first = folder_of(talking)
+    before = {path.name: path.read_bytes() for path in first.glob("*.png")}
+    move_key(addon, talking, 6)
+    bpy.ops.edtalk.bake_range(new_take=True)
+    second = folder_of(talking)
+    assert second.name == "take_002"
+    assert {path.name: path.read_bytes() for path in first.glob("*.png")} == before
+    assert (second / "0001.png").read_bytes() == before["0001.png"], "it came along"
+    assert (second / "0006.png").read_bytes() != before["0006.png"]
+    assert renders[1] < 12
+
+
+@pytest.mark.parametrize(("encoding", "suffix"), [("PNG", "png"), ("EXR", "exr")])
+def test_frames_in_each_format_with_a_matte(
+    addon: Any, talking: bpy.types.Object, encoding: str, suffix: str
+) -> None:
+    bpy.ops.edtalk.bake(first=1, last=2)
+    talking.edtalk.bake.encoding, talking.edtalk.bake.alpha = encoding, True
+    bpy.ops.edtalk.bake(first=1, last=2)
+    assert folder_of(talking).name == "take_002", "another format is another take"
+    image = bpy.data.images.load(str(folder_of(talking) / f"0001.{suffix}"))
+    pixels = np.array(image.pixels[:]).reshape(-1, 4)
+    assert image.is_float == (encoding == "EXR")
+    assert pixels[:, 3].min() < 0.1 < 0.9 < pixels[:, 3].max(), "the matte cuts the face out"
+    talking.edtalk.bake.encoding, talking.edtalk.bake.alpha = "PNG", False
+    bpy.ops.edtalk.bake(first=1, last=2)
+    assert folder_of(talking).name == "take_001"
+
+
+# --- takes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_takes(addon: Any, talking: bpy.types.Object) -> list[Path]:
+    """Two takes of the character; the second is shown."""
+    bpy.ops.edtalk.bake()
+    move_key(addon, talking, 6)
+    bpy.ops.edtalk.bake_range(new_take=True)
+    second = folder_of(talking)
+    return [second.with_name("take_001"), second]
+
+
+def listed(addon: Any) -> list[str]:
+    """What the list in the panel shows after some ticks."""
+    link = addon("ui.link")
+    for _ in range(50):
+        for work in link._ticks:
+            work()
+    return [row.name for row in bpy.context.window_manager.edtalk_takes.rows]
+
+
+def test_takes_are_listed_and_can_be_switched(
+    addon: Any, talking: bpy.types.Object, two_takes: list[Path]
+) -> None:
+    assert listed(addon) == ["take_001", "take_002"]
+    bpy.ops.edtalk.use_take(folder=str(two_takes[0]))
+    assert folder_of(talking) == two_takes[0]
+    assert bpy.path.abspath(talking.edtalk.take_image.filepath) == str(two_takes[0] / "0001.png")
+    rows = bpy.context.window_manager.edtalk_takes.rows
+    listed(addon)
+    assert [row.is_shown for row in rows] == [True, False]
+    assert rows[0].words.startswith("12 × PNG, ")
+
+
+def test_a_take_that_is_shown_is_not_deleted(
+    addon: Any, talking: bpy.types.Object, two_takes: list[Path]
+) -> None:
+    assert "shows this take" in refused(bpy.ops.edtalk.delete_take, folder=str(two_takes[1]))
+    bpy.ops.edtalk.delete_take(folder=str(two_takes[0]))
+    assert [path.exists() for path in two_takes] == [False, True]
+
+
+def test_deleting_unused_takes_spares_those_of_other_files(
+    addon: Any, talking: bpy.types.Object, two_takes: list[Path], tmp_path: Path
+) -> None:
+    bpy.ops.wm.save_as_mainfile(filepath=str(Path(bpy.data.filepath).with_name("other.blend")))
+    bpy.ops.edtalk.bake()
+    mine = folder_of(talking)
+    assert mine not in two_takes
+    bpy.ops.edtalk.bake_range(new_take=True)
+    bpy.ops.edtalk.purge_takes()
+    assert not mine.exists() and folder_of(talking).exists()
+    assert all(path.exists() for path in two_takes), "they belong to the other file"
+
+
+def test_for_the_cap_only_the_longest_unused_go(
+    addon: Any, talking: bpy.types.Object, two_takes: list[Path]
+) -> None:
+    bpy.ops.edtalk.bake_range(new_take=True)
+    sizes = sum(path.stat().st_size for path in folder_of(talking).parent.rglob("*.*") if path.is_file())
+    os.utime(two_takes[0] / "take.json", (1, 1))
+    preferences = addon("ui.preferences").preferences()
+    preferences.take_cap = (sizes - 1000) / 1e9
+    try:
+        listed(addon)
+        assert [take.folder for take in addon("ui.link").library().excess()] == [two_takes[0]]
+        bpy.ops.edtalk.purge_takes(to_cap=True)
+    finally:
+        preferences.take_cap = 20
+    assert [path.exists() for path in two_takes] == [False, True]
+
+
+# --- crashes ---------------------------------------------------------------------------------------------------------
+
+BAKING = """
+import sys, bpy, addon_utils
+bpy.ops.wm.open_mainfile(filepath=sys.argv[-1])
+addon_utils.enable(sys.argv[-2], default_set=True)
+bpy.context.view_layer.objects.active = bpy.data.objects["face"]
+bpy.ops.edtalk.bake()
+"""
+
+
+def test_after_blender_was_killed_while_baking_it_goes_on_where_it_was(
+    addon: Any, talking: bpy.types.Object, renders: list[int], tmp_path: Path
+) -> None:
+    bpy.context.scene.frame_end = last = 400
+    bpy.ops.wm.save_mainfile()
+    script = tmp_path / "bake.py"
+    script.write_text(BAKING)
+    frames = Path(bpy.data.filepath).parent / "edtalk" / "face" / "take_001"
+    with subprocess.Popen([sys.executable, str(script), addon.name, bpy.data.filepath]) as blender:
+        end = time.monotonic() + 120
+        while len(list(frames.glob("*.png"))) < 20 and blender.poll() is None:
+            assert time.monotonic() < end, "the other Blender does not bake"
+            time.sleep(0.001)
+        blender.send_signal(signal.SIGKILL)
+    assert not (frames / f"{last:04d}.png").exists(), "it was killed too late"
+    finished = addon("core.takes").Take.open(frames).finished()
+    assert len(finished) >= 19
+    assert not talking.edtalk.take, "the file knows nothing of that bake"
+    bpy.ops.edtalk.bake()
+    assert renders == [last - len(finished)]
+    assert folder_of(talking) == frames
+    assert addon("core.takes").Take.open(frames).finished() == set(range(1, last + 1))
