@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -62,6 +62,21 @@ class Face:
         """Distance of the eye centres in pixels."""
         return math.dist(self.left_eye, self.right_eye)
 
+    def seen_through(self, matrix: npt.NDArray[np.float64]) -> Face:
+        """The same face where the affine map [2 or 3, 3] carries its pixels."""
+
+        def moved(point: Point) -> Point:
+            x, y = matrix[:2] @ (point[0], point[1], 1.0)
+            return float(x), float(y)
+
+        scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
+        return replace(
+            self,
+            left_eye=moved(self.left_eye),
+            right_eye=moved(self.right_eye),
+            box_side=self.box_side * scale,
+        )
+
 
 @dataclass(frozen=True)
 class _Box:
@@ -85,10 +100,31 @@ def find_faces(image: npt.NDArray[np.uint8]) -> list[Face]:
     gray, to_picture = _working_copy(image)
     for tilt in _TILTS:
         turned, turn_back = _rotate(gray, tilt)
-        faces = [_place(face, to_picture @ turn_back, tilt) for face in _faces_upright(turned)]
+        faces = [face.seen_through(to_picture @ turn_back) for face in _faces_upright(turned)]
         if faces:
             return sorted(faces, key=lambda face: -face.box_side)
     return []
+
+
+def find_profiles(image: npt.NDArray[np.uint8]) -> list[Face]:
+    """Faces that look to the side, largest first: for pictures in which `find_faces` finds none.
+
+    Their eyes are not seen, only assumed where a frontal face in the same box has them.
+    """
+    gray, to_picture = _working_copy(image)
+    even = np.asarray(cv2.equalizeHist(gray), np.uint8)
+    mirror = np.array([[-1.0, 0.0, gray.shape[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    faces = [_assumed(box).seen_through(to_picture) for box in _detect(_PROFILE, even, 0.1)]
+    for box in _detect(_PROFILE, np.ascontiguousarray(even[:, ::-1]), 0.1):
+        face = _assumed(box).seen_through(to_picture @ mirror)
+        faces.append(replace(face, left_eye=face.right_eye, right_eye=face.left_eye))
+    return sorted(faces, key=lambda face: -face.box_side)
+
+
+def _assumed(box: _Box) -> Face:
+    (left, height), (right, _) = _USUAL_EYES
+    y = box.y + height * box.side
+    return Face((box.x + left * box.side, y), (box.x + right * box.side, y), box.side, 0, False)
 
 
 def sees_face(crop: npt.NDArray[np.uint8]) -> bool:
@@ -127,19 +163,6 @@ def _rotate(gray: Gray, degrees: float) -> tuple[Gray, npt.NDArray[np.float64]]:
     turn = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     turned = cv2.warpAffine(gray, turn, (width, height), borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(turned, np.uint8), np.vstack([cv2.invertAffineTransform(turn), [0, 0, 1]])
-
-
-def _place(face: Face, matrix: npt.NDArray[np.float64], tilt: float) -> Face:
-    """The same face in the picture's own pixels."""
-
-    def moved(point: Point) -> Point:
-        x, y, _ = matrix @ (point[0], point[1], 1.0)
-        return float(x), float(y)
-
-    scale = math.sqrt(abs(float(np.linalg.det(matrix[:2, :2]))))
-    return Face(
-        moved(face.left_eye), moved(face.right_eye), face.box_side * scale, face.votes, face.eyes_seen
-    )
 
 
 def _faces_upright(gray: Gray) -> list[Face]:
