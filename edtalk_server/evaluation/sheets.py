@@ -39,6 +39,8 @@ COLUMNS = (
 _STRIP = 18
 _ACROSS = 4
 _GAP = 8
+_FACE = (slice(0.30, 0.94), slice(0.18, 0.82))
+"""Rows and columns of a well-cropped picture from brows to chin, where mouth and expression move."""
 _COLOURS = {Bank.MOUTH: (176, 64, 52), Bank.POSE: (44, 92, 160), Bank.EXPRESSION: (52, 122, 70)}
 
 
@@ -70,13 +72,14 @@ def sheet(judge: Judge, photos: Sequence[Picture], layout: BankLayout, cell: int
     return np.vstack(lines).astype(np.uint8)
 
 
-def bases_sheet(judge: Judge, photo: Picture, layout: BankLayout, cell: int = 112) -> Picture:
-    """Every basis on one face [S, S, 3]: at its minimum, as in the photo, at its maximum; four bases across."""
+def bases_sheet(judge: Judge, photo: Picture, layout: BankLayout, cell: int = 128) -> Picture:
+    """Every basis on one face [S, S, 3]: at its minimum, as in the photo, at its maximum; four bases across. Mouth and
+    expression are shown from brows to chin."""
     own, source = judge.read(photo[None])[0], judge.source(photo)
     rows = np.concatenate([_ends(own, basis, channel) for channel, basis in enumerate(layout.bases)])
     drawn = judge.draw(source, rows).reshape(len(layout), 2, *photo.shape)
     tiles = [
-        np.vstack([_label(basis, 3 * cell), _side_by_side([low, photo, high], cell)])
+        np.vstack([_label(basis, 3 * cell), _side_by_side(_close_up(basis, low, photo, high), cell)])
         for basis, (low, high) in zip(layout.bases, drawn, strict=True)
     ]
     blank = np.full_like(tiles[0], 255)
@@ -86,6 +89,15 @@ def bases_sheet(judge: Judge, photo: Picture, layout: BankLayout, cell: int = 11
         of_bank += [blank] * (-len(of_bank) % _ACROSS)
         lines += [_spaced(of_bank[i : i + _ACROSS]) for i in range(0, len(of_bank), _ACROSS)]
     return np.vstack(lines).astype(np.uint8)
+
+
+def _close_up(basis: Basis, *pictures: Picture) -> list[Picture]:
+    if basis.bank is Bank.POSE:
+        return list(pictures)
+    rows, columns = (
+        slice(round(p.start * len(pictures[0])), round(p.stop * len(pictures[0]))) for p in _FACE
+    )
+    return [picture[rows, columns] for picture in pictures]
 
 
 def _ends(own: FloatArray, basis: Basis, channel: int) -> FloatArray:
