@@ -10,6 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+
+from shared_protocol.timebase import TimeBase
 
 from .mixing import EMOTIONS
 
@@ -62,18 +65,19 @@ def parse(text: str) -> tuple[tuple[str, float], ...] | None:
     return tuple(found.items())
 
 
-def cues_to_curves(cues: Iterable[Cue], fps: float, blend: float) -> dict[str, Keys]:
-    """Keys of each emotion that any cue names; frame = seconds times `fps`, `blend` in seconds.
+def cues_to_curves(cues: Iterable[Cue], fps: Fraction | float, blend: float) -> dict[str, Keys]:
+    """Keys of each emotion that any cue names; frame 0 is at second 0, `blend` in seconds.
 
     A cue that comes before the last change has ended begins from where that had come (between keys intensities are
     taken to change evenly). Of cues at the same time the last counts.
     """
     rows = sorted({cue.time: cue for cue in cues}.values(), key=lambda cue: cue.time)
     names = {name for cue in rows for name, _ in cue.emotions}
-    return {name: _keys(name, rows, fps, blend) for name in EMOTIONS if name in names}
+    time = TimeBase(Fraction(fps))
+    return {name: _keys(name, rows, time, blend) for name in EMOTIONS if name in names}
 
 
-def _keys(name: str, cues: Sequence[Cue], fps: float, blend: float) -> Keys:
+def _keys(name: str, cues: Sequence[Cue], base: TimeBase, blend: float) -> Keys:
     """The keys of one emotion: two for each change."""
     keys: Keys = []
     value, start, began, target = 0.0, 0.0, 0.0, 0.0  # the last change: from `start` at `began` to `target`
@@ -85,13 +89,13 @@ def _keys(name: str, cues: Sequence[Cue], fps: float, blend: float) -> Keys:
         value = start + (target - start) * done
         if keys and done < 1.0:
             keys.pop()  # the change that this cue interrupts is never complete
-        keys += [_key(cue.time, fps, value), _key(cue.time + max(blend, 0.0), fps, wanted)]
+        keys += [_key(cue.time, base, value), _key(cue.time + max(blend, 0.0), base, wanted)]
         start, began, target = value, cue.time, wanted
     return _without_doubles(keys)
 
 
-def _key(time: float, fps: float, value: float) -> tuple[float, float]:
-    return round(time * fps, 3), round(value, 6)
+def _key(time: float, base: TimeBase, value: float) -> tuple[float, float]:
+    return round(base.frame(time), 3), round(value, 6)
 
 
 def _without_doubles(keys: Keys) -> Keys:
