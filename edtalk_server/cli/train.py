@@ -9,13 +9,12 @@ from pathlib import Path
 from edtalk_server.media.sequence import encode_png, make_folder, write_whole
 from edtalk_server.training import export as exporting
 from edtalk_server.training import run as running
+from edtalk_server.training.paper import command as paper
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `edtalk train data | preview-data | run | export` understand."""
-    actions = parser.add_subparsers(
-        dest="action", required=True, metavar="data | preview-data | run | export"
-    )
+    """What the actions of `edtalk train` understand."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_data(actions.add_parser("data", help="render clips into shards; can be stopped and continued"))
     _add_preview(actions.add_parser("preview-data", help="draw people and all that is known about them"))
     run_parser = actions.add_parser("run", help="train; can be stopped and continued")
@@ -30,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     export_parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
     export_parser.set_defaults(do=_export)
+    paper.add_actions(actions)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

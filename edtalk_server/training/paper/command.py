@@ -18,7 +18,7 @@ from edtalk_server.training.paper.run import Run
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 
-def add_stage(actions: Any) -> None:
+def add_actions(actions: Any) -> None:
     """Add the three actions to `edtalk train`'s."""
     stage = actions.add_parser("stage", help="train one of the paper's stages; can be stopped and continued")
     stage.add_argument("name", type=StageName, choices=list(StageName))

@@ -86,7 +86,8 @@ class Judging:
     vgg: str = ""
     """File of VGG-19 weights (torchvision's names; safetensors or a torch state dict)."""
     features: str = ""
-    """Checkpoint of the stage `features`; also what L_mot reads faces with."""
+    """Checkpoint of the stage `features`; also what L_mot reads faces with. Empty: the one in the same folder, if it
+    is there."""
     scales: int = 4
     """Picture sizes compared, each half of the one before."""
 

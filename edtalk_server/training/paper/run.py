@@ -11,6 +11,7 @@ import logging
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -62,7 +63,7 @@ class Run:
     """One stage in one folder; continues what it finds there."""
 
     def __init__(self, name: StageName, config: StageConfig, data: ClipSet, out: Path, group: Group) -> None:
-        self.config, self.group = config, group
+        self.config, self.group = _looking(config, out), group
         self.path = checkpoint.path_of(out, name)
         self.step = 0
         torch.manual_seed(config.seed)
@@ -247,6 +248,14 @@ class Run:
     def _parts(self) -> Iterator[bool]:
         """For each batch of a step, whether it is the last."""
         return (index == self.config.accumulate - 1 for index in range(self.config.accumulate))
+
+
+def _looking(config: StageConfig, out: Path) -> StageConfig:
+    """The config with the feature network of the same folder, where it names none."""
+    trained = checkpoint.path_of(out, StageName.FEATURES)
+    if config.judging.features or not trained.is_file():
+        return config
+    return replace(config, judging=replace(config.judging, features=str(trained)))
 
 
 def _follower(keep: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:

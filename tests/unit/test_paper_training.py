@@ -1,0 +1,427 @@
+"""The paper's stages, at the size of a stamp: they learn, freeze what they promise to freeze, and can be killed."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cartoons import Cartoons, SwappingCartoons
+from torch import Tensor
+
+from edtalk_server.networks.config import EDTalkConfig
+from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Mixed
+from edtalk_server.training.paper import checkpoint
+from edtalk_server.training.paper.config import (
+    Ablation,
+    AdversarialKind,
+    Critic,
+    Judging,
+    LossWeights,
+    Optimization,
+    StageConfig,
+    StageName,
+)
+from edtalk_server.training.paper.group import Group
+from edtalk_server.training.paper.model import PaperModel
+from edtalk_server.training.paper.run import Run
+from edtalk_server.training.paper.stage import DrawingStage
+from shared_protocol.errors import EDTalkError
+
+ALONE = Group(0, 1, torch.device("cpu"))
+TINY = EDTalkConfig(size=32, style_dim=40, width_base=256, width_max=16, enhancement_hidden=8)
+CONFIG = StageConfig(
+    network=TINY,
+    batch=2,
+    steps=30,
+    window=3,
+    critic=Critic(width=8, depth=2, scales=1),
+    judging=Judging(scales=1),
+    optimization=Optimization(generator_rate=3e-3, generator_memory=0.99, average=0.9),
+    tensorboard=False,
+)
+DRAWING = (StageName.RECONSTRUCTION, StageName.MOUTH_POSE, StageName.EXPRESSION)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Repeating:
+    """Another set's first batch, again and again."""
+
+    def __init__(self, data: ClipSet) -> None:
+        self.size, self.has_truth, self.consecutive = data.size, data.has_truth, data.consecutive
+        self._data = data
+
+    def clips(self, rng: np.random.Generator, count: int, length: int) -> ClipBatch:
+        return self._data.clips(np.random.default_rng(0), count, length)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the first two stages have taken a few steps."""
+    folder = tmp_path_factory.mktemp("run")
+    for name in (StageName.RECONSTRUCTION, StageName.MOUTH_POSE):
+        Run(name, CONFIG, SwappingCartoons(), folder, ALONE).train(until=2)
+    return folder
+
+
+def begun(trained: Path, tmp_path: Path, *names: StageName) -> Path:
+    """A new folder with the checkpoints of those stages."""
+    for name in names:
+        (tmp_path / f"{name}.pt").write_bytes((trained / f"{name}.pt").read_bytes())
+    return tmp_path
+
+
+def parameters(run: Run) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in run.stage.named_parameters()}
+
+
+def changed(before: dict[str, Tensor], run: Run) -> set[str]:
+    return {name for name, value in parameters(run).items() if not torch.equal(value, before[name])}
+
+
+# --- learning ---
+
+
+@pytest.mark.parametrize("name", list(StageName))
+@pytest.mark.parametrize("truth", [True, False], ids=["rendered", "filmed"])
+def test_a_stage_learns_a_batch_that_it_sees_again_and_again(
+    name: StageName, truth: bool, trained: Path, tmp_path: Path
+) -> None:
+    if name is StageName.FEATURES and not truth:
+        pytest.skip("feature networks learn from renders only")
+    folder = begun(trained, tmp_path, *DRAWING[:2])
+    (folder / f"{name}.pt").unlink(missing_ok=True)
+    quiet = replace(CONFIG.weights, adversarial=0.0)
+    run = Run(name, replace(CONFIG, weights=quiet), Repeating(Cartoons(truth)), folder, ALONE)
+    totals = [float(run.advance().total) for _ in range(12)]
+    assert min(totals[-3:]) < 0.97 * max(totals[:2]), totals
+    if name is not StageName.FEATURES:
+        assert ("flow" in run.advance().values) == truth
+
+
+def test_pictures_of_swaps_come_nearer_the_truth(trained: Path, tmp_path: Path) -> None:
+    class OneSwap(SwappingCartoons):
+        def factor_swaps(self, rng: np.random.Generator, *rest: Any, **more: Any) -> Any:
+            return super().factor_swaps(np.random.default_rng(0), *rest, **more)
+
+    only = LossWeights(perceptual=0.0, adversarial=0.0, feature=0.0, flow=0.0, mask=0.0, probe=0.0)
+    config = replace(CONFIG, weights=only, swap_share=1.0)
+    run = Run(StageName.MOUTH_POSE, config, OneSwap(), begun(trained, tmp_path, DRAWING[0]), ALONE)
+    errors = [float(run.advance().values["reconstruction"]) for _ in range(15)]
+    assert errors[-1] < 0.9 * errors[0]
+
+
+def test_adversaries_work_against_each_other(tmp_path: Path) -> None:
+    for kind in AdversarialKind:
+        config = replace(CONFIG, critic=replace(CONFIG.critic, kind=kind, first_step=1))
+        run = Run(StageName.RECONSTRUCTION, config, Repeating(Cartoons()), tmp_path / kind, ALONE)
+        before = copy.deepcopy(run.critic.state_dict())
+        assert "adversarial" not in run.advance().values
+        assert all(torch.equal(v, before[k]) for k, v in run.critic.state_dict().items())
+        losses = [run.advance().values for _ in range(6)]
+        assert float(losses[-1]["critic"]) < float(losses[0]["critic"])
+
+
+def test_the_averaged_network_follows_more_slowly(tmp_path: Path) -> None:
+    run = Run(StageName.RECONSTRUCTION, CONFIG, Repeating(Cartoons()), tmp_path, ALONE)
+    first = copy.deepcopy(run.stage.model.state_dict())
+    for _ in range(5):
+        run.advance()
+    name = "network.generator.constant"
+    moved = (run.stage.model.state_dict()[name] - first[name]).norm()
+    followed = (run.average.module.state_dict()[name] - first[name]).norm()
+    assert 0 < followed < moved
+
+
+# --- what is trained, what is frozen ---
+
+
+def test_every_part_of_the_first_stages_is_reached_by_a_gradient(tmp_path: Path) -> None:
+    for name in DRAWING[:2]:
+        run = Run(name, CONFIG, Cartoons(), tmp_path / name, ALONE)
+        before = parameters(run)
+        run.advance()
+        run.advance()
+        still = {n for n in before if before[n].requires_grad} - changed(before, run)
+        untaught = [n for n, p in run.stage.named_parameters() if p.requires_grad and not _has_gradient(p)]
+        assert (still, untaught) == (set(), [])
+        frozen = set(before) - changed(before, run)
+        assert all("enhancement" in n or "heads.banks.2" in n or "probes.maps.2" in n for n in frozen)
+
+
+def _has_gradient(parameter: Tensor) -> bool:
+    return parameter.grad is not None and bool((parameter.grad != 0).any())
+
+
+@pytest.mark.parametrize("data", [SwappingCartoons(), Cartoons(truth=False)], ids=["rendered", "filmed"])
+def test_the_expression_stage_changes_expression_head_bank_and_enhancement_only(
+    data: ClipSet, trained: Path, tmp_path: Path
+) -> None:
+    run = Run(StageName.EXPRESSION, CONFIG, data, begun(trained, tmp_path, DRAWING[1]), ALONE)
+    before, q_before = parameters(run), _basis(run)
+    for _ in range(4):
+        run.advance()
+    moved = changed(before, run)
+    allowed = ("model.network.heads.banks.2.", "model.network.enhancement.", "probes.maps.2.")
+    directions = "model.network.banks.directions"
+    assert all(name == directions or name.startswith(allowed) for name in moved)
+    learned = {name for name in before if name.startswith(allowed[:2])}
+    assert learned <= moved
+    assert torch.equal(before[directions][:, :26], parameters(run)[directions][:, :26])
+    assert not torch.equal(before[directions][:, 26:], parameters(run)[directions][:, 26:])
+    assert torch.allclose(q_before[:, :26], _basis(run)[:, :26], atol=1e-6)
+
+
+def _basis(run: Run) -> Tensor:
+    basis = run.stage.model.basis()  # type: ignore[operator]
+    return basis.detach()  # type: ignore[no-any-return]
+
+
+def test_the_expression_stage_begins_with_the_pictures_of_the_stage_before(
+    trained: Path, tmp_path: Path
+) -> None:
+    run = Run(StageName.EXPRESSION, CONFIG, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE)
+    model = run.stage.model
+    assert isinstance(model, PaperModel)
+    batch = Cartoons().clips(np.random.default_rng(5), 2, 1)
+    with torch.no_grad():
+        source, motion = model.encode(batch.source), model.read(model.encode(batch.frames[:, 0]).latent)
+        before = model.draw(source, motion.mouth + motion.pose).picture
+        now = model.draw(source, sum(motion), motion.expression).picture
+    assert float((now - before).abs().mean()) < 0.15 * float(before.std())
+
+
+def test_expression_without_the_stages_before_it_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EDTalkError, match="mouth_pose"):
+        Run(StageName.EXPRESSION, CONFIG, Cartoons(), tmp_path, ALONE)
+
+
+def test_expression_is_the_mean_over_the_window(trained: Path, tmp_path: Path) -> None:
+    run = Run(StageName.EXPRESSION, CONFIG, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE)
+    asked: list[tuple[int, int]] = []
+
+    class Watching(Cartoons):
+        def clips(self, rng: np.random.Generator, count: int, length: int) -> ClipBatch:
+            asked.append((count, length))
+            return super().clips(rng, count, length)
+
+    batch = run.stage.batch(CONFIG, Watching(), np.random.default_rng(0))
+    assert asked == [(2, CONFIG.window)]
+    shuffled = replace(batch, frames=batch.frames[:, [2, 1, 0]])  # type: ignore[union-attr,type-var]
+    outcomes = [run.stage(one, deceive=False) for one in (batch, shuffled)]
+    assert torch.allclose(outcomes[0].drawn, outcomes[1].drawn, atol=1e-5)
+    frames = batch.frames.clone()  # type: ignore[union-attr]
+    frames[:, 0] = frames[:, 0].flip(-2)
+    other = run.stage(replace(batch, frames=frames), deceive=False)  # type: ignore[type-var]
+    assert not torch.allclose(outcomes[0].drawn, other.drawn, atol=1e-5)
+
+
+# --- orthogonality and ablations ---
+
+
+def test_banks_stay_orthonormal_within_and_between(trained: Path, tmp_path: Path) -> None:
+    for name in DRAWING:
+        folder = begun(trained, tmp_path / name, *()) if name is DRAWING[0] else _copied(trained, tmp_path / name)
+        run = Run(name, CONFIG, SwappingCartoons(), folder, ALONE)
+        for _ in range(3):
+            run.advance()
+        q = _basis(run)
+        assert float((q.T @ q - torch.eye(36)).abs().max()) < 1e-5
+
+
+def _copied(trained: Path, folder: Path) -> Path:
+    folder.mkdir()
+    return begun(trained, folder, *DRAWING[:2])
+
+
+def test_without_orthogonality_directions_are_as_learned(tmp_path: Path) -> None:
+    config = replace(CONFIG, ablation=Ablation(orthogonal=False))
+    run = Run(StageName.RECONSTRUCTION, config, Cartoons(), tmp_path, ALONE)
+    run.advance()
+    q = _basis(run)
+    assert float((q.T @ q - torch.eye(36)).abs().max()) > 1e-2
+    assert torch.allclose(q.norm(dim=0), torch.ones(36), atol=1e-5)
+
+
+def test_without_banks_the_heads_say_style_latents(tmp_path: Path) -> None:
+    config = replace(CONFIG, ablation=Ablation(bank=False))
+    for name in DRAWING:
+        run = Run(name, config, SwappingCartoons(), tmp_path, ALONE)
+        before = parameters(run)
+        run.train(until=2)
+        assert run.stage.model.basis() is None  # type: ignore[operator]
+        assert "model.network.banks.directions" not in changed(before, run)
+        assert any("heads.banks" in one for one in changed(before, run))
+    model = run.stage.model
+    assert isinstance(model, PaperModel)
+    motion = model.read(torch.randn(64, TINY.style_dim))
+    assert int(torch.linalg.matrix_rank(motion.pose)) > TINY.pose
+
+
+def test_without_enhancement_the_features_stay_as_they_are(trained: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, ablation=Ablation(enhancement=False))
+    run = Run(StageName.EXPRESSION, config, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE)
+    before = parameters(run)
+    run.advance()
+    assert changed(before, run)
+    assert not any("enhancement" in name for name in changed(before, run))
+    model = run.stage.model
+    assert isinstance(model, PaperModel)
+    source = model.encode(Cartoons().clips(np.random.default_rng(0), 1, 1).source)
+    style, expression = torch.zeros(1, 40), torch.ones(1, 40)
+    assert torch.equal(model.draw(source, style).picture, model.draw(source, style, expression).picture)
+
+
+LOSSES_OF = {
+    StageName.RECONSTRUCTION: {"reconstruction", "perceptual", "adversarial", "flow", "mask", "probe"},
+    StageName.MOUTH_POSE: {
+        "reconstruction",
+        "perceptual",
+        "adversarial",
+        "feature",
+        "self_reconstruction",
+        "flow",
+        "mask",
+        "probe",
+    },
+    StageName.EXPRESSION: {
+        "reconstruction",
+        "perceptual",
+        "adversarial",
+        "motion",
+        "mouth_consistency",
+        "flow",
+        "mask",
+        "probe",
+    },
+}
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_a_loss_of_weight_zero_is_gone_and_changes_the_step(
+    name: StageName, trained: Path, tmp_path: Path
+) -> None:
+    def stage_with(weights: LossWeights, folder: str) -> Run:
+        config = replace(CONFIG, weights=weights)
+        place = _copied(trained, tmp_path / folder) if name is not DRAWING[0] else tmp_path / folder
+        (place / f"{name}.pt").unlink(missing_ok=True)
+        return Run(name, config, Cartoons(), place, ALONE)
+
+    whole = stage_with(CONFIG.weights, "whole").advance()
+    assert set(whole.values) - {"critic"} == LOSSES_OF[name]
+    for number, loss in enumerate(sorted(LOSSES_OF[name])):
+        outcome = stage_with(replace(CONFIG.weights, **{loss: 0.0}), str(number)).advance()
+        assert set(outcome.values) - {"critic"} == LOSSES_OF[name] - {loss}
+        assert float(outcome.total) < float(whole.total)
+
+
+# --- being killed, and going on ---
+
+
+@pytest.mark.parametrize("name", [StageName.MOUTH_POSE, StageName.EXPRESSION])
+def test_a_run_that_was_stopped_ends_like_one_that_was_not(
+    name: StageName, trained: Path, tmp_path: Path
+) -> None:
+    data = Mixed([(SwappingCartoons(), 1.0), (Cartoons(truth=False), 1.0)])
+    folders = [_copied(trained, tmp_path / which) for which in ("whole", "parts")]
+    for folder in folders:
+        (folder / f"{name}.pt").unlink(missing_ok=True)
+    Run(name, CONFIG, data, folders[0], ALONE).train(until=5)
+    for until in (1, 3, 5):
+        Run(name, CONFIG, data, folders[1], ALONE).train(until)
+    whole, parts = (checkpoint.load(checkpoint.path_of(folder, name)) for folder in folders)
+    assert whole["step"] == parts["step"] == 5
+    for part in ("stage", "average", "critic"):
+        assert all(torch.equal(value, parts[part][key]) for key, value in whole[part].items()), part
+
+
+def test_an_interrupt_saves_what_was_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import signal
+
+    run = Run(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
+    step = run.advance
+
+    def interrupted() -> Any:
+        if run.step == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step()
+
+    monkeypatch.setattr(run, "advance", interrupted)
+    assert run.train() is False
+    assert checkpoint.load(run.path)["step"] == 3
+
+
+def test_a_run_that_blew_up_leaves_its_last_good_checkpoint(tmp_path: Path) -> None:
+    run = Run(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
+    run.train(until=1)
+    good = run.path.read_bytes()
+    with torch.no_grad():
+        run.stage.model.network.generator.constant.fill_(torch.nan)  # type: ignore[union-attr,operator]
+    with pytest.raises(EDTalkError, match="not finite"):
+        run.save()
+    assert run.path.read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"network": replace(TINY, style_dim=48)},
+        {"ablation": Ablation(orthogonal=False)},
+        {"ablation": Ablation(enhancement=False)},
+    ],
+)
+def test_a_run_cannot_go_on_as_another_network(other: dict[str, Any], tmp_path: Path) -> None:
+    Run(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE).train(until=1)
+    with pytest.raises(EDTalkError, match="trained with another"):
+        Run(StageName.RECONSTRUCTION, replace(CONFIG, **other), Cartoons(), tmp_path, ALONE)
+
+
+def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
+    (tmp_path / "reconstruction.pt").write_bytes(b"nothing of the kind")
+    with pytest.raises(EDTalkError, match=r"reconstruction\.pt"):
+        Run(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
+
+
+def test_half_precision_learns_and_keeps_positions_exact(tmp_path: Path) -> None:
+    run = Run(StageName.RECONSTRUCTION, replace(CONFIG, bf16=True), Repeating(Cartoons()), tmp_path, ALONE)
+    totals = [float(run.advance().total) for _ in range(12)]
+    assert min(totals[-3:]) < totals[0]
+    model = run.stage.model
+    assert isinstance(model, PaperModel)
+    source = model.encode(Cartoons().clips(np.random.default_rng(0), 1, 1).source)
+    drawing = model.draw(source, torch.zeros(1, 40))
+    rounded = drawing.levels[-1].grid.to(torch.bfloat16).float()
+    assert not torch.equal(drawing.levels[-1].grid, rounded)
+
+
+def test_a_batch_costs_the_mean_of_its_halves(trained: Path, tmp_path: Path) -> None:
+    run = Run(StageName.EXPRESSION, CONFIG, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE)
+    stage = run.stage
+    assert isinstance(stage, DrawingStage)
+    whole = Cartoons().clips(np.random.default_rng(0), 4, 3)
+    halves = [_rows(whole, slice(0, 2)), _rows(whole, slice(2, 4))]
+    together = stage(whole, deceive=True)
+    apart = [stage(half, deceive=True) for half in halves]
+    for name, value in together.values.items():
+        assert float(value) == pytest.approx(np.mean([float(one.values[name]) for one in apart]), rel=1e-4), name
+
+
+def _rows(batch: ClipBatch, rows: slice) -> ClipBatch:
+    assert batch.motion is not None
+    cut: Callable[[Tensor | None], Any] = lambda t: None if t is None else t[rows]  # noqa: E731
+    motion = type(batch.motion)(*(cut(getattr(batch.motion, n)) for n in ("flow", "visible", "trust")))
+    names = ("source", "frames", "landmarks", "identity", "weights", "source_weights", "parts")
+    return ClipBatch(**{n: cut(getattr(batch, n)) for n in names}, motion=motion)
