@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
 from edtalk_server.engine.device import choose_device, device_name
+from edtalk_server.engine.residence import Encoded, Residence, is_out_of_memory, out_of_memory
 from edtalk_server.engine.source import (
     Picture,
     Source,
@@ -25,8 +26,6 @@ from edtalk_server.engine.source import (
     source_key,
 )
 from edtalk_server.media import portrait as portraits
-from edtalk_server.media.image import to_network
-from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
 logger = logging.getLogger(__name__)
@@ -45,10 +44,8 @@ class Engine:
         self.device = device
         self.size = bundle.manifest.size
         self.channels = len(bundle.layout)
-        self.batch = CPU_BATCH if device.type == "cpu" else GPU_BATCH
-        self._face: Any = bundle.face
-        if isinstance(self._face, nn.Module):
-            self._face.to(device)
+        self.batch = _batch_on(device)
+        self._home = Residence(bundle.face, device)
         self._lock = threading.Lock()
 
     @classmethod
@@ -75,10 +72,8 @@ class Engine:
         notes: tuple[str, ...] = ()
         if crop is None or crop.side == 0.0:
             crop, notes = portraits.find_crop(portrait, self.landmarker())
-        picture = portraits.cut(portrait, crop, self.size)
-        with self._lock, torch.inference_mode():
-            prepared = self._run(lambda: self._face.prepare(self._to_device(picture)))
-            weights = prepared.weights.flatten().float().cpu().numpy()
+        encoded = Encoded(portraits.cut(portrait, crop, self.size))
+        weights = self._once(lambda home: home.state_of(encoded).weights.flatten())
         weights.flags.writeable = False
         return Source(
             key=source_key(self.bundle.digest, portrait, crop),
@@ -86,14 +81,12 @@ class Engine:
             crop=replace(crop),
             notes=tuple(notes),
             size=self.size,
-            prepared=prepared,
+            prepared=encoded,
         )
 
     def read(self, pictures: Picture) -> Weights:
         """The weights [B, channels] of well-cropped faces, uint8 [B, size, size, 3] RGB (paper section 3.2)."""
-        with self._lock, torch.inference_mode():
-            faces = torch.from_numpy(np.stack([to_network(picture) for picture in pictures])).to(self.device)
-            return np.asarray(self._run(lambda: self._face.weights_of(faces)).float().cpu().numpy())
+        return self._once(lambda home: home.face.weights_of(home.tensor(pictures)))
 
     def render(self, source: Source, weights: Weights) -> Picture:
         """Frames uint8 [B, size, size, 3] of a source under weights [B, channels].
@@ -121,64 +114,78 @@ class Engine:
         """Frames of the first rows: all of them, or fewer where memory is short."""
         while True:
             try:
-                with self._lock, torch.inference_mode():
-                    return self._draw(source, rows)
+                return self._draw(source, rows[: self.batch])
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                if len(rows) == 1:
-                    raise _out_of_memory() from error
-            rows = rows[: len(rows) // 2]
-            self.batch = len(rows)
-            self._free_memory()
-            logger.warning("out of memory: rendering %d frames at a time from now on", self.batch)
+                self._make_do(min(len(rows), self.batch), error)
+
+    def _make_do(self, tried: int, error: BaseException) -> None:
+        """Memory ran out with `tried` frames at a time: take fewer, else go to the CPU. Raises OUT_OF_MEMORY."""
+        with self._lock:
+            if tried == 1:
+                if not self._home.retreat():
+                    raise out_of_memory() from error
+                self.batch = CPU_BATCH
+                return
+            self.batch = tried // 2
+            self._home.notice = f"{self.batch} at a time because memory is short"
+            self._home.make_room()
+        logger.warning("out of memory: rendering %d frames at a time from now on", self.batch)
 
     def _draw(self, source: Source, rows: Weights) -> Picture:
-        driving = torch.from_numpy(rows).to(self.device)
-        frames: Tensor = self._face.decode(source.prepared, driving)
-        scaled = ((frames.float().clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)
-        return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+        with self._at_home() as home:
+            state = home.state_of(source.prepared)
+            frames: Tensor = home.face.decode(state, torch.from_numpy(rows).to(home.device))
+            scaled = ((frames.float().clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)
+            return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
-    def _run(self, work: Any) -> Any:
-        try:
-            return work()
-        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if is_out_of_memory(error):
-                raise _out_of_memory() from error
-            raise
+    @contextlib.contextmanager
+    def _at_home(self) -> Iterator[Residence]:
+        """The network in its place, for one caller at a time, without gradients."""
+        with self._lock, torch.inference_mode():
+            self._home.move_in()
+            yield self._home
 
-    def _free_memory(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
+    def _once(self, work: Callable[[Residence], Tensor]) -> Weights:
+        """A small piece of work: on the CPU where the device has no room for it. Raises OUT_OF_MEMORY."""
+        while True:
+            try:
+                with self._at_home() as home:
+                    return np.asarray(work(home).float().cpu().numpy())
+            except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                self._make_do(1, error)
 
-    def _to_device(self, picture: Picture) -> Tensor:
-        return torch.from_numpy(to_network(picture))[None].to(self.device)
+    # --- memory ---
+
+    @property
+    def notice(self) -> str:
+        """What people should know about how it computes now; empty when all is well."""
+        return self._home.notice
+
+    def release(self) -> None:
+        """Give the device's memory back: the network waits in main memory for the next call."""
+        with self._lock, torch.inference_mode():
+            self._home.release()
+            self.batch = _batch_on(self.device)
+
+    def device_memory(self) -> tuple[int, int]:
+        """Bytes held of the device's memory, and what it has; 0 and 0 for the CPU. Any thread, at once."""
+        return self._home.memory()
 
     def landmarker(self) -> portraits.Landmarker | None:
         """The bundle's own landmark detector, where it has one."""
-        detect = getattr(self.bundle.landmarks or self._face, "landmarks_of", None)
+        detect = getattr(self.bundle.landmarks or self.bundle.face, "landmarks_of", None)
         if detect is None:
             return None
 
         def landmarks(picture: Picture) -> Weights:
-            with self._lock, torch.inference_mode():
-                found: Weights = detect(self._to_device(picture))[0].float().cpu().numpy()
-            return found
+            return self._once(lambda home: detect(home.tensor(picture[None])))[0]
 
         return landmarks
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on whichever device. Torch reports it for the CPU and MPS as a RuntimeError."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error).lower()
-    return "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-
-
-def _out_of_memory() -> EDTalkError:
-    return EDTalkError(
-        ErrorCode.OUT_OF_MEMORY,
-        "There is not enough memory to compute a single frame.",
-        "Close other programs, or start the server on the CPU.",
-    )
+def _batch_on(device: torch.device) -> int:
+    return CPU_BATCH if device.type == "cpu" else GPU_BATCH

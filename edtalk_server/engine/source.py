@@ -30,6 +30,12 @@ class Source:
     size: int
     prepared: Any = field(repr=False)
 
+    @property
+    def nbytes(self) -> int:
+        """Main memory that it keeps, in bytes."""
+        held = (*vars(self).values(), getattr(self.prepared, "picture", None))
+        return sum(value.nbytes for value in held if isinstance(value, np.ndarray))
+
 
 def source_key(digest: str, portrait: Picture, crop: Crop) -> str:
     """SHA-256 (hexadecimal) of what makes a source: bundle digest, the portrait's pixels and the crop that

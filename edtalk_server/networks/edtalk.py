@@ -83,6 +83,10 @@ class EDTalk(nn.Module):
     def decode(self, prepared: Prepared, weights: Tensor) -> Tensor:
         return decode(prepared, weights)
 
+    def _apply(self, *args: Any, **options: Any) -> EDTalk:
+        self._constants = None  # on a move to another device they must not keep the old one's memory
+        return super()._apply(*args, **options)
+
     def constants(self) -> Constants:
         """What depends on the parameters alone; kept until they change (training, loading, another device)."""
         state = tuple((p.device, p.data_ptr(), _version(p)) for p in self.parameters())

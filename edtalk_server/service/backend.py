@@ -4,15 +4,19 @@ it."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.media.sequence import encode_png
+from edtalk_server.media.steps import Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Crop, Predict
+from shared_protocol.messages import Capture, Crop, Predict
+
+if TYPE_CHECKING:
+    from edtalk_server.motion import Captured
 
 Frames = npt.NDArray[np.uint8]
 Weights = npt.NDArray[np.float32]
@@ -49,6 +53,8 @@ class Backend(Protocol):
     size: int
     device: str
     largest_batch: int
+    notice: str
+    """What people should know about how it computes now (memory was short); empty when all is well."""
 
     def open(self) -> None:
         """Load the model and warm it up (slow)."""
@@ -58,6 +64,15 @@ class Backend(Protocol):
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
         """The performance [frames, channels] of an audio file."""
+
+    def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
+        """The performance of a driving video, in steps."""
+
+    def release(self) -> None:
+        """Give the accelerator's memory back until the next call."""
+
+    def device_memory(self) -> tuple[int, int]:
+        """Bytes held of the accelerator's memory, and what it has; 0 and 0 without one. Any thread."""
 
     def render(self, source: Source, weights: Weights) -> Frames:
         """Frames [B, size, size, 3], RGB, of weights [B, channels]."""

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, assert_never
+from typing import Any
 
 import shared_protocol
 from shared_protocol import codec, messages
@@ -22,6 +22,7 @@ from shared_protocol.messages import Blob, Message
 
 from .backend import Abandoned, Backend, Source, as_png, as_rgba, read_weights, write_weights
 from .blobs import BlobStore
+from .errands import Advance, ErrandRequest, advance, errand_for
 from .jobs import Job, JobBook, JobRequest, job_of
 from .pace import Pace, next_batch
 from .parents import Parents
@@ -35,21 +36,39 @@ MAX_SOURCES = 32
 MAX_JOB_NAME = 200
 MAX_FRAMES = 1_000_000
 _OPENING = "opening the model"
+_RELEASING = "giving memory back"
+_CLEARING = "clearing up"
+_LOCAL_ONLY = (messages.Movie, messages.ImportBundle)
 _ENCODERS: dict[str, Callable[..., bytes]] = {"png": as_png, "rgba": as_rgba}
-_CAPABILITIES = ("prepare", "predict", "preview", "render.png", "render.rgba")
+_CAPABILITIES = ("prepare", "predict", "capture", "preview", "render.png", "render.rgba", "release")
 
 
 class Desk:
     """The server's memory and manners: blobs, sources, jobs, and who asked for what."""
 
-    def __init__(self, backend: Backend, peers: Peers, worker: Worker, parents: Parents, now: float) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        peers: Peers,
+        worker: Worker,
+        files: Worker,
+        parents: Parents,
+        now: float,
+        release_after: float = 0.0,
+    ) -> None:
+        """`worker` has the model, `files` does all else. `release_after` seconds without work the accelerator's memory
+        is given back (0: never)."""
         self._backend, self._peers, self._worker, self._parents = backend, peers, worker, parents
+        self._files = files
+        self._release_after = release_after
+        self._release_asked = False
+        self._released = False
+        self._worked = now
         self._blobs = BlobStore()
         self._sources: OrderedDict[str, Source] = OrderedDict()
         self._book = JobBook()
         self._begun = now
         self._batch = 1
-        self._at_work = True
         self._told = ""
         self._warm = False
         self.stop_asked = False
@@ -90,16 +109,18 @@ class Desk:
             case messages.PutBlob():
                 self._blobs.put(message.digest, message.data)
                 self._peers.send(peer, messages.BlobStored(message.digest))
-            case messages.Prepare() | messages.Predict() | messages.Preview() | messages.Render():
-                self._open(peer, message, now)
             case messages.Credit():
                 if job := self._book.find(peer.client, message.job):
                     job.allow(message.frames)
             case messages.Cancel():
                 self._cancel(peer, message.job)
+            case messages.Release():
+                self._release_asked = True
             case messages.Shutdown():
                 log.info("%s asked the server to end", peer.client)
                 self.stop_asked = True
+            case _ if isinstance(message, JobRequest):
+                self._open(peer, message, now)
             case _:
                 raise codec.UnsupportedMessageError(type(message).__name__)
 
@@ -114,7 +135,7 @@ class Desk:
                 "do not speak the same protocol.",
                 f"Update the {older}.",
             )
-        peer.client = hello.client[:MAX_JOB_NAME] or peer.identity.hex()
+        peer.client, peer.pid = hello.client[:MAX_JOB_NAME] or peer.identity.hex(), hello.pid
         self._parents.add(hello.pid)
         self._peers.send(
             peer,
@@ -139,9 +160,9 @@ class Desk:
     def _pong(self, serial: int, now: float) -> messages.Pong:
         job = next((job for job in self._book if job.running), None)
         activity = type(job.request).__name__.lower() if job else "" if self._warm else _OPENING
-        return messages.Pong(
-            serial, self.state, activity, len(self._book), memory_in_use(), now - self._begun
-        )
+        words = ", ".join(part for part in (activity, self._backend.notice) if part)
+        age, device_memory = now - self._begun, self._backend.device_memory()
+        return messages.Pong(serial, self.state, words, len(self._book), memory_in_use(), age, *device_memory)
 
     # --- jobs in ------------------------------------------------------------------------------------------
 
@@ -165,13 +186,22 @@ class Desk:
 
     def _job(self, peer: Peer, request: JobRequest, now: float) -> Job:
         """The job of a request, with all that it names looked up and checked."""
+        if isinstance(request, _LOCAL_ONLY) and not peer.pid:
+            raise EDTalkError(
+                ErrorCode.UNSUPPORTED,
+                "The server writes and reads files only for programs on its own machine.",
+                "Do this on the machine where the server runs.",
+            )
         job = Job(peer.identity, peer.client, request, None, Pace(1, now))
         match request:
             case messages.Prepare():
                 job.material = self._blobs.get(request.portrait)
             case messages.Predict():
                 _check_timing(request)
-                job.material, job.voice = self._source(request.source), self._blobs.get(request.voice)
+                job.material, job.attachment = self._source(request.source), self._blobs.get(request.voice)
+            case messages.Capture():
+                _check_timing(request)
+                job.material, job.attachment = self._source(request.source), self._blobs.get(request.video)
             case messages.Preview():
                 job.material = self._source(request.source)
                 job.weights = read_weights(request.weights, 1, self._backend.channels)
@@ -180,6 +210,8 @@ class Desk:
                 job.material, job.pace = self._source(request.source), Pace(len(request.frames), now)
                 job.weights = read_weights(request.weights, len(request.frames), self._backend.channels)
                 job.allow(request.credit)
+        if isinstance(request, ErrandRequest):
+            job.errand = errand_for(request, self._backend, job.material, job.attachment)
         return job
 
     def _source(self, key: str) -> Source:
@@ -202,29 +234,43 @@ class Desk:
 
     # --- work out and back --------------------------------------------------------------------------------
 
-    def feed(self) -> None:
-        """Give the worker, if it is idle, the step whose turn it is."""
-        if self._at_work or self.stop_asked or (job := self._book.next()) is None:
+    def feed(self, now: float) -> None:
+        """Give each worker, if it is idle, the step whose turn it is."""
+        if self.stop_asked:
             return
-        self._at_work = job.running = True
-        self._worker.give(job, self._step(job))
+        for worker, model in ((self._worker, True), (self._files, False)):
+            if worker.is_idle and (job := self._book.next(model=model)):
+                job.running = True
+                worker.give(job, self._step(job))
+        if self._should_release(now):
+            self._release_asked, self._released = False, True
+            self._worker.give(_RELEASING, self._backend.release)
+
+    def _should_release(self, now: float) -> bool:
+        """Was it asked for, or did nobody need the model for long? Never while a job needs it."""
+        if not self._worker.is_idle or any(job.needs_model for job in self._book):
+            return False
+        unused = 0 < self._release_after < now - self._worked and not self._released
+        return self._release_asked or (unused and self._backend.device_memory()[0] > 0)
 
     def _step(self, job: Job) -> Callable[[], object]:
         backend, request = self._backend, job.request
+        if job.errand is not None:
+            return partial(advance, job.errand)
         match request:
             case messages.Prepare():
                 crop = request.crop if request.crop.side > 0 else None
                 return lambda: backend.prepare(bytes(job.material), crop)
             case messages.Predict():
                 return lambda: backend.predict(
-                    job.material, bytes(job.voice), request, partial(_checkpoint, job)
+                    job.material, bytes(job.attachment), request, partial(_checkpoint, job)
                 )
             case messages.Preview():
                 return lambda: as_rgba(backend.render(job.material, job.weights)[0])
             case messages.Render():
                 return self._render_step(job, _ENCODERS[request.encoding])
             case _:
-                assert_never(request)
+                raise TypeError(f"{type(request).__name__} is no work for the model")
 
     def _render_step(self, job: Job, encode: Callable[..., bytes]) -> Callable[[], object]:
         rows = job.weights[job.next_row : job.next_row + min(self._batch, job.credit)]
@@ -234,12 +280,13 @@ class Desk:
 
     def finish(self, outcome: Outcome, now: float) -> None:
         """Take what the worker has done."""
-        self._at_work = False
         job = outcome.ticket
-        if job is _OPENING:
-            self._warm, self.failure = outcome.error is None, outcome.error
+        if not isinstance(job, Job):
+            self._finish_housework(job, outcome, now)
             return
         job.running = False
+        if job.needs_model:
+            self._worked, self._released = now, False
         if isinstance(job.request, messages.Prepare) and outcome.error is None:
             self._keep_source(outcome.value)
         if not job.open or outcome.abandoned:
@@ -253,6 +300,18 @@ class Desk:
             log.error("a result of %s cannot be sent: %s", job.name, error.cause)
             self._end(job, _failed(job.name, error))
 
+    def _finish_housework(self, ticket: str, outcome: Outcome, now: float) -> None:
+        if ticket == _OPENING:
+            self._warm, self.failure, self._worked = outcome.error is None, outcome.error, now
+        if ticket == _RELEASING:
+            self._tell_all(now)
+
+    def _clear_up(self, job: Job) -> None:
+        """Close the steps of a job that has ended, on the worker that takes them."""
+        if job.errand is not None:
+            worker = self._worker if job.needs_model else self._files
+            worker.give(_CLEARING, job.errand.close)
+
     def _keep_source(self, source: Source) -> None:
         self._sources[source.key] = source
         self._sources.move_to_end(source.key)
@@ -263,7 +322,25 @@ class Desk:
         if isinstance(job.request, messages.Render):
             self._deliver_frames(job, job.request, outcome, now)
             return
+        if isinstance(outcome.value, Advance):
+            self._go_on(job, outcome.value, now)
+            return
         self._answer(job, self._result(job, outcome.value))
+        self._end(job, messages.Done(job.name))
+
+    def _go_on(self, job: Job, news: Advance, now: float) -> None:
+        """After some steps of an errand: say how far it is, or end it."""
+        if step := news.step:
+            pace = job.pace
+            pace.total = step.total
+            pace.advance(step.done - pace.done, now)
+            self._answer(
+                job, messages.Progress(job.name, step.done, step.total, pace.rate, pace.eta, step.stage)
+            )
+            self._book.to_the_back(job)
+            return
+        if news.result is not None:
+            self._answer(job, news.result)
         self._end(job, messages.Done(job.name))
 
     def _result(self, job: Job, value: Any) -> Message:
@@ -283,9 +360,8 @@ class Desk:
             self._answer(job, messages.Frame(job.name, number, size, size, Blob(data)))
         pace = job.pace
         pace.advance(len(outcome.value), now)
-        self._answer(
-            job, messages.Progress(job.name, pace.done, pace.total, pace.rate, pace.eta, "rendering")
-        )
+        stage = ", ".join(part for part in ("rendering", self._backend.notice) if part)
+        self._answer(job, messages.Progress(job.name, pace.done, pace.total, pace.rate, pace.eta, stage))
         if pace.done == pace.total:
             self._end(job, messages.Done(job.name))
         else:
@@ -300,20 +376,25 @@ class Desk:
     def _end(self, job: Job, terminal: Message) -> None:
         if self._book.close(job):
             self._answer(job, terminal)
+            self._clear_up(job)
 
     def forget_gone(self) -> None:
         """End the jobs of connections that have vanished: nobody is there to be told."""
         for peer in self._peers.take_gone():
             for job in self._book.of_connection(peer.identity):
                 self._book.close(job)
+                self._clear_up(job)
 
     def tell_state(self, now: float) -> None:
         """Tell all clients when the state has changed."""
         if self.state != self._told:
             self._told = self.state
-            for peer in self._peers:
-                if peer.client:
-                    self._peers.send(peer, self._pong(0, now))
+            self._tell_all(now)
+
+    def _tell_all(self, now: float) -> None:
+        for peer in self._peers:
+            if peer.client:
+                self._peers.send(peer, self._pong(0, now))
 
     def probe(self, now: float) -> None:
         """Find out whether silent clients are still there."""
@@ -345,7 +426,7 @@ def _check_range(request: messages.Render) -> None:
         )
 
 
-def _check_timing(request: messages.Predict) -> None:
+def _check_timing(request: messages.Predict | messages.Capture) -> None:
     numerator, denominator = request.fps_numerator, request.fps_denominator
     if numerator <= 0 or denominator <= 0 or not 1 <= numerator / denominator <= 1000:
         raise EDTalkError(

@@ -10,9 +10,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from edtalk_server.media.steps import Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Message, Predict, Prepare, Preview, Render
+from shared_protocol.messages import (
+    Capture,
+    DownloadBundle,
+    ImportBundle,
+    ListBundles,
+    Message,
+    Movie,
+    Predict,
+    Prepare,
+    Preview,
+    Render,
+)
 
 from .pace import Pace
 
@@ -20,22 +32,29 @@ MAX_JOBS_PER_CLIENT = 64
 MAX_OPEN_BYTES = 512 * 1024 * 1024
 MAX_CREDIT = 64
 
-JobRequest = Prepare | Predict | Preview | Render
-_TURN = {Preview: 0, Prepare: 1, Predict: 2, Render: 3}
+JobRequest = (
+    Prepare | Predict | Capture | Preview | Render | Movie | ListBundles | ImportBundle | DownloadBundle
+)
+FILE_REQUESTS = (Movie, ListBundles, ImportBundle, DownloadBundle)
+"""Jobs that need no model; they have a worker of their own."""
+_TURN = {Preview: 0, Prepare: 1, Predict: 2}
+_LAST_TURN = 3
+"""Renders, captures and jobs with files: they take turns."""
 
 
 @dataclass(eq=False)
 class Job:
     """One request on its way. `material` is what the request's names stood for when it came (a blob, a
-    source), `next_row` the first frame of a render that was not handed to the worker, `credit` the frames it
-    may still send."""
+    source), `attachment` the voice or video beside a source, `next_row` the first frame of a render that was not
+    handed to the worker, `credit` the frames it may still send, `errand` the steps of a job that is done in steps."""
 
     connection: bytes
     client: str
     request: JobRequest
     material: Any
     pace: Pace
-    voice: Buffer = b""
+    attachment: Buffer = b""
+    errand: Steps[Message | None] | None = None
     weights: Any = None
     credit: int = 0
     next_row: int = 0
@@ -48,9 +67,14 @@ class Job:
         return self.request.job
 
     @property
+    def needs_model(self) -> bool:
+        """Is it for the model's worker?"""
+        return not isinstance(self.request, FILE_REQUESTS)
+
+    @property
     def bytes_held(self) -> int:
         """Memory that the request itself keeps."""
-        return len(self.voice) + (0 if self.weights is None else int(self.weights.nbytes))
+        return len(self.attachment) + (0 if self.weights is None else int(self.weights.nbytes))
 
     @property
     def is_ready(self) -> bool:
@@ -117,13 +141,14 @@ class JobBook:
         self._jobs.remove(job)
         return True
 
-    def next(self) -> Job | None:
-        """Whose turn it is: previews, then portraits, then voices, then renders; renders take turns."""
-        ready: list[Job] = [job for job in self._jobs if job.is_ready]
-        return min(ready, key=lambda job: _TURN[type(job.request)], default=None)
+    def next(self, *, model: bool) -> Job | None:
+        """Whose turn it is, of the jobs that need the model or of the others: previews, then portraits, then voices,
+        then the rest, which take turns."""
+        ready = [job for job in self._jobs if job.is_ready and job.needs_model == model]
+        return min(ready, key=lambda job: _TURN.get(type(job.request), _LAST_TURN), default=None)
 
     def to_the_back(self, job: Job) -> None:
-        """After a step of a render the others are next."""
+        """After a step of a long job the others are next."""
         if job.open:
             self._jobs.remove(job)
             self._jobs.append(job)

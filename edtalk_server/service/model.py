@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
+import tempfile
 import time
+from collections.abc import Iterator
 from fractions import Fraction
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edtalk_server.media.audio import SAMPLE_RATE, load_voice
+from edtalk_server.media.clip import Clip
 from edtalk_server.media.portrait import load_portrait
+from edtalk_server.media.steps import Step, Steps
 from shared_protocol.banks import Bank
-from shared_protocol.messages import Crop, Predict
+from shared_protocol.codec import Buffer
+from shared_protocol.messages import Capture, Crop, Predict
 from shared_protocol.timebase import TimeBase
 
 from .backend import Checkpoint, Frames, Source, Weights
+
+if TYPE_CHECKING:
+    from edtalk_server.motion import Captured
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +85,29 @@ class EngineBackend:
             checkpoint,
         )
 
+    def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
+        """See `backend.Backend`."""
+        from edtalk_server import motion
+
+        engine, layout = self._engine, self._engine.bundle.layout
+        with _as_file(video) as path:
+            times, clip = time_base(request), Clip.open(path)
+            return (yield from motion.capture(engine, layout, source.weights, clip, times, request.frames))
+
+    @property
+    def notice(self) -> str:
+        """See `backend.Backend`."""
+        return str(self._engine.notice) if self._engine else ""
+
+    def release(self) -> None:
+        """See `backend.Backend`."""
+        self._engine.release()
+
+    def device_memory(self) -> tuple[int, int]:
+        """See `backend.Backend`."""
+        memory: tuple[int, int] = self._engine.device_memory() if self._engine else (0, 0)
+        return memory
+
     def render(self, source: Source, weights: Weights) -> Frames:
         """See `backend.Backend`."""
         frames: Frames = self._engine.render(source, weights)
@@ -86,6 +119,7 @@ class FakeBackend:
     voice."""
 
     largest_batch = 4
+    notice = ""
 
     def __init__(self) -> None:
         from edtalk_server.bundles import BundleManifest, NetworkPart
@@ -124,12 +158,48 @@ class FakeBackend:
             weights[row, self._engine.layout.slice_of(Bank.MOUTH)] = loudness
         return weights
 
+    def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
+        """All mouth weights are the brightness of the picture at their frame, 0 to 1."""
+        from edtalk_server.motion import Captured
+
+        with _as_file(video) as path:
+            times, clip = time_base(request), Clip.open(path)
+            count = request.frames or times.frame_count(Fraction(clip.duration) - times.offset)
+            weights = np.repeat(np.reshape(source.weights, (1, -1)), count, axis=0)
+            for row in range(count):
+                yield Step(row, count, "reading the face")
+                second = min(max(0.0, times.seconds(row)), clip.duration - 0.5 / float(clip.fps))
+                picture = clip.picture_at(second, 64)
+                light = 0.0 if picture is None else float(picture.mean()) / 255
+                weights[row, self._engine.layout.slice_of(Bank.MOUTH)] = light
+        return Captured(weights, ())
+
+    def release(self) -> None:
+        """Nothing is held."""
+
+    def device_memory(self) -> tuple[int, int]:
+        """There is no accelerator."""
+        return 0, 0
+
     def render(self, source: Any, weights: Weights) -> Frames:
         """See `backend.Backend`."""
         return self._engine.render(source, weights)
 
 
-def time_base(request: Predict) -> TimeBase:
+@contextlib.contextmanager
+def _as_file(data: Buffer) -> Iterator[Path]:
+    """The data as a file for a while: ffmpeg has to jump about in most videos."""
+    handle, name = tempfile.mkstemp(prefix="edtalk-", suffix=".video")
+    path = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def time_base(request: Predict | Capture) -> TimeBase:
     """The time base a request asks for: row 0 is at its offset."""
     rate = Fraction(request.fps_numerator, request.fps_denominator)
     return TimeBase(rate, 0, Fraction(request.offset).limit_denominator(1_000_000))

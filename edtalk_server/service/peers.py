@@ -23,10 +23,11 @@ _DISPENSABLE = (Pong, Progress, Refused)
 
 @dataclass(eq=False)
 class Peer:
-    """One connection. `client` is empty until it has said hello."""
+    """One connection. `client` is empty until it has said hello; `pid` is 0 for one on another machine."""
 
     identity: bytes
     client: str = ""
+    pid: int = 0
     heard: float = 0.0
     probed: float = 0.0
     backlog: deque[list[Buffer]] = field(default_factory=deque)

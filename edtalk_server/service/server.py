@@ -42,7 +42,11 @@ class Server:
     """Binds on construction (`connection` says where), serves in `run`."""
 
     def __init__(
-        self, backend: Backend, endpoint: str = "tcp://127.0.0.1:*", parent_pids: Iterable[int] = ()
+        self,
+        backend: Backend,
+        endpoint: str = "tcp://127.0.0.1:*",
+        parent_pids: Iterable[int] = (),
+        release_after: float = 0.0,
     ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         keys = Keys.generate()
@@ -53,8 +57,16 @@ class Server:
         self._alarm = _Alarm(self._context)
         self._peers = Peers(self._router)
         self._parents = Parents(parent_pids)
-        self._worker = Worker(self._alarm.ring)
-        self._desk = Desk(backend, self._peers, self._worker, self._parents, time.monotonic())
+        self._worker, self._files = Worker(self._alarm.ring), Worker(self._alarm.ring, "files")
+        self._desk = Desk(
+            backend,
+            self._peers,
+            self._worker,
+            self._files,
+            self._parents,
+            time.monotonic(),
+            release_after,
+        )
         self._next_housekeeping = 0.0
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
@@ -94,13 +106,13 @@ class Server:
             self._gatekeeper.answer()
         if self._alarm.bell in ready:
             self._alarm.hush()
-        for outcome in self._worker.outcomes():
+        for outcome in (*self._worker.outcomes(), *self._files.outcomes()):
             self._desk.finish(outcome, now)
         if self._router in ready:
             self._receive(now)
         self._keep_house(now)
         self._desk.forget_gone()
-        self._desk.feed()
+        self._desk.feed(now)
         self._desk.tell_state(now)
 
     def _receive(self, now: float) -> None:
@@ -129,7 +141,8 @@ class Server:
         self._listen_a_little()
         self._router.close(linger=int(_FAREWELL_S * 1000))
         self._gatekeeper.close()
-        finished = self._worker.stop(_WORKER_PATIENCE_S)
+        ends = [worker.stop(_WORKER_PATIENCE_S) for worker in (self._files, self._worker)]
+        finished = all(ends)
         self._alarm.close(finished)
         if finished:
             self._context.term()

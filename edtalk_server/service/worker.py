@@ -1,5 +1,4 @@
-"""The one thread that works. It is handed a step at a time, so that between two steps somebody else can be
-first."""
+"""A thread that works. It is handed a step at a time, so that between two steps somebody else can be first."""
 
 from __future__ import annotations
 
@@ -30,23 +29,34 @@ class Outcome:
 
 
 class Worker:
-    """Runs steps in its own thread; `wake` is called (there) when an outcome is waiting."""
+    """Runs steps in its own thread; `wake` is called (there) when an outcome is waiting.
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    All methods are for the transport thread.
+    """
+
+    def __init__(self, wake: Callable[[], None], name: str = "model") -> None:
         self._wake = wake
+        self._given = 0
         self._steps: queue.SimpleQueue[tuple[Any, Callable[[], Any]] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="edtalk-worker", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"edtalk-{name}", daemon=True)
         self._thread.start()
 
     def give(self, ticket: Any, step: Callable[[], Any]) -> None:
         """Run `step` after those that were given before."""
+        self._given += 1
         self._steps.put((ticket, step))
 
     def outcomes(self) -> Iterator[Outcome]:
         """What is finished by now."""
         while not self._outcomes.empty():
+            self._given -= 1
             yield self._outcomes.get()
+
+    @property
+    def is_idle(self) -> bool:
+        """Has it nothing to do, and was all that it has done taken?"""
+        return self._given == 0
 
     def stop(self, patience: float) -> bool:
         """End after the running step; False when that takes longer than `patience` seconds."""

@@ -13,12 +13,14 @@ import zmq
 
 from blender_addon.core.client import Client
 from blender_addon.core.lane import Lane
+from edtalk_server.media.steps import Step, Steps
+from edtalk_server.motion import Captured
 from edtalk_server.service.backend import Checkpoint, Frames, Weights
 from edtalk_server.service.server import Server
 from shared_protocol import messages
 from shared_protocol.connection import Connection
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Crop, Predict
+from shared_protocol.messages import Capture, Crop, Predict
 
 CHANNELS, SIZE = 36, 8
 
@@ -46,6 +48,8 @@ class PlainBackend:
     size: int = SIZE
     device: str = "cpu"
     largest_batch: int = 4
+    notice: str = ""
+    on_device: int = 0
     gate: threading.Event = field(default_factory=threading.Event)
     at_gate: threading.Event = field(default_factory=threading.Event)
     opened: threading.Event = field(default_factory=threading.Event)
@@ -77,6 +81,25 @@ class PlainBackend:
             checkpoint()
             weights[row, 0] = voice[row % len(voice)] / 100
         return weights
+
+    def capture(self, source: PlainSource, video: bytes, request: Capture) -> Steps[Captured]:
+        """The first weight is the video's byte in hundredths."""
+        weights = np.repeat(source.weights, request.frames or len(video), axis=0)
+        try:
+            for row in range(len(weights)):
+                self._work("capture")
+                weights[row, 0] = video[row % len(video)] / 100
+                yield Step(row + 1, len(weights), "reading the face")
+        finally:
+            self.log.append("capture closed")
+        return Captured(weights, ("the light is poor",))
+
+    def release(self) -> None:
+        self._work("release")
+        self.on_device = 0
+
+    def device_memory(self) -> tuple[int, int]:
+        return self.on_device, 1000 if self.on_device else 0
 
     def render(self, source: PlainSource, weights: Weights) -> Frames:
         self._work(f"render {len(weights)}")

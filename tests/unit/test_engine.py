@@ -167,7 +167,7 @@ def test_brightness_maps_by_a_fixed_rule_and_not_by_the_clips_content(
 ) -> None:
     source, rows = engine.prepare(portrait, WHOLE), _rows(1)
     with torch.no_grad():
-        raw = engine.bundle.face.decode(source.prepared, torch.from_numpy(rows))[0].numpy()
+        raw = engine.bundle.face.decode(source.prepared.state, torch.from_numpy(rows))[0].numpy()
     expected = np.round((np.clip(raw, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8).transpose(1, 2, 0)
     assert np.array_equal(engine.render(source, rows)[0], expected)
 
@@ -201,7 +201,7 @@ def test_when_memory_is_short_the_batch_shrinks_and_all_frames_still_come(
     bundle: Bundle, portrait: npt.NDArray[np.uint8], caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine.open(bundle, "cpu")
-    engine._batch = 8
+    engine.batch = 8
     source, rows = engine.prepare(portrait, WHOLE), _rows(11)
     sizes: list[int] = []
 
