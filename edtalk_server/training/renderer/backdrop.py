@@ -111,9 +111,8 @@ def _lights(random: Random, size: int) -> FloatArray:
     for _ in range(int(random.integers(8, 40))):
         disc = np.zeros((size, size), np.float32)
         centre = (random.random(2) * size).astype(int)
-        cv2.circle(
-            disc, centre.tolist(), int(radius * size * random.uniform(0.6, 1.2)) + 1, 1.0, -1, cv2.LINE_AA
-        )
+        reach = int(radius * size * random.uniform(0.6, 1.2)) + 1
+        cv2.circle(disc, centre.tolist(), reach, (1.0,), -1, cv2.LINE_AA)
         colour = warm if random.random() < 0.7 else _muted(random, 1.0)
         canvas += disc[..., None] * colour.astype(np.float32) * np.float32(random.uniform(0.05, 0.6))
     return canvas
@@ -154,5 +153,5 @@ def make_background(random: Random, size: int) -> FloatArray:
     picture = painter(random, side)
     picture = soften(picture, random.uniform(0.4, 1.0) if random.random() < 0.2 else random.uniform(1.5, 11))
     picture = picture + 0.02 * noise(random, side, side)[..., None] * random.random()
-    picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
-    return np.clip(picture, 0, 1).astype(np.float32)
+    large = cv2.resize(picture, (size, size), interpolation=cv2.INTER_LINEAR)
+    return np.clip(large, 0, 1).astype(np.float32)

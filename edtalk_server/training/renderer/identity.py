@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.training.renderer.anatomy import blink_gains, closed_lips
+from edtalk_server.training.renderer.beard import Beard, choose_beard, grow_beard
 from edtalk_server.training.renderer.eye import paint_eye
 from edtalk_server.training.renderer.fabric import paint_clothes
 from edtalk_server.training.renderer.hair import HairCut, cut_hair, paint_hair
@@ -76,7 +77,10 @@ def make_identity(mesh: HeadMesh, maps: Maps, seed: int) -> Identity:
     looks = choose_complexion(random)
     _trim_lashes(random, mesh, vertices, looks.feminine)
     cut = cut_hair(random, mesh, maps.scalp, looks.feminine)
-    atlas = _paint_atlas(random, mesh, maps, looks, cut)
+    beard = choose_beard(random, looks.feminine, mesh.landmark_uv * 512)
+    if beard is not None:
+        vertices = grow_beard(random, beard, mesh, vertices)
+    atlas = _paint_atlas(random, mesh, maps, looks, cut, beard)
     share = smooth_step((cut.curtain[:, 1] + 14) / 9) if cut.curtain is not None else np.zeros(0)
     return Identity(
         seed=seed,
@@ -100,7 +104,9 @@ def _trim_lashes(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine
     vertices[tips] = vertices[roots] + (vertices[tips] - vertices[roots]) * each
 
 
-def _paint_atlas(random: Random, mesh: HeadMesh, maps: Maps, looks: Complexion, cut: HairCut) -> FloatArray:
+def _paint_atlas(
+    random: Random, mesh: HeadMesh, maps: Maps, looks: Complexion, cut: HairCut, beard: Beard | None
+) -> FloatArray:
     atlas = np.zeros((ATLAS, ATLAS, 4), np.float32)
 
     def put(part: Part, colours: npt.NDArray, shine: npt.NDArray | float) -> None:
@@ -109,7 +115,7 @@ def _paint_atlas(random: Random, mesh: HeadMesh, maps: Maps, looks: Complexion, 
         atlas[y : y + height, x : x + width, 3] = shine
 
     roots = root_cover(random, maps.scalp.face_distance(cut.hairline)) * cut.root_density
-    put(Part.SKIN, *paint_face(random, looks, mesh.landmark_uv * 512, roots))
+    put(Part.SKIN, *paint_face(random, looks, mesh.landmark_uv * 512, roots, beard))
     roots = root_cover(random, maps.scalp.head_distance(cut.hairline)) * cut.root_density
     skin = looks.skin * (1 + 0.04 * noise(random, 256, 256)[..., None])
     put(Part.HEAD, skin * (1 - roots[..., None]) + looks.hair * roots[..., None], 0.2)

@@ -77,7 +77,7 @@ def _upper(mesh: HeadMesh) -> npt.NDArray:
 
 def shape_mouth(random: Random, where: MouthMap, vertices: npt.NDArray) -> npt.NDArray:
     """`vertices` [V, 3] with teeth that show more or less under the lips, and a tongue that lies higher or lower."""
-    shown = np.array([0.0, -random.uniform(0.0, 0.32), 0.0])
+    shown = np.array([0.0, -random.uniform(0.0, 0.24), 0.0])
     raised = np.array([0.0, random.uniform(-0.1, 0.2), random.uniform(-0.15, 0.05)])
     rest = np.array([0.0, random.uniform(-0.7, 0.05), random.uniform(-0.9, 0.1)])
     moved = where.upper[:, None] * shown + where.lower[:, None] * raised + where.tongue[:, None] * rest
@@ -92,7 +92,7 @@ def paint_gums(random: Random, where: MouthMap) -> tuple[npt.NDArray, npt.NDArra
     tongue = linear([0.80, random.uniform(0.40, 0.50), random.uniform(0.40, 0.48)]) * random.uniform(
         0.8, 1.15
     )
-    gums = linear([0.78, random.uniform(0.40, 0.52), random.uniform(0.40, 0.52)]) * random.uniform(0.6, 1.0)
+    gums = linear([0.84, random.uniform(0.46, 0.56), random.uniform(0.43, 0.52)]) * random.uniform(0.7, 1.15)
     cover = texels[..., 3:]
     colours = gums * (1 - cover) + tongue * (1 + 0.10 * grain[..., None]) * cover
     groove = np.exp(-((texels[..., 0] / 0.14) ** 2)) * cover[..., 0] * random.uniform(0.1, 0.4)

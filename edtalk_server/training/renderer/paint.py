@@ -79,7 +79,7 @@ def stroke(mask: FloatArray, start: npt.NDArray, end: npt.NDArray) -> None:
     cv2.line(mask, _fixed_point(start).tolist(), _fixed_point(end).tolist(), (1.0,), 1, cv2.LINE_AA, 4)  # type: ignore[call-overload]
 
 
-def over(base: npt.NDArray, colour: npt.ArrayLike, mask: npt.NDArray) -> npt.NDArray:
+def over(base: npt.NDArray, colour: npt.ArrayLike, mask: npt.NDArray) -> FloatArray:
     """`colour` laid over `base` [H, W, 3] with coverage `mask` [H, W]."""
-    cover = mask[..., None]
-    return base * (1 - cover) + np.asarray(colour) * cover
+    below = np.asarray(base, np.float32)
+    return below + (np.asarray(colour, np.float32) - below) * np.asarray(mask, np.float32)[..., None]

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.training.renderer.beard import Beard, paint_beard
 from edtalk_server.training.renderer.paint import (
     FACE_SIDE,
-    ROWS,
     Random,
     blob,
     curve,
@@ -49,6 +49,8 @@ _HAIR_COLOURS = np.array(
         (0.85, 0.85, 0.85),
     ]
 )
+_GREY = 7
+"""From here on hair colours come with age."""
 _FLUSHED = (  # x, y, width, height, strength of where blood shows through: cheeks, nose, ears, chin
     (130, 215, 55, 40, 0.5),
     (382, 215, 55, 40, 0.5),
@@ -77,13 +79,19 @@ def choose_complexion(random: Random) -> Complexion:
     tone = _TONES[low] * (1 - place + low) + _TONES[min(low + 1, len(_TONES) - 1)] * (place - low)
     tone = np.clip(tone + random.normal(0, 0.015, 3), 0.1, 0.98)
     dark = place > 3.5
-    hair = _HAIR_COLOURS[random.integers(0, 3 if dark else len(_HAIR_COLOURS))] * random.uniform(0.8, 1.2)
-    feminine, age = bool(random.random() < 0.5), random.random() ** 2
+    feminine, age = bool(random.random() < 0.5), random.random() ** 1.5
+    colours = 3 if dark else _GREY
+    chosen = (
+        random.integers(_GREY, len(_HAIR_COLOURS))
+        if random.random() < 0.75 * age**2
+        else random.integers(0, colours)
+    )
+    hair = _HAIR_COLOURS[chosen] * random.uniform(0.8, 1.2)
     return Complexion(linear(tone), linear(np.clip(hair, 0.02, 0.95)), feminine, dark, age)
 
 
 def paint_face(
-    random: Random, looks: Complexion, landmarks: Picture, scalp: Picture
+    random: Random, looks: Complexion, landmarks: Picture, scalp: Picture, beard: Beard | None
 ) -> tuple[Picture, Picture]:
     """The face tile: linear colours [512, 512, 3] and highlights [512, 512].
 
@@ -93,11 +101,12 @@ def paint_face(
     shine = 0.22 + 0.12 * blob(256, 190, 25, 60) + 0.1 * blob(256, 60, 150, 50)
     colours = _base(random, looks)
     colours = _round_the_eyes(random, looks, colours)
-    colours, shine = _beard(random, looks, colours, shine, landmarks)
+    if beard is not None:
+        colours, shine = paint_beard(random, beard, looks.hair, colours, shine)
     colours, shine = _lips(random, looks, colours, shine, landmarks)
     colours = _brows(random, looks, colours, landmarks)
     colours, shine = _lids(random, looks, colours, shine, landmarks)
-    colours = _marks(random, looks, colours)
+    colours = _marks(random, looks, colours, landmarks)
     colours = over(colours, looks.hair, scalp)
     return np.clip(colours, 0.005, 1), shine * (1 - 0.6 * scalp)
 
@@ -121,22 +130,6 @@ def _round_the_eyes(random: Random, looks: Complexion, colours: Picture) -> Pict
         shadow = blob(180, 128, 34, 12) + blob(332, 128, 34, 12)
         colours = over(colours, linear(random.random(3) * 0.6), shadow * random.uniform(0.1, 0.5))
     return colours
-
-
-def _beard(
-    random: Random, looks: Complexion, colours: Picture, shine: Picture, landmarks: Picture
-) -> tuple[Picture, Picture]:
-    if looks.feminine or random.random() < 0.4:
-        return colours, shine
-    region = np.clip(blob(256, 380, 170, 95) * 1.6 - 0.25, 0, 1) * np.clip((ROWS - 245) / 25, 0, 1)
-    if random.random() < 0.3:  # chin only
-        region *= np.clip(blob(256, 370, 60, 70) * 2 - 0.3, 0, 1)
-    if random.random() < 0.8:
-        region = np.maximum(region, 0.9 * blob(256, 245, 75, 10))
-    density = random.uniform(0.15, 0.95)
-    hairs = np.clip(noise(random, _SIDE, _SIDE, ((200, 0.5), (500, 1))) * 0.5 + 0.6, 0, 1)
-    cover = np.clip(region * density * hairs, 0, 1) * (1 - polygon(curve(landmarks[48:60]), 2))
-    return over(colours, looks.hair * 0.8, cover), shine * (1 - 0.7 * cover)
 
 
 def _lip_colour(random: Random, looks: Complexion) -> Picture:
@@ -195,23 +188,52 @@ def _lids(
         lower = curve(np.vstack([eye[3:6], eye[:1]]), 30, closed=False)
         arch = np.sin(np.linspace(0, np.pi, 30)) ** 0.6 * height
         fold = upper - np.stack([np.zeros(30), arch + 1], axis=-1)
-        lid = polygon(np.vstack([upper, fold[::-1]]), 2.0)
-        colours, shine = colours * (1 - lid[..., None] * (1 - tint)), shine + 0.12 * lid
-        crease = line(fold, 2, 1.1) * crease_cover
-        colours = colours * (1 - crease[..., None] * np.array([0.8, 1, 1]))
-        colours = over(colours, 0.012, np.clip(line(upper, thick, 0.8) * 1.2, 0, 1) * dark)
-        colours = over(colours, 0.03, line(lower, 2, 0.9) * below)
+        rows = slice(int(fold[:, 1].min()) - 12, int(lower[:, 1].max()) + 12)  # nothing is painted elsewhere
+        lid = polygon(np.vstack([upper, fold[::-1]]), 2.0)[rows]
+        band = colours[rows] * (1 - lid[..., None] * (1 - tint))
+        band = band * (1 - (line(fold, 2, 1.1)[rows] * crease_cover)[..., None] * np.array([0.8, 1, 1]))
+        band = over(band, 0.012, np.clip(line(upper, thick, 0.8)[rows] * 1.2, 0, 1) * dark)
+        colours[rows] = over(band, 0.03, line(lower, 2, 0.9)[rows] * below)
+        shine[rows] += 0.12 * lid
     return colours, shine
 
 
-def _marks(random: Random, looks: Complexion, colours: Picture) -> Picture:
-    shade = np.ones((_SIDE, _SIDE))
+def _wrinkles(random: Random, age: float, landmarks: Picture) -> Picture:
+    """How dark folds are, as a factor [512, 512]: from nose to mouth, on the forehead, between the brows, and at the
+    outer corners of the eyes."""
+    shade = np.ones((_SIDE, _SIDE), np.float32)
+
+    def fold(points: npt.ArrayLike, thickness: int, blur: float, depth: float) -> None:
+        mask = line(curve(points, 30, closed=False), thickness, blur)
+        np.multiply(shade, 1 - mask * np.float32(depth * age * random.uniform(0.5, 1)), out=shade)
+
     for side in (-1, 1):
-        fold = curve([(256 + side * x, y) for x, y in ((42, 225), (58, 255), (66, 285))], 30, closed=False)
-        shade = shade * (1 - line(fold, 4, 4.0) * 0.5 * looks.age)
+        fold(
+            [(256 + side * x, y + random.normal(0, 2)) for x, y in ((42, 225), (58, 255), (66, 285))],
+            4,
+            3.5,
+            0.65,
+        )
+    if age < 0.3:
+        return shade
     for height in (40, 58, 74):
-        ends = [(x, height + random.normal(bend, 3)) for x, bend in ((170, 0), (256, -4), (342, 0))]
-        shade = shade * (1 - line(curve(ends, 40, closed=False), 2, 1.5) * 0.35 * looks.age * random.random())
+        fold(
+            [(x, height + random.normal(bend, 3)) for x, bend in ((170, 0), (256, -4), (342, 0))],
+            2,
+            1.5,
+            0.45,
+        )
+    for corner, side in ((landmarks[36], -1), (landmarks[45], 1)):
+        for rise in (-7, 0, 7):
+            away = np.array([(8 * side, 0.3 * rise), (18 * side, 0.7 * rise), (27 * side, rise)])
+            fold(corner + away, 1, 1.0, 0.4)
+    for x in (248, 264):
+        fold([(x + random.normal(0, 2), y) for y in (98, 112, 126)], 2, 1.5, 0.45)
+    return shade
+
+
+def _marks(random: Random, looks: Complexion, colours: Picture, landmarks: Picture) -> Picture:
+    shade = _wrinkles(random, looks.age, landmarks)
     for _ in range(random.poisson(3)):
         shade = shade * (
             1 - blob(random.uniform(60, 450), random.uniform(30, 420), 2, 2) * random.uniform(0.2, 0.7)
