@@ -107,6 +107,16 @@ class MirrorWeights(BankOperator, bpy.types.Operator):
         return self.strike(context, posing.mirrored)
 
 
+def clipboard() -> str:
+    """The text on the system's clipboard; empty without a window."""
+    return str(bpy.context.window_manager.clipboard)
+
+
+def put_on_clipboard(text: str) -> None:
+    """Put a text on the system's clipboard."""
+    bpy.context.window_manager.clipboard = text
+
+
 class CopyPose(BankOperator, bpy.types.Operator):
     """Copy the weights as they show now, as text, for this or another character, in this or another file"""
 
@@ -120,7 +130,7 @@ class CopyPose(BankOperator, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         pose = posing.taken(context.object, self.banks)
-        context.window_manager.clipboard = poses.to_text(pose)
+        put_on_clipboard(poses.to_text(pose))
         self.report({"INFO"}, f"{len(pose)} weights copied")
         return {"FINISHED"}
 
@@ -132,8 +142,8 @@ class PastePose(PoseOperator, bpy.types.Operator):
     bl_label = "Paste Pose"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        text = context.window_manager.clipboard
-        return self.report_of(lambda: posing.strike(context.object, context.scene, poses.from_text(text)))
+        ob, scene = context.object, context.scene
+        return self.report_of(lambda: posing.strike(ob, scene, poses.from_text(clipboard())))
 
 
 class ApplyPreset(PoseOperator, bpy.types.Operator):

@@ -47,20 +47,9 @@ def speaking(addon: Any, face: bpy.types.Object) -> bpy.types.Object:
 @pytest.fixture
 def clipboard(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Blender without a window has none: what would be in it."""
-    kept = [""]
-
-    class Manager:
-        clipboard = property(lambda _self: kept[0], lambda _self, text: kept.__setitem__(0, text))
-
-    class Context:
-        window_manager = Manager()
-        object = property(lambda _self: bpy.context.object)
-        scene = property(lambda _self: bpy.context.scene)
-
-    for name in ("CopyPose", "PastePose"):
-        cls = getattr(addon("ui.keys"), name)
-        execute = cls.execute
-        monkeypatch.setattr(cls, "execute", lambda self, _context, do=execute: do(self, Context()))
+    kept, keys = [""], addon("ui.keys")
+    monkeypatch.setattr(keys, "clipboard", lambda: kept[0])
+    monkeypatch.setattr(keys, "put_on_clipboard", lambda text: kept.__setitem__(0, text))
     return kept
 
 
