@@ -1,0 +1,60 @@
+"""Measure how fast this machine predicts, draws faces and renders training data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from edtalk_server.cli.options import add_model_options
+from edtalk_server.evaluation import speed
+from edtalk_server.evaluation.speed_networks import network_lines
+from edtalk_server.media.sequence import write_whole
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """`--facekit`, `--rounds`, `--json`, `--bundle`, `--device`."""
+    parser.add_argument(
+        "--facekit", type=Path, help="packed ICT-FaceKit (.npz): measure the renderer as well"
+    )
+    parser.add_argument(
+        "--rounds", type=_positive, default=5, help="rounds of which each number is the median (default: 5)"
+    )
+    parser.add_argument("--json", type=Path, help="write the numbers here as well")
+    add_model_options(parser)
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a line for each number as it is known."""
+    machine = speed.machine()
+    print(", ".join(f"{name} {value}" for name, value in machine.items() if value is not None))
+    print(speed.HEADER)
+    lines = []
+    for line in _lines(arguments):
+        print(line, flush=True)
+        lines.append(line)
+    if arguments.json:
+        content = {
+            "machine": machine,
+            "rounds": arguments.rounds,
+            "lines": [line.to_dict() for line in lines],
+        }
+        write_whole(arguments.json, (json.dumps(content, indent=1) + "\n").encode())
+    return 0
+
+
+def _lines(arguments: argparse.Namespace) -> Iterator[speed.Line]:
+    yield from network_lines(arguments.bundle, arguments.device, arguments.rounds)
+    if arguments.facekit:
+        from edtalk_server.evaluation.speed_renderer import renderer_lines  # needs the 'train' extra
+
+        yield from renderer_lines(arguments.facekit, arguments.rounds)
+    else:
+        print("The renderer of training faces was not measured: give --facekit for that.")
