@@ -151,28 +151,68 @@ def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
     image.reload()
 
 
+def lend_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
+    """Let the plane show the frames `first` to `last` of a take for a while; what it is set to show stays as it is."""
+    node = texture_node(ob)
+    if node is None:
+        return
+    image = node.image
+    if image is None or image.get(TAG) != "lent":
+        image = bpy.data.images.load(str(take.path(first)), check_existing=False)
+        image.name, image[TAG] = f"{ob.name} render", "lent"
+        image.source = "SEQUENCE"
+    image.filepath = str(take.path(first))
+    image.reload()
+    if take.look.alpha:
+        _see_through(ob)
+    _show_sequence(node, image, first, last)
+    for scene in ob.users_scene[:1]:
+        _follow(image, scene)
+
+
+def take_back(ob: bpy.types.Object) -> None:
+    """End `lend_take`."""
+    node = texture_node(ob)
+    image = node.image if node is not None else None
+    apply_show(ob)
+    if image is not None and image.get(TAG) == "lent":
+        bpy.data.images.remove(image)
+
+
+def _show_sequence(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image, first: int, last: int) -> None:
+    """Let a node play frames; before and after them it holds the nearest one."""
+    node.image, user = image, node.image_user
+    user.frame_start, user.frame_duration = first, last - first + 1
+    user.frame_offset = first - 1  # the files are numbered like the scene's frames
+    user.use_cyclic, user.use_auto_refresh = False, True
+
+
 def _see_through(ob: bpy.types.Object) -> None:
     """Let the plane be transparent where its picture is. A material that the artist rebuilt stays as it is."""
     texture = texture_node(ob)
-    if texture is None:
+    emission = _only_next(texture.outputs["Color"]) if texture is not None else None
+    output = _only_next(emission.node.outputs[0]) if emission is not None else None
+    if texture is None or emission is None or output is None or texture.outputs["Alpha"].is_linked:
         return
-    links = texture.outputs["Color"].links
-    emission = links[0].to_node if len(links) == 1 else None
-    onward = emission.outputs[0].links if emission is not None and emission.type == "EMISSION" else ()
-    if len(onward) != 1 or onward[0].to_node.type != "OUTPUT_MATERIAL" or texture.outputs["Alpha"].is_linked:
+    if emission.node.type != "EMISSION" or output.node.type != "OUTPUT_MATERIAL":
         return
-    tree, output = texture.id_data, onward[0].to_socket
+    tree = texture.id_data
     clear, mix = tree.nodes.new("ShaderNodeBsdfTransparent"), tree.nodes.new("ShaderNodeMixShader")
     clear.location, mix.location = (0, 120), (200, 0)
     output.node.location.x = 400
     for start, end in (
         (texture.outputs["Alpha"], mix.inputs[0]),
         (clear.outputs[0], mix.inputs[1]),
-        (emission.outputs[0], mix.inputs[2]),
+        (emission.node.outputs[0], mix.inputs[2]),
         (mix.outputs[0], output),
     ):
         tree.links.new(start, end)
     tree.nodes.active = texture
+
+
+def _only_next(socket: bpy.types.NodeSocket) -> bpy.types.NodeSocket | None:
+    """Where an output leads to, when that is one place."""
+    return socket.links[0].to_socket if len(socket.links) == 1 else None
 
 
 def apply_show(ob: bpy.types.Object) -> None:
@@ -182,14 +222,10 @@ def apply_show(ob: bpy.types.Object) -> None:
     if node is None:
         return
     baked = group.show == "TAKE" and group.take_image is not None
-    node.image = group.take_image if baked else group.live_image
     if baked:
-        user = node.image_user
-        user.frame_start = group.take_first
-        user.frame_duration = group.take_last - group.take_first + 1
-        user.frame_offset = group.take_first - 1  # the files are numbered like the scene's frames
-        user.use_cyclic = False
-        user.use_auto_refresh = True
+        _show_sequence(node, group.take_image, group.take_first, group.take_last)
+    else:
+        node.image = group.live_image
 
 
 def make_own(ob: bpy.types.Object) -> None:
@@ -253,9 +289,13 @@ def follow_view_transform(ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
     """Declare the character's pictures to be in the space that the scene's view transform shows unchanged."""
     for image in (ob.edtalk.live_image, ob.edtalk.take_image):
         if image is not None and image.is_editable:
-            wanted = LINEAR if is_linear(image) else color_space(scene)
-            if wanted not in _missing_spaces and image.colorspace_settings.name != wanted:
-                _declare_color_space(image, wanted)
+            _follow(image, scene)
+
+
+def _follow(image: bpy.types.Image, scene: bpy.types.Scene) -> None:
+    wanted = LINEAR if is_linear(image) else color_space(scene)
+    if wanted not in _missing_spaces and image.colorspace_settings.name != wanted:
+        _declare_color_space(image, wanted)
 
 
 def _declare_color_space(image: bpy.types.Image, name: str) -> None:

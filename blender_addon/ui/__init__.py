@@ -15,10 +15,12 @@ def _classes() -> tuple[type, ...]:
         emotion_panel,
         emotions,
         keys,
+        movie,
         operators,
         panels,
         predict,
         preferences,
+        render,
         server,
         takes,
         takes_panel,
@@ -35,7 +37,9 @@ def _classes() -> tuple[type, ...]:
         *keys.CLASSES,
         *emotions.CLASSES,
         *bake.CLASSES,
+        *render.CLASSES,
         *takes.CLASSES,
+        *movie.CLASSES,
         *panels.CLASSES,
         *weights_panel.CLASSES,
         *emotion_panel.CLASSES,
@@ -46,9 +50,9 @@ def _classes() -> tuple[type, ...]:
 
 def _drawing() -> tuple[ModuleType, ...]:
     """What draws beside the panels, or keeps what they draw."""
-    from . import overlay, takes_panel, timeline
+    from . import overlay, render, takes_panel, timeline
 
-    return overlay, timeline, takes_panel
+    return overlay, timeline, takes_panel, render
 
 
 def register() -> None:

@@ -35,6 +35,7 @@ class FramesPanel(SidebarPanel, bpy.types.Panel):
         row.operator("edtalk.bake_all", text="Bake All")
         self._draw_state(ob)
         self._draw_view(scene, ob)
+        layout.operator("edtalk.export_movie", icon="FILE_MOVIE")
 
     def _draw_state(self, ob: bpy.types.Object) -> None:
         """Which frames are to be baked."""

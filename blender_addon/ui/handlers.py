@@ -14,7 +14,7 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..scene import character, plane
-from . import link
+from . import link, render
 
 _paths_before: list[tuple[int, str, str]] = []
 """The characters' paths as they were before the save that is going on."""
@@ -51,6 +51,7 @@ def on_edit(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None
 @persistent
 def on_load(*_: object) -> None:
     """Another file is open: what was running belonged to the old one."""
+    render.forget()
     link.forget_file()
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import atexit
 import logging
+import time
 from collections.abc import Callable
 
 import bpy
 
 from ..core.discovery import ServerInstall, find_install
 from ..core.session import Session
+from ..core.tasks import Result, Steps
 from . import library as take_library
 from . import live as live_pictures
 from . import watch as watching
@@ -21,6 +23,9 @@ log = logging.getLogger(__name__)
 BUDGET_S = 0.004
 BUSY_S, HURRIED_S, AWAKE_S, ASLEEP_S = 0.005, 0.02, 0.1, 0.5
 """Seconds between two looks: while an answer is under way, after a change, while a server runs, otherwise."""
+
+WAIT_S = 0.002
+"""The same where nothing else is to be done meanwhile."""
 
 _session: Session | None = None
 _live: live_pictures.Live | None = None
@@ -103,6 +108,17 @@ def _pump() -> float:
     if watch().is_hurried:
         return HURRIED_S
     return AWAKE_S if here.is_connected else ASLEEP_S
+
+
+def finished(steps: Steps[Result]) -> Result:
+    """Do all of some work now, and wait for it: for background mode and render handlers in the main thread."""
+    while True:
+        session().pump()
+        try:
+            next(steps)
+        except StopIteration as last:
+            return last.value
+        time.sleep(WAIT_S)
 
 
 def _find_server() -> ServerInstall:

@@ -1,0 +1,116 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+"""Operator: the baked frames and the voice as a movie file."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.timebase import TimeBase
+
+from ..core import takes
+from ..core.tasks import Progress, Steps
+from ..scene import character, sound
+from . import link
+from .operators import TaskOperator, refuse, scene_of
+from .perform import found
+
+SUFFIX = ".mp4"
+
+
+class ExportMovie(TaskOperator, bpy.types.Operator):
+    """Write the baked frames with the voice as a movie, at the scene's frame rate"""
+
+    bl_idname = "edtalk.export_movie"
+    bl_label = "Export Movie"
+    title = "Export Movie"
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    check_existing: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not character.is_character(context.object):
+            return refuse(cls, "Select a character")
+        if not context.object.edtalk.take:
+            return refuse(cls, "Bake first: a movie is made of baked frames")
+        return cls.is_free()
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if self.filepath:
+            return super().invoke(context, event)
+        self._asking = True
+        blend = Path(bpy.data.filepath)
+        self.filepath = str(blend.with_name(f"{takes.folder_name(context.object.name)}{SUFFIX}"))
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        uid, scene_uid = context.object.session_uid, context.scene.session_uid
+        output = character.absolute(self.filepath)
+        output = output if output.suffix else output.with_suffix(SUFFIX)
+        yield from link.session().ready(progress)
+        ob, scene = found(uid), scene_of(scene_uid)
+        take, frames = _frames(ob, scene)
+        render = scene.render
+        timing = TimeBase.from_blender(render.fps, render.fps_base, frames[0])
+        with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
+            voice, offset = _voice(ob, scene, frames[0], Path(folder))
+            yield from link.session().movie(
+                take.folder,
+                frames,
+                timing,
+                output,
+                progress,
+                pattern=f"%04d.{take.look.encoding}",
+                sound=voice,
+                sound_offset=offset,
+            )
+        return f"{output}: {len(frames)} frames{'' if voice else ', without sound'}"
+
+
+def _frames(ob: bpy.types.Object, scene: bpy.types.Scene) -> tuple[takes.Take, range]:
+    """The take, and the part of the scene's range that is baked in it. Raises `EDTalkError` where there is none."""
+    folder = character.file_of(ob, "take")
+    take = takes.Take.open(folder) if folder is not None else None
+    wanted = range(scene.frame_start, scene.frame_end + 1)
+    there = sorted(take.finished().intersection(wanted)) if take is not None else []
+    if take is None or not there:
+        raise EDTalkError(
+            ErrorCode.EMPTY_RANGE,
+            f"No frame from {scene.frame_start} to {scene.frame_end} is baked.",
+            "Press Bake Stale, then export again.",
+        )
+    if len(there) != there[-1] - there[0] + 1:
+        missing = next(frame for frame in wanted if frame > there[0] and frame not in there)
+        raise EDTalkError(
+            ErrorCode.EMPTY_RANGE,
+            f"Frame {missing} is not baked, and others may miss too.",
+            "Press Bake Stale, then export again.",
+        )
+    return take, range(there[0], there[-1] + 1)
+
+
+def _voice(
+    ob: bpy.types.Object, scene: bpy.types.Scene, first: int, folder: Path
+) -> tuple[Path | None, float]:
+    """The sound's file, and the second of the movie at which it begins; no file for a character without a voice."""
+    group = ob.edtalk
+    if group.voice_from == "FILE" and not group.voice:
+        return None, 0.0
+    voice = sound.voice_of(ob, scene)
+    path = character.file_of(ob, "voice") if group.voice_from == "FILE" else None
+    if path is None:
+        path = folder / "voice.wav"
+        path.write_bytes(voice.data)
+    return path, -voice.time.seconds(first)
+
+
+CLASSES = (ExportMovie,)

@@ -1,0 +1,160 @@
+"""Final renders: with "Bake before Rendering" they show baked frames, and leave the file as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+SIZE = 64  # the pictures of the server without a model
+
+
+@pytest.fixture
+def camera(addon: Any) -> None:
+    """A camera that sees the plane and nothing else, one sample for each pixel."""
+    scene = bpy.context.scene
+    scene.render.engine = "CYCLES"
+    scene.cycles.samples, scene.cycles.use_denoising, scene.cycles.filter_width = 1, False, 0.01
+    scene.render.resolution_x = scene.render.resolution_y = SIZE
+    scene.render.dither_intensity = 0
+    scene.render.image_settings.file_format = "PNG"
+    scene.view_settings.view_transform = "Standard"
+    data = bpy.data.cameras.new("camera")
+    data.type, data.ortho_scale = "ORTHO", 2
+    ob = bpy.data.objects.new("camera", data)
+    ob.location, ob.rotation_euler = (0, -3, 0), (np.pi / 2, 0, 0)
+    scene.collection.objects.link(ob)
+    scene.camera = ob
+
+
+@pytest.fixture
+def baking_first(addon: Any) -> Iterator[None]:
+    preferences = addon("ui.preferences").preferences()
+    preferences.bake_before_render = True
+    yield
+    preferences.bake_before_render = False
+
+
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A machine without a server, such as a render node."""
+    monkeypatch.delenv("EDTALK_SERVER_PYTHON", raising=False)
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "no data"))
+    monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(tmp_path / "no run"))
+
+
+def read(path: Path) -> np.ndarray:
+    """A picture's pixels, RGB, 0 to 255."""
+    image = bpy.data.images.load(str(path))
+    image.colorspace_settings.name = "Non-Color"
+    pixels = np.array(image.pixels[:], np.float32).reshape(image.size[1], image.size[0], -1)[..., :3]
+    bpy.data.images.remove(image)
+    return np.round(pixels * 255)
+
+
+def rendered(tmp_path: Path, frame: int, operator: Any = bpy.ops.render.render) -> np.ndarray:
+    scene = bpy.context.scene
+    scene.frame_set(frame)
+    scene.render.filepath = str(tmp_path / f"still_{frame}.png")
+    operator(write_still=True)
+    return read(Path(scene.render.filepath))
+
+
+def baked(ob: bpy.types.Object, frame: int) -> np.ndarray:
+    folder = Path(bpy.path.abspath(ob.edtalk.take)) if ob.edtalk.take else None
+    folder = folder or Path(bpy.data.filepath).parent / "edtalk" / "face" / "take_001"
+    return read(folder / f"{frame:04d}.png")
+
+
+def same(one: np.ndarray, other: np.ndarray) -> bool:
+    return bool(np.abs(one - other).mean() <= 1.0)
+
+
+@pytest.mark.parametrize("operator", ["render", "edtalk"])
+def test_a_still_is_baked_first_and_the_plane_is_as_before(
+    addon: Any,
+    talking: bpy.types.Object,
+    camera: None,
+    baking_first: None,
+    tmp_path: Path,
+    renders: list[int],
+    operator: str,
+) -> None:
+    node = addon("scene.plane").texture_node(talking)
+    images = set(bpy.data.images.keys())
+    picture = rendered(tmp_path, 6, getattr(bpy.ops, operator).render)
+    assert renders == [1], "only the frame that is rendered"
+    assert same(picture, baked(talking, 6))
+    assert (talking.edtalk.show, node.image) == ("LIVE", talking.edtalk.live_image)
+    assert set(bpy.data.images.keys()) - images <= {"Render Result"}
+    assert not talking.edtalk.take
+
+
+def test_an_animation_is_baked_frame_by_frame(
+    addon: Any,
+    talking: bpy.types.Object,
+    camera: None,
+    baking_first: None,
+    tmp_path: Path,
+    renders: list[int],
+) -> None:
+    bpy.ops.edtalk.bake(first=1, last=2)
+    talking.edtalk.show = "LIVE"
+    scene = bpy.context.scene
+    scene.frame_end = 4
+    scene.render.filepath = str(tmp_path / "frame_")
+    bpy.ops.render.render(animation=True)
+    assert renders == [2, 1, 1], "fresh frames are not rendered again"
+    for frame in (1, 2, 3, 4):
+        assert same(read(tmp_path / f"frame_{frame:04d}.png"), baked(talking, frame)), frame
+    assert talking.edtalk.show == "LIVE"
+
+
+def test_without_the_preference_a_live_picture_is_rendered_as_it_is(
+    addon: Any, talking: bpy.types.Object, camera: None, tmp_path: Path, renders: list[int]
+) -> None:
+    rendered(tmp_path, 6)
+    assert renders == []
+
+
+def test_a_node_without_a_server_reads_the_baked_frames(
+    addon: Any,
+    talking: bpy.types.Object,
+    camera: None,
+    baking_first: None,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    bpy.ops.edtalk.bake()
+    talking.edtalk.show = "LIVE"
+    addon.session.close()
+    request.getfixturevalue("nowhere")
+    picture = rendered(tmp_path, 6)
+    assert same(picture, baked(talking, 6))
+    assert not addon.session.is_connected, "nothing is stale: the server is not even looked for"
+
+
+def test_a_node_without_a_server_renders_stale_frames_as_they_are(
+    addon: Any,
+    talking: bpy.types.Object,
+    camera: None,
+    baking_first: None,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bpy.ops.edtalk.bake()
+    talking.edtalk.gain.mouth = 0.25  # all frames are stale
+    addon.session.close()
+    request.getfixturevalue("nowhere")
+    scene = bpy.context.scene
+    scene.frame_end = 2
+    scene.render.filepath = str(tmp_path / "frame_")
+    assert bpy.ops.render.render(animation=True) == {"FINISHED"}
+    assert same(read(tmp_path / "frame_0002.png"), baked(talking, 2))
+    warnings = [record for record in caplog.records if "could not be baked" in record.message]
+    assert len(warnings) == 1, "it is said once, and not tried at each frame"
