@@ -44,6 +44,16 @@ def data_dir(environ: Mapping[str, str] | None = None) -> Path:
     return _xdg(env, "XDG_DATA_HOME", ".local/share") / APPLICATION
 
 
+def bundles_dir() -> Path:
+    """The model bundles of this user: a folder for each."""
+    return data_dir() / "bundles"
+
+
+def catalogue_file() -> Path:
+    """What this user or site offers for download, beside what ships (docs/bundles.md)."""
+    return data_dir() / "catalogue.json"
+
+
 def log_dir(environ: Mapping[str, str] | None = None) -> Path:
     """Log files, rotated."""
     env = os.environ if environ is None else environ

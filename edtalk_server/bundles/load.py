@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from edtalk_server.bundles import kinds
 from edtalk_server.bundles.manifest import MANIFEST_FILE, BundleManifest, FileEntry, invalid
 from edtalk_server.networks.interface import FaceNetwork
+from shared_protocol import paths
 from shared_protocol.banks import Bank, BankLayout
 
 STARTER = "starter"
@@ -37,11 +38,13 @@ class Bundle:
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a bundle: a path, or the name of one that ships in the package (`starter`)."""
-    shipped = Path(__file__).parent / str(name)
+    """The folder of a bundle: a path, the name of one that ships in the package (`starter`), or of an installed one."""
+    shipped, path = Path(__file__).parent / str(name), Path(name)
     if str(name) == STARTER and (shipped / MANIFEST_FILE).is_file():
         return shipped
-    return Path(name)
+    installed = paths.bundles_dir() / path.name
+    is_plain = str(name) == path.name and not path.exists()
+    return installed if is_plain and (installed / MANIFEST_FILE).is_file() else path
 
 
 def read_manifest(name: str | Path = STARTER) -> tuple[BundleManifest, str]:

@@ -8,6 +8,7 @@ release save their options.
 from __future__ import annotations
 
 import argparse
+import logging
 import pickle
 import re
 import zipfile
@@ -24,11 +25,14 @@ from edtalk_server.bundles.manifest import BundleManifest, NetworkPart, invalid
 from edtalk_server.bundles.official_names import OfficialTensor, audio_tensors, face_tensors
 from edtalk_server.bundles.official_presets import PRESETS
 from edtalk_server.bundles.save import save
+from edtalk_server.media.steps import Step, Steps, run_through
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig, EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from shared_protocol.banks import Bank, BankLayout, numbered_layout
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+logger = logging.getLogger(__name__)
 
 FACE = EDTalkConfig()
 LIP_POSE = EDTalkConfig(expression=0)
@@ -36,6 +40,10 @@ AUDIO = Audio2LipConfig()
 
 _FIX = "Download the file again from the release; nothing may be changed in it."
 _ONLY_EXPRESSION = ("dec.fineadainresblock.", "direction_exp.", "exp_fc.")
+
+
+class ForeignFileError(EDTalkError):
+    """A sound file that holds no model of the release."""
 
 
 @dataclass(frozen=True)
@@ -52,17 +60,31 @@ def import_checkpoints(files: Sequence[str | Path], folder: str | Path) -> Bundl
 
     Raises `EDTalkError(BUNDLE_INVALID)` naming the file and the tensor that is missing, surplus or misshapen.
     """
+    return save(folder, *run_through(reading([Path(file) for file in files])))
+
+
+def reading(
+    files: Sequence[Path], skip_foreign: bool = False
+) -> Steps[tuple[BundleManifest, dict[str, nn.Module]]]:
+    """What `import_checkpoints` writes, read a file at a time: the manifest, and the networks by role.
+
+    `skip_foreign` leaves out files that hold no model of the release.
+    """
     found: dict[str, Imported] = {}
-    for file in files:
-        imported = read_checkpoint(Path(file))
+    for done, file in enumerate(files):
+        yield Step(done, len(files), f"reading {file.name}")
+        try:
+            imported = read_checkpoint(file)
+        except ForeignFileError as error:
+            if not skip_foreign:
+                raise
+            logger.info("%s", error.cause)
+            continue
         if imported.kind in found:
-            raise invalid(
-                f"{Path(file).name} holds the same model as a file before it.", "Give each file once."
-            )
+            raise invalid(f"{file.name} holds the same model as a file before it.", "Give each file once.")
         found[imported.kind] = imported
     parts = _assign_roles(found)
-    manifest = _manifest(parts)
-    return save(folder, manifest, {role: one.network for role, one in parts.items()})
+    return _manifest(parts), {role: one.network for role, one in parts.items()}
 
 
 def read_checkpoint(path: Path) -> Imported:
@@ -77,7 +99,7 @@ def read_checkpoint(path: Path) -> Imported:
         config, kind = (FACE, "edtalk") if expressive else (LIP_POSE, "edtalk_lip_pose")
         tensors = convert(stored, face_tensors(config), path.name)
         return _filled(kind, config.to_dict(), EDTalk(config), tensors, path.name)
-    raise invalid(f"{path.name} is not an EDTalk checkpoint: it has neither 'gen' nor 'audio2lip'.", _FIX)
+    raise _foreign(path, "it has neither 'gen' nor 'audio2lip'")
 
 
 def convert(stored: Mapping[str, Any], expected: Sequence[OfficialTensor], origin: str) -> dict[str, Tensor]:
@@ -137,8 +159,14 @@ def _open(path: Path) -> Mapping[str, Any]:
     except (RuntimeError, EOFError, ValueError, LookupError) as error:
         raise invalid(f"{path.name} is not a checkpoint, or it is damaged.", _FIX) from error
     if not isinstance(content, Mapping):
-        raise invalid(f"{path.name} is not an EDTalk checkpoint: it is no dictionary.", _FIX)
+        raise _foreign(path, "it is no dictionary")
     return content
+
+
+def _foreign(path: Path, why: str) -> ForeignFileError:
+    return ForeignFileError(
+        ErrorCode.BUNDLE_INVALID, f"{path.name} is not an EDTalk checkpoint: {why}.", _FIX
+    )
 
 
 def _refused(error: pickle.UnpicklingError) -> str:

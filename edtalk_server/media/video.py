@@ -7,6 +7,7 @@ import errno
 import os
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from edtalk_server.media.provenance import movie_arguments
 from edtalk_server.media.sequence import disk_error, make_folder
 from shared_protocol.errors import EDTalkError, ErrorCode
 
+_PATIENCE_S = 0.05
 _QUALITY = "17"
 """x264's constant rate factor; 17 is visually lossless."""
 
@@ -27,21 +29,32 @@ _QUALITY = "17"
 class MovieWriter:
     """Streams frames into `path`; the file appears when the writer is closed without an error.
 
-    `fps` is an exact rational; `sound` (a file) plays from the first frame and is cut or padded to the picture.
+    `fps` is an exact rational; `sound` (a file) begins at second `sound_offset` of the movie (a negative one leaves out
+    its beginning) and is cut or padded to the picture.
     Raises `EDTalkError(DISK)` where the folder or the disk does not allow it.
     """
 
     def __init__(
-        self, path: Path | str, fps: Fraction, size: tuple[int, int], sound: Path | None = None
+        self,
+        path: Path | str,
+        fps: Fraction,
+        size: tuple[int, int],
+        sound: Path | None = None,
+        sound_offset: float = 0.0,
     ) -> None:
         self._path = Path(path)
         self._width, self._height = size
+        self._closed = False
         make_folder(self._path.parent)
         self._partial = _partial(self._path)
         self._open_for_writing()
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the writer)
         self._process = subprocess.Popen(
-            [imageio_ffmpeg.get_ffmpeg_exe(), *_arguments(fps, size, sound), str(self._partial)],
+            [
+                imageio_ffmpeg.get_ffmpeg_exe(),
+                *_arguments(fps, size, sound, sound_offset),
+                str(self._partial),
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._messages,
@@ -80,11 +93,25 @@ class MovieWriter:
 
     def close(self) -> None:
         """Finish the movie and put it in its place."""
+        for _ in self.closing():
+            pass
+
+    def closing(self) -> Iterator[None]:
+        """As `close`, in steps of at most about 50 ms: ffmpeg may have to work for seconds."""
+        if self._closed:
+            return
         with contextlib.suppress(BrokenPipeError):  # the exit status below says what happened
             self._input.close()
-        if self._process.wait() != 0:
+        while True:
+            try:
+                status = self._process.wait(_PATIENCE_S)
+                break
+            except subprocess.TimeoutExpired:
+                yield
+        if status != 0:
             raise self._failed()
         self._messages.close()
+        self._closed = True
         try:
             self._partial.replace(self._path)
         except OSError as error:
@@ -137,7 +164,7 @@ def _partial(path: Path) -> Path:
     return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix or '.mp4'}")
 
 
-def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None) -> list[str]:
+def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None, sound_offset: float) -> list[str]:
     """ffmpeg's arguments but the output: raw frames on standard input, colours as video players expect them."""
     rate = f"{fps.numerator}/{fps.denominator}"
     pictures = [
@@ -159,7 +186,14 @@ def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None) -> list
     encoder = ["-c:v", "libx264", "-preset", "medium", "-crf", _QUALITY, "-movflags", "+faststart"]
     heard = [] if sound is None else ["-i", str(sound)]
     mixed = ["-map", "0:v"] + (
-        [] if sound is None else ["-map", "1:a:0", "-c:a", "aac", "-af", "apad", "-shortest"]
+        [] if sound is None else ["-map", "1:a:0", "-c:a", "aac", "-af", _placed(sound_offset), "-shortest"]
     )
     start = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
     return [*start, *pictures, *heard, *mixed, "-vf", to_video, *encoder, *colours, *movie_arguments()]
+
+
+def _placed(offset: float) -> str:
+    """The filter that begins a sound at a second of the movie, with silence before and after it."""
+    if offset < 0:
+        return f"atrim=start={-offset:.6f},asetpts=PTS-STARTPTS,apad"
+    return f"adelay=delays={offset * 1000:.3f}:all=1,apad" if offset else "apad"

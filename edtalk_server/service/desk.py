@@ -40,7 +40,17 @@ _RELEASING = "giving memory back"
 _CLEARING = "clearing up"
 _LOCAL_ONLY = (messages.Movie, messages.ImportBundle)
 _ENCODERS: dict[str, Callable[..., bytes]] = {"png": as_png, "rgba": as_rgba}
-_CAPABILITIES = ("prepare", "predict", "capture", "preview", "render.png", "render.rgba", "release")
+_CAPABILITIES = (
+    "prepare",
+    "predict",
+    "capture",
+    "preview",
+    "render.png",
+    "render.rgba",
+    "movie",
+    "bundles",
+    "release",
+)
 
 
 class Desk:
@@ -202,6 +212,9 @@ class Desk:
             case messages.Capture():
                 _check_timing(request)
                 job.material, job.attachment = self._source(request.source), self._blobs.get(request.video)
+            case messages.Movie():
+                _check_rate(request)
+                _check_count(request.last - request.first + 1, request.sound_offset)
             case messages.Preview():
                 job.material = self._source(request.source)
                 job.weights = read_weights(request.weights, 1, self._backend.channels)
@@ -427,12 +440,20 @@ def _check_range(request: messages.Render) -> None:
 
 
 def _check_timing(request: messages.Predict | messages.Capture) -> None:
+    _check_rate(request)
+    _check_count(request.frames, request.offset)
+
+
+def _check_rate(request: messages.Predict | messages.Capture | messages.Movie) -> None:
     numerator, denominator = request.fps_numerator, request.fps_denominator
     if numerator <= 0 or denominator <= 0 or not 1 <= numerator / denominator <= 1000:
         raise EDTalkError(
             ErrorCode.BAD_MESSAGE, "The frame rate is not between 1 and 1000.", "Set the scene's frame rate."
         )
-    if not 0 <= request.frames <= MAX_FRAMES or abs(request.offset) > 1e6:
+
+
+def _check_count(frames: int, offset: float) -> None:
+    if not 0 <= frames <= MAX_FRAMES or abs(offset) > 1e6:
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE, "The frame range is empty or too long.", "Choose another range."
         )

@@ -1,0 +1,121 @@
+"""The bundles of this installation: those that ship and those in the user's data folder; adding to them."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edtalk_server.bundles.catalogue import Offer, is_name, offers
+from edtalk_server.bundles.load import STARTER, find, read_manifest
+from edtalk_server.bundles.manifest import MANIFEST_FILE, BundleManifest, invalid
+from edtalk_server.bundles.save import save
+from edtalk_server.media.sequence import disk_error, make_folder
+from edtalk_server.media.steps import Step, Steps
+from shared_protocol import paths
+from shared_protocol.errors import EDTalkError
+
+logger = logging.getLogger(__name__)
+
+_CHECKPOINTS = (".pt", ".pth", ".ckpt", ".tar")
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A bundle that is here. `name` is its folder's; `path` is what `--bundle` takes."""
+
+    name: str
+    path: str
+    manifest: BundleManifest
+    digest: str
+
+    @property
+    def bytes(self) -> int:
+        """Of its networks."""
+        return sum(entry.size for entry in self.manifest.files.values())
+
+
+def installed() -> list[Installed]:
+    """All bundles that are here, the shipped one first; what cannot be read is left out, and the log says why."""
+    places = {STARTER: STARTER} if (find(STARTER) / MANIFEST_FILE).is_file() else {}
+    places |= {folder.name: str(folder) for folder in _folders()}
+    found = []
+    for name, path in places.items():
+        try:
+            found.append(Installed(name, path, *read_manifest(path)))
+        except EDTalkError as error:
+            logger.warning("the bundle %s is not used: %s", path, error.cause)
+    return found
+
+
+def available() -> list[Offer]:
+    """What the catalogues offer and is not here."""
+    here = {one.name for one in installed()}
+    return [offer for name, offer in sorted(offers().items()) if name not in here]
+
+
+def _folders() -> Iterator[Path]:
+    root = paths.bundles_dir()
+    if root.is_dir():
+        yield from sorted(
+            path.parent for path in root.glob(f"*/{MANIFEST_FILE}") if is_name(path.parent.name)
+        )
+
+
+def place_for(name: str) -> Path:
+    """The folder of a new bundle. Raises `EDTalkError(BUNDLE_INVALID)` for a name that is taken or none."""
+    if not is_name(name):
+        raise invalid(
+            f"{name[:70]!r} cannot be the name of a bundle.", "Use letters, digits, '.', '_' and '-'."
+        )
+    target = paths.bundles_dir() / name
+    if name == STARTER or target.exists():
+        raise invalid(
+            f"There is a bundle “{name}” already.",
+            f"Choose another name, or remove the folder {target.parent / name}.",
+        )
+    return target
+
+
+def importing(source: Path, name: str) -> Steps[Path]:
+    """Turn the official checkpoints (one file, or those in a folder) into the installed bundle `name`.
+
+    Without a name it is that of the release. Raises `EDTalkError`: BUNDLE_INVALID, DISK.
+    """
+    from edtalk_server.bundles import official
+
+    files = _checkpoints(source)
+    manifest, networks = yield from official.reading(files, skip_foreign=source.is_dir())
+    target = place_for(name or manifest.name)
+    yield Step(len(files), len(files) + 1, "writing the bundle")
+    make_folder(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as scratch:
+        fresh = Path(scratch) / target.name
+        save(fresh, manifest, networks)
+        yield Step(len(files) + 1, len(files) + 1, "writing the bundle")
+        settle(fresh, target)
+    return target
+
+
+def settle(fresh: Path, target: Path) -> None:
+    """Put a complete folder into its place. Raises `EDTalkError(DISK)`."""
+    try:
+        fresh.rename(target)
+    except OSError as error:
+        raise disk_error(target, error) from error
+
+
+def _checkpoints(source: Path) -> list[Path]:
+    if not source.is_dir():
+        return [source]
+    files = sorted(
+        path for path in source.iterdir() if path.suffix.lower() in _CHECKPOINTS and path.is_file()
+    )
+    if not files:
+        raise invalid(
+            f"There are no checkpoints (.pt) in {source}.",
+            "Choose the folder that holds EDTalk.pt and Audio2Lip.pt.",
+        )
+    return files
