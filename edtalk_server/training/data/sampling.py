@@ -99,8 +99,8 @@ def toothy_smile(random: Random) -> FloatArray:
     row = neutral()
     values = {
         "smile": random.uniform(0.45, 1.0),
-        "upper_lip_up": random.uniform(0.1, 0.65),
-        "lower_lip_down": _sometimes(random, 0.7, 0.6),
+        "upper_lip_up": random.uniform(0.25, 0.95),
+        "lower_lip_down": _sometimes(random, 0.8, 0.8),
         "stretch": _sometimes(random, 0.5, 0.5),
         "dimple": _sometimes(random, 0.3, 0.6),
         "jaw_open": _sometimes(random, 0.5, 0.3),

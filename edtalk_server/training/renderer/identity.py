@@ -101,6 +101,7 @@ def _trim_lashes(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine
     length = random.uniform(0.35, 0.9) if feminine else random.uniform(0.12, 0.5)
     tips, roots = mesh.lashes.tips, mesh.lashes.roots
     each = length * random.uniform(0.6, 1.0, (len(tips), 1))
+    each[mesh.lashes.lower] *= random.uniform(0.2, 0.8) * (random.random() < 0.6)
     vertices[tips] = vertices[roots] + (vertices[tips] - vertices[roots]) * each
 
 

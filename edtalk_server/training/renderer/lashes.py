@@ -24,6 +24,8 @@ class Lashes:
     triangles: IntArray
     tips: IntArray
     roots: IntArray
+    lower: npt.NDArray[np.bool_]
+    """[N] whether a tip belongs to the lower lid."""
 
 
 def _grid(kit: FaceKit, name: str) -> IntArray:
@@ -37,7 +39,7 @@ def _grid(kit: FaceKit, name: str) -> IntArray:
 
 def lashes(kit: FaceKit) -> Lashes:
     """Chooses the spikes of both eyes."""
-    triangles, tips, roots = [], [], []
+    triangles, tips, roots, lower = [], [], [], []
     for name in LASHES:
         grid = _grid(kit, name)
         for card, end in _USED:
@@ -45,4 +47,5 @@ def lashes(kit: FaceKit) -> Lashes:
             triangles.append(np.stack([root[:-1], root[1:], tip[card % 2 :][: _COLUMNS - 1]], axis=-1))
             tips.append(tip)
             roots.append(root)
-    return Lashes(np.concatenate(triangles), np.concatenate(tips), np.concatenate(roots))
+            lower.append(np.full(_COLUMNS, card < _CARDS // 2))
+    return Lashes(*(np.concatenate(one) for one in (triangles, tips, roots, lower)))

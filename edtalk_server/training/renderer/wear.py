@@ -119,7 +119,7 @@ def _temple(wardrobe: _Wardrobe, side: str, hinge: Points, wire: float) -> None:
     """From the hinge back to the ear."""
     sign = np.sign(hinge[0])
     level = np.abs(wardrobe.skin[:, 1] - hinge[1]) < 0.8
-    before_the_ear = (wardrobe.skin[:, 2] > 2.5) & (wardrobe.skin[:, 2] < 5)
+    before_the_ear = (wardrobe.skin[:, 2] > 3.5) & (wardrobe.skin[:, 2] < 5.5)
     wide = float(np.abs(wardrobe.skin[level & before_the_ear, 0]).max()) + 0.1
     knots = np.array(
         [hinge, [sign * max(wide, abs(hinge[0])), hinge[1], hinge[2] - 2.5], [sign * wide, hinge[1], 0.5]]
