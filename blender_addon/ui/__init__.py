@@ -18,6 +18,7 @@ def _classes() -> tuple[type, ...]:
         movie,
         operators,
         panels,
+        pose_assets,
         predict,
         preferences,
         render,
@@ -36,6 +37,7 @@ def _classes() -> tuple[type, ...]:
         *editing.CLASSES,
         *keys.CLASSES,
         *emotions.CLASSES,
+        *pose_assets.CLASSES,
         *bake.CLASSES,
         *render.CLASSES,
         *takes.CLASSES,
@@ -50,9 +52,9 @@ def _classes() -> tuple[type, ...]:
 
 def _drawing() -> tuple[ModuleType, ...]:
     """What draws beside the panels, or keeps what they draw."""
-    from . import overlay, render, takes_panel, timeline
+    from . import overlay, pose_assets, render, takes_panel, timeline
 
-    return overlay, timeline, takes_panel, render
+    return overlay, timeline, takes_panel, render, pose_assets
 
 
 def register() -> None:

@@ -30,6 +30,7 @@ class WeightsPanel(SidebarPanel, bpy.types.Panel):
         row = column.row(align=True)
         row.operator("edtalk.copy_pose", icon="COPYDOWN")
         row.operator("edtalk.paste_pose", icon="PASTEDOWN")
+        column.operator("edtalk.make_pose_assets", icon="ASSET_MANAGER")
         column = layout.column(align=True)
         column.use_property_split, column.use_property_decorate = True, False
         column.prop(ob.edtalk.writing, "reach")

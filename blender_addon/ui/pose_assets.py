@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+"""Pose assets: make them from a bundle, apply one from the Asset Browser or the 3D view's asset shelf."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from ..core.tasks import Progress, Steps
+from ..scene import character, pose_assets, posing
+from . import link
+from .editing import refuse_without_character
+from .keys import PoseOperator
+from .operators import TaskOperator, refuse
+from .perform import found, prepared_source
+
+if TYPE_CHECKING:
+    from bpy.types import AssetShelf
+else:
+    AssetShelf = bpy.types.AssetShelf
+
+HIDDEN = {"HIDDEN", "SKIP_SAVE"}
+
+
+class MakePoseAssets(TaskOperator, bpy.types.Operator):
+    """Put poses of the bundle's weights and expressions, with pictures of this face, into the file's Asset Browser"""
+
+    bl_idname = "edtalk.make_pose_assets"
+    bl_label = "Make Pose Assets"
+    bl_options = {"UNDO"}
+    title = "Make Pose Assets"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if not refuse_without_character(cls, context):
+            return False
+        if not bpy.data.filepath:
+            return refuse(cls, "Save the file first: the list of asset catalogs lies beside it")
+        return cls.is_free()
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        uid = context.object.session_uid
+        prepared = yield from prepared_source(uid, progress)
+        wanted, made = pose_assets.poses_of(found(uid)), []
+        for number, asset in enumerate(wanted):
+            weights = pose_assets.weights_of(found(uid), asset.pose)
+            frame = yield from link.session().picture(prepared.source, weights, progress)
+            progress.stage, progress.done, progress.total = "Making pictures of poses", number, len(wanted)
+            made.append((asset, pose_assets.Picture(frame.width, frame.height, bytes(frame.pixels))))
+        pose_assets.keep(found(uid), made, Path(bpy.data.filepath).parent)
+        _refresh_browsers()
+        return f"{len(made)} poses are in the Asset Browser, catalog {pose_assets.CATALOG} (save the file to keep them)"
+
+
+def _refresh_browsers() -> None:
+    """Let open Asset Browsers look at the file again."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.ui_type == "ASSETS":
+                with bpy.context.temp_override(window=window, area=area):
+                    if bpy.ops.asset.library_refresh.poll():
+                        bpy.ops.asset.library_refresh()
+
+
+class ApplyPose(PoseOperator, bpy.types.Operator):
+    """Set the weights of this pose on the selected character; where they are animated, with keys at this frame"""
+
+    bl_idname = "edtalk.apply_pose"
+    bl_label = "Apply to Character"
+
+    action: StringProperty(
+        name="Action", description="A pose asset of this file; empty: the active asset", options={"SKIP_SAVE"}
+    )
+    # what an asset shelf tells of the asset that was clicked
+    asset_library_type: EnumProperty(
+        items=[
+            (item.identifier, item.name, "", item.value)
+            for item in bpy.types.AssetWeakReference.bl_rna.properties["asset_library_type"].enum_items
+        ],
+        options=HIDDEN,
+    )
+    asset_library_identifier: StringProperty(options=HIDDEN)
+    relative_asset_identifier: StringProperty(options=HIDDEN)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        ob, scene = context.object, context.scene
+        return self.report_of(lambda: posing.strike(ob, scene, self._pose(context)))
+
+    def _pose(self, context: bpy.types.Context) -> posing.Pose:
+        asset = getattr(context, "asset", None)
+        if self.action or (asset is None and self.relative_asset_identifier):
+            kind, _, name = self.relative_asset_identifier.rpartition("/")
+            if self.action or kind == "Action":
+                return pose_assets.pose_of_action(bpy.data.actions.get(self.action or name))
+            return pose_assets.pose_of_file(self._library(kind), name)
+        return pose_assets.pose_of_asset(asset) if asset is not None else pose_assets.pose_of_action(None)
+
+    def _library(self, inside: str) -> str:
+        """The file of an asset in a library of the preferences."""
+        libraries = bpy.context.preferences.filepaths.asset_libraries
+        library = libraries.get(self.asset_library_identifier)
+        return str(Path(library.path if library else "") / inside.removesuffix("/Action"))
+
+
+class PoseShelf(AssetShelf):
+    """Our poses at the lower edge of the 3D view, while a character is active."""
+
+    bl_idname = "EDTALK_AST_poses"
+    bl_space_type = "VIEW_3D"
+    bl_activate_operator = ApplyPose.bl_idname
+    bl_drag_operator = ApplyPose.bl_idname
+    bl_default_preview_size = 64
+    filter_action = True
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return context.mode == "OBJECT" and character.is_character(context.object)
+
+    @classmethod
+    def asset_poll(cls, asset: bpy.types.AssetRepresentation) -> bool:
+        return pose_assets.is_ours(asset)
+
+    @classmethod
+    def draw_context_menu(
+        cls, _context: bpy.types.Context, _asset: bpy.types.AssetRepresentation, layout: bpy.types.UILayout
+    ) -> None:
+        layout.operator(ApplyPose.bl_idname)
+
+
+def draw_in_browser(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    """In the Asset Browser's context menu, on a pose of ours."""
+    if pose_assets.is_ours(getattr(context, "asset", None)):
+        self.layout.separator()
+        self.layout.operator(ApplyPose.bl_idname)
+
+
+CLASSES = (MakePoseAssets, ApplyPose, PoseShelf)
+
+
+def register() -> None:
+    bpy.types.ASSETBROWSER_MT_context_menu.append(draw_in_browser)
+
+
+def unregister() -> None:
+    bpy.types.ASSETBROWSER_MT_context_menu.remove(draw_in_browser)

@@ -1,0 +1,82 @@
+"""Poses of a bundle in the Asset Browser, and one of them on a character."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def library(addon: Any, resting: bpy.types.Object) -> bpy.types.Object:
+    """A character whose poses were made; its bundle has numbered weights and one expression."""
+    session = addon.session
+    happy = {"happy": {"expression_01": 3.0, "expression_02": -1.0}}
+    session.bundle = dataclasses.replace(session.bundle, presets=happy)
+    bpy.ops.edtalk.make_pose_assets()
+    return resting
+
+
+def poses() -> dict[str, bpy.types.Action]:
+    return {action.name: action for action in bpy.data.actions if action.asset_data is not None}
+
+
+def test_each_weight_and_expression_becomes_an_asset_with_a_picture(
+    addon: Any, library: bpy.types.Object
+) -> None:
+    found = poses()
+    assert len(found) == 1 + 2 * 36, "numbered weights go both ways"
+    assert {"Happy", "Mouth 1", "Mouth 1 -"} <= set(found)
+    catalogs = (Path(bpy.data.filepath).parent / "blender_assets.cats.txt").read_text("utf-8")
+    for action in found.values():
+        assert f"{action.asset_data.catalog_id}:EDTalk:EDTalk" in catalogs
+        assert tuple(action.preview.image_size) == (64, 64), "the size of this server's pictures"
+    pictures = {
+        name: np.array(found[name].preview.image_pixels_float[:])
+        for name in ("Mouth 1", "Mouth 1 -", "Happy")
+    }
+    assert np.abs(pictures["Mouth 1"] - pictures["Mouth 1 -"]).max() > 0.1, "they show the pose"
+    assert addon("scene.actions").curves(library) == [], "the character itself is left alone"
+
+
+def test_making_them_again_makes_no_doubles_and_keeps_the_artists(
+    addon: Any, library: bpy.types.Object
+) -> None:
+    mine = bpy.data.actions.new("Walk")
+    mine.asset_mark()
+    names = set(poses())
+    bpy.ops.edtalk.make_pose_assets()
+    assert set(poses()) == names and bpy.data.actions["Walk"] == mine
+
+
+def test_a_pose_is_applied_to_a_character(addon: Any, library: bpy.types.Object) -> None:
+    bpy.ops.edtalk.apply_pose(action="Happy")
+    assert (library.edtalk.expression_01, library.edtalk.expression_02) == (3.0, -1.0)
+    before = library.edtalk.mouth_02
+    bpy.ops.edtalk.apply_pose(action="Mouth 1 -")
+    assert (library.edtalk.mouth_01, library.edtalk.mouth_02) == (-6.0, before)
+    with pytest.raises(RuntimeError, match="no pose"):
+        bpy.ops.edtalk.apply_pose(action="No such")
+
+
+def test_a_pose_comes_from_another_file_without_leaving_anything(
+    addon: Any, library: bpy.types.Object, tmp_path: Path
+) -> None:
+    bpy.ops.wm.save_mainfile()
+    path = bpy.data.filepath
+    bpy.ops.wm.read_homefile(use_factory_startup=False, use_empty=True)
+    assert addon("scene.pose_assets").pose_of_file(path, "Happy") == {
+        "expression_01": 3.0,
+        "expression_02": -1.0,
+    }
+    assert not bpy.data.actions and not bpy.data.libraries
+
+
+def test_an_unsaved_file_has_no_place_for_catalogs(addon: Any, server: Any, unsaved: Any) -> None:
+    unsaved()
+    with pytest.raises(RuntimeError, match="Save the file first"):
+        bpy.ops.edtalk.make_pose_assets()
