@@ -33,6 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=int, help="threads for the model (default: OMP_NUM_THREADS, or by cores)"
     )
+    parser.add_argument(
+        "--release-after",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="give graphics memory back after so long without work; 0: never (default: 300)",
+    )
     parser.add_argument("--log-file", type=Path, help="default: server.log in the user's log folder")
     parser.add_argument("--fake", action="store_true", help="no model: bars instead of faces, to try the way")
 
@@ -54,7 +61,8 @@ def _serve(args: argparse.Namespace) -> int:
     start = time.monotonic()
     log_file = logs.set_up(args.log_file)
     try:
-        server = Server(_backend(args), args.endpoint, [args.parent_pid] if args.parent_pid else [])
+        parents = [args.parent_pid] if args.parent_pid else []
+        server = Server(_backend(args), args.endpoint, parents, args.release_after)
     except zmq.ZMQError as error:
         raise _cannot_listen(args.endpoint, error) from error
     path = args.connection_file or connection.default_path()

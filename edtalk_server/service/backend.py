@@ -39,6 +39,8 @@ class Source(Protocol):
     def crop(self) -> Crop: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
+    @property
+    def nbytes(self) -> int: ...
 
 
 class Backend(Protocol):
@@ -53,8 +55,10 @@ class Backend(Protocol):
     size: int
     device: str
     largest_batch: int
-    notice: str
-    """What people should know about how it computes now (memory was short); empty when all is well."""
+
+    @property
+    def notice(self) -> str:
+        """What people should know about how it computes now (memory was short); empty when all is well. Any thread."""
 
     def open(self) -> None:
         """Load the model and warm it up (slow)."""

@@ -33,6 +33,8 @@ from .worker import Outcome, Worker
 log = logging.getLogger(__name__)
 
 MAX_SOURCES = 32
+MAX_SOURCE_BYTES = 1024**3
+"""Of all portraits together, but the newest is always kept."""
 MAX_JOB_NAME = 200
 MAX_FRAMES = 1_000_000
 _OPENING = "opening the model"
@@ -328,8 +330,9 @@ class Desk:
     def _keep_source(self, source: Source) -> None:
         self._sources[source.key] = source
         self._sources.move_to_end(source.key)
-        while len(self._sources) > MAX_SOURCES:
-            self._sources.popitem(last=False)
+        held = sum(one.nbytes for one in self._sources.values())
+        while len(self._sources) > MAX_SOURCES or (held > MAX_SOURCE_BYTES and len(self._sources) > 1):
+            held -= self._sources.popitem(last=False)[1].nbytes
 
     def _deliver(self, job: Job, outcome: Outcome, now: float) -> None:
         if isinstance(job.request, messages.Render):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +35,7 @@ class PlainSource:
     crop: Crop
     weights: Weights = field(default_factory=lambda: np.zeros((1, CHANNELS), np.float32))
     notes: tuple[str, ...] = ("small picture",)
+    nbytes: int = 1000
 
 
 @dataclass
@@ -50,6 +52,7 @@ class PlainBackend:
     largest_batch: int = 4
     notice: str = ""
     on_device: int = 0
+    pause: float = 0.0
     gate: threading.Event = field(default_factory=threading.Event)
     at_gate: threading.Event = field(default_factory=threading.Event)
     opened: threading.Event = field(default_factory=threading.Event)
@@ -66,13 +69,15 @@ class PlainBackend:
         self.log.append(what)
         self.at_gate.set()
         self.gate.wait(30)
+        time.sleep(self.pause)
 
     def prepare(self, portrait: bytes, crop: Crop | None) -> PlainSource:
         self._work("prepare")
         if portrait.startswith(b"no face"):
             raise EDTalkError(ErrorCode.NO_FACE, "No face was found.", "Set the crop by hand.")
         key = "x" * 300_000 if portrait.startswith(b"endless") else hashlib.sha256(portrait).hexdigest()
-        return PlainSource(key, portrait[0], crop or Crop(1, 2, 3, 0))
+        size = 600 * 1024**2 if portrait.startswith(b"huge") else 1000
+        return PlainSource(key, portrait[0], crop or Crop(1, 2, 3, 0), nbytes=size)
 
     def predict(self, source: PlainSource, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
         weights = np.repeat(source.weights, request.frames or len(voice), axis=0)
@@ -168,9 +173,9 @@ def start_server() -> Iterator[Callable[..., RunningServer]]:
     """A function that starts a server with a given backend."""
     started: list[RunningServer] = []
 
-    def start(backend: PlainBackend | None = None) -> RunningServer:
+    def start(backend: PlainBackend | None = None, release_after: float = 0.0) -> RunningServer:
         backend = backend or PlainBackend()
-        server = Server(backend)
+        server = Server(backend, release_after=release_after)
         thread = threading.Thread(target=server.run)
         running = RunningServer(backend, server, thread)
         thread.start()
