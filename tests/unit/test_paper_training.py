@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -199,7 +201,7 @@ def test_the_expression_stage_begins_with_the_pictures_of_the_stage_before(
     with torch.no_grad():
         source, motion = model.encode(batch.source), model.read(model.encode(batch.frames[:, 0]).latent)
         before = model.draw(source, motion.mouth + motion.pose).picture
-        now = model.draw(source, sum(motion), motion.expression).picture
+        now = model.draw(source, torch.stack(motion).sum(0), motion.expression).picture
     assert float((now - before).abs().mean()) < 0.15 * float(before.std())
 
 
@@ -218,13 +220,14 @@ def test_expression_is_the_mean_over_the_window(trained: Path, tmp_path: Path) -
             return super().clips(rng, count, length)
 
     batch = run.stage.batch(CONFIG, Watching(), np.random.default_rng(0))
+    assert isinstance(batch, ClipBatch)
     assert asked == [(2, CONFIG.window)]
-    shuffled = replace(batch, frames=batch.frames[:, [2, 1, 0]])  # type: ignore[union-attr,type-var]
+    shuffled = replace(batch, frames=batch.frames[:, [2, 1, 0]])
     outcomes = [run.stage(one, deceive=False) for one in (batch, shuffled)]
     assert torch.allclose(outcomes[0].drawn, outcomes[1].drawn, atol=1e-5)
-    frames = batch.frames.clone()  # type: ignore[union-attr]
+    frames = batch.frames.clone()
     frames[:, 0] = frames[:, 0].flip(-2)
-    other = run.stage(replace(batch, frames=frames), deceive=False)  # type: ignore[type-var]
+    other = run.stage(replace(batch, frames=frames), deceive=False)
     assert not torch.allclose(outcomes[0].drawn, other.drawn, atol=1e-5)
 
 
@@ -233,7 +236,9 @@ def test_expression_is_the_mean_over_the_window(trained: Path, tmp_path: Path) -
 
 def test_banks_stay_orthonormal_within_and_between(trained: Path, tmp_path: Path) -> None:
     for name in DRAWING:
-        folder = begun(trained, tmp_path / name, *()) if name is DRAWING[0] else _copied(trained, tmp_path / name)
+        folder = (
+            begun(trained, tmp_path / name, *()) if name is DRAWING[0] else _copied(trained, tmp_path / name)
+        )
         run = Run(name, CONFIG, SwappingCartoons(), folder, ALONE)
         for _ in range(3):
             run.advance()
@@ -348,9 +353,6 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(
 
 
 def test_an_interrupt_saves_what_was_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-    import signal
-
     run = Run(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
     step = run.advance
 
@@ -416,7 +418,9 @@ def test_a_batch_costs_the_mean_of_its_halves(trained: Path, tmp_path: Path) -> 
     together = stage(whole, deceive=True)
     apart = [stage(half, deceive=True) for half in halves]
     for name, value in together.values.items():
-        assert float(value) == pytest.approx(np.mean([float(one.values[name]) for one in apart]), rel=1e-4), name
+        assert float(value) == pytest.approx(np.mean([float(one.values[name]) for one in apart]), rel=1e-4), (
+            name
+        )
 
 
 def _rows(batch: ClipBatch, rows: slice) -> ClipBatch:

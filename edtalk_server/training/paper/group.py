@@ -28,14 +28,13 @@ class Group:
         """Whether this is the process that saves and logs."""
         return self.rank == 0
 
-    def wrap(self, module: Module) -> Module:
-        """`module` with gradients averaged over all processes; itself where there is only one."""
+    def wrap(self, module: Module, unused: bool) -> Module:
+        """`module` with gradients averaged over all processes; itself where there is only one. With `unused` some
+        parameters may be left out by some batches."""
         if self.world == 1:
             return module
         ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(
-            module, device_ids=ids, broadcast_buffers=False, find_unused_parameters=True
-        )
+        return DistributedDataParallel(module, device_ids=ids, find_unused_parameters=unused)
 
     def any(self, value: bool) -> bool:
         """Whether it is true in any process; all must ask."""

@@ -19,11 +19,11 @@ _SHOWN = 8
 
 
 class Journal:
-    """Silent unless it `speaks`; only the leading process does."""
+    """Of one stage, going on at `step`."""
 
-    def __init__(self, out: Path, name: StageName, step: int, speaks: bool) -> None:
+    def __init__(self, out: Path, name: StageName, step: int, tensorboard: bool) -> None:
         self._name = name
-        self._writer = _writer(out / "tensorboard" / name, step) if speaks else None
+        self._writer = _writer(out / "tensorboard" / name, step) if tensorboard else None
 
     def numbers(self, step: int, outcome: Outcome) -> None:
         """The losses of a step, unweighted, and what they add up to."""

@@ -73,10 +73,10 @@ class Run:
         self.average = AveragedModel(self.stage.model, multi_avg_fn=_follower(config.optimization.average))
         self._make_optimizers()
         self._resume()
-        self._wrapped = group.wrap(self.stage)
-        self._wrapped_critic = group.wrap(self.critic) if self._has_critic else self.critic
+        self._wrapped = group.wrap(self.stage, unused=True)
+        self._wrapped_critic = group.wrap(self.critic, unused=False) if self._has_critic else self.critic
         self._batches = self._loader(data)
-        self.journal = Journal(out, name, self.step, config.tensorboard and group.leads)
+        self.journal = Journal(out, name, self.step, config.tensorboard) if group.leads else None
 
     # --- making ---
 
@@ -185,14 +185,20 @@ class Run:
             while self.step < last:
                 outcome = self.advance()
                 ended = self.step == last or self._must_stop(stop)
-                if self.step % self.config.log_every == 0 or ended:
-                    self.journal.numbers(self.step, outcome)
                 if self.step % self.config.save_every == 0 or ended:
                     self.save()
-                    self.journal.pictures(self.step, outcome)
+                self._report(outcome, ended)
                 if ended:
                     break
         return self.step >= self.config.steps
+
+    def _report(self, outcome: Outcome, ended: bool) -> None:
+        if self.journal is None:
+            return
+        if self.step % self.config.log_every == 0 or ended:
+            self.journal.numbers(self.step, outcome)
+        if self.step % self.config.save_every == 0 or ended:
+            self.journal.pictures(self.step, outcome)
 
     def _must_stop(self, stop: list[int]) -> bool:
         """Several processes agree on that, but not at every step: asking makes them wait for each other."""
