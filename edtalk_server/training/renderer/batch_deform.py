@@ -60,6 +60,12 @@ def _tensor(values: npt.NDArray, device: torch.device) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(device)
 
 
+def mapped(points: Tensor, matrix: Tensor) -> Tensor:
+    """Points [B, N, K] under matrices [B, J, K], [B, N, J]. Not by matrix multiplication, which a trainer may have
+    allowed to be coarse."""
+    return torch.stack([(points * row[:, None]).sum(-1) for row in matrix.unbind(1)], dim=-1)
+
+
 class Incidence:
     """Which triangles meet at each vertex: area-weighted normals by reading instead of adding, so that the sums keep
     their order on every device."""
@@ -149,8 +155,8 @@ class BatchDeformer:
     def __init__(self, mesh: HeadMesh, attached: Attached, places: int, device: torch.device) -> None:
         self.people = People(mesh, attached, places, device)
         shapes = controls.shape_map(mesh.kit.expressions.names)
-        self._above, self._below = _tensor(shapes.above, device), _tensor(shapes.below, device)
-        self._deltas = _tensor(_dense(mesh), device)
+        self._above, self._below = (_tensor(half, device).double() for half in (shapes.above, shapes.below))
+        self._deltas = _tensor(_dense(mesh), device).double()
         self._neck = _tensor(mesh.neck_weight, device)
         self._pivot = _tensor(NECK_JOINT, device)
         self._eyes = [torch.from_numpy(eye.vertices.astype(np.int64)).to(device) for eye in mesh.eyes]
@@ -175,12 +181,14 @@ class BatchDeformer:
     def _faces(self, people: Tensor, weights: Tensor, pose: Poses) -> Tensor:
         """Kit vertices [B, V, 3] with expression and gaze, heads unturned."""
         kept = self.people
-        amounts = weights.relu() @ self._above + (-weights).relu() @ self._below
+        # doubles: a trainer may have allowed this device to multiply matrices of floats coarsely
+        above, below = weights.relu().double(), (-weights).relu().double()
+        amounts = (above @ self._above + below @ self._below) * kept.gains[people]
         rest = kept.faces[people]
-        moved = rest + ((amounts * kept.gains[people]) @ self._deltas).view_as(rest)
+        moved = rest + (amounts @ self._deltas).float().view_as(rest)
         for side, (eye, lids) in enumerate(zip(self._eyes, self._lids, strict=True)):
             centre = kept.eye_centres[people, side][:, None]
-            moved[:, eye] = (rest[:, eye] - centre) @ pose.gaze.mT + centre
+            moved[:, eye] = mapped(rest[:, eye] - centre, pose.gaze) + centre
             offset = moved[:, lids] - centre
             moved[:, lids] += offset * self._push(offset, pose.gaze[..., 2], kept.eye_profiles[people, side])
         return moved
@@ -189,7 +197,7 @@ class BatchDeformer:
     def _push(offset: Tensor, gaze: Tensor, profile: Tensor) -> Tensor:
         """By which part lids at `offset` [B, L, 3] from the eye's centre must go outwards, [B, L, 1]."""
         radius = offset.norm(dim=-1)
-        angle = torch.acos(((offset @ gaze[..., None])[..., 0] / radius).clamp(-1, 1))
+        angle = torch.acos(((offset * gaze[:, None]).sum(-1) / radius).clamp(-1, 1))
         steps = profile.shape[1]
         place = (angle * (steps / torch.pi) - 0.5).clamp(0, steps - 1)
         low = place.long().clamp(max=steps - 2)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from edtalk_server.training.renderer import batch_raster, look, mesh
-from edtalk_server.training.renderer.batch_deform import BatchDeformer, poses
+from edtalk_server.training.renderer.batch_deform import BatchDeformer, mapped, poses
 from edtalk_server.training.renderer.batch_raster import Surface
 from edtalk_server.training.renderer.batch_shade import Lights, Shader, halve
 from edtalk_server.training.renderer.camera import Camera
@@ -58,8 +58,8 @@ class RenderBatch:
 class BatchRenderer:
     """Draws people of one face kit on one device.
 
-    `places` people stay on the device (17 MiB each); `frames` are drawn at a time, which bounds the memory (about
-    120 MiB for each at 256 pixels).
+    `places` people stay on the device (17 MiB each). Of a batch, `frames` are drawn at a time (about 100 MiB each at
+    256 pixels), and at most about `fragments` triangle pixels are held at a time.
     """
 
     def __init__(
@@ -68,11 +68,12 @@ class BatchRenderer:
         device: torch.device | str,
         places: int | None = None,
         frames: int | None = None,
+        fragments: int | None = None,
     ) -> None:
         self.device = torch.device(device)
         on_cpu = self.device.type == "cpu"
         self._frames = frames or (_CPU_FRAMES if on_cpu else _CUDA_FRAMES)
-        self._fragments = _CPU_FRAGMENTS if on_cpu else _CUDA_FRAGMENTS
+        self._fragments = fragments or (_CPU_FRAGMENTS if on_cpu else _CUDA_FRAGMENTS)
         self.mesh = renderer.mesh
         triangles = torch.from_numpy(self.mesh.triangles.astype(np.int64)).to(self.device)
         self._surface = Surface(triangles, torch.from_numpy(self.mesh.two_sided).to(self.device))
@@ -99,12 +100,12 @@ class BatchRenderer:
         A person or background that occurs several times (the same object) is brought to the device once.
         """
         rows = np.asarray(weights.cpu() if isinstance(weights, Tensor) else weights, np.float32)
-        batches = []
-        for start in range(0, len(rows), self._frames):
-            part = slice(start, start + self._frames)
-            batches.append(
+        parts = (slice(start, start + self._frames) for start in range(0, len(rows), self._frames))
+        with torch.autocast(self.device.type, enabled=False):
+            batches = [
                 self._draw(persons[part], rows[part], lights[part], backgrounds[part], cameras[part], size)
-            )
+                for part in parts
+            ]
         return RenderBatch(
             *(torch.cat([getattr(batch, field.name) for batch in batches]) for field in fields(RenderBatch))
         )
@@ -151,7 +152,7 @@ class BatchRenderer:
         zoom = distance[:, None, None] / (distance[:, None, None] - vertices[..., 2:])
         crop = self._tensor([camera.crop.matrix() for camera in cameras])
         shift = self._tensor([camera.crop.shift for camera in cameras])[:, None]
-        place = ((vertices[..., :2] * zoom) @ crop.mT + shift) * side
+        place = (mapped(vertices[..., :2] * zoom, crop) + shift) * side
         return torch.cat([place, vertices[..., 2:]], dim=-1)
 
     def _lights(self, lights: Sequence[Light]) -> Lights:

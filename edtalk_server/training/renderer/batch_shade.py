@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from edtalk_server.training.renderer import look
+from edtalk_server.training.renderer.batch_deform import mapped
 from edtalk_server.training.renderer.batch_raster import EMPTY_DEPTH, Surface, barycentric, blend, corners_of
 from edtalk_server.training.renderer.mesh import ATLAS, HeadMesh
 
@@ -43,8 +44,8 @@ class Lights:
     def shadow_screen(self, vertices: Tensor) -> Tensor:
         """Vertices [B, V, 3] in the shadow map: x, y in its pixels, depth towards the light."""
         flip = vertices.new_tensor([[1.0], [-1.0]]) * (look.SHADOW_SIDE / look.SHADOW_EXTENT)
-        across = vertices @ (self.shadow_axes() * flip).mT + look.SHADOW_SIDE / 2
-        return torch.cat([across, vertices @ self.directions[:, 0, :, None]], dim=-1)
+        across = mapped(vertices, self.shadow_axes() * flip) + look.SHADOW_SIDE / 2
+        return torch.cat([across, mapped(vertices, self.directions[:, :1])], dim=-1)
 
 
 @dataclass(frozen=True)
@@ -183,7 +184,7 @@ def _free(lights: Lights, shadow: Tensor, position: Tensor, direction: Tensor, t
     side, scale = shadow.shape[1], look.SHADOW_SIDE / look.SHADOW_EXTENT
     bias = 0.5 + 0.6 * (1 - towards.relu())
     limit = (position * direction).sum(1) + bias
-    u, v = (lights.shadow_axes() @ position).unbind(1)
+    u, v = ((position * axis[..., None]).sum(1) for axis in lights.shadow_axes().unbind(1))
     # samples beyond the map hide nothing: a border of emptiness stands for them
     column = (side * 0.5 + u * scale).clamp(-2, side + 1).int() + _BORDER
     row = (side * 0.5 - v * scale).clamp(-2, side + 1).int() + _BORDER
