@@ -56,7 +56,7 @@ def downloading(name: str, mirror: str = "") -> Steps[Path]:
         yield from _fetch(f"{address}/{quote(file)}", folder / file, entry, before, offer)
         before += entry.size
     if offer.kind == "checkpoints":
-        installed = yield from library.importing(folder, name)
+        installed = yield from library.importing([folder], name)
     else:
         _check_complete(folder, offer)
         library.settle(folder, target)

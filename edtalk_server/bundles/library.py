@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,17 +79,24 @@ def place_for(name: str) -> Path:
     return target
 
 
-def importing(source: Path, name: str) -> Steps[Path]:
-    """Turn the official checkpoints (one file, or those in a folder) into the installed bundle `name`.
+def importing(sources: Sequence[Path], name: str = "", output: Path | None = None) -> Steps[Path]:
+    """Turn the official checkpoints (files, or one folder of them) into the installed bundle `name`, or into the folder
+    `output`. Without a name it is that of the release.
 
-    Without a name it is that of the release. Raises `EDTalkError`: BUNDLE_INVALID, DISK.
+    Raises `EDTalkError`: BUNDLE_INVALID, DISK.
     """
     from edtalk_server.bundles import official
 
-    files = _checkpoints(source)
-    manifest, networks = yield from official.reading(files, skip_foreign=source.is_dir())
-    target = place_for(name or manifest.name)
+    is_folder = len(sources) == 1 and sources[0].is_dir()
+    files = _checkpoints(sources[0]) if is_folder else list(sources)
+    if name:
+        place_for(name)  # before the work: may it have this name?
+    manifest, networks = yield from official.reading(files, skip_foreign=is_folder)
     yield Step(len(files), len(files) + 1, "writing the bundle")
+    if output is not None:
+        save(output, manifest, networks)
+        return output
+    target = place_for(name or manifest.name)
     make_folder(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".import-") as scratch:
         fresh = Path(scratch) / target.name
@@ -108,8 +115,6 @@ def settle(fresh: Path, target: Path) -> None:
 
 
 def _checkpoints(source: Path) -> list[Path]:
-    if not source.is_dir():
-        return [source]
     files = sorted(
         path for path in source.iterdir() if path.suffix.lower() in _CHECKPOINTS and path.is_file()
     )

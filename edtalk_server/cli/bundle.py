@@ -1,23 +1,17 @@
-"""Import, check and show model bundles."""
+"""List, import, download, check and show model bundles."""
 
 from __future__ import annotations
 
 import argparse
 
+from edtalk_server.cli import library
 from shared_protocol.banks import Bank
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`import FILE... -o DIR`, `check [DIR]`, `show [DIR]`."""
+    """What `cli.library` adds, `check [DIR]`, `show [DIR]`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    importing = actions.add_parser("import", help="turn the official checkpoints into a bundle")
-    importing.add_argument(
-        "files",
-        nargs="+",
-        metavar="FILE.pt",
-        help="EDTalk.pt, EDTalk_lip_pose.pt, Audio2Lip.pt (each recognised by its content)",
-    )
-    importing.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the new bundle")
+    library.add_arguments(actions)
     for action, text in (("check", "verify every file and tensor"), ("show", "print what the bundle is")):
         one = actions.add_parser(action, help=text)
         one.add_argument("bundle", nargs="?", default="starter", help="folder or name (default: starter)")
@@ -26,21 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do the action; problems are `EDTalkError`s that name the file, field or tensor."""
     match arguments.action:
-        case "import":
-            return _import(arguments.files, arguments.output)
+        case "list" | "import" | "download":
+            return library.run(arguments)
         case "check":
             return _check(arguments.bundle)
         case _:
             return _show(arguments.bundle)
-
-
-def _import(files: list[str], output: str) -> int:
-    from edtalk_server.bundles import official
-
-    manifest = official.import_checkpoints(files, output)
-    megabytes = sum(entry.size for entry in manifest.files.values()) / 1e6
-    print(f"{output}: {manifest.title}, {', '.join(manifest.parts())}, {megabytes:.0f} MB")
-    return 0
 
 
 def _check(name: str) -> int:

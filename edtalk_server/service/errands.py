@@ -106,7 +106,7 @@ def _list(job: str, backend: Backend) -> Steps[Message | None]:
 def _import(request: messages.ImportBundle, backend: Backend) -> Steps[Message | None]:
     from edtalk_server.bundles import library
 
-    yield from library.importing(Path(request.folder), request.name)
+    yield from library.importing([Path(request.folder)], request.name)
     return (yield from _list(request.job, backend))
 
 

@@ -1,0 +1,97 @@
+"""The bundles of this installation on the command line: list them, import one, download one."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edtalk_server.cli.options import clean_termination
+from edtalk_server.media.steps import Step, Steps, run_through
+
+Result = TypeVar("Result")
+
+
+def add_arguments(actions: Any) -> None:
+    """`list`, `import FILE... [-o DIR | --name NAME]` and `download NAME [--mirror URL]`."""
+    actions.add_parser("list", help="what is installed, and what can be downloaded")
+    importing = actions.add_parser("import", help="turn the official checkpoints into a bundle")
+    importing.add_argument(
+        "files",
+        nargs="+",
+        metavar="FILE.pt",
+        help="EDTalk.pt, EDTalk_lip_pose.pt, Audio2Lip.pt (each recognised by its content), or their folder",
+    )
+    place = importing.add_mutually_exclusive_group()
+    place.add_argument(
+        "-o", "--output", metavar="DIR", help="folder of the new bundle (default: among the installed ones)"
+    )
+    place.add_argument(
+        "--name", default="", help="what the installed bundle is called (default: as released)"
+    )
+    download = actions.add_parser("download", help="fetch a bundle that `list` offers, and install it")
+    download.add_argument("name", help="as `list` calls it")
+    download.add_argument("--mirror", default="", metavar="URL", help="instead of the catalogue's address")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Do the action."""
+    match arguments.action:
+        case "list":
+            return _list()
+        case "download":
+            return _download(arguments.name, arguments.mirror)
+        case _:
+            return _import([Path(file) for file in arguments.files], arguments.output, arguments.name)
+
+
+def _list() -> int:
+    from edtalk_server.bundles import library
+
+    for one in library.installed():
+        manifest = one.manifest
+        print(
+            f"{one.name:24} {_size(one.bytes)}  {manifest.size:4} px  {manifest.licence:16} {manifest.title}"
+        )
+    for offer in library.available():
+        print(f"{offer.name:24} {_size(offer.bytes)}  can be downloaded; {offer.licence}; {offer.title}")
+    return 0
+
+
+def _import(files: list[Path], output: str | None, name: str) -> int:
+    from edtalk_server.bundles import library
+    from edtalk_server.bundles.load import read_manifest
+
+    folder = _shown(library.importing(files, name, Path(output) if output else None))
+    manifest, _ = read_manifest(folder)
+    size = sum(entry.size for entry in manifest.files.values())
+    print(f"{folder}: {manifest.title}, {', '.join(manifest.parts())}, {size / 1e6:.0f} MB")
+    return 0
+
+
+def _download(name: str, mirror: str) -> int:
+    from edtalk_server.bundles.download import downloading
+
+    print(f"{_shown(downloading(name, mirror))}: installed; use it with --bundle {name}")
+    return 0
+
+
+def _shown(steps: Steps[Result]) -> Result:
+    """Run through, with a line on standard error that rewrites itself."""
+    live = sys.stderr.isatty()
+
+    def show(step: Step) -> None:
+        share = f" {100 * step.done // step.total} %" if step.total else ""
+        if live:
+            print(f"\r\033[K{step.stage}{share}", end="", file=sys.stderr, flush=True)
+
+    with clean_termination():
+        result = run_through(steps, show)
+    if live:
+        print("\r\033[K", end="", file=sys.stderr, flush=True)
+    return result
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:8.1f} MB"
