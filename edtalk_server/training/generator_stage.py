@@ -45,7 +45,7 @@ PICTURE_LEVELS = (0.3, 0.5, 0.8, 1.2, 1.2)
 
 def trunk_step(network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of the coarse stage and its parts; pictures at 64 pixels in [-1, 1]."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(pairs.source.device.type, torch.bfloat16):
         encoding = network.encode_trunk(pairs.source)
         drawing = network.draw(encoding, network.basis(), _change(pairs, noise), trunk_only=True)
     flow, mask = losses.motion_losses(drawing.levels, pairs, TRUNK_LEVELS)
@@ -58,7 +58,7 @@ def trunk_step(network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[Ten
 
 def picture_step(network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
     """The loss of the fine stage and its parts; pictures at 128 pixels in [-1, 1]."""
-    with torch.autocast("cpu", torch.bfloat16):
+    with torch.autocast(pairs.source.device.type, torch.bfloat16):
         encoding = network.encode(pairs.source)
         drawing = network.draw(encoding, network.basis(), _change(pairs, noise))
         made = network.compose(pairs.source, drawing)
@@ -106,7 +106,7 @@ def dress(pairs: Pairs, rest_share: float) -> Pairs:
         source = augment.noise(source, 0.03)
     if torch.rand(()) < 0.15:
         source = augment.compress(source)
-    rest = torch.rand(len(source)) < rest_share
+    rest = torch.rand(len(source), device=source.device) < rest_share
     keep = (~rest).float()[:, None, None, None]
     return Pairs(
         source=signed(source),
@@ -158,7 +158,11 @@ class GeneratorStage(Stage):
         plan, trunk = self.plan, self.in_trunk
         count = plan.trunk_batch if trunk else plan.picture_batch
         read_share = plan.read_share if self.readable and self.done >= plan.read_share_from else 0.0
-        pairs = self.corpus.pairs(self.rng, count, 64 if trunk else 128, read_share)
+        size = 64 if trunk else 128
+        made = self.ahead.take(
+            (size, read_share), lambda rng: self.corpus.pairs(rng, count, size, read_share)
+        )
+        pairs = made.on(self.device)
         step = trunk_step if trunk else picture_step
         loss, values = step(self.network, dress(pairs, plan.rest_share), plan.weight_noise)
         return loss, count, values
@@ -175,6 +179,7 @@ class GeneratorStage(Stage):
             return {}
         self.holdout.refresh()
         step = trunk_step if self.in_trunk else picture_step
-        pairs = plain(self.holdout.pairs(np.random.default_rng(1), 128, 64 if self.in_trunk else 128))
+        chosen = self.holdout.pairs(np.random.default_rng(1), 128, 64 if self.in_trunk else 128)
+        pairs = plain(chosen.on(self.device))
         _, values = step(self.average.network, pairs, 0.0)
         return {name: round(float(value), 5) for name, value in values.items()}

@@ -8,9 +8,9 @@ rows that a frame's two flows lead to.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -31,8 +31,19 @@ COARSE = 64
 BLOCK = 64  # rows turned into the coarse cache at a time
 
 
+class Batch:
+    """Tensors that go to a device together."""
+
+    def on(self, device: torch.device) -> Self:
+        """The same on another device; itself where it is there already."""
+        if device.type == "cpu":
+            return self
+        moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}  # type: ignore[arg-type]
+        return type(self)(**moved)
+
+
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(Batch):
     """A batch of (source, target) frames of one identity. Maps are [B, C, n, n] float32; pictures in [0, 1].
 
     `flow` leads from target to source in units of which the picture has 2; `trust` says how much its error counts
@@ -53,7 +64,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Views:
+class Views(Batch):
     """A batch of single frames: pictures [B, 3, 128, 128] in [0, 1], weights [B, 36], landmarks [B, 68, 2]."""
 
     images: Tensor

@@ -44,7 +44,7 @@ def motion_losses(levels: list[Level], pairs: Pairs, weights: tuple[float, ...])
     size = pairs.flow.shape[-1]
     look = attention(pairs.landmarks, size, mouth=6.0, eyes=5.0)
     weight = pairs.trust * look
-    flow_loss = mask_loss = torch.zeros(())
+    flow_loss = mask_loss = torch.zeros((), device=weight.device)
     for level, share in zip(levels, weights, strict=True):
         factor = max(1, size // level.flow.shape[-1])
         said, logits = level

@@ -57,8 +57,8 @@ class MotionStage(Stage):
 
     def __init__(self, paths: Paths, plan: MotionPlan, peers: Peers | None = None) -> None:
         self.plan = plan
-        self.importance = importance()
         super().__init__(paths, plan, coarse=False, peers=peers)
+        self.importance = importance().to(self.device)
         if self.progress.step == 0:
             self._start_from_mean()
 
@@ -66,7 +66,7 @@ class MotionStage(Stage):
     def _start_from_mean(self) -> None:
         """Let the last layers begin at the mean face, so that the first steps go into what differs."""
         self.corpus.refresh()
-        views = self.corpus.views(np.random.default_rng(0), 256)
+        views = self.corpus.views(np.random.default_rng(0), 256).on(self.device)
         landmarks = (views.landmarks - 0.5).mean(0).flatten()
         for network in (self.network, self.average.network):
             _set_bias(network.motion.numbers, views.weights.mean(0))
@@ -79,7 +79,8 @@ class MotionStage(Stage):
         return learning_rate(self.plan.rate, self.progress.step, self.done, warm_up=60, floor=0.01)
 
     def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
-        views = self.corpus.views(self.rng, self.plan.batch)
+        made = self.ahead.take("views", lambda rng: self.corpus.views(rng, self.plan.batch))
+        views = made.on(self.device)
         loss = reading = self._reading(views)
         values = {"reading": reading}
         if self.progress.step % self.plan.finding_every == 0:
@@ -90,7 +91,7 @@ class MotionStage(Stage):
     def _reading(self, views: Views) -> Tensor:
         """The loss of `motion` on well-cropped faces."""
         pictures = signed(augment.photographed(views.images))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16):
             said = self.network.motion(pictures)
         return losses.reading_loss(said, views.weights, views.landmarks, self.importance)
 
@@ -98,7 +99,7 @@ class MotionStage(Stage):
         """The loss of `locator` on careless crops of the same pictures."""
         careless, points = augment.reframed(views.images, views.landmarks)
         pictures = signed(augment.photographed(torch.nn.functional.avg_pool2d(careless, 2)))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16):
             found = self.network.locator(pictures)
         return losses.LANDMARK_SHARE * losses.landmark_loss(found, points)
 
@@ -108,7 +109,7 @@ class MotionStage(Stage):
         if self.holdout is None:
             return {}
         self.holdout.refresh()
-        views = self.holdout.views(np.random.default_rng(1), 512)
+        views = self.holdout.views(np.random.default_rng(1), 512).on(self.device)
         with torch.random.fork_rng():
             torch.manual_seed(1)
             careless, points = augment.reframed(views.images, views.landmarks)

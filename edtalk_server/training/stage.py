@@ -9,6 +9,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
+from edtalk_server.training.ahead import Ahead
 from edtalk_server.training.loader import Corpus
 from edtalk_server.training.peers import EVERY, Peers
 
@@ -40,12 +42,15 @@ class Progress:
 @dataclass(frozen=True)
 class Plan:
     """What every stage's plan has: how long, from which seed, how often to save; `start` is a checkpoint of an earlier
-    run whose averaged tensors a new one begins with, where names and shapes fit."""
+    run whose averaged tensors a new one begins with, where names and shapes fit; `network` replaces fields of the
+    starter's `CompactConfig`; `threads` make batches ahead (for a graphics card; on a CPU they would be in the way)."""
 
     minutes: float
     seed: int = 0
     every_seconds: float = 120.0
     start: str = ""
+    network: Mapping[str, Any] = field(default_factory=dict)
+    threads: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,7 +137,9 @@ class Stage(ABC):
         self.paths = paths
         self.peers = peers or Peers()
         torch.manual_seed(plan.seed)
-        self.network = CompactNetwork(STARTER).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        config = CompactConfig.from_dict({**STARTER.to_dict(), **plan.network})
+        self.network = CompactNetwork(config).to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.network.train()
         self.average = Average(self.network, self.horizon)
         self.optimizer = self.make_optimizer()
@@ -146,6 +153,7 @@ class Stage(ABC):
         seed = plan.seed + self.progress.step + 1_000_000 * self.peers.rank
         torch.manual_seed(seed)
         self.rng = np.random.default_rng(seed)
+        self.ahead: Ahead[Any] = Ahead(plan.threads, self.rng)
 
     @abstractmethod
     def make_optimizer(self) -> torch.optim.Optimizer:
@@ -176,21 +184,27 @@ class Stage(ABC):
         """The tensors of this stage's parts."""
         return {name: v for name, v in network.state_dict().items() if name.split(".")[0] in self.parts}
 
-    def train(self) -> None:
-        """Run to the end of the plan; a checkpoint and a report every so often. New data is taken in as it comes."""
+    def train(self, until: float = math.inf) -> bool:
+        """Run to the end of the plan, or until this moment of `time.monotonic`; whether the plan is done. A checkpoint
+        and a report every so often and at the end; new data is taken in as it comes."""
+        self.until = until
         meter = Meter()
         self.corpus.refresh()
         mark, due = time.monotonic(), self.progress.seconds + self.every_seconds
-        while not self._ended():
+        while not self._ended() and not self._interrupted():
             meter.add(self._step())
             now = time.monotonic()
             self.progress.seconds += now - mark
             mark = now
             self._meet()
-            if self.progress.seconds >= due or self._ended():
+            if self.progress.seconds >= due or self._ended() or self._interrupted():
                 self.checkpoint(meter.take())
                 due = self.progress.seconds + self.every_seconds
                 mark = time.monotonic()
+        return self.done >= 1
+
+    def _interrupted(self) -> bool:
+        return self.peers.world == 1 and time.monotonic() >= self.until
 
     def _ended(self) -> bool:
         """Whether the time is up; several processes agree on that only when they have just met."""
