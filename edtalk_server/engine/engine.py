@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
+from edtalk_server.engine.canvas import Canvases, fine_photo
 from edtalk_server.engine.device import choose_device, device_name
 from edtalk_server.engine.residence import Encoded, Residence, is_out_of_memory, out_of_memory
 from edtalk_server.engine.source import (
@@ -23,9 +24,13 @@ from edtalk_server.engine.source import (
     Weights,
     check_portrait,
     check_weights,
-    source_key,
+    new_source,
 )
 from edtalk_server.media import portrait as portraits
+from edtalk_server.media.faces import Face, find_faces
+from edtalk_server.media.judge import Judgement, TurnReader, Verdict, judge_crop, judge_portrait, no_face
+from edtalk_server.media.look import FACE, PLAIN, Levels, Look, Rendered, face_matte
+from edtalk_server.networks.compact import CompactNetwork
 from shared_protocol.messages import Crop
 
 logger = logging.getLogger(__name__)
@@ -34,6 +39,12 @@ CPU_BATCH = 1
 """On the CPU larger batches gain nothing, and one frame at a time makes a frame independent of its neighbours."""
 
 GPU_BATCH = 16
+
+PIXELS_AT_ONCE = 2**24
+"""Full frames are rendered together only while they have fewer pixels than this."""
+
+_YAW, _DEGREES_PER_YAW = "yaw", 20.0
+"""The weight that turns the head, in natural units (docs/bundles.md)."""
 
 
 class Engine:
@@ -46,6 +57,7 @@ class Engine:
         self.channels = len(bundle.layout)
         self.batch = _batch_on(device)
         self._home = Residence(bundle.face, device)
+        self._canvases = Canvases()
         self._lock = threading.Lock()
 
     @classmethod
@@ -68,53 +80,93 @@ class Engine:
 
         Raises `EDTalkError`: NO_FACE, IMAGE_UNREADABLE, OUT_OF_MEMORY.
         """
+        judgement = self.judge(portrait, crop)
+        if judgement.verdict is Verdict.NO_FACE and judgement.crop != crop:
+            raise no_face()
+        return self._encode(portrait, judgement)
+
+    def judge(
+        self, portrait: Picture, crop: Crop | None = None, faces: Sequence[Face] | None = None
+    ) -> Judgement:
+        """What a portrait, or a crop of it, is worth; nothing is encoded. `faces`: what `find_faces` found, if known.
+
+        Raises `EDTalkError(IMAGE_UNREADABLE)`.
+        """
         check_portrait(portrait)
-        notes: tuple[str, ...] = ()
-        if crop is None or crop.side == 0.0:
-            crop, notes = portraits.find_crop(portrait, self.landmarker())
-        encoded = Encoded(portraits.cut(portrait, crop, self.size))
+        if crop is not None and crop.side != 0.0:
+            return judge_crop(portrait, crop, self.landmarker(), self._turn_reader())
+        known = find_faces(portrait) if faces is None else faces
+        return judge_portrait(portrait, known, self.landmarker(), self._turn_reader())
+
+    def warm_up(self) -> None:
+        """Encode a grey picture and draw a frame, so that the first one asked for is as quick as all others."""
+        grey = np.full((64, 64, 3), 128, np.uint8)
+        source = self._encode(grey, Judgement(Crop(32.0, 32.0, 64.0), 0.0, ()))
+        self.render(source, source.weights[None])
+
+    def _encode(self, portrait: Picture, judgement: Judgement) -> Source:
+        encoded = Encoded(portraits.cut(portrait, judgement.crop, self.size))
         weights = self._once(lambda home: home.state_of(encoded).weights.flatten())
-        weights.flags.writeable = False
-        return Source(
-            key=source_key(self.bundle.digest, portrait, crop),
-            weights=weights,
-            crop=replace(crop),
-            notes=tuple(notes),
-            size=self.size,
-            prepared=encoded,
-        )
+        return new_source(self.bundle.digest, portrait, judgement, self.size, weights, encoded)
 
     def read(self, pictures: Picture) -> Weights:
         """The weights [B, channels] of well-cropped faces, uint8 [B, size, size, 3] RGB (paper section 3.2)."""
         return self._once(lambda home: home.face.weights_of(home.tensor(pictures)))
 
-    def render(self, source: Source, weights: Weights) -> Picture:
-        """Frames uint8 [B, size, size, 3] of a source under weights [B, channels].
+    def render(self, source: Source, weights: Weights, look: Look = PLAIN) -> Rendered:
+        """Frames of a source under weights [B, channels]: uint8 [B, size, size, 3] unless `look` wants them otherwise.
 
         Raises `EDTalkError`: BAD_WEIGHTS, OUT_OF_MEMORY (one frame does not fit).
         """
-        rows = check_weights(weights, self.channels)
-        frames = np.empty((len(rows), self.size, self.size, 3), np.uint8)
-        done = 0
-        for part in self.stream(source, rows):
-            frames[done : done + len(part)] = part
-            done += len(part)
-        return frames
+        parts = list(self.stream(source, weights, look))
+        return np.concatenate(parts) if parts else np.empty((0, self.size, self.size, 3), np.uint8)
 
-    def stream(self, source: Source, weights: Weights) -> Iterator[Picture]:
+    def stream(self, source: Source, weights: Weights, look: Look = PLAIN) -> Iterator[Rendered]:
         """As `render`, a bounded batch of frames at a time, for long clips in constant memory."""
         rows = check_weights(weights, self.channels)
+        draw = self._drawer(source, look)
         done = 0
         while done < len(rows):
-            part = self._render_batch(source, rows[done : done + self.batch])
+            part = draw(rows[done : done + self.batch])
             done += len(part)
             yield part
 
-    def _render_batch(self, source: Source, rows: Weights) -> Picture:
+    def _drawer(self, source: Source, look: Look) -> Callable[[Weights], Rendered]:
+        """What draws the first of some rows as wanted. Plain frames are rounded on the device."""
+        if look == PLAIN:
+            return lambda rows: self._render_batch(source.prepared, rows, _rounded)
+        if look.framing == FACE:
+            matte = face_matte(self.size)
+            return lambda rows: np.stack(
+                [look.finish(face, matte) for face in self._levels(source.prepared, rows)]
+            )
+        canvas = self._canvases.of(
+            source,
+            look.largest,
+            partial(self._finer, source),
+            lambda it: self._levels(it, source.weights[None].copy())[0],
+        )
+        most = max(1, PIXELS_AT_ONCE // canvas.plate.portrait[..., 0].size)
+        return lambda rows: np.stack(
+            [canvas.plate.picture(face, look) for face in self._levels(canvas.prepared, rows[:most])]
+        )
+
+    def _finer(self, source: Source, portrait: Picture, place: Crop) -> Encoded:
+        """The source's face as finely as the portrait has it, where the network moves the photo."""
+        encoded: Encoded = source.prepared
+        moves_photo = isinstance(self.bundle.face, CompactNetwork)
+        photo = fine_photo(portrait, place, self.size) if moves_photo else None
+        return encoded if photo is None else Encoded(encoded.picture, photo)
+
+    def _levels(self, encoded: Encoded, rows: Weights) -> Levels:
+        """Faces of the first rows before rounding, [B, N, N, 3]."""
+        return np.asarray(self._render_batch(encoded, rows, lambda levels: levels), np.float32)
+
+    def _render_batch(self, encoded: Encoded, rows: Weights, finish: Callable[[Tensor], Tensor]) -> Rendered:
         """Frames of the first rows: all of them, or fewer where memory is short."""
         while True:
             try:
-                return self._draw(source, rows[: self.batch])
+                return self._draw(encoded, rows[: self.batch], finish)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -133,12 +185,12 @@ class Engine:
             self._home.make_room()
         logger.warning("out of memory: rendering %d frames at a time from now on", self.batch)
 
-    def _draw(self, source: Source, rows: Weights) -> Picture:
+    def _draw(self, encoded: Encoded, rows: Weights, finish: Callable[[Tensor], Tensor]) -> Rendered:
         with self._at_home() as home:
-            state = home.state_of(source.prepared)
+            state = home.state_of(encoded)
             frames: Tensor = home.face.decode(state, torch.from_numpy(rows).to(home.device))
-            scaled = ((frames.float().clamp(-1.0, 1.0) + 1.0) * 127.5).round().to(torch.uint8)
-            return scaled.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            levels = (frames.float().clamp(-1.0, 1.0) + 1.0) * 127.5
+            return finish(levels).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
     @contextlib.contextmanager
     def _at_home(self) -> Iterator[Residence]:
@@ -185,6 +237,23 @@ class Engine:
             return self._once(lambda home: detect(home.tensor(picture[None])))[0]
 
         return landmarks
+
+    def _turn_reader(self) -> TurnReader | None:
+        """Reads how far heads are turned, where the bundle has a weight for it."""
+        if not any(basis.identifier == _YAW for basis in self.bundle.layout.bases):
+            return None
+        channel = self.bundle.layout.index(_YAW)
+
+        def turn(picture: Picture, crop: Crop) -> float:
+            return (
+                float(self.read(portraits.cut(picture, crop, self.size)[None])[0, channel]) * _DEGREES_PER_YAW
+            )
+
+        return turn
+
+
+def _rounded(levels: Tensor) -> Tensor:
+    return levels.round().to(torch.uint8)
 
 
 def _batch_on(device: torch.device) -> int:

@@ -5,20 +5,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.engine.canvas import Canvases
 from edtalk_server.engine.source import (
     Picture,
     Source,
     Weights,
     check_portrait,
     check_weights,
-    source_key,
+    new_source,
 )
+from edtalk_server.media.faces import Face
+from edtalk_server.media.judge import Judgement
+from edtalk_server.media.look import FACE, PLAIN, Look, Rendered, face_matte
 from shared_protocol.banks import BankLayout, numbered_layout
 from shared_protocol.messages import Crop
 
@@ -48,37 +51,46 @@ class FakeEngine:
         self.calls: Counter[str] = Counter()
         self.device_name = "fake"
         self._batch = batch
+        self._canvases = Canvases()
 
     def prepare(self, portrait: Picture, crop: Crop | None = None) -> Source:
         """As `Engine.prepare`; the crop that it finds is the largest centred square."""
-        check_portrait(portrait)
+        judgement = self.judge(portrait, crop)
         self.calls["prepare"] += 1
+        own = np.linspace(-0.5, 0.5, self.channels, dtype=np.float32)
+        return new_source("fake", portrait, judgement, self.size, own, portrait.reshape(-1, 3).mean(axis=0))
+
+    def judge(
+        self, portrait: Picture, crop: Crop | None = None, faces: Sequence[Face] | None = None
+    ) -> Judgement:
+        """As `Engine.judge`; all is well, and the face is the largest centred square."""
+        check_portrait(portrait)
         height, width = portrait.shape[:2]
         if crop is None or crop.side == 0.0:
             crop = Crop(width / 2, height / 2, float(min(width, height)), 0.0)
-        own = np.linspace(-0.5, 0.5, self.channels, dtype=np.float32)
-        own.flags.writeable = False
-        return Source(
-            key=source_key("fake", portrait, crop),
-            weights=own,
-            crop=replace(crop),
-            notes=(),
-            size=self.size,
-            prepared=portrait.reshape(-1, 3).mean(axis=0),
-        )
+        return Judgement(crop, 0.0, ())
 
-    def render(self, source: Source, weights: Weights) -> Picture:
+    def render(self, source: Source, weights: Weights, look: Look = PLAIN) -> Rendered:
         """As `Engine.render`."""
-        parts = list(self.stream(source, weights))
+        parts = list(self.stream(source, weights, look))
         empty = np.empty((0, self.size, self.size, 3), np.uint8)
         return np.concatenate(parts) if parts else empty
 
-    def stream(self, source: Source, weights: Weights) -> Iterator[Picture]:
+    def stream(self, source: Source, weights: Weights, look: Look = PLAIN) -> Iterator[Rendered]:
         """As `Engine.stream`."""
         rows = check_weights(weights, self.channels)
         self.calls["render"] += 1
+        finish = self._finisher(source, look)
         for start in range(0, len(rows), self._batch):
-            yield np.stack([self._frame(source, row) for row in rows[start : start + self._batch]])
+            yield np.stack([finish(self._frame(source, row)) for row in rows[start : start + self._batch]])
+
+    def _finisher(self, source: Source, look: Look) -> Callable[[Picture], Rendered]:
+        if look.framing == FACE:
+            matte = face_matte(self.size)
+            return lambda face: look.finish(face.astype(np.float32), matte)
+        rest = _bars(source.weights, source.prepared, self.size).astype(np.float32)
+        canvas = self._canvases.of(source, look.largest, lambda *_: None, lambda _: rest)
+        return lambda face: canvas.plate.picture(face.astype(np.float32), look)
 
     def _frame(self, source: Source, row: Weights) -> Picture:
         if self.fail_at_frame is not None and self.calls["frame"] >= self.fail_at_frame:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,9 +30,11 @@ ON_CPU = "on the CPU because the graphics memory is full"
 
 @dataclass(eq=False)
 class Encoded:
-    """A source's face, uint8 [size, size, 3], and what the network made of it (None: given up)."""
+    """A source's face, uint8 [size, size, 3], and what the network made of it (None: given up). `photo` is the same
+    face in a multiple of that size, for networks that move the photo: their frames are then as large."""
 
     picture: Picture
+    photo: Picture | None = None
     state: Any = None
 
 
@@ -77,6 +79,8 @@ class Residence:
         """What the network makes of a source; encodes it where it was given up."""
         if encoded.state is None:
             encoded.state = self.face.prepare(self.tensor(encoded.picture[None]))
+            if encoded.photo is not None:
+                encoded.state = replace(encoded.state, photo=self.tensor(encoded.photo[None]))
         self._encoded[id(encoded)] = weakref.ref(encoded)
         self._encoded.move_to_end(id(encoded))
         while len(self._encoded) > MOST_ENCODED:

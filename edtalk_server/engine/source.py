@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.media.judge import Judgement, Verdict
+from edtalk_server.media.look import LARGEST_SIDE
+from edtalk_server.media.paste import bounded
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
@@ -20,21 +23,49 @@ Weights = npt.NDArray[np.float32]
 @dataclass(frozen=True, eq=False)
 class Source:
     """Immutable. `key` is the content hash of bundle, portrait and crop; `weights` [channels] are the
-    portrait's own; `crop` was used; `notes` are short sentences on the portrait (empty when all is
-    well). `prepared` belongs to the engine that made it."""
+    portrait's own; `crop` was used; `verdict` and `notes` tell what the portrait is worth (`media.judge`). `portrait`
+    is the whole picture, scaled down where it is very large, and `place` the crop on it. `prepared` belongs to the
+    engine that made it."""
 
     key: str
     weights: Weights
     crop: Crop
     notes: tuple[str, ...]
     size: int
+    portrait: Picture = field(repr=False)
+    place: Crop
     prepared: Any = field(repr=False)
+    verdict: str = Verdict.GOOD
+
+    @property
+    def full_size(self) -> tuple[int, int]:
+        """Width and height of full frames."""
+        return self.portrait.shape[1], self.portrait.shape[0]
 
     @property
     def nbytes(self) -> int:
         """Main memory that it keeps, in bytes."""
         held = (*vars(self).values(), getattr(self.prepared, "picture", None))
         return sum(value.nbytes for value in held if isinstance(value, np.ndarray))
+
+
+def new_source(
+    digest: str, portrait: Picture, judgement: Judgement, size: int, weights: Weights, prepared: Any
+) -> Source:
+    """The source of a portrait that was judged; `digest` is the bundle's, `size` that of its frames."""
+    whole, place = bounded(portrait, judgement.crop, LARGEST_SIDE)
+    whole = whole.copy()
+    for array in (whole, weights):
+        array.flags.writeable = False
+    notes = judgement.notes
+    if whole.shape != portrait.shape:
+        notes += (
+            f"The portrait is very large; full frames have {whole.shape[1]} x {whole.shape[0]} pixels.",
+        )
+    key = source_key(digest, portrait, judgement.crop)
+    return Source(
+        key, weights, replace(judgement.crop), notes, size, whole, place, prepared, judgement.verdict
+    )
 
 
 def source_key(digest: str, portrait: Picture, crop: Crop) -> str:

@@ -20,6 +20,7 @@ from edtalk_server.media.portrait import (
     paste_matrix,
 )
 from edtalk_server.media.template import TEMPLATE68, TEMPLATE_SIZE
+from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
 
@@ -46,6 +47,8 @@ PROFILE_TURN = 60.0
 
 _PATCH_SIZE, _PATCH_SIDES = 256, 1.4
 """A crop's surroundings are looked at in a picture of so many pixels that is so many times as wide as the crop."""
+_SMALLEST = 0.12
+"""Of a face in the patch: smaller ones are not meant by the crop."""
 _LEAST_FILLING = 0.6
 _FARTHEST = 0.48
 """From the crop's middle to the face's outermost point, in sides; 0.38 is usual, half a side is the edge."""
@@ -117,7 +120,7 @@ def judge_crop(
     around = Crop(crop.center_x, crop.center_y, crop.side * _PATCH_SIDES, crop.roll)
     patch = cut(image, around, _PATCH_SIZE)
     back = crop_matrix(around, _PATCH_SIZE)
-    faces = [face.seen_through(back) for face in find_faces(patch)]
+    faces = [face.seen_through(back) for face in find_faces(patch, _SMALLEST)]
     if face := _inside(crop, faces):
         best = crop_around(image, face, landmarker)
         turned = turn_of(image, best) if turn_of else 0.0
@@ -128,6 +131,15 @@ def judge_crop(
         return _judgement(crop, PROFILE_TURN, [])
     text = "No face was found in the crop: move it onto the face, the eyes a little above its middle."
     return _judgement(crop, 0.0, [Finding(Verdict.NO_FACE, text)])
+
+
+def no_face() -> EDTalkError:
+    """What to tell when a portrait shows no face."""
+    return EDTalkError(
+        ErrorCode.NO_FACE,
+        "No face was found in the portrait.",
+        "Use a picture of one face from the front, well lit and not covered, or set the crop by hand.",
+    )
 
 
 def rough_crops(image: Picture, faces: Sequence[Face]) -> tuple[Crop, ...]:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from edtalk_server.media.crop import fit_similarity
-from edtalk_server.media.faces import Face, find_faces
+from edtalk_server.media.faces import Face
 from edtalk_server.media.template import FITTED_POINTS, TEMPLATE68, TEMPLATE_SIZE
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
@@ -35,7 +35,6 @@ MAX_PIXELS = 100_000_000
 """Larger pictures are refused: they would need more than a gigabyte while the face is looked for."""
 
 LANDMARKER_SIZE = 128
-_SMALL_CROP = 160.0
 _MOST_SIDES = 16
 """How many times the picture's larger side a crop may have."""
 _FINEST = 4
@@ -129,26 +128,12 @@ def _to_8_bit(values: npt.NDArray[np.float64], mode: str) -> npt.NDArray[np.uint
     return np.round(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def find_crop(image: Picture, landmarker: Landmarker | None = None) -> tuple[Crop, tuple[str, ...]]:
-    """The square around the largest face, and notes on the picture in plain words (empty when all is well).
+def crop_around(image: Picture, face: Face, landmarker: Landmarker | None = None) -> Crop:
+    """The square around one face of a picture.
 
     Without a `landmarker` the eyes decide. With one, the crop is refined twice by the similarity that carries
     the template's points 0-46 to the landmarks; an implausible answer leaves the crop as it was.
-    Raises `EDTalkError(NO_FACE)`.
     """
-    faces = find_faces(image)
-    if not faces:
-        raise EDTalkError(
-            ErrorCode.NO_FACE,
-            "No face was found in the portrait.",
-            "Use a picture of one face from the front, well lit and not covered, or set the crop by hand.",
-        )
-    crop = crop_around(image, faces[0], landmarker)
-    return crop, _notes(image, faces, crop)
-
-
-def crop_around(image: Picture, face: Face, landmarker: Landmarker | None = None) -> Crop:
-    """The square around one face of a picture; see `find_crop`."""
     crop = _rough_crop(face)
     return crop if landmarker is None else _refine(image, crop, landmarker, face.eyes_seen)
 
@@ -200,36 +185,6 @@ def _plausible(crop: Crop, rough: Crop, eyes_seen: bool) -> bool:
     moved = math.hypot(crop.center_x - rough.center_x, crop.center_y - rough.center_y)
     turned = abs(math.remainder(crop.roll - rough.roll, 2 * math.pi))
     return abs(math.log(crop.side / rough.side)) < growth and moved < shift * rough.side and turned < turn
-
-
-def _notes(image: Picture, faces: list[Face], crop: Crop) -> tuple[str, ...]:
-    notes = []
-    others = [face for face in faces[1:] if face.box_side > 0.4 * faces[0].box_side]
-    if others:
-        notes.append(
-            f"{len(others) + 1} faces were found; the largest is used. Set the crop to choose another."
-        )
-    if crop.side < _SMALL_CROP:
-        notes.append(
-            f"The face is small ({crop.side:.0f} pixels): the result will be blurred. Use a larger picture."
-        )
-    if _outside(image, crop) > 0.03 * crop.side:
-        notes.append(
-            "The face is close to the edge of the picture; the missing part is filled from the edge."
-        )
-    if abs(crop.roll) > math.radians(15):
-        notes.append(
-            f"The head is tilted by {abs(math.degrees(crop.roll)):.0f} degrees; the crop is tilted with it."
-        )
-    return tuple(notes)
-
-
-def _outside(image: Picture, crop: Crop) -> float:
-    """How far the crop's corners leave the picture, in pixels."""
-    matrix = crop_matrix(crop, 1)
-    corners = np.array([(0, 0), (1, 0), (0, 1), (1, 1)], dtype=np.float64) @ matrix[:, :2].T + matrix[:, 2]
-    size = np.array([image.shape[1], image.shape[0]])
-    return float(np.maximum(-corners, corners - size).max())
 
 
 def crop_matrix(crop: Crop, size: int) -> npt.NDArray[np.float64]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from unittest.mock import patch
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -14,9 +16,10 @@ from edtalk_server import bundles
 from edtalk_server.bundles import Bundle, BundleManifest, NetworkPart
 from edtalk_server.bundles.official import convert
 from edtalk_server.bundles.official_names import face_tensors
-from edtalk_server.engine import Engine, FakeEngine
+from edtalk_server.engine import Engine, FakeEngine, Source
 from edtalk_server.evaluation.golden import rule
 from edtalk_server.media.image import to_network
+from edtalk_server.media.look import Look, linear_light_of_bytes
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from shared_protocol.banks import numbered_layout
@@ -300,3 +303,108 @@ def test_the_fake_engine_counts_and_fails_where_it_is_told(portrait: npt.NDArray
     assert (fake.calls["prepare"], fake.calls["render"], fake.calls["frame"]) == (1, 1, 3)
     with pytest.raises(RuntimeError, match="told to fail"):
         fake.render(source, _rows(1))
+
+
+# --- full frames, alpha, half floats ---
+
+
+@pytest.fixture(params=["engine", "fake"])
+def placed(request: pytest.FixtureRequest, engine: Engine) -> tuple[AnyEngine, Source, npt.NDArray[np.uint8]]:
+    """An engine and the source of a face in a larger picture, cut out askew."""
+    field = rule.waves("TEST/wide", (3, 120, 200), 4, 4.0, 0.9)
+    picture = np.round((field + 1.0) * 127.5).astype(np.uint8).transpose(1, 2, 0)
+    any_engine = engine if request.param == "engine" else FakeEngine()
+    return any_engine, any_engine.prepare(picture, Crop(90.0, 60.0, 70.0, 0.2)), picture
+
+
+def test_a_full_frame_is_the_portrait_with_another_face(
+    placed: tuple[AnyEngine, Source, npt.NDArray[np.uint8]],
+) -> None:
+    any_engine, source, picture = placed
+    full = any_engine.render(source, _rows(2), Look(framing="full"))
+    assert (full.shape, full.dtype) == ((2, 120, 200, 3), np.uint8)
+    assert source.full_size == (200, 120)
+    assert np.array_equal(full[:, :, 145:], np.stack([picture, picture])[:, :, 145:])
+    assert not np.array_equal(full[0, 40:80, 70:110], full[1, 40:80, 70:110]), "each row has its own face"
+
+
+def test_a_preview_of_a_full_frame_can_be_smaller(
+    placed: tuple[AnyEngine, Source, npt.NDArray[np.uint8]],
+) -> None:
+    any_engine, source, _ = placed
+    assert any_engine.render(source, _rows(1), Look(framing="full", largest=100)).shape == (1, 60, 100, 3)
+
+
+@pytest.mark.parametrize("framing", ["face", "full"])
+def test_half_floats_come_from_the_networks_own_numbers(
+    placed: tuple[AnyEngine, Source, npt.NDArray[np.uint8]], framing: str
+) -> None:
+    any_engine, source, _ = placed
+    deep = any_engine.render(source, _rows(2), Look(framing, deep=True))
+    plain = any_engine.render(source, _rows(2), Look(framing))
+    assert deep.dtype == np.float16
+    assert np.abs(deep.astype(np.float64) - linear_light_of_bytes(plain)).max() < 0.006, "the same picture"
+    if isinstance(any_engine, Engine):
+        assert (deep != linear_light_of_bytes(plain)).mean() > 0.1, "not rounded to 8 bits on the way"
+
+
+@pytest.mark.parametrize("framing", ["face", "full"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_alpha_leaves_the_colours_as_they_are(
+    placed: tuple[AnyEngine, Source, npt.NDArray[np.uint8]], framing: str, deep: bool
+) -> None:
+    any_engine, source, _ = placed
+    cut_out = any_engine.render(source, _rows(2), Look(framing, alpha=True, deep=deep))
+    assert np.array_equal(cut_out[..., :3], any_engine.render(source, _rows(2), Look(framing, deep=deep)))
+    assert np.array_equal(cut_out[0, ..., 3], cut_out[1, ..., 3]), "the matte does not flicker"
+
+
+def test_a_source_keeps_its_portrait_whatever_becomes_of_the_callers_array(
+    portrait: npt.NDArray[np.uint8], any_engine: AnyEngine
+) -> None:
+    mine = portrait.copy()
+    source = any_engine.prepare(mine, WHOLE)
+    mine[:] = 0
+    assert np.array_equal(source.portrait, portrait)
+    assert source.nbytes >= portrait.nbytes
+
+
+def test_very_large_portraits_are_rendered_smaller_and_that_is_said(any_engine: AnyEngine) -> None:
+    large = np.full((500, 5000, 3), 90, np.uint8)
+    source = any_engine.prepare(large, Crop(2500.0, 250.0, 400.0, 0.0))
+    assert source.full_size == (4096, 410)
+    assert any("4096 x 410" in note for note in source.notes)
+    full = any_engine.render(source, _rows(1), Look(framing="full"))
+    assert full.shape == (1, 410, 4096, 3)
+    assert (full[0, :, :1500] == 90).all()
+
+
+def test_a_crop_without_a_face_is_used_and_judged(engine: Engine, portrait: npt.NDArray[np.uint8]) -> None:
+    assert engine.prepare(portrait, WHOLE).verdict == "no_face"
+
+
+@pytest.mark.skipif(
+    not (Path(bundles.__file__).parent / "starter" / "bundle.json").is_file(), reason="no starter bundle"
+)
+@pytest.mark.parametrize("enlarged", [1, 3])
+def test_the_starters_full_frame_at_rest_is_the_photo(shared: Path, enlarged: int) -> None:
+    from edtalk_server.media.portrait import load_portrait
+
+    engine, photo = Engine.open("starter", "cpu"), load_portrait(shared / "data" / "astronaut.png")
+    if enlarged > 1:
+        photo = np.asarray(
+            cv2.resize(photo, None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC), np.uint8
+        )
+    source = engine.prepare(photo)
+    assert source.verdict == "good"
+    full = engine.render(source, source.weights[None], Look(framing="full"))[0]
+    reach = math.ceil(0.75 * source.crop.side)
+    x, y = round(source.crop.center_x), round(source.crop.center_y)
+    window = slice(max(0, y - reach), y + reach), slice(max(0, x - reach), x + reach)
+    changed = full.astype(np.float64) - photo
+    assert 10 * np.log10(255**2 / max(1e-9, np.mean(changed[window] ** 2))) > 45
+    changed[window] = 0
+    assert not changed.any()
+    opened = source.weights[None].copy()
+    opened[0, engine.bundle.layout.index("jaw_open")] += 0.8
+    assert np.abs(engine.render(source, opened, Look(framing="full"))[0].astype(int) - photo).max() > 60

@@ -12,7 +12,15 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from edtalk_server.media.portrait import crop_matrix, cut, find_crop, load_portrait, paste_matrix
+from edtalk_server.media.faces import find_faces
+from edtalk_server.media.portrait import (
+    Landmarker,
+    crop_around,
+    crop_matrix,
+    cut,
+    load_portrait,
+    paste_matrix,
+)
 from edtalk_server.media.template import TEMPLATE68, TEMPLATE_SIZE
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
@@ -29,6 +37,11 @@ def _file(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
+def _found(picture: np.ndarray, landmarker: Landmarker | None = None) -> Crop:
+    """The crop around the picture's largest face."""
+    return crop_around(picture, find_faces(picture)[0], landmarker)
+
+
 def _eyes_in_crop(crop: Crop, eyes: npt.ArrayLike) -> np.ndarray:
     """Eye centres of the picture, in pixels of a 256-pixel crop."""
     back = paste_matrix(crop, TEMPLATE_SIZE)
@@ -40,46 +53,15 @@ TEMPLATE_EYES = ((106.3, 112.7), (165.2, 113.3))
 
 
 def test_the_face_of_a_real_photo_is_framed_like_the_official_crops(astronaut: np.ndarray) -> None:
-    crop, notes = find_crop(astronaut)
-    assert notes == ()
+    crop = _found(astronaut)
     assert np.abs(_eyes_in_crop(crop, ASTRONAUT_EYES) - TEMPLATE_EYES).max() < 8
 
 
 def test_a_tilted_head_is_turned_upright(astronaut: np.ndarray) -> None:
     turn = cv2.getRotationMatrix2D((256, 256), 25, 1.0)
-    crop, notes = find_crop(np.asarray(cv2.warpAffine(astronaut, turn, (512, 512)), np.uint8))
+    crop = _found(np.asarray(cv2.warpAffine(astronaut, turn, (512, 512)), np.uint8))
     eyes = np.array(ASTRONAUT_EYES) @ turn[:, :2].T + turn[:, 2]
     assert np.abs(_eyes_in_crop(crop, eyes) - TEMPLATE_EYES).max() < 9
-    assert any("tilted" in note for note in notes)
-
-
-def test_the_larger_of_two_faces_is_taken_and_said_so(astronaut: np.ndarray) -> None:
-    half = cv2.resize(astronaut[:, :400], None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
-    wide = np.zeros((512, 512 + half.shape[1], 3), np.uint8)
-    wide[:, :512] = astronaut
-    wide[: half.shape[0], 512:] = half
-    alone, _ = find_crop(astronaut)
-    crop, notes = find_crop(wide)
-    assert abs(crop.center_x - alone.center_x) < 0.05 * alone.side
-    assert any("2 faces" in note for note in notes)
-
-
-def test_a_small_face_is_used_but_said_to_be_small(astronaut: np.ndarray) -> None:
-    small = np.asarray(cv2.resize(astronaut, (256, 256), interpolation=cv2.INTER_AREA), np.uint8)
-    _, notes = find_crop(small)
-    assert any("small" in note for note in notes)
-
-
-def test_a_face_at_the_edge_is_used_but_said_so(astronaut: np.ndarray) -> None:
-    _, notes = find_crop(np.ascontiguousarray(astronaut[:, 150:]))
-    assert any("edge" in note for note in notes)
-
-
-def test_a_picture_without_a_face_says_what_to_do(astronaut: np.ndarray) -> None:
-    with pytest.raises(EDTalkError) as caught:
-        find_crop(np.ascontiguousarray(astronaut[300:, :]))
-    assert caught.value.code == ErrorCode.NO_FACE
-    assert "by hand" in caught.value.fix
 
 
 def test_landmarks_make_the_crop_exact(astronaut: np.ndarray) -> None:
@@ -89,32 +71,32 @@ def test_landmarks_make_the_crop_exact(astronaut: np.ndarray) -> None:
     in_picture = (TEMPLATE68 + 0.5) @ matrix[:, :2].T + matrix[:, 2]
 
     class PerfectLandmarker:
-        """Finds the crop it is shown by trying; here we simply know which one `find_crop` cut."""
+        """Finds the crop it is shown by trying; here we simply know which one was cut."""
 
-        crops = iter((find_crop(astronaut)[0], truth))
+        crops = iter((_found(astronaut), truth))
 
         def __call__(self, picture: np.ndarray) -> np.ndarray:
             assert picture.shape == (128, 128, 3)
             back = paste_matrix(next(self.crops), 1)
             return (in_picture @ back[:, :2].T + back[:, 2]).astype(np.float32)
 
-    crop, _ = find_crop(astronaut, PerfectLandmarker())
+    crop = _found(astronaut, PerfectLandmarker())
     assert math.hypot(crop.center_x - truth.center_x, crop.center_y - truth.center_y) < 0.05
     assert abs(crop.side - truth.side) < 0.05
     assert abs(crop.roll - truth.roll) < 1e-3
 
 
 def test_a_landmarker_that_turns_a_face_whose_eyes_are_seen_is_not_believed(astronaut: np.ndarray) -> None:
-    plain, _ = find_crop(astronaut)
+    plain = _found(astronaut)
     upright = (TEMPLATE68 + 0.5) / TEMPLATE_SIZE - 0.5
     turn = np.array([[math.cos(0.2), -math.sin(0.2)], [math.sin(0.2), math.cos(0.2)]])
-    crop, _ = find_crop(astronaut, lambda _: (upright @ turn.T + 0.5).astype(np.float32))
+    crop = _found(astronaut, lambda _: (upright @ turn.T + 0.5).astype(np.float32))
     assert crop == plain
 
 
 def test_nonsense_from_the_landmarker_is_not_believed(astronaut: np.ndarray) -> None:
-    plain, _ = find_crop(astronaut)
-    crop, _ = find_crop(astronaut, lambda _: np.random.default_rng(0).random((68, 2), np.float32))
+    plain = _found(astronaut)
+    crop = _found(astronaut, lambda _: np.random.default_rng(0).random((68, 2), np.float32))
     assert crop == plain
 
 

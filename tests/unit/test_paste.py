@@ -9,9 +9,10 @@ import cv2
 import numpy as np
 import pytest
 
+from edtalk_server.media.faces import find_faces
 from edtalk_server.media.look import PLAIN, Levels, Look, Picture, linear_light_of_bytes
 from edtalk_server.media.paste import Plate, bounded
-from edtalk_server.media.portrait import crop_matrix, cut, find_faces, load_portrait
+from edtalk_server.media.portrait import crop_matrix, cut, load_portrait
 from shared_protocol.messages import Crop
 
 SIZE = 256
