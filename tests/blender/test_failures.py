@@ -146,12 +146,13 @@ def test_a_character_that_is_not_evaluated_is_not_baked_standing_still(
 
 def test_in_tweak_mode_predict_says_what_to_leave(addon: Any, talking: bpy.types.Object) -> None:
     data = talking.animation_data
-    track = data.nla_tracks.new()
-    track.strips.new("prediction", 1, data.action).select = True
-    data.action = None
+    track = data.nla_tracks[0]
+    track.strips[0].select = True
     track.select, data.nla_tracks.active = True, track
     data.use_tweak_mode = True
-    assert "tweak mode" in refused(bpy.ops.edtalk.predict)
+    assert "Edit on Top" in refused(bpy.ops.edtalk.predict)
+    assert bpy.ops.edtalk.edit_on_top() == {"FINISHED"} and not data.use_tweak_mode
+    assert bpy.ops.edtalk.predict() == {"FINISHED"}
 
 
 def test_frames_before_zero_are_refused(addon: Any, talking: bpy.types.Object) -> None:
