@@ -47,8 +47,9 @@ class Statistic:
     """One basis weight in the training performances, and how well the bundle knows it.
 
     `low` and `high` are what 1 % of the frames are below and above. `read` is the share of the weight's variance that
-    the bundle's reader explains in pictures of people it was never trained on, `drawn` the share of a true movement's
-    change of the picture that the drawn movement explains; 1 is all, 0 nothing, below 0 worse. None: not measured.
+    the bundle's reader explains in pictures of people it was never trained on: 1 is all, 0 no more than the mean.
+    `drawn` is the correlation of what the drawn movement changes in a picture with what the true movement changes: 1 is
+    the movement that the basis is named after, -1 its opposite. None: not measured.
     """
 
     mean: float

@@ -1,20 +1,36 @@
-"""List, import, download, check and show model bundles."""
+"""List, import, download, check, show and describe model bundles."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from edtalk_server.cli import library
 from shared_protocol.banks import Bank
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `cli.library` adds, `check [DIR]`, `show [DIR]`."""
+    """What `cli.library` adds, `check [DIR]`, `show [DIR]`, `describe [DIR]`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     library.add_arguments(actions)
     for action, text in (("check", "verify every file and tensor"), ("show", "print what the bundle is")):
         one = actions.add_parser(action, help=text)
         one.add_argument("bundle", nargs="?", default="starter", help="folder or name (default: starter)")
+    _add_describe(
+        actions.add_parser(
+            "describe", help="measure its weights and presets, draw its bases, and note both in it"
+        )
+    )
+
+
+def _add_describe(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", nargs="?", default="starter", help="folder or name (default: starter)")
+    parser.add_argument("--facekit", type=Path, help="packed ICT-FaceKit (.npz) to render people from")
+    parser.add_argument("--data", type=Path, help="rendered shards: what is usual for each weight")
+    parser.add_argument("--people", type=int, default=40, help="rendered people to measure on (default: 40)")
+    parser.add_argument(
+        "--emotional", type=int, default=16, help="people who show the emotions (default: 16)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -24,6 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
             return library.run(arguments)
         case "check":
             return _check(arguments.bundle)
+        case "describe":
+            return _describe(arguments)
         case _:
             return _show(arguments.bundle)
 
@@ -51,4 +69,25 @@ def _show(name: str) -> int:
         bases = manifest.layout.bases[manifest.layout.slice_of(bank)]
         print(f"{bank.value:10} {len(bases)}: {', '.join(basis.identifier for basis in bases)}")
     print(f"presets    {', '.join(manifest.presets) or 'none'}")
+    return 0
+
+
+def _describe(arguments: argparse.Namespace) -> int:
+    from edtalk_server.cli.options import ProgressLine
+    from edtalk_server.evaluation import rendered
+    from edtalk_server.training.meaning.describe import describe
+
+    facekit = rendered.find_facekit(arguments.facekit)
+    line = ProgressLine(arguments.people, "rendering", unit="people")
+    people = rendered.HoldoutSet.of(facekit, arguments.people).load(line.show)
+    line = ProgressLine(arguments.emotional, "emotions", unit="people")
+    manifest = describe(arguments.bundle, people, facekit, arguments.data, arguments.emotional, line.show)
+    print(f"{'':22} {'1 %':>7} {'mean':>7} {'99 %':>7} {'read':>7} {'drawn':>7}")
+    for name, one in manifest.statistics.items():
+        row = (one.low, one.mean, one.high, one.read, one.drawn)
+        print(
+            f"{name:22} " + " ".join(f"{'-' if value is None else format(value, '.3f'):>7}" for value in row)
+        )
+    for emotion, preset in manifest.presets.items():
+        print(f"{emotion:10} " + ", ".join(f"{name} {value:g}" for name, value in preset.items() if value))
     return 0

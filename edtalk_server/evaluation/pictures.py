@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -25,6 +26,14 @@ def to_picture(images: Tensor) -> Picture:
     """float32 [B, 3, S, S] in [-1, 1] -> uint8 [B, S, S, 3]."""
     scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return np.asarray(scaled.permute(0, 2, 3, 1).numpy())
+
+
+def coarse(frames: Picture, size: int = 64) -> npt.NDArray[np.float32]:
+    """Pictures [N, S, S, 3] averaged down to [N, size, size, 3] in grey levels: where things are, not how sharp."""
+    shrunk = [
+        cv2.resize(one, (size, size), interpolation=cv2.INTER_AREA) for one in frames.astype(np.float32)
+    ]
+    return np.stack(shrunk)
 
 
 def psnr(a: Picture, b: Picture) -> float:

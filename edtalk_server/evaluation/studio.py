@@ -37,15 +37,18 @@ class Sitting:
 class Studio:
     """One renderer for all people; person n depends on n alone (and on its driver for `driven`)."""
 
-    def __init__(self, facekit: Path, size: int = SIZE) -> None:
+    def __init__(self, facekit: Path, size: int = SIZE, seed: int = SEED) -> None:
         self.renderer = Renderer(facekit)
         self.size = size
+        self.seed = seed
         self._sittings: dict[int, Sitting] = {}
 
     def person(self, number: int, driver: int) -> Person:
         """All that is drawn of a person; `Person.driver` is left to the reader of the set."""
         sitting, other = self.sitting(number), self.sitting(driver)
-        self._sittings = {driver: other}  # the next person's turn: an identity takes 16 MiB
+        if driver != number + 1:
+            self.forget(driver)
+        self.forget(number)
         own = sitting.weights[0]
         renders = self.draw(sitting, sitting.weights)
         rows = carried(own, other.weights[1:] - other.weights[0], STARTER_LAYOUT)
@@ -66,14 +69,18 @@ class Studio:
     def sitting(self, number: int) -> Sitting:
         """Who sits there, in which light, and what it does."""
         if number not in self._sittings:
-            random = np.random.default_rng([SEED, number])
-            identity = self.renderer.identity(identity_seed(SEED, 0, number * CLIPS_PER_IDENTITY))
+            random = np.random.default_rng([self.seed, number])
+            identity = self.renderer.identity(identity_seed(self.seed, 0, number * CLIPS_PER_IDENTITY))
             light, background = make_light(random), make_background(random, self.size * SUPERSAMPLING)
             first = sample_first(random)
             camera = jittered_camera(random, self.renderer, identity, first)
             weights = clip_weights(random, camera, first)
             self._sittings[number] = Sitting(identity, light, background, camera, weights)
         return self._sittings[number]
+
+    def forget(self, number: int) -> None:
+        """Give back the 16 MiB that a person takes; it can be asked for again."""
+        self._sittings.pop(number, None)
 
     def draw(self, sitting: Sitting, rows: npt.NDArray[np.float32]) -> list[Render]:
         """The person under each row of weights."""

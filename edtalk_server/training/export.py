@@ -7,17 +7,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from safetensors.torch import load_file
 from torch import nn
 
 from edtalk_server import bundles
 from edtalk_server.bundles import kinds
 from edtalk_server.bundles.load import load_exactly
-from edtalk_server.bundles.manifest import Statistic
 from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.training.controls import STARTER_LAYOUT
-from edtalk_server.training.presets import PRESETS
+from edtalk_server.training.meaning.statistics import of_shards
+from edtalk_server.training.presets import nominal_presets
 from edtalk_server.training.stage import load
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -40,7 +39,10 @@ class Inputs:
 
 
 def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
-    """Write the bundle; `EDTalkError(NOT_READY)` names a checkpoint that is not there yet."""
+    """Write the bundle; `EDTalkError(NOT_READY)` names a checkpoint that is not there yet.
+
+    Its presets are nominal: `meaning.describe` measures them, and how well each weight is read and drawn.
+    """
     face = face_network(inputs.checkpoints)
     networks: dict[str, nn.Module] = {"face": face}
     manifest = bundles.BundleManifest(
@@ -52,8 +54,8 @@ def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
         size=face.config.size,
         face=bundles.NetworkPart("compact", face.config.to_dict(), "face.safetensors"),
         layout=STARTER_LAYOUT,
-        presets=PRESETS,
-        statistics=statistics(inputs.data) if inputs.data else {},
+        presets=nominal_presets(),
+        statistics=of_shards(inputs.data, STARTER_LAYOUT) if inputs.data else {},
     )
     audio = _audio(inputs.audio)
     if audio is not None:
@@ -80,19 +82,6 @@ def _checkpoint(path: Path) -> dict[str, Any]:
             "Train that stage first: `edtalk train run`.",
         )
     return load(path)
-
-
-def statistics(data: Path) -> dict[str, Statistic]:
-    """Mean and deviation of every weight over the rendered frames."""
-    parts = []
-    for path in sorted(data.glob("*_done.npy")):
-        weights = np.load(path.with_name(path.name.replace("_done", "_weights")), mmap_mode="r")
-        parts.append(np.array(weights[: int(np.load(path)[0])]))
-    if not parts:
-        return {}
-    rows = np.concatenate(parts)
-    pairs = zip(STARTER_LAYOUT.bases, rows.mean(0), rows.std(0), strict=True)
-    return {basis.identifier: Statistic(round(float(m), 4), round(float(d), 4)) for basis, m, d in pairs}
 
 
 def _audio(folder: Path | None) -> tuple[bundles.NetworkPart, nn.Module] | None:

@@ -1,0 +1,70 @@
+"""Measure a finished bundle and write what was found into its folder: statistics, presets, a picture of its bases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import edtalk_server.samples
+from edtalk_server import bundles
+from edtalk_server.bundles import Bundle, BundleManifest
+from edtalk_server.bundles.manifest import MANIFEST_FILE
+from edtalk_server.engine.engine import Engine
+from edtalk_server.evaluation import sheets
+from edtalk_server.evaluation.holdout import Person
+from edtalk_server.evaluation.judge import Judge
+from edtalk_server.evaluation.pictures import Picture
+from edtalk_server.evaluation.trial import is_controlled
+from edtalk_server.media import portrait
+from edtalk_server.media.sequence import write_whole
+from edtalk_server.training.meaning import statistics
+from edtalk_server.training.meaning.emotions import PEOPLE, Presets, emotional_people
+
+BASES_FILE = "bases.jpg"
+
+Progress = Callable[[int], None]
+
+
+def describe(
+    name: str | Path,
+    people: Sequence[Person],
+    facekit: Path,
+    data: Path | None = None,
+    emotional: int = PEOPLE,
+    progress: Progress = lambda _done: None,
+) -> BundleManifest:
+    """Measure the bundle in the folder (or of the shipped name) and rewrite its manifest; tensors stay as they are.
+
+    `people` of the hold-out set tell how well weights are read and drawn; `data` are shards that tell what is usual;
+    `emotional` other people show the emotions. `progress` hears how many of those are done.
+    """
+    bundle = bundles.load(name)
+    known = statistics.measured(bundle, people, data)
+    presets = measured_presets(bundle, facekit, emotional, progress) or bundle.manifest.presets
+    manifest = replace(bundle.manifest, statistics=known, presets=presets)
+    described = BundleManifest.from_dict(manifest.to_dict())
+    write_whole(bundle.folder / BASES_FILE, sheets.encode_jpeg(bases_picture(bundle)))
+    write_whole(bundle.folder / MANIFEST_FILE, described.to_json().encode())
+    return described
+
+
+def measured_presets(
+    bundle: Bundle, facekit: Path, emotional: int, progress: Progress
+) -> dict[str, dict[str, float]]:
+    """The emotions of a bundle with an expression bank; nothing for one without."""
+    if not bundle.face.bank_sizes[2]:
+        return {}
+    found = Presets(Judge(bundle.face), bundle.layout, is_controlled(bundle.layout))
+    for number, pictures in enumerate(emotional_people(facekit, emotional)):
+        found.add(pictures)
+        progress(number + 1)
+    return found.values()
+
+
+def bases_picture(bundle: Bundle) -> Picture:
+    """Every basis on the sample portrait, which is nobody's."""
+    engine = Engine.open(bundle, "cpu")
+    image = portrait.load_portrait(Path(edtalk_server.samples.__path__[0]) / "portrait.png")
+    face = portrait.cut(image, engine.prepare(image).crop, engine.size)
+    return sheets.bases_sheet(Judge(bundle.face), face, bundle.layout)
