@@ -17,8 +17,10 @@ from cartoons import Cartoons, SwappingCartoons
 from torch import Tensor
 
 from edtalk_server.networks.config import EDTalkConfig
-from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Mixed
+from edtalk_server.networks.interface import Encoding
+from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Mixed, SwapBatch
 from edtalk_server.training.paper import checkpoint
+from edtalk_server.training.paper.composites import paste_mouths
 from edtalk_server.training.paper.config import (
     Ablation,
     AdversarialKind,
@@ -30,7 +32,7 @@ from edtalk_server.training.paper.config import (
     StageName,
 )
 from edtalk_server.training.paper.group import Group
-from edtalk_server.training.paper.model import PaperModel
+from edtalk_server.training.paper.model import Drawing, MotionLatents, PaperModel
 from edtalk_server.training.paper.run import Run
 from edtalk_server.training.paper.stage import DrawingStage
 from shared_protocol.errors import EDTalkError
@@ -231,6 +233,68 @@ def test_expression_is_the_mean_over_the_window(trained: Path, tmp_path: Path) -
     assert not torch.allclose(outcomes[0].drawn, other.drawn, atol=1e-5)
 
 
+# --- who lends what to whom ---
+
+
+def styles_drawn(run: Run, batch: ClipBatch | SwapBatch, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+    """The motion latents that the generator is given for a batch, in order."""
+    model = run.stage.model
+    assert isinstance(model, PaperModel)
+    given: list[Tensor] = []
+    draw = model.draw
+
+    def watched(source: Encoding, motion: Tensor, expression: Tensor | None = None) -> Drawing:
+        given.append(motion.detach())
+        return draw(source, motion, expression)
+
+    monkeypatch.setattr(model, "draw", watched)
+    run.stage(batch, deceive=False)
+    return given
+
+
+def read_off(run: Run, pictures: Tensor) -> MotionLatents:
+    model = run.stage.model
+    assert isinstance(model, PaperModel)
+    with torch.no_grad():
+        return model.read(model.encode(pictures).latent)
+
+
+def test_filmed_people_are_redrawn_with_mouth_and_pose_from_two_composites(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(
+        StageName.MOUTH_POSE, CONFIG, Cartoons(truth=False), begun(trained, tmp_path, DRAWING[0]), ALONE
+    )
+    batch = Cartoons(truth=False).clips(np.random.default_rng(0), 2, 1)
+    a, b = batch.frames[:1, 0], batch.frames[1:, 0]
+    marks_a, marks_b = batch.landmarks[:1, 0], batch.landmarks[1:, 0]
+    a_with_mouth_of_b = paste_mouths(a, marks_a, b, marks_b)
+    b_with_mouth_of_a = paste_mouths(b, marks_b, a, marks_a)
+    for_a = read_off(run, b_with_mouth_of_a).mouth + read_off(run, a_with_mouth_of_b).pose
+    for_b = read_off(run, a_with_mouth_of_b).mouth + read_off(run, b_with_mouth_of_a).pose
+    crossed, itself = styles_drawn(run, batch, monkeypatch)
+    assert torch.allclose(crossed, torch.cat([for_a, for_b]), atol=1e-4)
+    own = read_off(run, torch.cat([a, b]))
+    assert torch.allclose(itself, own.mouth + own.pose, atol=1e-4)
+
+
+def test_swaps_take_each_factor_from_its_driver(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    swap = SwappingCartoons().factor_swaps(np.random.default_rng(0), 2)
+    folder = begun(trained, tmp_path, DRAWING[1])
+    run = Run(StageName.MOUTH_POSE, CONFIG, SwappingCartoons(), folder, ALONE)
+    mouth, pose = read_off(run, swap.mouth).mouth, read_off(run, swap.pose).pose
+    assert torch.allclose(styles_drawn(run, swap, monkeypatch)[0], mouth + pose, atol=1e-4)
+    run = Run(StageName.EXPRESSION, CONFIG, SwappingCartoons(), folder, ALONE)
+    whole = (
+        read_off(run, swap.mouth).mouth
+        + read_off(run, swap.pose).pose
+        + read_off(run, swap.expression).expression
+    )
+    assert torch.allclose(styles_drawn(run, swap, monkeypatch)[0], whole, atol=1e-4)
+
+
 # --- orthogonality and ablations ---
 
 
@@ -350,6 +414,20 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(
     assert whole["step"] == parts["step"] == 5
     for part in ("stage", "average", "critic"):
         assert all(torch.equal(value, parts[part][key]) for key, value in whole[part].items()), part
+
+
+def test_batches_prepared_ahead_are_the_same_batches(tmp_path: Path) -> None:
+    ends = []
+    for workers in (0, 1):
+        run = Run(
+            StageName.RECONSTRUCTION,
+            replace(CONFIG, workers=workers),
+            Cartoons(),
+            tmp_path / str(workers),
+            ALONE,
+        )
+        ends.append([float(run.advance().total) for _ in range(2)])
+    assert ends[0] == ends[1]
 
 
 def test_an_interrupt_saves_what_was_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
