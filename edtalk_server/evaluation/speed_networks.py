@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edtalk_server import samples
 from edtalk_server.engine import Engine, Source
 from edtalk_server.engine.source import Picture, Weights
 from edtalk_server.evaluation.speed import Line, Work, ratio, speeds, with_threads
@@ -20,7 +19,7 @@ from edtalk_server.media.sequence import SequenceWriter
 from edtalk_server.motion import predict
 from shared_protocol.timebase import MODEL_FPS, TimeBase
 
-_SAMPLES = Path(samples.__file__).parent
+_SAMPLES = Path(__file__).parents[1] / "samples"
 _FRAMES = 5
 """Frames that one round draws: a fifth of a second of the sample voice."""
 _THREADS = {1: "1 thread", 2: "2 threads"}
