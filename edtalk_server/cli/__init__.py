@@ -1,4 +1,4 @@
-"""The command line: `edtalk serve | predict | render | train | evaluate | bundle | bench | doctor`.
+"""The command line: `edtalk serve | predict | capture | render | train | evaluate | bundle | bench | doctor`.
 
 Each command is a module of this package with a one-line docstring (its help), `add_arguments(parser)` and
 `run(args) -> int`. Only the chosen one is imported, so that `edtalk --help` needs no torch.
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from shared_protocol.errors import EDTalkError
 
-COMMANDS = ("serve", "predict", "render", "train", "evaluate", "bundle", "bench", "doctor")
+COMMANDS = ("serve", "predict", "capture", "render", "train", "evaluate", "bundle", "bench", "doctor")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -45,6 +45,11 @@ def add_voice_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--voice", type=Path, required=True, help="sound file with speech (WAV, FLAC, OGG, MP3)"
     )
+    add_fps_option(parser)
+
+
+def add_fps_option(parser: argparse.ArgumentParser) -> None:
+    """`--fps`."""
     parser.add_argument(
         "--fps",
         type=frame_rate,

@@ -20,7 +20,7 @@ def test_help_lists_the_commands_without_importing_any(capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as ended:
         cli.main(["--help"])
     assert ended.value.code == 0
-    assert "Import, check and show model bundles." in capsys.readouterr().out
+    assert "List, import, download, check" in capsys.readouterr().out
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -207,15 +207,14 @@ def test_frames_of_another_size_are_refused(tmp_path: Path) -> None:
             writer.write(np.zeros((36, 60, 3), np.uint8))
 
 
-def test_the_weights_of_a_csv_can_be_read_by_any_program(tmp_path: Path) -> None:
-    from edtalk_server.cli.predict import _save_csv, _save_npz
+def test_the_weights_of_a_csv_can_be_read_by_any_program() -> None:
+    from edtalk_server.cli.weights import as_csv, as_npz
 
     weights = np.array([[0.5, -1.0], [0.25, 2.0]], np.float32)
-    _save_csv(tmp_path / "w.csv", weights, ["jaw", "yaw"], Fraction(24))
-    lines = (tmp_path / "w.csv").read_text().splitlines()
+    lines = as_csv(weights, ["jaw", "yaw"], Fraction(24)).decode().splitlines()
     assert lines[0] == "frame,seconds,jaw,yaw"
     assert json.loads(f"[{lines[2]}]") == [1, 0.041667, 0.25, 2.0]
-    _save_npz(tmp_path / "w.npz", weights, ["jaw", "yaw"], Fraction(24_000, 1001))
-    with np.load(tmp_path / "w.npz", allow_pickle=False) as data:
+    packed = io.BytesIO(as_npz(weights, ["jaw", "yaw"], Fraction(24_000, 1001)))
+    with np.load(packed, allow_pickle=False) as data:
         assert (data["weights"] == weights).all()
         assert data["fps"].tolist() == [24_000, 1001]

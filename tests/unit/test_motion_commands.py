@@ -173,3 +173,14 @@ def test_a_movie_that_is_stopped_halfway_leaves_nothing_behind(
         _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + number, said.decode()
     assert list(out.iterdir()) == []
+
+
+def test_a_device_that_is_not_here_is_refused_even_where_no_picture_is_drawn(
+    bundle: str, voice: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = "mps" if not torch.backends.mps.is_available() else "cuda"
+    target = tmp_path / "w.npz"
+    command = ["predict", "--voice", voice, "--bundle", bundle, "--device", missing, "-o", str(target)]
+    assert main(command) == 1
+    assert "not available here" in capsys.readouterr().err
+    assert not target.exists()
