@@ -35,7 +35,7 @@ class Source:
     portrait: Picture = field(repr=False)
     place: Crop
     prepared: Any = field(repr=False)
-    verdict: str = Verdict.GOOD
+    verdict: str = Verdict.GOOD.value
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -64,7 +64,7 @@ def new_source(
         )
     key = source_key(digest, portrait, judgement.crop)
     return Source(
-        key, weights, replace(judgement.crop), notes, size, whole, place, prepared, judgement.verdict
+        key, weights, replace(judgement.crop), notes, size, whole, place, prepared, judgement.verdict.value
     )
 
 

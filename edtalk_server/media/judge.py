@@ -88,6 +88,16 @@ class Judgement:
         return tuple(finding.text for finding in self.findings)
 
 
+@dataclass(frozen=True)
+class Inspection:
+    """A portrait of `width` x `height` pixels: a crop for each face, the largest first, and what it is worth."""
+
+    width: int
+    height: int
+    faces: tuple[Crop, ...]
+    judgement: Judgement
+
+
 def judge_portrait(
     image: Picture, faces: Sequence[Face], landmarker: Landmarker | None, turn_of: TurnReader | None
 ) -> Judgement:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.media.sequence import encode_png
+from edtalk_server.media.judge import Inspection
+from edtalk_server.media.look import Look, Rendered
 from edtalk_server.media.steps import Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -18,7 +19,6 @@ from shared_protocol.messages import Capture, Crop, Predict
 if TYPE_CHECKING:
     from edtalk_server.motion import Captured
 
-Frames = npt.NDArray[np.uint8]
 Weights = npt.NDArray[np.float32]
 Checkpoint = Callable[[], None]
 """Called between pieces of long work; raises `Abandoned` when nobody wants the result any more."""
@@ -39,6 +39,10 @@ class Source(Protocol):
     def crop(self) -> Crop: ...
     @property
     def notes(self) -> tuple[str, ...]: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def full_size(self) -> tuple[int, int]: ...
     @property
     def nbytes(self) -> int: ...
 
@@ -63,6 +67,9 @@ class Backend(Protocol):
     def open(self) -> None:
         """Load the model and warm it up (slow)."""
 
+    def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
+        """What an image file shows; with a `crop`, what that is worth."""
+
     def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
         """Encode an image file; `crop` None finds the face."""
 
@@ -78,20 +85,8 @@ class Backend(Protocol):
     def device_memory(self) -> tuple[int, int]:
         """Bytes held of the accelerator's memory, and what it has; 0 and 0 without one. Any thread."""
 
-    def render(self, source: Source, weights: Weights) -> Frames:
-        """Frames [B, size, size, 3], RGB, of weights [B, channels]."""
-
-
-def as_png(frame: Frames) -> bytes:
-    """An RGB frame as an 8-bit PNG file, marked as synthetic like every picture that leaves the server."""
-    return encode_png(frame)
-
-
-def as_rgba(frame: Frames) -> bytes:
-    """An RGB frame as raw RGBA, rows bottom-up, as Blender's images have them."""
-    picture = np.full((*frame.shape[:2], 4), 255, np.uint8)
-    picture[..., :3] = frame[::-1]
-    return picture.tobytes()
+    def render(self, source: Source, weights: Weights, look: Look) -> Rendered:
+        """Frames of weights [B, channels] as wanted: [B, H, W, 3 or 4]."""
 
 
 def read_weights(data: Buffer, rows: int, channels: int) -> Weights:

@@ -15,18 +15,20 @@ from functools import partial
 from typing import Any
 
 import shared_protocol
+from edtalk_server.media.look import FULL
 from shared_protocol import codec, messages
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Blob, Message
 
-from .backend import Abandoned, Backend, Source, as_png, as_rgba, read_weights, write_weights
+from .backend import Abandoned, Backend, Source, read_weights, write_weights
 from .blobs import BlobStore
 from .errands import Advance, ErrandRequest, advance, errand_for
 from .jobs import Job, JobBook, JobRequest, job_of
 from .pace import Pace, next_batch
 from .parents import Parents
 from .peers import Peer, Peers
+from .pictures import Encoded, encode, inspected, look_of
 from .tuning import memory_in_use
 from .worker import Outcome, Worker
 
@@ -41,14 +43,17 @@ _OPENING = "opening the model"
 _RELEASING = "giving memory back"
 _CLEARING = "clearing up"
 _LOCAL_ONLY = (messages.Movie, messages.ImportBundle)
-_ENCODERS: dict[str, Callable[..., bytes]] = {"png": as_png, "rgba": as_rgba}
 _CAPABILITIES = (
+    "inspect",
     "prepare",
     "predict",
     "capture",
     "preview",
     "render.png",
     "render.rgba",
+    "render.exr",
+    "full",
+    "alpha",
     "movie",
     "bundles",
     "release",
@@ -206,7 +211,7 @@ class Desk:
             )
         job = Job(peer.identity, peer.client, request, None, Pace(1, now))
         match request:
-            case messages.Prepare():
+            case messages.Inspect() | messages.Prepare():
                 job.material = self._blobs.get(request.portrait)
             case messages.Predict():
                 _check_timing(request)
@@ -218,10 +223,11 @@ class Desk:
                 _check_rate(request)
                 _check_count(request.last - request.first + 1, request.sound_offset)
             case messages.Preview():
-                job.material = self._source(request.source)
+                job.material, job.look = self._source(request.source), look_of(request)
                 job.weights = read_weights(request.weights, 1, self._backend.channels)
             case messages.Render():
                 _check_range(request)
+                job.look = look_of(request)
                 job.material, job.pace = self._source(request.source), Pace(len(request.frames), now)
                 job.weights = read_weights(request.weights, len(request.frames), self._backend.channels)
                 job.allow(request.credit)
@@ -273,25 +279,29 @@ class Desk:
         if job.errand is not None:
             return partial(advance, job.errand)
         match request:
-            case messages.Prepare():
+            case messages.Inspect() | messages.Prepare():
                 crop = request.crop if request.crop.side > 0 else None
-                return lambda: backend.prepare(bytes(job.material), crop)
+                work = backend.inspect if isinstance(request, messages.Inspect) else backend.prepare
+                return lambda: work(bytes(job.material), crop)
             case messages.Predict():
                 return lambda: backend.predict(
                     job.material, bytes(job.attachment), request, partial(_checkpoint, job)
                 )
             case messages.Preview():
-                return lambda: as_rgba(backend.render(job.material, job.weights)[0])
+                return lambda: encode(backend.render(job.material, job.weights, job.look)[0], "rgba")
             case messages.Render():
-                return self._render_step(job, _ENCODERS[request.encoding])
+                return self._render_step(job, request.encoding)
             case _:
                 raise TypeError(f"{type(request).__name__} is no work for the model")
 
-    def _render_step(self, job: Job, encode: Callable[..., bytes]) -> Callable[[], object]:
-        rows = job.weights[job.next_row : job.next_row + min(self._batch, job.credit)]
+    def _render_step(self, job: Job, encoding: str) -> Callable[[], list[Encoded]]:
+        batch = 1 if job.look.framing == FULL else self._batch  # large pictures take their time one by one
+        rows = job.weights[job.next_row : job.next_row + min(batch, job.credit)]
         job.next_row += len(rows)
         job.credit -= len(rows)
-        return lambda: [encode(frame) for frame in self._backend.render(job.material, rows)]
+        return lambda: [
+            encode(frame, encoding) for frame in self._backend.render(job.material, rows, job.look)
+        ]
 
     def finish(self, outcome: Outcome, now: float) -> None:
         """Take what the worker has done."""
@@ -360,21 +370,32 @@ class Desk:
         self._end(job, messages.Done(job.name))
 
     def _result(self, job: Job, value: Any) -> Message:
-        size = self._backend.size
+        if isinstance(job.request, messages.Inspect):
+            return inspected(job.name, value)
         if isinstance(job.request, messages.Preview):
-            return messages.PreviewFrame(job.name, size, size, Blob(value))
+            return messages.PreviewFrame(job.name, value.width, value.height, Blob(value.data))
         if isinstance(job.request, messages.Predict):
             rows, channels = value.shape
             return messages.Performance(job.name, rows, channels, Blob(write_weights(value)))
-        weights = Blob(write_weights(value.weights))
-        return messages.Prepared(job.name, value.key, value.crop, size, size, tuple(value.notes), weights)
+        size, (full_width, full_height) = self._backend.size, value.full_size
+        return messages.Prepared(
+            job.name,
+            value.key,
+            value.crop,
+            size,
+            size,
+            tuple(value.notes),
+            Blob(write_weights(value.weights)),
+            full_width,
+            full_height,
+            value.verdict,
+        )
 
     def _deliver_frames(self, job: Job, request: messages.Render, outcome: Outcome, now: float) -> None:
         self._batch = next_batch(len(outcome.value), outcome.seconds, self._backend.largest_batch)
-        size, first = self._backend.size, job.pace.done
-        for number, data in zip(request.frames[first:], outcome.value, strict=False):
-            self._answer(job, messages.Frame(job.name, number, size, size, Blob(data)))
         pace = job.pace
+        for number, one in zip(request.frames[pace.done :], outcome.value, strict=False):
+            self._answer(job, messages.Frame(job.name, number, one.width, one.height, Blob(one.data)))
         pace.advance(len(outcome.value), now)
         stage = ", ".join(part for part in ("rendering", self._backend.notice) if part)
         self._answer(job, messages.Progress(job.name, pace.done, pace.total, pace.rate, pace.eta, stage))
@@ -434,12 +455,6 @@ def _checkpoint(job: Job) -> None:
 def _check_range(request: messages.Render) -> None:
     if not request.frames:
         raise EDTalkError(ErrorCode.EMPTY_RANGE, "The frame range is empty.", "Choose at least one frame.")
-    if request.encoding not in _ENCODERS:
-        raise EDTalkError(
-            ErrorCode.UNSUPPORTED,
-            f"Frames cannot be had as {request.encoding[:20]!r}.",
-            "Update the EDTalk server.",
-        )
 
 
 def _check_timing(request: messages.Predict | messages.Capture) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from edtalk_server.media.look import PLAIN, Look
 from edtalk_server.media.steps import Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -17,6 +18,7 @@ from shared_protocol.messages import (
     Capture,
     DownloadBundle,
     ImportBundle,
+    Inspect,
     ListBundles,
     Message,
     Movie,
@@ -33,11 +35,20 @@ MAX_OPEN_BYTES = 512 * 1024 * 1024
 MAX_CREDIT = 64
 
 JobRequest = (
-    Prepare | Predict | Capture | Preview | Render | Movie | ListBundles | ImportBundle | DownloadBundle
+    Inspect
+    | Prepare
+    | Predict
+    | Capture
+    | Preview
+    | Render
+    | Movie
+    | ListBundles
+    | ImportBundle
+    | DownloadBundle
 )
 FILE_REQUESTS = (Movie, ListBundles, ImportBundle, DownloadBundle)
 """Jobs that need no model; they have a worker of their own."""
-_TURN = {Preview: 0, Prepare: 1, Predict: 2}
+_TURN = {Preview: 0, Inspect: 1, Prepare: 1, Predict: 2}
 _LAST_TURN = 3
 """Renders, captures and jobs with files: they take turns."""
 
@@ -46,7 +57,8 @@ _LAST_TURN = 3
 class Job:
     """One request on its way. `material` is what the request's names stood for when it came (a blob, a
     source), `attachment` the voice or video beside a source, `next_row` the first frame of a render that was not
-    handed to the worker, `credit` the frames it may still send, `errand` the steps of a job that is done in steps."""
+    handed to the worker, `credit` the frames it may still send, `errand` the steps of a job that is done in steps,
+    `look` how pictures are wanted."""
 
     connection: bytes
     client: str
@@ -56,6 +68,7 @@ class Job:
     attachment: Buffer = b""
     errand: Steps[Message | None] | None = None
     weights: Any = None
+    look: Look = PLAIN
     credit: int = 0
     next_row: int = 0
     running: bool = False

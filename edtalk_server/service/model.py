@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +18,17 @@ import numpy as np
 
 from edtalk_server.media.audio import SAMPLE_RATE, load_voice
 from edtalk_server.media.clip import Clip
-from edtalk_server.media.portrait import load_portrait
+from edtalk_server.media.faces import Face, find_faces
+from edtalk_server.media.judge import Inspection, Judgement, rough_crops
+from edtalk_server.media.look import Look, Rendered
+from edtalk_server.media.portrait import Picture, load_portrait
 from edtalk_server.media.steps import Step, Steps
 from shared_protocol.banks import Bank
 from shared_protocol.codec import Buffer
 from shared_protocol.messages import Capture, Crop, Predict
 from shared_protocol.timebase import TimeBase
 
-from .backend import Checkpoint, Frames, Source, Weights
+from .backend import Checkpoint, Source, Weights
 
 if TYPE_CHECKING:
     from edtalk_server.motion import Captured
@@ -61,10 +65,12 @@ class EngineBackend:
             torch.set_num_threads(max(1, int(threads)))
         self._engine = Engine.open(self._bundle, self._device)
         self.device = self._engine.device_name
-        grey = np.full((64, 64, 3), 128, np.uint8)
-        source = self._engine.prepare(grey, Crop(32.0, 32.0, 64.0))
-        self._engine.render(source, source.weights[None])
+        self._engine.warm_up()
         log.info("the model is open on %s after %.1f s", self.device, time.monotonic() - start)
+
+    def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
+        """See `backend.Backend`."""
+        return _inspection(self._engine, portrait, crop)
 
     def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
         """See `backend.Backend`."""
@@ -108,9 +114,9 @@ class EngineBackend:
         memory: tuple[int, int] = self._engine.device_memory() if self._engine else (0, 0)
         return memory
 
-    def render(self, source: Source, weights: Weights) -> Frames:
+    def render(self, source: Source, weights: Weights, look: Look) -> Rendered:
         """See `backend.Backend`."""
-        frames: Frames = self._engine.render(source, weights)
+        frames: Rendered = self._engine.render(source, weights, look)
         return frames
 
 
@@ -139,6 +145,10 @@ class FakeBackend:
 
     def open(self) -> None:
         """Nothing has to be loaded."""
+
+    def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
+        """See `backend.Backend`; faces are really looked for, but all is well with them."""
+        return _inspection(self._engine, portrait, crop)
 
     def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
         """See `backend.Backend`."""
@@ -181,9 +191,22 @@ class FakeBackend:
         """There is no accelerator."""
         return 0, 0
 
-    def render(self, source: Any, weights: Weights) -> Frames:
+    def render(self, source: Any, weights: Weights, look: Look) -> Rendered:
         """See `backend.Backend`."""
-        return self._engine.render(source, weights)
+        return self._engine.render(source, weights, look)
+
+
+def _inspection(engine: Any, portrait: bytes, crop: Crop | None) -> Inspection:
+    picture, faces = _looked_at(portrait)
+    judgement: Judgement = engine.judge(picture, crop, faces)
+    return Inspection(picture.shape[1], picture.shape[0], rough_crops(picture, faces), judgement)
+
+
+@lru_cache(maxsize=2)
+def _looked_at(portrait: bytes) -> tuple[Picture, tuple[Face, ...]]:
+    """A picture and its faces; kept, because somebody who moves a crop asks about the same picture again and again."""
+    picture = load_portrait(portrait)
+    return picture, tuple(find_faces(picture))
 
 
 @contextlib.contextmanager

@@ -14,9 +14,11 @@ import zmq
 
 from blender_addon.core.client import Client
 from blender_addon.core.lane import Lane
+from edtalk_server.media.judge import Finding, Inspection, Judgement, Verdict
+from edtalk_server.media.look import FULL, Look, Rendered
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.motion import Captured
-from edtalk_server.service.backend import Checkpoint, Frames, Weights
+from edtalk_server.service.backend import Checkpoint, Weights
 from edtalk_server.service.server import Server
 from shared_protocol import messages
 from shared_protocol.connection import Connection
@@ -35,6 +37,8 @@ class PlainSource:
     crop: Crop
     weights: Weights = field(default_factory=lambda: np.zeros((1, CHANNELS), np.float32))
     notes: tuple[str, ...] = ("small picture",)
+    verdict: str = "too_small"
+    full_size: tuple[int, int] = (2 * SIZE, SIZE)
     nbytes: int = 1000
 
 
@@ -71,6 +75,11 @@ class PlainBackend:
         self.gate.wait(30)
         time.sleep(self.pause)
 
+    def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
+        self._work("inspect")
+        turned = Finding(Verdict.TURNED, "Use a picture from the front.")
+        return Inspection(30, 20, (Crop(1, 2, 3, 0),), Judgement(crop or Crop(1, 2, 3, 0), 35.0, (turned,)))
+
     def prepare(self, portrait: bytes, crop: Crop | None) -> PlainSource:
         self._work("prepare")
         if portrait.startswith(b"no face"):
@@ -106,7 +115,7 @@ class PlainBackend:
     def device_memory(self) -> tuple[int, int]:
         return self.on_device, 1000 if self.on_device else 0
 
-    def render(self, source: PlainSource, weights: Weights) -> Frames:
+    def render(self, source: PlainSource, weights: Weights, look: Look) -> Rendered:
         self._work(f"render {len(weights)}")
         if weights[0, 1] == 66:
             raise RuntimeError("the model met its end")
@@ -114,7 +123,10 @@ class PlainBackend:
         frames[..., 0] = source.tone
         frames[..., 1] = np.round(weights[:, 0] * 100).astype(np.uint8)[:, None, None]
         frames[:, 0, :, 2] = 255  # the top row is blue
-        return frames
+        if look.framing == FULL:  # twice as wide
+            frames = np.concatenate([frames, frames], axis=2)
+        matte = np.full(frames.shape[1:3], 0.2, np.float32)
+        return np.stack([look.finish(frame.astype(np.float32), matte) for frame in frames])
 
 
 class RawPeer:

@@ -352,7 +352,7 @@ def test_ping_is_answered_while_the_model_works(server: RunningServer, client: C
         (lambda c, s: c.render(s, [1, 2], weights(3)), "bad_weights"),
         (lambda c, s: c.render(s, [1], np.full((1, CHANNELS), np.nan)), "bad_weights"),
         (lambda c, s: c.render(s, [1], np.full((1, CHANNELS), 1e30)), "bad_weights"),
-        (lambda c, s: c.render(s, [1], weights(1), encoding="exr"), "unsupported"),
+        (lambda c, s: c.render(s, [1], weights(1), encoding="gif"), "unsupported"),
         (lambda c, s: c.render("some source of yesterday", [1], weights(1)), "unknown_source"),
         (lambda c, s: c.preview(s, np.zeros(7)), "bad_weights"),
         (lambda c, s: c.prepare(b"endless name of the result"), "too_large"),
