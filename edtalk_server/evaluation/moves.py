@@ -46,8 +46,8 @@ def moved_value(basis: Basis, own: float, upwards: bool) -> float:
     """`own` moved by 0.6 of the larger limit: in the wished direction if there is room, else where there is more."""
     amount = AMOUNT * max(abs(basis.minimum), abs(basis.maximum))
     above, below = basis.maximum - own, own - basis.minimum
-    if (above if upwards else below) < amount:
-        upwards = above >= below
+    if (above if upwards else below) < amount and above != below:
+        upwards = above > below
     return own + min(amount, max(above, 0.0)) if upwards else own - min(amount, max(below, 0.0))
 
 

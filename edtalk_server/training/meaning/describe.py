@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import edtalk_server.samples
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle, BundleManifest
 from edtalk_server.bundles.manifest import MANIFEST_FILE
@@ -22,6 +21,7 @@ from edtalk_server.training.meaning import statistics
 from edtalk_server.training.meaning.emotions import PEOPLE, Presets, emotional_people
 
 BASES_FILE = "bases.jpg"
+SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.png"
 
 Progress = Callable[[int], None]
 
@@ -65,6 +65,6 @@ def measured_presets(
 def bases_picture(bundle: Bundle) -> Picture:
     """Every basis on the sample portrait, which is nobody's."""
     engine = Engine.open(bundle, "cpu")
-    image = portrait.load_portrait(Path(edtalk_server.samples.__path__[0]) / "portrait.png")
+    image = portrait.load_portrait(SAMPLE)
     face = portrait.cut(image, engine.prepare(image).crop, engine.size)
     return sheets.bases_sheet(Judge(bundle.face), face, bundle.layout)
