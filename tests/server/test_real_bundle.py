@@ -18,7 +18,16 @@ from blender_addon.core.client import Client
 from blender_addon.core.events import Ready, pixels_of, raise_if_failed, weights_of
 from shared_protocol import connection
 from shared_protocol.banks import Bank
-from shared_protocol.messages import Done, Failed, Frame, Performance, Prepared, PreviewFrame
+from shared_protocol.messages import (
+    Crop,
+    Done,
+    Failed,
+    Frame,
+    Inspected,
+    Performance,
+    Prepared,
+    PreviewFrame,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "edtalk_server" / "samples"
@@ -130,6 +139,54 @@ def test_a_portrait_that_cannot_be_used_says_why(show: Show, data: bytes, code: 
     (failure,) = show.client.wait(show.client.prepare(data), 60)
     assert isinstance(failure, Failed)
     assert failure.code == code and failure.cause.endswith(".") and failure.fix.endswith(".")
+
+
+def inspected(client: Client, portrait: bytes, crop: Crop | None = None) -> Inspected:
+    """The answer to `Inspect`."""
+    answer = client.wait(client.inspect(portrait, crop), 120)[0]
+    raise_if_failed(answer)
+    assert isinstance(answer, Inspected)
+    return answer
+
+
+def test_looking_at_a_portrait_tells_what_preparing_it_would_do(show: Show, shared: Path) -> None:
+    photo = shared / "data" / "astronaut.png"
+    seen, prepared = inspected(show.client, photo.read_bytes()), source_of(show.client, photo)
+    assert (seen.verdict, seen.advice, prepared.verdict) == ("good", "", "good")
+    assert seen.crop == prepared.crop
+    assert (seen.width, seen.height) == (prepared.full_width, prepared.full_height) == (512, 512)
+    assert len(seen.faces) == 1 and abs(seen.faces[0].center_x - seen.crop.center_x) < 20
+    assert abs(seen.turned) < 10, "she looks ahead"
+    aside = inspected(show.client, photo.read_bytes(), Crop(400.0, 400.0, 150.0, 0.0))
+    assert (aside.verdict, aside.crop) == ("no_face", Crop(400.0, 400.0, 150.0, 0.0))
+
+
+def test_a_picture_without_a_face_is_a_verdict_and_no_failure(show: Show) -> None:
+    blank = cv2.imencode(".png", np.full((300, 400, 3), 200, np.uint8))[1].tobytes()
+    seen = inspected(show.client, blank)
+    assert (seen.verdict, seen.faces, seen.crop) == ("no_face", (), Crop(200.0, 150.0, 300.0, 0.0))
+    assert seen.advice.endswith(".")
+    (failure,) = show.client.wait(show.client.inspect(b"no picture"), 60)
+    assert isinstance(failure, Failed) and failure.code == "image_unreadable"
+
+
+def test_a_full_frame_at_rest_is_the_photo_and_an_open_jaw_changes_the_face_only(
+    show: Show, shared: Path
+) -> None:
+    photo = cv2.imread(str(shared / "data" / "astronaut.png"))
+    prepared = source_of(show.client, shared / "data" / "astronaut.png")
+    rows = np.repeat(weights_of(prepared), 2, axis=0)
+    rows[1, 0] = 0.8  # the starter's first weight opens the jaw
+    told = show.client.wait(show.client.render(prepared.source, [1, 2], rows, framing="full"), 120)
+    rest, opened = (
+        cv2.imdecode(np.frombuffer(e.data, np.uint8), cv2.IMREAD_COLOR).astype(np.float64)
+        for e in told
+        if isinstance(e, Frame)
+    )
+    assert 10 * np.log10(255**2 / max(1e-9, ((rest - photo) ** 2).mean())) > 50
+    x, y, half = int(prepared.crop.center_x), int(prepared.crop.center_y), int(0.55 * prepared.crop.side)
+    assert np.abs(opened - photo)[y : y + half, x - half : x + half].max() > 60
+    assert np.array_equal(opened[y + half :], photo[y + half :]), "the suit is not touched"
 
 
 def test_a_damaged_voice_says_why(show: Show) -> None:
