@@ -9,6 +9,7 @@ from pathlib import Path
 from edtalk_server.media.sequence import encode_png, make_folder, write_whole
 from edtalk_server.training import export as exporting
 from edtalk_server.training import run as running
+from edtalk_server.training import starter
 from edtalk_server.training.paper import command as paper
 
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_parser = actions.add_parser("run", help="train; can be stopped and continued")
     running.add_arguments(run_parser)
     run_parser.set_defaults(do=running.run)
+    starter.add_arguments(actions.add_parser("starter", help="all of it: data, stages, bundle, judgement"))
     export_parser = actions.add_parser("export", help="make a bundle of what was trained")
     export_parser.add_argument("--run", type=Path, required=True, help="the --out of `edtalk train run`")
     export_parser.add_argument("--audio", type=Path, help="folder with audio_to_lip.safetensors and .json")

@@ -42,7 +42,7 @@ def importance() -> Tensor:
     """[36]: pose most, because a head drawn a pixel off costs more than a mouth drawn wrong; then the loudest mouth and
     lid weights."""
     weight = torch.full((CHANNELS,), 2.0)
-    weight[POSE] = 8.0
+    weight[POSE] = 24.0
     for name, value in LOUD.items():
         weight[STARTER_LAYOUT.index(name)] = value
     return weight

@@ -267,5 +267,6 @@ class Stage(ABC):
         state = load(path)
         self.network.load_state_dict(state["network"], strict=False)
         self.average.network.load_state_dict(state["average"], strict=False)
-        self.optimizer.load_state_dict(state["optimizer"])
+        if "optimizer" in state:  # not in a packed state
+            self.optimizer.load_state_dict(state["optimizer"])
         self.progress = Progress(**state["progress"])

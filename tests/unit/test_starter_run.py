@@ -1,0 +1,72 @@
+"""The one command that trains the starter: it stops in time, goes on, and ends in a bundle that was judged."""
+
+from __future__ import annotations
+
+import json
+import time
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+
+from edtalk_server import bundles
+from edtalk_server.training import packing, starter
+from edtalk_server.training.stage import load, save
+
+FACEKIT = Path(__file__).resolve().parents[3] / "shared" / "data" / "ict_facekit.npz"
+
+
+def _checkpoint(values: float) -> dict[str, object]:
+    tensors = {"decoder.a": torch.full((5, 1000, 1000), values), "decoder.count": torch.tensor(7)}
+    return {"config": {}, "progress": {"step": 4}, "finished": False, "network": tensors, "average": tensors}
+
+
+def test_a_state_travels_in_small_files(tmp_path: Path) -> None:
+    run, parcel = tmp_path / "run", tmp_path / "parcel"
+    run.mkdir()
+    for stage, value in (("motion", 0.5), ("generator", 1.5)):
+        save(run / f"{stage}.pt", _checkpoint(value))
+    written = packing.pack(run, parcel)
+    assert len(written) == 3
+    assert all(path.stat().st_size <= 16 * 2**20 for path in written)
+    assert packing.unpack(parcel, tmp_path / "elsewhere") == ["motion", "generator"]
+    restored = load(tmp_path / "elsewhere" / "generator.pt")
+    assert restored["progress"] == {"step": 4}
+    assert torch.equal(restored["average"]["decoder.a"], torch.full((5, 1000, 1000), 1.5))
+    assert restored["network"]["decoder.count"] == 7
+    assert packing.unpack(parcel, run) == [], "what a run has is not replaced"
+
+
+def test_a_parcel_with_a_part_missing_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    save(tmp_path / "run" / "motion.pt", _checkpoint(0.5))
+    first = packing.pack(tmp_path / "run", tmp_path)[0]
+    first.unlink()
+    with pytest.raises(ValueError, match="lacks state-00"):
+        packing.unpack(tmp_path, tmp_path / "other")
+
+
+@pytest.mark.skipif(not FACEKIT.is_file(), reason="no face kit beside the checkout")
+@pytest.mark.timeout(900)
+def test_from_nothing_to_a_judged_bundle_in_two_sittings(tmp_path: Path) -> None:
+    given = Namespace(facekit=FACEKIT, out=tmp_path / "run", scale="tiny", pack=None, unpack=None)
+    starter.run(Namespace(**vars(given), minutes=0.02))
+    assert not (tmp_path / "run" / "bundle").exists()
+    starter.run(Namespace(**vars(given), minutes=1e6))
+    loaded = bundles.load(tmp_path / "run" / "bundle")
+    assert loaded.audio_to_lip is not None
+    numbers = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))
+    assert numbers["self_psnr"] > 0
+    assert numbers["rest_psnr"] > 30
+
+
+def test_each_scale_names_fields_that_the_plans_have() -> None:
+    for scale in starter.SCALES.values():
+        starter.MotionPlan(**scale.motion)
+        starter.GeneratorPlan(**scale.generator)
+
+
+def test_it_does_not_wait_beyond_its_time() -> None:
+    assert not starter._wait(time.monotonic() - 1, lambda: False, "nothing")
+    assert starter._wait(time.monotonic() + 60, lambda: True, "nothing")
