@@ -9,7 +9,7 @@ below, so a key there is a change to the performance, and predicting again leave
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import bpy
 
@@ -37,12 +37,12 @@ LAYERED = ("COMBINE", "ADD", "SUBTRACT", "MULTIPLY")
 
 @dataclass(frozen=True)
 class Written:
-    """What happened beside the writing: the name of the action that the artist's keys are `kept` in, and `hiding`, the
-    name of the artist's action whose own keys lie over the performance."""
+    """What happened beside the writing: the name of the action that the artist's keys are `kept` in; `hiding`, the name
+    of the artist's action whose keys lie over the performance; `covered`, the artist's tracks that it lies over."""
 
     kept: str = ""
     hiding: str = ""
-    keys: int = 0
+    covered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,13 @@ class Tinted:
 
 @dataclass(frozen=True)
 class Layers:
-    """How a character is layered, for panels: is there a performance, is it being edited itself, do new keys lie on top
-    of it, and whose keys hide it."""
+    """How a character is layered, for panels: is there a performance, is it (or another strip) being edited itself, do
+    new keys lie on top of it, and whose keys hide it."""
 
     performance: bool = False
     tweaking: bool = False
     on_top: bool = False
     hiding: str = ""
-    roles: tuple[str, ...] = field(default=())
 
 
 def weight_paths(ob: bpy.types.Object) -> dict[str, Tinted]:
@@ -118,14 +117,7 @@ def look(ob: bpy.types.Object) -> Layers:
     data = ob.animation_data
     if data is None:
         return Layers()
-    roles = tuple(role for role in TRACKS if strip_of(ob, role) is not None)
-    return Layers(
-        PERFORMANCE in roles,
-        data.use_tweak_mode,
-        is_on_top(ob),
-        _hiding(ob),
-        roles,
-    )
+    return Layers(strip_of(ob, PERFORMANCE) is not None, data.use_tweak_mode, is_on_top(ob), _hiding(ob))
 
 
 def _hiding(ob: bpy.types.Object) -> str:
@@ -134,6 +126,19 @@ def _hiding(ob: bpy.types.Object) -> str:
     if data.use_tweak_mode or data.action_blend_type != REPLACES or not own_weights(ob):
         return ""
     return str(data.action.name)
+
+
+def _covered(ob: bpy.types.Object) -> tuple[str, ...]:
+    """The artist's tracks with weights below the performance, which replaces them. (A new track comes on top of all;
+    Blender lets only its NLA editor move it down.)"""
+    names: list[str] = []
+    for track in ob.animation_data.nla_tracks:
+        sheets = [sheet for strip in track.strips if (sheet := actions.of_strip(strip)) is not None]
+        if any(actions.role_of(sheet.action) == PERFORMANCE for sheet in sheets):
+            return tuple(names)
+        if not track.mute and any(sheet.keyed(weight_paths(ob)) for sheet in sheets):
+            names.append(track.name)
+    return ()
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------
@@ -159,7 +164,7 @@ def write_performance(ob: bpy.types.Object, frames: range, curves: Sequence[Keys
     stays = edited and actions.has_keys_outside(sheet, looks, frames)
     ob.edtalk.predicted = "" if stays else actions.fingerprint(sheet, looks)
     _let_keys_lie_on_top(ob)
-    return Written(kept, _hiding(ob), sum(len(keys) for keys in curves))
+    return Written(kept, _hiding(ob), _covered(ob))
 
 
 def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:

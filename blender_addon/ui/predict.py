@@ -71,10 +71,14 @@ def curves_of(uid: int, frames: range, weights: np.ndarray, progress: Progress) 
 
 def remarks(written: layers.Written) -> str:
     """What else the artist should know, as sentences that follow a first one."""
-    kept = f". The keys that you had edited in it are kept in {written.kept}" if written.kept else ""
-    if not written.hiding:
-        return kept
-    return f"{kept}. Your own keys in {written.hiding} hide it where they are: Edit on Top lays new ones over both"
+    words = f". The keys that you had edited in it are kept in {written.kept}" if written.kept else ""
+    if written.hiding:
+        words += (
+            f". Your own keys in {written.hiding} hide it where they are: Edit on Top lays new ones over both"
+        )
+    if written.covered:
+        words += f". It lies over your track {', '.join(written.covered)}: move it down in the NLA editor if need be"
+    return words
 
 
 CLASSES = (Predict,)

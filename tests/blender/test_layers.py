@@ -187,6 +187,19 @@ def test_tracks_of_the_artist_stay_where_and_what_they_are(
     assert resting.location.x == pytest.approx(3)
 
 
+def test_weights_on_a_track_of_the_artist_are_told_of(
+    addon: Any, resting: bpy.types.Object, voice: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    key(resting, 2, 1.25)
+    data = resting.animation_data
+    data.nla_tracks.new().strips.new("by hand", 1, data.action)
+    data.action = None
+    bpy.ops.edtalk.choose_voice(filepath=str(voice))
+    bpy.ops.edtalk.predict()
+    assert "lies over your track NlaTrack" in capfd.readouterr().out
+    assert data.nla_tracks[0].strips[0].action is not None
+
+
 def test_a_strip_that_was_moved_is_kept_and_a_new_one_made(addon: Any, talking: bpy.types.Object) -> None:
     strip = talking.animation_data.nla_tracks[0].strips[0]
     strip.frame_end += 5
