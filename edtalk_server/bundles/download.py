@@ -128,6 +128,8 @@ def _receive_patiently(url: str, partial: Path, size: int, before: int, offer: O
             return
         except _NETWORK as error:
             logger.info("%s, try %d of %d: %s", url, attempt, _TRIES, error)
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             if attempt == _TRIES or _is_refusal(error):
                 raise _failed(partial.stem, url, error) from error
         except OSError as error:

@@ -12,14 +12,16 @@ import pytest
 import torch
 
 from edtalk_server import bundles
-from edtalk_server.bundles import official
+from edtalk_server.bundles import library, official
 from edtalk_server.bundles.official import AUDIO, FACE, LIP_POSE
 from edtalk_server.bundles.official_names import OfficialTensor, audio_tensors, face_tensors
 from edtalk_server.cli import main
 from edtalk_server.evaluation.golden import rule
+from edtalk_server.media.steps import Step, run_through
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
+from shared_protocol import paths
 from shared_protocol.banks import Bank
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -108,6 +110,38 @@ def test_the_files_are_recognised_by_content_and_give_the_same_networks(
     direct = official.convert(tiny_release, face_tensors(TINY), "test")
     for name, tensor in bundle.face.state_dict().items():  # type: ignore[attr-defined]
         assert torch.equal(tensor, direct[name])
+
+
+def test_a_folder_becomes_an_installed_bundle_whatever_else_is_in_it(
+    tmp_path: Path, tiny_release: Stored, audio: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "data"))
+    folder = tmp_path / "ckpts é"
+    folder.mkdir()
+    _save(folder / "Audio2Lip.pt", {"audio2lip": audio})
+    _save(folder / "EDTalk.pt", {"gen": tiny_release})
+    _save(folder / "another_model.pt", {"state_dict": {}})
+    (folder / "readme.txt").write_text("not a checkpoint")
+    told: list[Step] = []
+    target = run_through(library.importing([folder], "mine"), told.append)
+    assert target == paths.bundles_dir() / "mine"
+    assert list(bundles.load("mine").manifest.parts()) == ["face", "audio_to_lip"]
+    assert [path.name for path in paths.bundles_dir().iterdir()] == ["mine"]
+    assert {"reading EDTalk.pt", "writing the bundle"} <= {step.stage for step in told}
+    with pytest.raises(EDTalkError, match="already"):
+        run_through(library.importing([folder], "mine"))
+
+
+def test_an_import_that_is_stopped_leaves_nothing(
+    tmp_path: Path, tiny_release: Stored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "data"))
+    file = _save(tmp_path / "EDTalk.pt", {"gen": tiny_release})
+    steps = library.importing([Path(file)], "mine")
+    while next(steps).done < 2:  # it is written, but not in its place
+        pass
+    steps.close()
+    assert list(paths.bundles_dir().iterdir()) == []
 
 
 def test_without_a_face_there_is_no_bundle(tmp_path: Path, audio: Stored) -> None:
