@@ -158,6 +158,8 @@ def story() -> Iterator[float]:
     yield 1.5
     photograph("window.png")
     with inside("VIEW_3D"):
+        bpy.ops.edtalk.edit_on_top()
+    with inside("VIEW_3D"):
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
     yield 1.0
     photograph("baking.png")
@@ -215,12 +217,14 @@ def key_values(curve: bpy.types.FCurve) -> list[float]:
 
 def widest_mouth() -> int:
     """The frame at which the jaw is open most."""
-    values = key_values(addon("scene.actions").find(character(), "edtalk.mouth_01"))
-    return values.index(max(values)) + 1
+    keys = addon("scene.actions").find(character(), "edtalk.mouth_01").keyframe_points
+    return round(max(keys, key=lambda key: key.co[1]).co[0])
 
 
 def show_curves() -> None:
-    """The curves that move, in full colour; the flat ones hidden."""
+    """The curves of the performance that move, in full colour; the flat ones hidden."""
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.edit_performance()
     bpy.context.preferences.edit.fcurve_unselected_alpha = 0.9
     bpy.context.preferences.themes[0].graph_editor.vertex_size = 1
     for curve in addon("scene.actions").curves(character()):
