@@ -15,10 +15,12 @@ from edtalk_server.cli.options import (
 )
 from edtalk_server.engine import Engine
 from edtalk_server.media.audio import load_voice
+from edtalk_server.media.look import FACE, FULL, Look
 from edtalk_server.media.portrait import load_portrait
-from edtalk_server.media.sequence import SequenceWriter, check_pattern, is_pattern
+from edtalk_server.media.sequence import SequenceWriter, check_pattern, is_deep, is_pattern
 from edtalk_server.media.video import MovieWriter
 from edtalk_server.motion import predict
+from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
 _MOVIES = (".mp4", ".mov", ".mkv")
@@ -34,7 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         type=_output,
         required=True,
-        help="movie.mp4, or a sequence such as frames/%%04d.png",
+        help="movie.mp4, or a sequence such as frames/%%04d.png or, in half floats and linear light, frames/%%04d.exr",
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="the face in the whole portrait (default: the face alone)"
+    )
+    parser.add_argument(
+        "--alpha", action="store_true", help="the face's soft matte as straight alpha (sequences only)"
     )
 
 
@@ -47,38 +55,49 @@ def _output(text: str) -> Path:
             raise argparse.ArgumentTypeError(str(error)) from error
     elif path.suffix.lower() not in _MOVIES:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is neither a movie (.mp4) nor a sequence (frames/%04d.png)"
+            f"{text!r} is neither a movie (.mp4) nor a sequence (frames/%04d.png or .exr)"
         )
     return path
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict and render; frames are written as they come, so the length of the voice does not matter."""
+    look = _look(arguments)
     voice = load_voice(arguments.voice)
     portrait = load_portrait(arguments.portrait)
     engine = Engine.open(arguments.bundle, arguments.device)
     source = engine.prepare(portrait)
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
+    size = source.full_size if arguments.full else (engine.size, engine.size)
     weights = predict(engine.bundle, source.weights, voice, TimeBase(arguments.fps))
     progress = ProgressLine(len(weights), f"rendering on {engine.device_name}")
     with (
         clean_termination(),
-        _writer(arguments.output, arguments.fps, engine.size, arguments.voice) as writer,
+        _writer(arguments.output, arguments.fps, size, arguments.voice) as writer,
     ):
         done = 0
-        for frames in engine.stream(source, weights):
+        for frames in engine.stream(source, weights, look):
             for frame in frames:
                 writer.write(frame)
             done += len(frames)
             progress.show(done)
-    print(
-        f"{arguments.output}: {len(weights)} frames, {engine.size} x {engine.size}, at {arguments.fps} a second"
-    )
+    print(f"{arguments.output}: {len(weights)} frames, {size[0]} x {size[1]}, at {arguments.fps} a second")
     return 0
 
 
-def _writer(output: Path, fps: Fraction, size: int, voice: Path) -> MovieWriter | SequenceWriter:
+def _look(arguments: argparse.Namespace) -> Look:
+    output: Path = arguments.output
+    if arguments.alpha and not is_pattern(output):
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            "A movie holds no alpha.",
+            "Render a sequence, such as frames/%04d.png, or leave --alpha away.",
+        )
+    return Look(FULL if arguments.full else FACE, arguments.alpha, is_pattern(output) and is_deep(output))
+
+
+def _writer(output: Path, fps: Fraction, size: tuple[int, int], voice: Path) -> MovieWriter | SequenceWriter:
     if is_pattern(output):
         return SequenceWriter(output)
-    return MovieWriter(output, fps, (size, size), voice)
+    return MovieWriter(output, fps, size, voice)

@@ -115,7 +115,7 @@ def test_a_sequence_holds_exactly_the_frames_and_says_that_they_are_synthetic(tm
 
 
 @pytest.mark.parametrize("pattern", ["frame.png", "%04d_%02d.png", "%04d.jpg", "%s%04d.png"])
-def test_a_pattern_must_hold_one_number_and_be_png(pattern: str, tmp_path: Path) -> None:
+def test_a_pattern_must_hold_one_number_and_be_png_or_exr(pattern: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"frame number|\.png"):
         SequenceWriter(tmp_path / pattern)
 

@@ -12,6 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+import OpenEXR
 import pytest
 import soundfile
 import torch
@@ -20,6 +21,7 @@ from edtalk_server import bundles
 from edtalk_server.bundles import BundleManifest, NetworkPart
 from edtalk_server.cli import main
 from edtalk_server.cli.options import frame_rate
+from edtalk_server.media.look import linear_light_of_bytes
 from edtalk_server.media.portrait import load_portrait
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
@@ -91,6 +93,31 @@ def test_a_portrait_and_a_voice_become_a_movie(
     arguments = ["render", "--portrait", portrait, "--voice", voice, "--bundle", bundle, "--fps", "30"]
     assert main([*arguments, "-o", str(target)]) == 0
     assert target.stat().st_size > 1000
+    assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
+
+
+def test_the_whole_portrait_can_be_rendered_as_exr_with_the_faces_matte(
+    bundle: str, voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["render", "--portrait", portrait, "--voice", voice, "--bundle", bundle, "--full", "--alpha"]
+    assert main([*arguments, "-o", str(tmp_path / "%04d.exr")]) == 0
+    assert "512 x 512" in capsys.readouterr().out
+    (channel,) = OpenEXR.File(str(tmp_path / "0012.exr")).channels().values()
+    assert (channel.pixels.shape, channel.pixels.dtype) == ((512, 512, 4), np.float16)
+    photo = linear_light_of_bytes(load_portrait(portrait))
+    assert np.array_equal(channel.pixels[300:, :, :3], photo[300:])
+    assert (channel.pixels[300:, :, 3] == 0).all() and channel.pixels[112, 218, 3] == 1
+
+
+def test_a_movie_can_show_the_whole_portrait_but_no_alpha(
+    bundle: str, voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    target = tmp_path / "out.mp4"
+    arguments = ["render", "--portrait", portrait, "--voice", voice, "--bundle", bundle, "--full"]
+    assert main([*arguments, "-o", str(target)]) == 0
+    assert "512 x 512" in capsys.readouterr().out
+    assert main([*arguments, "--alpha", "-o", str(tmp_path / "other.mp4")]) == 1
+    assert "holds no alpha" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
 
 
