@@ -75,11 +75,13 @@ def _show(name: str) -> int:
 def _describe(arguments: argparse.Namespace) -> int:
     from edtalk_server.cli.options import ProgressLine
     from edtalk_server.evaluation import rendered
-    from edtalk_server.training.meaning.describe import describe
+    from edtalk_server.training.meaning.describe import describe, name_bases
 
     facekit = rendered.find_facekit(arguments.facekit)
     line = ProgressLine(arguments.people, "rendering", unit="people")
     people = rendered.HoldoutSet.of(facekit, arguments.people).load(line.show)
+    if arguments.name_bases:
+        name_bases(arguments.bundle, people)
     line = ProgressLine(arguments.emotional, "emotions", unit="people")
     manifest = describe(arguments.bundle, people, facekit, arguments.data, arguments.emotional, line.show)
     print(f"{'':22} {'1 %':>7} {'mean':>7} {'99 %':>7} {'read':>7} {'drawn':>7}")

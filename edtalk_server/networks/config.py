@@ -39,7 +39,8 @@ class EDTalkConfig(_Config):
     """Sizes of encoder, banks and generator; the defaults are the official release (256 px, full width).
 
     `width_base` and `width_max` give the channels of a level of n pixels: `min(width_max, width_base // n)`.
-    `expression` = 0 is the release's lip-pose model: no expression head, bank or enhancement.
+    `expression` = 0 is the release's lip-pose model: no expression head, bank or enhancement. `signs` are 1 or -1 for
+    each direction, or nothing for LAPACK's own (see `banks`): what the tensor of directions cannot say.
     """
 
     size: int = 256
@@ -50,6 +51,7 @@ class EDTalkConfig(_Config):
     width_base: int = 16384
     width_max: int = 512
     enhancement_hidden: int = 128
+    signs: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         _require_positive_integers(
@@ -69,8 +71,15 @@ class EDTalkConfig(_Config):
             raise ValueError(
                 f"{self.channels} orthonormal directions do not fit in {self.style_dim} dimensions"
             )
+        if self.signs and (len(self.signs) != self.channels or not {*self.signs} <= {1, -1}):
+            raise ValueError(f"signs must be 1 or -1 for each of {self.channels} directions")
         if self.width(self.size) < 1:
             raise ValueError(f"width_base {self.width_base} leaves no channels at {self.size} px")
+
+    def to_dict(self) -> dict[str, Any]:
+        """As for all configs; without `signs` where there are none, as older programs know it."""
+        values = super().to_dict()
+        return values if self.signs else {name: value for name, value in values.items() if name != "signs"}
 
     @property
     def bank_sizes(self) -> tuple[int, int, int]:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+from safetensors import safe_open
+
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle, BundleManifest
 from edtalk_server.bundles.manifest import MANIFEST_FILE
@@ -17,8 +20,9 @@ from edtalk_server.evaluation.pictures import Picture
 from edtalk_server.evaluation.trial import is_controlled
 from edtalk_server.media import portrait
 from edtalk_server.media.sequence import write_whole
-from edtalk_server.training.meaning import statistics
+from edtalk_server.training.meaning import naming, statistics
 from edtalk_server.training.meaning.emotions import PEOPLE, Presets, emotional_people
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 BASES_FILE = "bases.jpg"
 SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.png"
@@ -47,6 +51,32 @@ def describe(
     write_whole(bundle.folder / BASES_FILE, sheets.encode_jpeg(bases_picture(bundle)))
     write_whole(bundle.folder / MANIFEST_FILE, described.to_json().encode())
     return described
+
+
+def name_bases(
+    name: str | Path, people: Sequence[Person], probe: str | Path = bundles.STARTER
+) -> BundleManifest:
+    """Order, turn and name the bases of the bundle in the folder by what the probe sees of them on these people.
+
+    What refers to its bases by their old names (curves, presets elsewhere) no longer fits. `EDTalkError(UNSUPPORTED)`
+    for a bundle that is not of the paper's network alone, or of another size than the probe.
+    """
+    bundle, reader = bundles.load(name), bundles.load(probe)
+    if bundle.face.size != reader.face.size:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"The bundle has {bundle.face.size} pixels, the probe {reader.face.size}.",
+            "Name the bases of a bundle of the probe's size.",
+        )
+    found = naming.responses(bundle, reader, [person.clip.frames[0] for person in people])
+    order = naming.meanings(found, bundle.layout, reader.layout)
+    manifest, networks = naming.arranged(bundle, order)
+    return bundles.save(bundle.folder, manifest, networks, half=_is_half(bundle))
+
+
+def _is_half(bundle: Bundle) -> bool:
+    with safe_open(bundle.folder / bundle.manifest.face.file, "pt") as file:
+        return any(file.get_tensor(name).dtype == torch.float16 for name in file.keys())  # noqa: SIM118
 
 
 def measured_presets(
