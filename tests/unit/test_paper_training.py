@@ -396,6 +396,26 @@ def test_a_loss_of_weight_zero_is_gone_and_changes_the_step(
         assert float(outcome.total) < float(whole.total)
 
 
+@pytest.mark.parametrize("name", DRAWING)
+def test_each_loss_alone_teaches_the_network_something(
+    name: StageName, trained: Path, tmp_path: Path
+) -> None:
+    folder = begun(trained, tmp_path, *DRAWING[:2])
+    run = Run(name, CONFIG, Cartoons(), folder, ALONE)
+    batch = run.stage.batch(CONFIG, Cartoons(), np.random.default_rng(0))
+    nothing = dict.fromkeys(LOSSES_OF[StageName.MOUTH_POSE] | LOSSES_OF[StageName.EXPRESSION], 0.0)
+    for loss in LOSSES_OF[name]:
+        factors = {**nothing, loss: 1.0}
+        if loss == "self_reconstruction":
+            factors["reconstruction"] = 1.0  # what it is made of
+        run.stage.config = replace(CONFIG, weights=LossWeights(**factors))
+        run.stage.zero_grad()
+        run.stage(batch, deceive=True).total.backward()
+        taught = [n for n, p in run.stage.model.named_parameters() if _has_gradient(p)]
+        assert taught, loss
+        assert all(p.grad is None for p in run.critic.parameters())
+
+
 # --- being killed, and going on ---
 
 
