@@ -51,6 +51,15 @@ def test_a_face_takes_over_the_others_mouth_and_keeps_its_own_pose_and_brows() -
     assert torch.allclose(pasted[:, :, :18], face[:, :, :18], atol=1e-4)
 
 
+def test_only_the_mouth_is_pasted_however_far_away_the_others_is() -> None:
+    here, there = weights(shift=-0.8), weights(shift=0.8, jaw=1.0)
+    face = draw(SKIN, here)
+    pasted = paste_mouths(face, landmarks(here), draw(-SKIN, there), landmarks(there))
+    assert torch.equal(pasted[..., 20:], face[..., 20:])
+    assert torch.equal(pasted[:, :, :18], face[:, :, :18])
+    assert not torch.equal(pasted[:, :, 18:, :20], face[:, :, 18:, :20])
+
+
 def test_a_turned_and_larger_face_lends_its_mouth_upright() -> None:
     """The other picture is the same face, turned by 20 degrees and enlarged: its mouth must come back as it was."""
     face, points = draw(SKIN, weights(jaw=1.0)), landmarks(weights(jaw=1.0))
