@@ -43,10 +43,10 @@ def _classes() -> tuple[type, ...]:
         *takes.CLASSES,
         *movie.CLASSES,
         *panels.CLASSES,
-        *weights_panel.CLASSES,
-        *emotion_panel.CLASSES,
         *bake_panel.CLASSES,
         *takes_panel.CLASSES,
+        *weights_panel.CLASSES,
+        *emotion_panel.CLASSES,
     )
 
 

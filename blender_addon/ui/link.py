@@ -27,6 +27,8 @@ BUSY_S, HURRIED_S, AWAKE_S, ASLEEP_S = 0.005, 0.02, 0.1, 0.5
 WAIT_S = 0.002
 """The same where nothing else is to be done meanwhile."""
 
+_due = 0.0
+"""When the next look is."""
 _session: Session | None = None
 _live: live_pictures.Live | None = None
 _watch: watching.Watch | None = None
@@ -84,13 +86,26 @@ def redraw_panels(context: bpy.types.Context) -> None:
 
 def wake() -> None:
     """Something was asked for: look again soon."""
+    global _due
+    soon = time.monotonic() + BUSY_S
     if bpy.app.timers.is_registered(_pump):
+        if _due <= soon:  # made anew it would come later: while playing, with each frame, never
+            return
         bpy.app.timers.unregister(_pump)
+    _due = soon
     bpy.app.timers.register(_pump, first_interval=BUSY_S, persistent=True)
 
 
 def _pump() -> float:
-    """Blender's timer: a few milliseconds of reading, then back to the window."""
+    """Blender's timer: look, and say when to look again."""
+    global _due
+    pause = _look()
+    _due = time.monotonic() + pause
+    return pause
+
+
+def _look() -> float:
+    """A few milliseconds of reading, then back to the window; seconds until the next time."""
     here = session()
     before = here.face, here.trouble
     try:

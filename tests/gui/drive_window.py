@@ -278,6 +278,11 @@ def run(steps: Iterator[float]) -> float | None:
     return None
 
 
-bpy.context.preferences.view.show_splash = False
-_steps = story()
-bpy.app.timers.register(lambda: run(_steps), first_interval=2.0, persistent=True)
+def begin(steps: Iterator[float]) -> None:
+    """Drive Blender by these steps, once its window is there."""
+    bpy.context.preferences.view.show_splash = False
+    bpy.app.timers.register(lambda: run(steps), first_interval=2.0, persistent=True)
+
+
+if __name__ == "__main__":
+    begin(story())

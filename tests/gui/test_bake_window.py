@@ -1,0 +1,60 @@
+"""Live pictures, bakes and renders in a real Blender window, with mouse and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+FRAMES = 100
+
+
+@pytest.fixture(scope="module")
+def seen(drive: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """What happened in the window."""
+    return drive("drive_bake", FRAMES, "1100x700")
+
+
+def test_the_live_picture_follows_a_slider_while_it_is_dragged(seen: dict[str, Any]) -> None:
+    assert seen["dragged to"] > 0.1
+    assert seen["picture while dragging"] > 0.02
+    assert seen["view while dragging"], "the solid view shows it"
+
+
+def test_the_picture_moves_while_playing(seen: dict[str, Any]) -> None:
+    assert seen["pictures while playing"] > 2
+
+
+def test_escape_ends_a_bake_and_keeps_what_is_finished(seen: dict[str, Any]) -> None:
+    assert seen["was baking"] and seen["is cancelled"]
+    assert 10 <= seen["kept"] < FRAMES
+    assert f"of {FRAMES}" in seen["progress"] and "fps" in seen["progress"] and "left" in seen["progress"]
+
+
+def test_the_timeline_knows_what_is_stale(seen: dict[str, Any]) -> None:
+    assert seen["after the bake"] == f"All {FRAMES} frames are baked"
+    assert seen["after an edit"].endswith(f", {FRAMES + 1}–{FRAMES + 20}")
+
+
+def test_an_undo_in_the_middle_breaks_nothing(seen: dict[str, Any]) -> None:
+    assert seen["undone while baking"] and seen["shows after an undo"] == "TAKE"
+
+
+def test_f12_renders_baked_frames_and_leaves_the_file_as_it_was(seen: dict[str, Any]) -> None:
+    assert seen["rendered"] == ["complete"]
+    assert seen["showed while rendering"] == ["lent"]
+    assert seen["shows after rendering"] == ["LIVE", True]
+    assert not seen["unsaved before rendering"] and not seen["unsaved after rendering"]
+    assert seen["trouble"] is None
+
+
+def test_without_the_server_the_last_picture_stays_and_says_why(seen: dict[str, Any]) -> None:
+    assert seen["picture without a server"] == 0
+    assert "The picture stands still" in seen["words over the plane"]
+    assert "Start the server in the EDTalk panel" in seen["words over the plane"]
+
+
+def test_blender_does_not_ask_about_live_pictures_when_it_ends(seen: dict[str, Any]) -> None:
+    assert seen["unsaved pictures"] == []
+    assert "asked on quitting" not in seen
