@@ -39,8 +39,9 @@ SPEECH_PROGRAMS = ("flite", "espeak-ng")
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a run is: hold-out people, rendered frames and the processes that render them, minutes of speech
-    training and its amount of speech (1 is three hours), and fields of the plans of both stages."""
+    """How large a run is: hold-out people, rendered frames and the processes that render them (on a card: that make
+    people for it), minutes of speech training and its amount of speech (1 is three hours), and fields of the plans of
+    both stages."""
 
     people: int
     frames: int
@@ -49,6 +50,7 @@ class Scale:
     motion: Mapping[str, Any]
     generator: Mapping[str, Any]
     speech_clips: float = 1.0
+    device: str = "cpu"
     first_frames: int = 2000
     """Training begins when so many frames are there; the others join as they come."""
 
@@ -89,6 +91,7 @@ SCALES: Mapping[str, Scale] = {
             "network": _WIDE,
         },
         first_frames=8000,
+        device="cuda",
     ),
 }
 """`tiny` is for tests; `cpu` for two cores and some evenings; `gpu` for one large card and half an hour. The wider
@@ -182,10 +185,12 @@ def _commands(facekit: Path, folders: Folders, scale: Scale) -> Iterator[tuple[s
     data = ("edtalk_server.training.data.generate", "--facekit", str(facekit))
     if rows(folders.holdout) < _holdout_rows(scale):
         yield (*data, "--out", str(folders.holdout), "--holdout", str(scale.people))
-    share = scale.frames // scale.workers
-    for worker in range(scale.workers):
+    on_card = ("--device", scale.device, "--painters", str(scale.workers)) if scale.device != "cpu" else ()
+    share = scale.frames if on_card else scale.frames // scale.workers
+    for worker in range(1 if on_card else scale.workers):
         if rows(folders.data, worker) < share // 8 * 8:
-            yield (*data, "--out", str(folders.data), "--worker", str(worker), "--frames", str(share))
+            where = ("--out", str(folders.data), "--worker", str(worker), "--frames", str(share))
+            yield (*data, *where, *on_card)
     if _has_speech(scale) and not _speech_done(folders):
         minutes = str(scale.speech_minutes)
         clips = str(scale.speech_clips)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,9 +16,13 @@ from edtalk_server.training.data.sampling import CLIP_LENGTH, Random
 from edtalk_server.training.renderer.camera import Camera, HeadPose
 from edtalk_server.training.renderer.frame import ByteArray, Render, Renderer
 from edtalk_server.training.renderer.identity import Identity
-from edtalk_server.training.renderer.scene import make_background, make_light
+from edtalk_server.training.renderer.scene import Light, make_background, make_light
+
+if TYPE_CHECKING:  # torch is not needed to render on the CPU
+    from edtalk_server.training.renderer.batch_frame import BatchRenderer
 
 CLIPS_PER_IDENTITY = 2
+_FRAMES = range(CLIP_LENGTH)
 FLOW_SIZE = 128
 """Side of flow, visibility and part maps, whatever the picture's size."""
 
@@ -32,12 +38,22 @@ class Correspondence:
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What shards keep of a frame; the fields are those of `frame.Render`."""
+
+    image: ByteArray
+    parts: ByteArray
+    landmarks: FloatArray
+    weights: FloatArray
+
+
+@dataclass(frozen=True)
 class Clip:
     """`pairs[i]` are the two correspondences of frame i: to the clip's first frame (for the first frame: to a random
     one), and to a random other one."""
 
     identity: int
-    frames: list[Render]
+    frames: Sequence[Render | Shown]
     pairs: list[tuple[Correspondence, Correspondence]]
 
 
@@ -75,30 +91,77 @@ def clip_weights(random: Random, camera: Camera, first: FloatArray) -> npt.NDArr
     return np.stack(rows)
 
 
-def make_clip(renderer: Renderer, person: Identity, random: Random, size: int) -> Clip:
-    """Renders one clip of pictures of `size` pixels."""
+@dataclass(frozen=True)
+class ClipPlan:
+    """All that is drawn by lot for a clip: `rows` [8, 36], and for each frame the two frames that its flows lead to."""
+
+    person: Identity
+    light: Light
+    background: FloatArray
+    camera: Camera
+    rows: npt.NDArray[np.float32]
+    sources: list[tuple[int, int]]
+
+
+def plan_clip(renderer: Renderer, person: Identity, random: Random, size: int) -> ClipPlan:
+    """Draws the lots for a clip of pictures of `size` pixels."""
     light, background = make_light(random), make_background(random, size * 2)
     first = sampling.sample_first(random)
     camera = jittered_camera(random, renderer, person, first)
+    rows = clip_weights(random, camera, first)
+    return ClipPlan(
+        person, light, background, camera, rows, [_sources(random, i) for i in range(CLIP_LENGTH)]
+    )
+
+
+def _sources(random: Random, target: int) -> tuple[int, int]:
+    others = [index for index in range(CLIP_LENGTH) if index != target]
+    return (0 if target else int(random.choice(others))), int(random.choice(others))
+
+
+def make_clip(renderer: Renderer, person: Identity, random: Random, size: int) -> Clip:
+    """Renders one clip of pictures of `size` pixels."""
+    plan = plan_clip(renderer, person, random, size)
     frames = [
-        renderer.render(person, row, light, background, camera, size)
-        for row in clip_weights(random, camera, first)
+        renderer.render(person, row, plan.light, plan.background, plan.camera, size) for row in plan.rows
     ]
-    return Clip(
-        person.seed, frames, [_pairs(renderer, random, frames, index) for index in range(CLIP_LENGTH)]
+
+    def back(target: int, source: int) -> Correspondence:
+        return Correspondence(source, *renderer.flow(frames[target], frames[source], FLOW_SIZE))
+
+    pairs = [(back(i, near), back(i, far)) for i, (near, far) in enumerate(plan.sources)]
+    return Clip(person.seed, frames, pairs)
+
+
+def make_clips(renderer: BatchRenderer, plans: Sequence[ClipPlan], size: int) -> list[Clip]:
+    """Renders several clips together: the same pictures as `make_clip`, in one call on the renderer's device."""
+    drawn = renderer.render(
+        [plan.person for plan in plans for _ in plan.rows],
+        np.concatenate([plan.rows for plan in plans]),
+        [plan.light for plan in plans for _ in plan.rows],
+        [plan.background for plan in plans for _ in plan.rows],
+        [plan.camera for plan in plans for _ in plan.rows],
+        size,
     )
-
-
-def _pairs(
-    renderer: Renderer, random: Random, frames: list[Render], target: int
-) -> tuple[Correspondence, Correspondence]:
-    others = [index for index in range(len(frames)) if index != target]
-    first = 0 if target else int(random.choice(others))
-    return (
-        _correspondence(renderer, frames, target, first),
-        _correspondence(renderer, frames, target, int(random.choice(others))),
-    )
-
-
-def _correspondence(renderer: Renderer, frames: list[Render], target: int, source: int) -> Correspondence:
-    return Correspondence(source, *renderer.flow(frames[target], frames[source], FLOW_SIZE))
+    starts = [number * CLIP_LENGTH for number in range(len(plans))]
+    pairs = [
+        (start + target, start + source)
+        for start, plan in zip(starts, plans, strict=True)
+        for target, both in enumerate(plan.sources)
+        for source in both
+    ]
+    flows, visible = renderer.flow(drawn, [to for to, _ in pairs], [of for _, of in pairs], FLOW_SIZE)
+    flow, seen = flows.cpu().numpy(), visible.cpu().numpy()
+    ways = [
+        Correspondence(source % CLIP_LENGTH, flow[row], seen[row]) for row, (_, source) in enumerate(pairs)
+    ]
+    couples = list(zip(ways[0::2], ways[1::2], strict=True))
+    image, parts, landmarks = (x.cpu().numpy() for x in (drawn.image, drawn.parts, drawn.landmarks))
+    return [
+        Clip(
+            plan.person.seed,
+            [Shown(image[start + i], parts[start + i], landmarks[start + i], plan.rows[i]) for i in _FRAMES],
+            couples[start : start + CLIP_LENGTH],
+        )
+        for start, plan in zip(starts, plans, strict=True)
+    ]
