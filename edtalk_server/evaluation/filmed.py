@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import math
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,14 +11,13 @@ import numpy as np
 from edtalk_server.evaluation.holdout import Clip, Motion, Person
 from edtalk_server.evaluation.pictures import Mask, Picture
 from edtalk_server.media import clip as videos
-from edtalk_server.media.portrait import Landmarker, cut
+from edtalk_server.media.portrait import Landmarker
 from edtalk_server.media.steps import run_through
-from edtalk_server.motion.track import find_track
+from edtalk_server.motion.track import cut_faces, find_track
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 FPS = Fraction(25)
 SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"})
-_FINENESS = 2
 _QUIET = 3.0
 """A pixel stands still whose second difference in time is on average below so many grey levels."""
 _STEADY = 12
@@ -58,10 +54,7 @@ def filmed(path: Path, size: int, frames: int, landmarker: Landmarker | None) ->
     clip = videos.Clip.open(path)
     seconds = min(clip.duration, frames / float(FPS))
     track = run_through(find_track(clip, 0.0, seconds, landmarker))
-    side = math.ceil(_FINENESS * size / track.smallest_side)
-    with contextlib.closing(clip.pictures(0.0, None, FPS, side)) as decoded:
-        taken = itertools.islice(decoded, frames)
-        cuts = [cut(one, track.crop(i / float(FPS), one.shape[1]), size) for i, one in enumerate(taken)]
+    cuts = list(cut_faces(clip, track, size, FPS, count=frames))
     if len(cuts) < 3:
         raise EDTalkError(
             ErrorCode.VIDEO_UNREADABLE,

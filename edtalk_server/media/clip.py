@@ -46,7 +46,7 @@ class Clip:
     def open(cls, path: Path) -> Clip:
         """Look at a video file. Raises `EDTalkError(VIDEO_UNREADABLE)`."""
         count = [
-            *_opening(path, 0.0, "info"),
+            *opening(path, 0.0, "info"),
             "-map",
             "0:v:0",
             "-c",
@@ -84,7 +84,7 @@ class Clip:
         filters.append(f"fps=fps={rate.numerator}/{rate.denominator}:start_time=0:round=near")
         until = [] if seconds is None else ["-t", f"{max(seconds, 0.0):.6f}"]
         output = ["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1"]
-        command = [*_opening(self.path, begin), *until, "-map", "0:v:0", "-vf", ",".join(filters), *output]
+        command = [*opening(self.path, begin), *until, "-map", "0:v:0", "-vf", ",".join(filters), *output]
         yield from _decoded(command, self.path)
 
     def picture_at(self, second: float, side: int = 0) -> Picture | None:
@@ -93,7 +93,8 @@ class Clip:
             return next(pictures, None)
 
 
-def _opening(path: Path, begin: float, loglevel: str = "error") -> list[str]:
+def opening(path: Path, begin: float = 0.0, loglevel: str = "error") -> list[str]:
+    """The beginning of ffmpeg's arguments that open a video file, and nothing that a play list might name."""
     seek = ["-ss", f"{begin:.6f}"] if begin > 0 else []
     start = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", loglevel]
     return [*start, *seek, "-format_whitelist", _CONTAINERS, "-i", str(path)]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Generator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NamedTuple, Protocol
@@ -18,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.media.clip import Clip, Picture
-from edtalk_server.media.portrait import Landmarker, cut
+from edtalk_server.media.portrait import Landmarker
 from edtalk_server.media.presence import FacePresence
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.motion.performance import checked_weights, interpolate
-from edtalk_server.motion.track import FaceTrack, find_track
+from edtalk_server.motion.track import FaceTrack, cut_faces, find_track
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
@@ -35,8 +34,6 @@ SMOOTHING_S = {Bank.MOUTH: 0.03, Bank.POSE: 0.07, Bank.EXPRESSION: 0.03}
 _MARGIN_S = 0.5
 _SPOILT_S = 0.08
 """Around a moment without a face the readings are not believed."""
-_FINENESS = 2
-"""Pictures are decoded with so many pixels for each of the network's, where the video has them."""
 _STAGE = "reading the face"
 _NAMED = 3
 
@@ -125,7 +122,8 @@ def _read(engine: Reader, clip: Clip, track: FaceTrack, span: _Span) -> Steps[_R
     presence = FacePresence()
     rows: list[Weights] = []
     seen: list[bool] = []
-    with contextlib.closing(_pictures(engine.size, clip, track, span)) as pictures:
+    faces = cut_faces(clip, track, engine.size, span.fps, span.begin, span.count)
+    with contextlib.closing(faces) as pictures:
         while batch := list(itertools.islice(pictures, engine.batch)):
             yield Step(len(seen), span.count, _STAGE)
             rows.append(engine.read(np.stack(batch)))
@@ -137,15 +135,6 @@ def _read(engine: Reader, clip: Clip, track: FaceTrack, span: _Span) -> Steps[_R
             "Check the frame range, and where the video begins.",
         )
     return _Readings(span, np.concatenate(rows), _surely(np.array(seen), span.fps))
-
-
-def _pictures(size: int, clip: Clip, track: FaceTrack, span: _Span) -> Generator[Picture, None, None]:
-    """The face in every picture of the span, uint8 [size, size, 3]."""
-    side = math.ceil(_FINENESS * size / track.smallest_side)
-    decoded = clip.pictures(float(span.begin), float(span.count / span.fps), span.fps, side)
-    with contextlib.closing(decoded):
-        for index, picture in enumerate(itertools.islice(decoded, span.count)):
-            yield cut(picture, track.crop(span.second(index), picture.shape[1]), size)
 
 
 # --- from readings to a performance ---

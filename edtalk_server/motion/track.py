@@ -4,16 +4,19 @@ weights. Only where the face would leave that crop, the crop follows it, slowly.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.media.clip import Clip, Picture
 from edtalk_server.media.faces import Face, find_faces
-from edtalk_server.media.portrait import Landmarker, crop_around
+from edtalk_server.media.portrait import Landmarker, crop_around, cut
 from edtalk_server.media.steps import Step, Steps
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
@@ -21,11 +24,13 @@ from shared_protocol.messages import Crop
 PROBE_SIDE = 960
 """Faces are looked for in pictures whose longer side has at most so many pixels."""
 
+_FINENESS = 2
+"""Pictures are decoded with so many pixels for each of a cut face's, where the video has them."""
 _FIRST_LOOKS, _MOST_LOOKS = 9, 240
 _LOOK_EVERY_S = 1.0
 _SHIFT, _GROWTH = 0.18, 0.18
 """So far a face may be from the steady crop, in its sides and as the logarithm of its size."""
-_SLOWNESS_S = 1.5
+_SLOWNESS_S = 1.0
 _STAGE = "looking for the face"
 
 
@@ -98,6 +103,25 @@ def find_track(clip: Clip, begin: float, end: float, landmarker: Landmarker | No
     return FaceTrack(seconds, _slowly(seconds, rows), (*notes, moves))
 
 
+def cut_faces(
+    clip: Clip,
+    track: FaceTrack,
+    size: int,
+    fps: Fraction,
+    begin: Fraction = Fraction(0),
+    count: int | None = None,
+) -> Generator[Picture, None, None]:
+    """The face at the seconds `begin + i / fps`, uint8 [size, size, 3]: `count` pictures, or until the clip's end.
+
+    Close the generator to stop early. Raises `EDTalkError(VIDEO_UNREADABLE)`.
+    """
+    side = math.ceil(_FINENESS * size / track.smallest_side)
+    seconds = None if count is None else float(count / fps)
+    with contextlib.closing(clip.pictures(float(begin), seconds, fps, side)) as decoded:
+        for index, picture in enumerate(itertools.islice(decoded, count)):
+            yield cut(picture, track.crop(float(begin + index / fps), picture.shape[1]), size)
+
+
 def _look(clip: Clip, seconds: npt.NDArray[np.float64]) -> Steps[list[_Look]]:
     looks = []
     for done, second in enumerate(seconds):
@@ -148,6 +172,11 @@ def _fits(rows: npt.NDArray[np.float64], steady: npt.NDArray[np.float64]) -> boo
 
 
 def _slowly(seconds: npt.NDArray[np.float64], rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The rows, each averaged with those around it in time."""
-    near = np.exp(-0.5 * ((seconds[:, None] - seconds[None]) / _SLOWNESS_S) ** 2)
-    return np.asarray(near @ rows / near.sum(axis=1, keepdims=True))
+    """The rows, each replaced by a straight line through those around it in time, so that a walk is not held back."""
+    slow = np.empty_like(rows)
+    for index, second in enumerate(seconds):
+        past = seconds - second
+        trust = np.exp(-0.25 * (past / _SLOWNESS_S) ** 2)  # the root of a Gaussian: squared by the fit
+        line = np.column_stack([np.ones_like(past), past]) * trust[:, None]
+        slow[index] = np.linalg.lstsq(line, rows * trust[:, None], rcond=None)[0][0]
+    return slow

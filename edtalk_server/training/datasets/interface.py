@@ -72,6 +72,10 @@ class ClipBatch(_Tensors):
     """From every frame back to the source; None where it is not known."""
     parts: Tensor | None = None
     """[B, T, f, f] int64: `renderer.mesh.Part` of every pixel, 255 for the background; None where it is not known."""
+    emotion: Tensor | None = None
+    """[B] int64: the number in `film.layout.EMOTIONS`, -1 where it is not known; None for rendered clips."""
+    level: Tensor | None = None
+    """[B] int64: how strong the emotion is, from 1; 0 where it is not known; None for rendered clips."""
 
     @property
     def has_truth(self) -> bool:

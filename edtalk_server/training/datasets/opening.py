@@ -13,6 +13,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 KINDS = {
     "rendered": "edtalk_server.training.datasets.rendered:RenderedClips",
     "cached": "edtalk_server.training.datasets.cached:CachedClips",
+    "filmed": "edtalk_server.training.datasets.film.clips:FilmedClips",
 }
 """What makes a set of each kind: called with `size` and the config's other words. Imported only when used, because
 some need more packages than training itself."""

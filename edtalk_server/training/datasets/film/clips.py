@@ -1,0 +1,152 @@
+"""Filmed clips as a `ClipSet`: pictures and landmarks, and nothing that only a renderer knows."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edtalk_server.media.portrait import Picture
+from edtalk_server.training.datasets import truth
+from edtalk_server.training.datasets.film.cache import ClipRecord, FilmCache, StoredClip
+from edtalk_server.training.datasets.film.layout import EMOTIONS
+from edtalk_server.training.datasets.interface import FRAME_RATE, ClipBatch, Random
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+_OPEN = 64
+_APART = FRAME_RATE
+"""A source is at least so many frames away from the clip, where the film is long enough."""
+_NEUTRAL = "neutral"
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What becomes one row of a batch."""
+
+    source: Picture
+    frames: Picture
+    landmarks: np.ndarray
+    clip: ClipRecord
+
+
+class FilmedClips:
+    """The clips of a cache (`edtalk train video-data`), in pictures of `size` pixels.
+
+    People are drawn alike often, however long they were filmed. The source is a picture of another moment of the same
+    shot; where the person's neutral face was filmed (MEAD), it is one of those.
+    """
+
+    has_truth = False
+    consecutive = True
+
+    def __init__(self, folder: Path, size: int) -> None:
+        self.size = size
+        self._stored = FilmCache(folder).size
+        self._clips = FilmCache(folder).records()
+        if not self._clips:
+            raise EDTalkError(
+                ErrorCode.NOT_READY,
+                f"There is not one usable clip in {folder}.",
+                "Run `edtalk train video-data` first, and look at what it left out.",
+            )
+        self._by_person: dict[str, list[Path]] = defaultdict(list)
+        for path, record in self._clips.items():
+            self._by_person[record.person].append(path)
+        self.people = sorted(self._by_person)
+        self._open: OrderedDict[Path, StoredClip] = OrderedDict()
+
+    def clips(self, rng: Random, count: int, length: int) -> ClipBatch:
+        able = self._people_with(length)
+        samples = []
+        for _ in range(count):
+            person = able[int(rng.integers(len(able)))]
+            samples.append(self._sample(rng, person, length))
+        return ClipBatch(
+            source=torch.cat([self._pictures(one.source[None]) for one in samples]),
+            frames=torch.stack([self._pictures(one.frames) for one in samples]),
+            landmarks=torch.from_numpy(np.stack([one.landmarks for one in samples])),
+            identity=torch.tensor([self.people.index(one.clip.person) for one in samples]),
+            emotion=torch.tensor([_number_of(one.clip.emotion) for one in samples]),
+            level=torch.tensor([one.clip.level for one in samples]),
+        )
+
+    def _people_with(self, length: int) -> list[str]:
+        able = [
+            who for who in self.people if any(_fits(self._clips[p], length) for p in self._by_person[who])
+        ]
+        if not able:
+            raise ValueError(f"no clip shows a face for {length} frames without a cut")
+        return able
+
+    def _sample(self, rng: Random, person: str, length: int) -> _Sample:
+        able = [path for path in self._by_person[person] if _fits(self._clips[path], length)]
+        path = able[int(rng.integers(len(able)))]
+        record, stored = self._clips[path], self._stored_clip(path)
+        first, shot = _window(rng, record, length)
+        numbers = range(first, first + length)
+        return _Sample(
+            source=self._source(rng, path, shot, first, length),
+            frames=stored.pictures(numbers),
+            landmarks=stored.landmarks(numbers),
+            clip=record,
+        )
+
+    def _source(self, rng: Random, path: Path, shot: int, first: int, length: int) -> Picture:
+        record = self._clips[path]
+        calm = [p for p in self._by_person[record.person] if self._clips[p].emotion == _NEUTRAL]
+        if calm and record.emotion not in ("", _NEUTRAL):
+            path = calm[int(rng.integers(len(calm)))]
+            frames = _frames(self._clips[path])
+        else:
+            frames = _away(_frames(record, shot), first, length)
+        return self._stored_clip(path).pictures([int(rng.choice(frames))])[0]
+
+    def _stored_clip(self, path: Path) -> StoredClip:
+        if path not in self._open:
+            self._open[path] = StoredClip(path)
+        self._open.move_to_end(path)
+        while len(self._open) > _OPEN:
+            self._open.popitem(last=False)
+        return self._open[path]
+
+    def _pictures(self, frames: Picture) -> Tensor:
+        """uint8 [N, S, S, 3] -> float32 [N, 3, size, size] in [-1, 1]."""
+        pictures = truth.signed(frames)
+        if self._stored == self.size:
+            return pictures
+        if self._stored > self.size:
+            return F.adaptive_avg_pool2d(pictures, self.size)
+        return F.interpolate(pictures, size=self.size, mode="bilinear", align_corners=False)
+
+
+def _number_of(emotion: str) -> int:
+    return EMOTIONS.index(emotion) if emotion else -1
+
+
+def _fits(record: ClipRecord, length: int) -> bool:
+    return any(stop - first >= length for first, stop, _ in record.runs)
+
+
+def _window(rng: Random, record: ClipRecord, length: int) -> tuple[int, int]:
+    """First frame and shot of a window of `length` frames; all of a clip's windows are equally likely."""
+    runs = [run for run in record.runs if run[1] - run[0] >= length]
+    counts = np.array([stop - first - length + 1 for first, stop, _ in runs])
+    chosen = runs[int(rng.choice(len(runs), p=counts / counts.sum()))]
+    return int(rng.integers(chosen[0], chosen[1] - length + 1)), chosen[2]
+
+
+def _frames(record: ClipRecord, shot: int | None = None) -> np.ndarray:
+    """The usable frames of a clip (of one shot)."""
+    runs = [run for run in record.runs if shot is None or run[2] == shot]
+    return np.concatenate([np.arange(first, stop) for first, stop, _ in runs])
+
+
+def _away(frames: np.ndarray, first: int, length: int) -> np.ndarray:
+    """Those well apart from a window; the farthest ones where none is."""
+    distance = np.maximum(first - frames, frames - (first + length - 1))
+    return frames[distance >= min(_APART, int(distance.max()))]

@@ -1,0 +1,99 @@
+"""Which clips a folder holds, and what its names say of them: HDTF, MEAD, or any folder of videos."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from edtalk_server.evaluation.filmed import SUFFIXES
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+EMOTIONS = ("angry", "contempt", "disgusted", "fear", "happy", "neutral", "sad", "surprised")
+"""MEAD's names for them."""
+
+_MEAD = re.compile(
+    r"(?:^|/)(?P<person>[^/]+)/video/(?P<view>[^/]+)/(?P<emotion>[^/]+)/level_(?P<level>\d+)/[^/]+$"
+)
+_MEAD_VIEW = "front"
+_HDTF_NUMBERS = re.compile(r"(_\d+)+$")
+_SOUNDS = (".m4a", ".wav", ".flac", ".mp3", ".aac")
+
+
+class Layout(StrEnum):
+    """How a folder is laid out; `auto` looks at its names.
+
+    `hdtf`: flat, `SPEAKER_number.mp4`. `mead`: `PERSON/video/front/EMOTION/level_N/NUMBER.mp4`, with the sound in
+    `PERSON/audio/EMOTION/level_N/NUMBER.m4a`. `folder`: any; a folder right below is a person, and so is a lone clip.
+    """
+
+    AUTO = "auto"
+    HDTF = "hdtf"
+    MEAD = "mead"
+    FOLDER = "folder"
+
+
+@dataclass(frozen=True)
+class Footage:
+    """A video of one person. `name` is its path in the data set; `emotion` is one of `EMOTIONS` or empty, `level` how
+    strong it is (0: not known); `sound` is the file of its sound where that is not in the video."""
+
+    path: Path
+    name: str
+    person: str
+    emotion: str = ""
+    level: int = 0
+    sound: Path | None = None
+
+
+def find_footage(folder: Path, layout: Layout = Layout.AUTO) -> list[Footage]:
+    """All clips of a data set, sorted by name. `EDTalkError(NOT_READY)` when there is none of that layout."""
+    names = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+    )
+    chosen = recognised(names) if layout is Layout.AUTO else layout
+    found = [one for name in names if (one := _described(folder, name, chosen)) is not None]
+    if not found:
+        raise EDTalkError(
+            ErrorCode.NOT_READY,
+            f"There is no video in {folder}" + (f" in the layout {chosen}." if names else "."),
+            f"Put clips of one face each there ({', '.join(sorted(SUFFIXES))}), or name another --layout.",
+        )
+    return found
+
+
+def recognised(names: Iterable[str]) -> Layout:
+    """The layout that these paths (with `/`) suggest."""
+    known = list(names)
+    if any(_MEAD.search(name) for name in known):
+        return Layout.MEAD
+    if known and all("/" not in name and _HDTF_NUMBERS.search(Path(name).stem) for name in known):
+        return Layout.HDTF
+    return Layout.FOLDER
+
+
+def _described(folder: Path, name: str, layout: Layout) -> Footage | None:
+    path = folder / name
+    match layout:
+        case Layout.MEAD:
+            return _of_mead(path, name)
+        case Layout.HDTF:
+            return Footage(path, name, _HDTF_NUMBERS.sub("", path.stem) or path.stem)
+        case _:
+            return Footage(path, name, name.split("/")[0] if "/" in name else path.stem)
+
+
+def _of_mead(path: Path, name: str) -> Footage | None:
+    """None for another view than the front one, and for a file that is not part of the data set."""
+    found = _MEAD.search(name)
+    if found is None or found["view"] != _MEAD_VIEW:
+        return None
+    emotion = found["emotion"] if found["emotion"] in EMOTIONS else ""
+    beside = path.parents[4] / "audio" / found["emotion"] / f"level_{found['level']}" / path.stem
+    sounds = (beside.with_name(beside.name + ending) for ending in _SOUNDS)
+    sound = next((one for one in sounds if one.is_file()), None)
+    return Footage(path, name, found["person"], emotion, int(found["level"]), sound)
