@@ -12,7 +12,7 @@ from edtalk_server.service.jobs import MAX_CREDIT, Job, JobBook
 from edtalk_server.service.pace import LONGEST_STEP_S, Pace, next_batch
 from edtalk_server.service.parents import Parents
 from shared_protocol.errors import EDTalkError
-from shared_protocol.messages import Predict, Prepare, Preview, Render
+from shared_protocol.messages import Inspect, Predict, Prepare, Preview, Render
 
 
 def job(request: Preview | Prepare | Predict | Render, connection: bytes = b"c", credit: int = 0) -> Job:
@@ -44,14 +44,14 @@ def test_batches_grow_while_steps_are_short_and_shrink_when_a_preview_would_wait
 
 def test_previews_go_first_then_portraits_then_voices_then_frames() -> None:
     book = JobBook()
-    requests = [Render("r", frames=(1,)), Predict("p"), Prepare("s"), Preview("v")]
+    requests = [Render("r", frames=(1,)), Predict("p"), Inspect("i"), Prepare("s"), Preview("v")]
     for request in requests:
         book.open(job(request, credit=1))
     order = []
-    while (turn := book.next()) is not None:
+    while (turn := book.next(model=True)) is not None:
         order.append(turn.name)
         assert book.close(turn)
-    assert order == ["v", "s", "p", "r"]
+    assert order == ["v", "i", "s", "p", "r"]
 
 
 def test_a_job_is_closed_once() -> None:
@@ -64,9 +64,9 @@ def test_a_render_without_credit_waits_and_lets_others_go() -> None:
     book, held, free = JobBook(), job(Render("held", frames=(1,))), job(Render("free", frames=(1,)), credit=1)
     book.open(held)
     book.open(free)
-    assert book.next() is free
+    assert book.next(model=True) is free
     held.allow(10**9)
-    assert held.credit == MAX_CREDIT and book.next() is held
+    assert held.credit == MAX_CREDIT and book.next(model=True) is held
     held.allow(-5)
     assert held.credit == MAX_CREDIT
 
