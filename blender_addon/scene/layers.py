@@ -55,11 +55,11 @@ class Tinted:
 
 @dataclass(frozen=True)
 class Layers:
-    """How a character is layered, for panels: is there a performance, is it (or another strip) being edited itself, do
-    new keys lie on top of it, and whose keys hide it."""
+    """How a character is layered, for panels: is there a performance, the action of the strip that is being edited
+    itself, do new keys lie on top, and the action whose keys hide the performance."""
 
     performance: bool = False
-    tweaking: bool = False
+    tweaked: str = ""
     on_top: bool = False
     hiding: str = ""
 
@@ -94,11 +94,9 @@ def sheet_of(ob: bpy.types.Object, role: str) -> Sheet | None:
 
 
 def own_weights(ob: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
-    """The curves of weights in the object's own action, unless that is the performance itself (being tweaked)."""
+    """The curves of weights in the object's own action (in tweak mode that is a strip's, and not the object's own)."""
     own = actions.assigned(ob)
-    if own is None or actions.role_of(own.action) == PERFORMANCE:
-        return {}
-    return own.keyed(weight_paths(ob))
+    return own.keyed(weight_paths(ob)) if own is not None and not is_tweaking(ob) else {}
 
 
 def is_tweaking(ob: bpy.types.Object) -> bool:
@@ -117,7 +115,8 @@ def look(ob: bpy.types.Object) -> Layers:
     data = ob.animation_data
     if data is None:
         return Layers()
-    return Layers(strip_of(ob, PERFORMANCE) is not None, data.use_tweak_mode, is_on_top(ob), _hiding(ob))
+    tweaked = data.action.name if data.use_tweak_mode and data.action else ""
+    return Layers(strip_of(ob, PERFORMANCE) is not None, tweaked, is_on_top(ob), _hiding(ob))
 
 
 def _hiding(ob: bpy.types.Object) -> str:
@@ -144,8 +143,8 @@ def _covered(ob: bpy.types.Object) -> tuple[str, ...]:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_performance(ob: bpy.types.Object, frames: range, curves: Sequence[Keys]) -> Written:
-    """Write a performance, keys of one curve for each weight, over `frames`.
+def write_performance(ob: bpy.types.Object, frames: range, curves: Sequence[Keys | None]) -> Written:
+    """Write a performance, keys of one curve for each weight (None: that stays as it is), over `frames`.
 
     Keys of ours in the range are replaced. When the artist edited any, the action is first kept in a copy. Raises
     `EDTalkError` when the NLA is being edited.
@@ -158,7 +157,8 @@ def write_performance(ob: bpy.types.Object, frames: range, curves: Sequence[Keys
     before = actions.fingerprint(sheet, looks)
     edited = before not in {"", ob.edtalk.predicted}
     kept = actions.keep_copy(sheet.action) if edited else moved
-    _write_curves(sheet, looks, dict(zip(looks, curves, strict=True)))
+    keyed = {path: keys for path, keys in zip(looks, curves, strict=True) if keys is not None}
+    _write_curves(sheet, looks, keyed)
     _play(ob, PERFORMANCE, sheet)
     # keys outside the range that are not ours stay, and must still be seen as the artist's next time
     stays = edited and actions.has_keys_outside(sheet, looks, frames)

@@ -48,7 +48,7 @@ class EditPerformance(bpy.types.Operator):
         if not refuse_without_character(cls, context):
             return False
         look = layers.look(context.object)
-        return look.performance or look.tweaking or refuse(cls, "Predict a performance first")
+        return look.performance or bool(look.tweaked) or refuse(cls, "Predict a performance first")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:

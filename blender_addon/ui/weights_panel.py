@@ -44,11 +44,11 @@ class WeightsPanel(SidebarPanel, bpy.types.Panel):
         layout = self.layout
         row = layout.row(align=True)
         row.operator("edtalk.edit_on_top", icon="NLA_PUSHDOWN", depress=look.on_top and not look.hiding)
-        row.operator("edtalk.edit_performance", text="Edit Performance", icon="FCURVE", depress=look.tweaking)
-        if look.tweaking:
-            draw_words(
-                layout, "The predicted keys are open in the editors; keys on top rest meanwhile", "INFO"
-            )
+        row.operator(
+            "edtalk.edit_performance", text="Edit Performance", icon="FCURVE", depress=bool(look.tweaked)
+        )
+        if look.tweaked:
+            draw_words(layout, f"{look.tweaked} is open in the editors; keys on top rest meanwhile", "INFO")
         elif look.hiding and look.performance:
             draw_words(
                 layout,
