@@ -17,9 +17,9 @@ from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core import layouts, mixing
-from . import bake_settings, emotion, writing
+from . import bake_settings, emotion, voice, writing
 
-PATHS = ("portrait", "voice", "take")
+PATHS = ("portrait", "voice", "transcript", "take")
 """The properties that hold a file or a folder."""
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (5, 0, 0) else set()
@@ -72,6 +72,7 @@ class EDTalkCharacter(bpy.types.PropertyGroup):
         items=(
             ("FILE", "File", "A sound file"),
             ("SCENE", "Scene", "All that the scene's sequencer plays in its frame range, mixed down"),
+            ("STRIP", "Strip", "One sound strip of the sequencer, whatever else plays"),
         ),
         override=OVERRIDABLE,
     )
@@ -88,6 +89,23 @@ class EDTalkCharacter(bpy.types.PropertyGroup):
         default=1.0,
         step=100,
         precision=1,
+        override=OVERRIDABLE,
+    )
+    voice_offset: FloatProperty(
+        name="Sync Offset",
+        description="Frames by which the face comes after the sound; negative: before it",
+        default=0.0,
+        soft_min=-10.0,
+        soft_max=10.0,
+        step=10,
+        precision=2,
+        override=OVERRIDABLE,
+    )
+    transcript: StringProperty(
+        name="Transcript file",
+        description="What the voice says: a .txt, .srt or .vtt file",
+        subtype="FILE_PATH",
+        options=PATH_OPTIONS,
         override=OVERRIDABLE,
     )
     show: EnumProperty(
@@ -120,6 +138,7 @@ class EDTalkCharacter(bpy.types.PropertyGroup):
     emotion: PointerProperty(type=emotion.EDTalkEmotion, override=OVERRIDABLE)
     gain: PointerProperty(type=writing.EDTalkGain, override=OVERRIDABLE)
     writing: PointerProperty(type=writing.EDTalkWriting, override=OVERRIDABLE)
+    speech: PointerProperty(type=voice.EDTalkSpeech, override=OVERRIDABLE)
 
 
 EDTalkCharacter.__annotations__.update(_channel_properties())
@@ -326,7 +345,7 @@ def existing_file(path: Path | None, what: str, code: ErrorCode) -> Path:
     return path
 
 
-_GROUPS = (bake_settings.EDTalkBake, *emotion.CLASSES, *writing.CLASSES)
+_GROUPS = (bake_settings.EDTalkBake, *emotion.CLASSES, *writing.CLASSES, *voice.CLASSES)
 
 
 def register() -> None:

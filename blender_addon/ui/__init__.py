@@ -10,6 +10,7 @@ def _classes() -> tuple[type, ...]:
     from . import (
         bake,
         bake_panel,
+        capture,
         create,
         editing,
         emotion_panel,
@@ -25,6 +26,8 @@ def _classes() -> tuple[type, ...]:
         server,
         takes,
         takes_panel,
+        transcript,
+        voice_panel,
         weights_panel,
     )
 
@@ -34,6 +37,8 @@ def _classes() -> tuple[type, ...]:
         operators.Cancel,
         *create.CLASSES,
         *predict.CLASSES,
+        *capture.CLASSES,
+        *transcript.CLASSES,
         *editing.CLASSES,
         *keys.CLASSES,
         *emotions.CLASSES,
@@ -43,6 +48,7 @@ def _classes() -> tuple[type, ...]:
         *takes.CLASSES,
         *movie.CLASSES,
         *panels.CLASSES,
+        *voice_panel.CLASSES,
         *bake_panel.CLASSES,
         *takes_panel.CLASSES,
         *weights_panel.CLASSES,

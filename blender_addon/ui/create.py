@@ -11,7 +11,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core import events
 from ..core.tasks import Progress, Steps
-from ..scene import character, plane, sound
+from ..scene import character, plane, sequencer
 from . import link
 from .operators import TaskOperator, refuse
 
@@ -113,7 +113,7 @@ class ChooseVoice(bpy.types.Operator):
             path = character.absolute(self.filepath)
             character.existing_file(path, "voice", ErrorCode.AUDIO_UNREADABLE)
             if self.add_strip:
-                sound.add_to_sequencer(scene, path, scene.frame_start)
+                sequencer.add_sound(scene, path, scene.frame_start)
         except (EDTalkError, RuntimeError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -66,7 +66,7 @@ class ServerPanel(SidebarPanel, bpy.types.Panel):
 
 
 class CharacterPanel(SidebarPanel, bpy.types.Panel):
-    """The selected character: portrait, voice, performance."""
+    """The selected character and its portrait."""
 
     bl_idname = "EDTALK_PT_character"
     bl_label = "Character"
@@ -83,12 +83,6 @@ class CharacterPanel(SidebarPanel, bpy.types.Panel):
         layout.prop(group, "portrait")
         for note in filter(None, group.notes.split("\n")):
             draw_words(layout, note, "INFO")
-        layout.row().prop(group, "voice_from", expand=True)
-        if group.voice_from == "FILE":
-            row = layout.row(align=True)
-            row.prop(group, "voice", text="File")
-            layout.prop(group, "voice_start")
-        layout.operator("edtalk.predict", icon="FCURVE")
 
 
 CLASSES = (ServerPanel, CharacterPanel)

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import bpy
 import numpy as np
 
+from shared_protocol.banks import Bank
+
 from ..core import curves
 from ..core.tasks import Progress, Steps
-from ..scene import character, layers, sound
+from ..scene import character, layers, script, sound
 from . import link
 from .operators import refuse, scene_of
 from .perform import RangeOperator, found, prepared_source
@@ -32,20 +36,31 @@ class Predict(RangeOperator, bpy.types.Operator):
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         uid, scene_uid = context.object.session_uid, context.scene.session_uid
         frames = self.frames(context.scene)
-        progress.stage = "Reading the voice"
+        is_file = found(uid).edtalk.voice_from == "FILE"
+        progress.stage = (
+            "Reading the voice" if is_file else "Mixing the sound: the window stands still meanwhile"
+        )
         yield
-        voice = sound.voice_of(found(uid), scene_of(scene_uid))
+        voice = sound.voice_of(found(uid), scene_of(scene_uid), frames)
+        words = script.transcript_of(found(uid), scene_of(scene_uid)).speech
         prepared = yield from prepared_source(uid, progress)
-        weights = yield from link.session().predict(prepared.source, voice.data, voice.time, frames, progress)
+        weights = yield from link.session().predict(
+            prepared.source, voice.data, voice.lips, frames, progress, transcript=words
+        )
         written = yield from written_performance(uid, scene_uid, frames, weights, progress)
         return f"{found(uid).name}: {len(frames)} frames predicted{remarks(written)}"
 
 
 def written_performance(
-    uid: int, scene_uid: int, frames: range, weights: np.ndarray, progress: Progress
+    uid: int,
+    scene_uid: int,
+    frames: range,
+    weights: np.ndarray,
+    progress: Progress,
+    banks: Collection[Bank] = tuple(Bank),
 ) -> Steps[layers.Written]:
-    """Write weights [frames, channels] as the character's performance, and let its picture follow."""
-    keys = yield from curves_of(uid, frames, weights, progress)
+    """Write weights [frames, channels] of some banks as the character's performance, and let its picture follow."""
+    keys = yield from curves_of(uid, frames, weights, progress, banks)
     ob, scene = found(uid), scene_of(scene_uid)
     written = layers.write_performance(ob, frames, keys)
     ob.edtalk.show = "LIVE"
@@ -53,17 +68,23 @@ def written_performance(
     return written
 
 
-def curves_of(uid: int, frames: range, weights: np.ndarray, progress: Progress) -> Steps[list[curves.Keys]]:
-    """Keys of a curve for each column of weights [frames, channels], as few as the character's settings allow."""
+def curves_of(
+    uid: int, frames: range, weights: np.ndarray, progress: Progress, banks: Collection[Bank]
+) -> Steps[list[curves.Keys | None]]:
+    """Keys of a curve for each column of weights [frames, channels], as few as the character's settings allow; None
+    for those of other banks."""
     settings, layout = found(uid).edtalk.writing, character.layout_of(found(uid))
     reduce, error = settings.reduce, settings.error / 100.0
     progress.stage, progress.done, progress.total, progress.eta = "Choosing keys", 0, len(layout), -1.0
-    keys = []
+    keys: list[curves.Keys | None] = []
     for basis, column in zip(layout.bases, weights.T, strict=True):
         tolerance = error * (basis.maximum - basis.minimum)
-        keys.append(
-            curves.reduce(frames[0], column, tolerance) if reduce else curves.dense(frames[0], column)
-        )
+        if basis.bank not in banks:
+            keys.append(None)
+        elif reduce:
+            keys.append(curves.reduce(frames[0], column, tolerance))
+        else:
+            keys.append(curves.dense(frames[0], column))
         progress.done += 1
         yield
     return keys

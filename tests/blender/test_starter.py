@@ -59,3 +59,29 @@ def test_a_portrait_speaks(addon: Any, real_server: None) -> None:
     assert difference[:middle].mean() > 2 * difference[middle:].mean(), (
         "the lower half of the face is what moves"
     )
+
+
+def test_a_rendered_performance_is_captured_from_its_movie(
+    addon: Any, real_server: None, tmp_path: Path
+) -> None:
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end, scene.render.fps = 1, 24, 25
+    bpy.ops.edtalk.new_character(filepath=str(SAMPLES / "portrait.png"))
+    ob, character = bpy.context.object, addon("scene.character")
+    ob.edtalk.writing.reduce = False
+    jaw = "edtalk.mouth_01"
+    swing = 0.4 - 0.4 * np.cos(np.arange(24) / 24 * 4 * np.pi)
+    for i, value in enumerate(swing):
+        ob.edtalk.mouth_01 = value
+        ob.keyframe_insert(jaw, frame=i + 1)
+    bpy.ops.edtalk.bake()
+    bpy.ops.edtalk.export_movie(filepath=str(tmp_path / "driver.mp4"))
+    ob.animation_data_clear()
+    character.write_weights(ob, character.rest_weights(ob))
+    bpy.ops.edtalk.capture(filepath=str(tmp_path / "driver.mp4"), pose=False)
+    actions = addon("scene.actions")
+    keys = actions.find(ob, jaw).keyframe_points
+    assert [key.co[0] for key in keys] == list(range(1, 25))
+    found = np.array([key.co[1] for key in keys])
+    assert np.corrcoef(found, swing)[0, 1] > 0.8, found
+    assert actions.find(ob, "edtalk.pose_01") is None, "only the chosen banks are written"

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A scene's sequencer: what is in it, and what it sounds like.
+
+Its names differ between Blenders: `sequences` became `strips` in 4.4, `frame_final_start` `left_handle` in 5.2.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+from . import character
+
+SOUNDING = {"SOUND", "SCENE"}
+"""The types of strips that sound by themselves. (A movie's sound is a strip of its own.)"""
+
+
+def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection:
+    """The sequencer's strips, metas not opened; the scene must have a sequencer."""
+    editor = scene.sequence_editor
+    return editor.strips if hasattr(editor, "strips") else editor.sequences
+
+
+def all_strips(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
+    """All strips, also those in metas; none without a sequencer."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return []
+    return list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)
+
+
+def span(strip: bpy.types.Strip) -> tuple[int, int]:
+    """The first frame of a strip, and the one after its last, as its handles say."""
+    if hasattr(strip, "left_handle"):
+        return strip.left_handle, strip.right_handle
+    return strip.frame_final_start, strip.frame_final_end
+
+
+def content_start(strip: bpy.types.Strip) -> float:
+    """The frame at which a strip's file begins, or would begin if it were not trimmed."""
+    return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)
+
+
+def is_muted(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
+    """Is a strip switched off: itself, its channel, or a meta that it is in?"""
+    return any(item.mute for item in _switches(scene, strip))
+
+
+def _switches(scene: bpy.types.Scene, strip: bpy.types.Strip) -> Iterator[Any]:
+    """All that must not be muted for a strip to be heard or seen."""
+    here: Any = strip
+    while here is not None:
+        meta = here.parent_meta()
+        yield here
+        yield (meta if meta is not None else scene.sequence_editor).channels[here.channel]
+        here = meta
+
+
+def sounding(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
+    """The strips that are heard."""
+    return [s for s in all_strips(scene) if s.type in SOUNDING and not is_muted(scene, s)]
+
+
+def sounds(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
+    """The sound strips, heard or not."""
+    return [strip for strip in all_strips(scene) if strip.type == "SOUND"]
+
+
+def spoken_texts(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
+    """The text strips that are shown, in the order in which they begin."""
+    found = [s for s in all_strips(scene) if s.type == "TEXT" and not is_muted(scene, s)]
+    return sorted(found, key=lambda strip: span(strip)[0])
+
+
+# --- mixing ----------------------------------------------------------------------------------------------------------
+
+
+def mixdown(scene: bpy.types.Scene, frames: range, strip: bpy.types.Strip | None = None) -> bytes:
+    """What the scene plays over `frames` (from 0 on), or what one strip alone does, muted or not, as a WAV file's
+    bytes; the first sample is at the first frame. Blender's window stands still meanwhile.
+
+    Raises `EDTalkError` when this Blender has no sound built in, or cannot mix it.
+    """
+    if not scene.is_editable:
+        raise EDTalkError(
+            ErrorCode.AUDIO_UNREADABLE,
+            f"The scene {scene.name} is linked from another file, and cannot be mixed down here.",
+            "Choose a voice file instead.",
+        )
+    with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
+        path = Path(folder) / "mixdown.wav"
+        try:
+            with _set_up(scene, frames, strip), bpy.context.temp_override(scene=scene):
+                bpy.ops.sound.mixdown(filepath=str(path), check_existing=False, **_options())
+            return path.read_bytes()
+        except (RuntimeError, AttributeError, OSError) as error:
+            raise EDTalkError(
+                ErrorCode.AUDIO_UNREADABLE,
+                f"Blender could not mix down the scene's sound ({str(error).strip()}).",
+                "Choose a voice file instead; a Blender without sound (the 4.2 Python module) cannot mix.",
+            ) from error
+
+
+def _options() -> dict[str, str]:
+    """The mixdown's options, as far as this Blender has them. One channel is what the server makes of two anyway."""
+    wanted = {"container": "WAV", "codec": "PCM", "format": "S16", "channels": "MONO"}
+    known = bpy.ops.sound.mixdown.get_rna_type().properties.keys()
+    return {name: value for name, value in wanted.items() if name in known}
+
+
+@contextmanager
+def _set_up(scene: bpy.types.Scene, frames: range, strip: bpy.types.Strip | None) -> Iterator[None]:
+    """The scene as it is to be mixed; afterwards it is as the artist left it."""
+    before: list[tuple[Any, str, Any]] = []
+
+    def put(item: Any, name: str, value: Any) -> None:
+        if getattr(item, name) != value:
+            before.append((item, name, getattr(item, name)))
+            setattr(item, name, value)
+
+    first, last = scene.frame_start, scene.frame_end
+    try:
+        put(scene, "use_audio", True)  # muted playback would be mixed as silence
+        if strip is not None:
+            heard = list(_switches(scene, strip))
+            for item in heard:
+                put(item, "mute", False)
+            for other in all_strips(scene):
+                if other.type in SOUNDING and other not in heard:
+                    put(other, "mute", True)
+        scene.frame_start, scene.frame_end = frames[0], frames[-1]
+        yield
+    finally:
+        scene.frame_start, scene.frame_end = first, last
+        for item, name, value in reversed(before):
+            setattr(item, name, value)
+
+
+def add_sound(scene: bpy.types.Scene, path: Path, frame: int) -> None:
+    """Put a sound file into the sequencer, on the first free channel, so that it is heard while playing."""
+    if scene.sequence_editor is None:
+        scene.sequence_editor_create()
+    found = strips(scene)
+    channel = max((strip.channel for strip in found), default=0) + 1
+    found.new_sound(name=path.stem, filepath=character.kept_path(path), channel=channel, frame_start=frame)

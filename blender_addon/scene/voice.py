@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+"""More of a character's voice (`ob.edtalk.speech`): its strip, and where its transcript comes from."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import EnumProperty, PointerProperty, StringProperty
+
+from . import sequencer
+
+OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
+
+
+def _sound_names(_group: EDTalkSpeech, context: bpy.types.Context, edited: str) -> list[str]:
+    return [s.name for s in sequencer.sounds(context.scene) if edited.lower() in s.name.lower()]
+
+
+class EDTalkSpeech(bpy.types.PropertyGroup):
+    """The strip that is the voice, and what it says."""
+
+    strip: StringProperty(
+        name="Sound strip",
+        description="The strip that speaks, as it is in the sequencer: its place, trims, volume and speed. "
+        "It may be muted",
+        search=_sound_names,
+        override=OVERRIDABLE,
+    )
+    transcript_from: EnumProperty(
+        name="Transcript",
+        items=(
+            ("NONE", "None", "Only the sound is known"),
+            ("FILE", "File", "A .txt, .srt or .vtt file"),
+            ("TEXT", "Text Block", "A text of this file's Text Editor, plain or written like .srt or .vtt"),
+            ("STRIPS", "Text Strips", "The text strips in the sequencer that are not muted"),
+        ),
+        override=OVERRIDABLE,
+    )
+    text: PointerProperty(
+        name="Text",
+        description="A text of the Text Editor: what is said",
+        type=bpy.types.Text,
+        override=OVERRIDABLE,
+    )
+    captured: StringProperty(
+        name="Captured", description="What to look at in the last capture", override=OVERRIDABLE
+    )
+
+
+CLASSES = (EDTalkSpeech,)

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operator: emotions from what the character says."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..scene import cues, layers, script
+from .editing import refuse_without_character
+from .keys import PoseOperator, refuse_without_presets
+from .operators import refuse
+
+
+class EmotionsFromTranscript(PoseOperator, bpy.types.Operator):
+    """Let words such as "[happy 0.7]" or "(sad)" in the transcript drive the emotions; replaces what markers or a
+    transcript wrote before"""
+
+    bl_idname = "edtalk.emotions_from_transcript"
+    bl_label = "Emotions from Transcript"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        ob = context.object
+        if not refuse_without_character(cls, context) or not refuse_without_presets(cls, ob):
+            return False
+        if layers.is_tweaking(ob):
+            return refuse(cls, "A strip is being edited: press Edit on Top first")
+        has_transcript = ob.edtalk.speech.transcript_from != "NONE"
+        return has_transcript or refuse(cls, "Choose a transcript first")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return self.report_of(lambda: self._write(context.object, context.scene))
+
+    def _write(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> str:
+        found = script.feelings(ob, scene)
+        count = cues.write(ob, scene, found)
+        scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+        is_guess = bool(found) and not script.transcript_of(ob, scene).is_timed
+        guess = ". Their times are a guess by the text before them, as it has no times" if is_guess else ""
+        return f"{len(found)} emotions in the transcript, {count} sliders move{guess}"
+
+
+CLASSES = (EmotionsFromTranscript,)

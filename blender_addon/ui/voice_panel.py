@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel of the voice: what is heard, what is said, and the performances that are made of them, or of a video."""
+
+from __future__ import annotations
+
+import bpy
+
+from shared_protocol.errors import EDTalkError
+
+from ..scene import character, script
+from .panels import SidebarPanel, draw_words
+
+
+class VoicePanel(SidebarPanel, bpy.types.Panel):
+    """Voice, transcript, prediction and capture."""
+
+    bl_idname = "EDTALK_PT_voice"
+    bl_label = "Voice"
+    bl_parent_id = "EDTALK_PT_character"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return character.is_character(context.object)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, ob = self.layout, context.object
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        _draw_voice(layout, ob)
+        _draw_transcript(layout, ob, context.scene)
+        layout.operator("edtalk.predict", icon="FCURVE")
+        layout.operator("edtalk.capture", icon="FILE_MOVIE")
+        for note in filter(None, ob.edtalk.speech.captured.split("\n")):
+            draw_words(layout, note, "INFO")
+
+
+def _draw_voice(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
+    group = ob.edtalk
+    layout.row().prop(group, "voice_from", expand=True)
+    if group.voice_from == "FILE":
+        layout.prop(group, "voice", text="File")
+        layout.prop(group, "voice_start")
+    elif group.voice_from == "STRIP":
+        layout.prop(group.speech, "strip", icon="SOUND")
+    layout.prop(group, "voice_offset")
+
+
+def _draw_transcript(layout: bpy.types.UILayout, ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    group, speech = ob.edtalk, ob.edtalk.speech
+    layout.prop(speech, "transcript_from")
+    if speech.transcript_from == "NONE":
+        return
+    if speech.transcript_from == "FILE":
+        layout.prop(group, "transcript", text="File")
+    elif speech.transcript_from == "TEXT":
+        layout.prop(speech, "text")
+    try:
+        draw_words(layout, _summary(script.transcript_of(ob, scene)), "WORDWRAP_ON")
+    except EDTalkError as error:
+        draw_words(layout, error.cause, "ERROR")
+        draw_words(layout, error.fix, "INFO")
+    layout.operator("edtalk.emotions_from_transcript", icon="RESTRICT_RENDER_OFF")
+
+
+def _summary(transcript: script.Transcript) -> str:
+    felt = len(transcript.feelings((0.0, 1.0)))
+    words = f"{transcript.words} words"
+    if transcript.is_timed:
+        return f"{words} in {len(transcript.lines)} timed lines, {felt} emotions"
+    guess = ", placed by the text before them" if felt else ""
+    return f"{words} without times, {felt} emotions{guess}"
+
+
+CLASSES = (VoicePanel,)

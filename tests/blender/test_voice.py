@@ -1,0 +1,341 @@
+"""The voice as the animator hears it, what it says, and performances from videos."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import wave
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+FILM = Fraction(24_000, 1001)
+
+
+@pytest.fixture
+def scene(addon: Any) -> bpy.types.Scene:
+    here = bpy.context.scene
+    here.sequence_editor_create()
+    return here
+
+
+@pytest.fixture
+def hearing() -> None:
+    pytest.importorskip("aud", reason="this Blender module has no sound")
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return path
+
+
+def clicks(path: Path, seconds: float, at: list[float], rate: int = 16000) -> Path:
+    samples = np.zeros(int(seconds * rate))
+    samples[[round(second * rate) for second in at]] = 30000
+    return write_wav(path, samples, rate)
+
+
+def heard_at(data: bytes) -> np.ndarray:
+    """The seconds at which there are clicks in a WAV file's bytes."""
+    with wave.open(io.BytesIO(data)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
+        loud = np.flatnonzero(np.abs(samples[:, 0].astype(int)) > 2500)
+        starts = loud[np.diff(loud, prepend=-10_000) > 1000]
+        return starts / file.getframerate()
+
+
+def add(addon: Any, scene: bpy.types.Scene, path: Path, frame: int, channel: int) -> bpy.types.Strip:
+    return (
+        addon("scene.sequencer")
+        .strips(scene)
+        .new_sound(name=path.stem, filepath=str(path), channel=channel, frame_start=frame)
+    )
+
+
+def add_text(addon: Any, scene: bpy.types.Scene, text: str, first: int, last: int) -> bpy.types.Strip:
+    strips = addon("scene.sequencer").strips(scene)
+    options = {"name": "text", "type": "TEXT", "channel": 8, "frame_start": first}
+    try:
+        strip = strips.new_effect(**options, length=last - first)
+    except TypeError:  # before 5.0
+        strip = strips.new_effect(**options, frame_end=last)
+    strip.text = text
+    return strip
+
+
+def keys(addon: Any, ob: bpy.types.Object, path: str) -> dict[float, float]:
+    curve = addon("scene.actions").find(ob, path)
+    return {key.co[0]: key.co[1] for key in curve.keyframe_points} if curve is not None else {}
+
+
+# --- what is heard ---------------------------------------------------------------------------------------------------
+
+
+def test_ten_minutes_at_23_976_do_not_drift(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, tmp_path: Path
+) -> None:
+    scene.render.fps, scene.render.fps_base = 24, 1.001
+    scene.frame_start, scene.frame_end = 101, 101 + round(600 * FILM)
+    resting.edtalk.voice_from = "SCENE"
+    seconds = [1.0, 100.0, 299.9, 450.25, 599.0]
+    add(addon, scene, clicks(tmp_path / "long.wav", 600.0, seconds), 101, 1)
+    lone = clicks(tmp_path / "lone.wav", 0.5, [0.1])
+    places = [3000, 14_000]
+    for frame in places:
+        add(addon, scene, lone, frame, 2)
+    expected = sorted([101 + second * FILM for second in seconds] + [f + 0.1 * FILM for f in places])
+    voice = addon("scene.sound").voice_of(resting, scene)
+    frames = [voice.time.frame(second) for second in heard_at(voice.data)]
+    misses = np.abs(np.array(frames) - np.array(expected, float))
+    assert misses.max() <= 0.05, misses
+
+
+@pytest.mark.parametrize("first", [0, 40, 200])
+def test_only_the_range_and_a_second_around_it_is_mixed(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, tmp_path: Path, first: int
+) -> None:
+    scene.render.fps, scene.frame_start, scene.frame_end = 25, 0, 250
+    resting.edtalk.voice_from = "SCENE"
+    add(addon, scene, clicks(tmp_path / "clicks.wav", 10.0, [0.2, 2.0, 9.0]), 0, 1)
+    voice = addon("scene.sound").voice_of(resting, scene, range(first, first + 20))
+    with wave.open(io.BytesIO(voice.data)) as file:
+        assert file.getnframes() / file.getframerate() < 3.0
+    (second,) = heard_at(voice.data)
+    assert voice.time.frame(second) == pytest.approx({0: 5, 40: 50, 200: 225}[first], abs=0.02)
+    assert (scene.frame_start, scene.frame_end) == (0, 250)
+
+
+def test_one_strip_speaks_as_it_is_trimmed_whatever_else_plays(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, tmp_path: Path
+) -> None:
+    scene.render.fps, scene.frame_start, scene.frame_end = 25, 1, 200
+    mine = add(addon, scene, clicks(tmp_path / "mine.wav", 6.0, [0.4, 2.0, 5.6]), 11, 1)
+    other = add(addon, scene, clicks(tmp_path / "other.wav", 6.0, [1.0, 3.0]), 1, 2)
+    mine.frame_offset_start, mine.frame_offset_end = 25, 25
+    mine.mute = scene.sequence_editor.channels[1].mute = True
+    scene.use_audio = False
+    resting.edtalk.voice_from, resting.edtalk.speech.strip = "STRIP", "mine"
+    sound = addon("scene.sound")
+    voice = sound.voice_of(resting, scene)
+    frames = [voice.time.frame(second) for second in heard_at(voice.data)]
+    assert frames == pytest.approx([11 + 50], abs=0.02)
+    state = (mine.mute, scene.sequence_editor.channels[1].mute, other.mute, scene.use_audio)
+    assert state == (True, True, False, False), "all is as it was"
+    assert sound.span(resting, scene) == (36, 136)
+    assert sound.beginning(resting, scene).seconds(61) == pytest.approx(2.0)
+
+
+def test_a_strip_in_a_meta_speaks(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, tmp_path: Path
+) -> None:
+    scene.render.fps, scene.frame_end = 25, 100
+    mine = add(addon, scene, clicks(tmp_path / "mine.wav", 3.0, [0.4]), 11, 1)
+    meta = addon("scene.sequencer").strips(scene).new_meta(name="scene 1", channel=3, frame_start=1)
+    mine.move_to_meta(meta)
+    meta.frame_final_end = 100
+    meta.mute = True
+    resting.edtalk.voice_from, resting.edtalk.speech.strip = "STRIP", "mine"
+    voice = addon("scene.sound").voice_of(resting, scene)
+    assert [voice.time.frame(s) for s in heard_at(voice.data)] == pytest.approx([21], abs=0.02)
+    assert meta.mute
+
+
+def test_a_strip_that_is_gone_is_told_of(scene: bpy.types.Scene, resting: bpy.types.Object) -> None:
+    resting.edtalk.voice_from = "STRIP"
+    with pytest.raises(RuntimeError, match="No sound strip is chosen"):
+        bpy.ops.edtalk.predict()
+    resting.edtalk.speech.strip = "gone"
+    with pytest.raises(RuntimeError, match="no sound strip gone"):
+        bpy.ops.edtalk.predict()
+
+
+def test_muted_strips_are_no_sound(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, voice: Path
+) -> None:
+    add(addon, scene, voice, 1, 1).mute = True
+    resting.edtalk.voice_from = "SCENE"
+    with pytest.raises(RuntimeError, match="plays no sound"):
+        bpy.ops.edtalk.predict()
+
+
+@pytest.mark.parametrize("offset", [2.0, -1.5])
+def test_the_face_comes_after_the_sound_by_the_sync_offset(
+    addon: Any, talking: bpy.types.Object, offset: float
+) -> None:
+    group = talking.edtalk
+    group.voice_offset = offset
+    bpy.ops.edtalk.predict()
+    shifted = keys(addon, talking, "edtalk.mouth_01")
+    group.voice_offset, group.voice_start = 0.0, 1.0 + offset
+    bpy.ops.edtalk.predict()
+    assert shifted == keys(addon, talking, "edtalk.mouth_01")
+
+
+def test_the_sync_offset_of_the_scenes_sound(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, tmp_path: Path
+) -> None:
+    scene.render.fps, scene.frame_start, scene.frame_end = 25, 1, 100
+    add(addon, scene, clicks(tmp_path / "clicks.wav", 3.0, [0.4]), 1, 1)
+    resting.edtalk.voice_from, resting.edtalk.voice_offset = "SCENE", 2.5
+    voice = addon("scene.sound").voice_of(resting, scene, range(30, 50))
+    (second,) = heard_at(voice.data)
+    assert voice.time.frame(second) == pytest.approx(11, abs=0.02)
+    assert voice.lips.frame(second) == pytest.approx(13.5, abs=0.02)
+
+
+# --- what is said ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The transcripts that predictions were asked for with."""
+    client, texts = addon("core.client").Client, []
+    ask = client.predict
+
+    def noted(self: Any, *arguments: Any, **options: Any) -> str:
+        texts.append(options["transcript"])
+        return ask(self, *arguments, **options)
+
+    monkeypatch.setattr(client, "predict", noted)
+    return texts
+
+
+def emotion(ob: bpy.types.Object, name: str, frame: int) -> float:
+    bpy.context.scene.frame_set(frame)
+    graph = bpy.context.evaluated_depsgraph_get()
+    return getattr(ob.evaluated_get(graph).edtalk.emotion, name)
+
+
+def test_predicting_sends_what_is_said_from_each_kind_of_transcript(
+    addon: Any, scene: bpy.types.Scene, talking: bpy.types.Object, said: list[str], tmp_path: Path
+) -> None:
+    group = talking.edtalk
+    file = tmp_path / "proj ect ä" / "words.srt"
+    file.write_bytes("\ufeff1\r\n00:00:00,100 --> 00:00:00,400\r\nHello [sad] <b>there</b>\r\n".encode())
+    group.speech.transcript_from, group.transcript = "FILE", str(file)
+    bpy.ops.edtalk.predict()
+    group.speech.transcript_from, group.speech.text = "TEXT", bpy.data.texts.new("Words")
+    group.speech.text.write("(happy 0.5) Good morning.")
+    bpy.ops.edtalk.predict()
+    group.speech.transcript_from = "STRIPS"
+    add_text(addon, scene, "two", 6, 9)
+    add_text(addon, scene, "one", 2, 5)
+    add_text(addon, scene, "not shown", 2, 5).mute = True
+    bpy.ops.edtalk.predict()
+    group.speech.transcript_from = "NONE"
+    bpy.ops.edtalk.predict()
+    assert said == ["Hello there", "Good morning.", "one\ntwo", ""]
+    bpy.ops.wm.save_mainfile()
+    assert group.transcript == "//words.srt", "the folder can be moved"
+
+
+def test_a_transcript_with_a_mistake_is_told_with_its_line(talking: bpy.types.Object, tmp_path: Path) -> None:
+    file = tmp_path / "words.srt"
+    file.write_text("1\n00:00:00,1x0 --> 00:00:00,400\nHello")
+    talking.edtalk.speech.transcript_from, talking.edtalk.transcript = "FILE", str(file)
+    with pytest.raises(RuntimeError, match="Line 2 of the transcript is no time"):
+        bpy.ops.edtalk.predict()
+    file.write_text("1\n00:00:00,100 --> 00:00:00,400\nHello")
+    bpy.ops.edtalk.predict()
+
+
+def test_emotions_in_subtitles_come_at_their_times(scene: bpy.types.Scene, talking: bpy.types.Object) -> None:
+    scene.render.fps, talking.edtalk.emotion.blend = 25, 0.2
+    text = bpy.data.texts.new("Words")
+    text.write(
+        "WEBVTT\n\n00:01.000 --> 00:02.000\n[happy 0.7] Hi\n\n00:03.000 --> 00:04.000\n(none) Well [F_12].\n"
+    )
+    talking.edtalk.speech.transcript_from, talking.edtalk.speech.text = "TEXT", text
+    talking.edtalk.voice_start, talking.edtalk.voice_offset = 11.0, 1.0
+    bpy.ops.edtalk.emotions_from_transcript()
+    happy = [emotion(talking, "happy", frame) for frame in (37, 42, 87, 92)]
+    assert happy == pytest.approx([0, 0.7, 0.7, 0], abs=1e-3)
+
+
+def test_emotions_in_plain_text_are_spread_over_the_voice_and_said_to_be(
+    scene: bpy.types.Scene, talking: bpy.types.Object, capfd: pytest.CaptureFixture[str]
+) -> None:
+    scene.render.fps, talking.edtalk.emotion.blend = 24, 0.0  # the voice lasts 12 frames from frame 1 on
+    text = bpy.data.texts.new("Words")
+    text.write("one two [sad] six ten")
+    talking.edtalk.speech.transcript_from, talking.edtalk.speech.text = "TEXT", text
+    bpy.ops.edtalk.emotions_from_transcript()
+    assert [emotion(talking, "sad", frame) for frame in (6, 7)] == pytest.approx([0, 1], abs=1e-3)
+    assert "a guess" in capfd.readouterr().out
+
+
+def test_emotions_in_text_strips_come_where_these_lie(
+    addon: Any, scene: bpy.types.Scene, talking: bpy.types.Object
+) -> None:
+    scene.render.fps, talking.edtalk.emotion.blend = 25, 0.0
+    talking.edtalk.speech.transcript_from = "STRIPS"
+    add_text(addon, scene, "[fear] Oh", 20, 30)
+    bpy.ops.edtalk.emotions_from_transcript()
+    assert [emotion(talking, "fear", frame) for frame in (19, 20)] == pytest.approx([0, 1], abs=1e-3)
+
+
+# --- from videos -----------------------------------------------------------------------------------------------------
+
+MOVIE = """
+import sys, cv2, numpy as np
+video = cv2.VideoWriter(sys.argv[1], cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 64))
+for level in range(0, 250, 25):
+    video.write(np.full((64, 64, 3), level, np.uint8))
+video.release()
+"""
+
+
+@pytest.fixture
+def movie(server_python: Path, tmp_path: Path) -> Path:
+    """Ten pictures at 25 a second that get brighter: a server without a model opens the mouth with the light."""
+    path = tmp_path / "driver.mp4"
+    subprocess.run([str(server_python), "-c", MOVIE, str(path)], check=True)
+    return path
+
+
+def test_a_video_moves_the_chosen_banks_and_leaves_the_others(
+    addon: Any, scene: bpy.types.Scene, talking: bpy.types.Object, movie: Path
+) -> None:
+    scene.render.fps = 25
+    mouth, pose = keys(addon, talking, "edtalk.mouth_01"), keys(addon, talking, "edtalk.pose_01")
+    bpy.ops.edtalk.capture(filepath=str(movie), start=4.0, pose=False, expression=False)
+    after = keys(addon, talking, "edtalk.mouth_01")
+    assert {frame: after[frame] for frame in (1, 2, 3)} == {frame: mouth[frame] for frame in (1, 2, 3)}
+    light = np.arange(9) * 25 / 255
+    np.testing.assert_allclose([after[frame] for frame in range(4, 13)], light, atol=0.02)
+    assert keys(addon, talking, "edtalk.pose_01") == pose
+    assert len(talking.animation_data.nla_tracks) == 1
+
+
+def test_a_video_that_ends_before_the_range_is_not_held(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, movie: Path
+) -> None:
+    scene.render.fps, scene.frame_end = 50, 100
+    bpy.ops.edtalk.capture(filepath=str(movie))
+    assert list(keys(addon, resting, "edtalk.mouth_01")) == list(range(1, 21))
+    assert len(addon("scene.actions").curves(resting)) == 36
+    assert not bpy.data.movieclips
+
+
+def test_captures_that_cannot_be(resting: bpy.types.Object, movie: Path, portrait: Path) -> None:
+    def refused(**options: Any) -> str:
+        with pytest.raises(RuntimeError) as failure:
+            bpy.ops.edtalk.capture(**options)
+        return str(failure.value)
+
+    assert "No video is chosen" in refused()
+    assert "is not there" in refused(filepath=str(movie) + "x")
+    assert "outside frames 1 to 12" in refused(filepath=str(movie), start=50.0)
+    assert "at least one" in refused(filepath=str(movie), mouth=False, pose=False, expression=False)
+    broken = movie.with_name("broken.mp4")
+    broken.write_bytes(b"no movie at all")
+    assert "cannot read the video" in refused(filepath=str(broken))
+    assert resting.animation_data is None
