@@ -9,15 +9,15 @@ from edtalk_server.media.clip import opening
 from edtalk_server.media.mel import SAMPLE_RATE
 
 
-def extract_sound(source: Path, target: Path) -> bool:
-    """Write the sound of `source` to `target` (its ending names the format); False when there is none.
+def extract_sound(source: Path, target: Path, seconds: float) -> bool:
+    """Write the first `seconds` of `source`'s sound to `target` (its ending names the format); False without a sound.
 
-    Second 0 of the sound is second 0 of the pictures: a late start is filled with silence.
+    Second 0 of the sound is second 0 of the pictures: silence fills what is missing at the start and the end.
     """
-    aligned = f"aresample={SAMPLE_RATE}:async=1:first_pts=0"
-    form = ["-map", "0:a:0", "-ac", "1", "-af", aligned, "-map_metadata", "-1"]
-    done = subprocess.run([*opening(source), *form, "-y", str(target)], capture_output=True, check=False)
-    if done.returncode != 0:
+    placed = f"aresample={SAMPLE_RATE}:async=1:first_pts=0,apad"
+    form = ["-map", "0:a:0", "-ac", "1", "-af", placed, "-sample_fmt", "s16", "-map_metadata", "-1"]
+    command = [*opening(source), *form, "-t", f"{seconds:.6f}", "-y", str(target)]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
         target.unlink(missing_ok=True)
         return False
     return True

@@ -15,7 +15,7 @@ from edtalk_server.media.portrait import load_portrait
 from edtalk_server.media.video import MovieWriter
 
 FPS = Fraction(25)
-SIDE = 384
+SIDE = 320
 
 
 def performance(engine: Engine, frames: int, smile: float = 0.0) -> npt.NDArray[np.float32]:

@@ -135,7 +135,8 @@ def _prepare(footage: Footage, cache: FilmCache, reader: LandmarkReader, limits:
                 marks.append(reader.read(batch))
         landmarks = np.concatenate(marks) if marks else np.zeros((0, 68, 2), np.float32)
         runs = _checked_runs(landmarks, watch, limits)
-        has_sound = extract_sound(footage.sound or footage.path, writer.folder / "voice.flac")
+        sound = writer.folder / "voice.flac"
+        has_sound = extract_sound(footage.sound or footage.path, sound, len(landmarks) / FRAME_RATE)
         record = ClipRecord(
             name=footage.name,
             person=footage.person,
