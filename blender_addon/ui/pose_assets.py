@@ -53,7 +53,7 @@ class MakePoseAssets(TaskOperator, bpy.types.Operator):
             made.append((asset, pose_assets.Picture(frame.width, frame.height, bytes(frame.pixels))))
         pose_assets.keep(found(uid), made, Path(bpy.data.filepath).parent)
         _refresh_browsers()
-        return f"{len(made)} poses are in the Asset Browser. Save and reopen the file to see them in a catalog of their own"
+        return f"{len(made)} poses are in the Asset Browser (in a catalog once the file is saved and opened again)"
 
 
 def _refresh_browsers() -> None:
