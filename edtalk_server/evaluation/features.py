@@ -59,8 +59,8 @@ def _normalised_distance(a: Tensor, b: Tensor) -> Tensor:
 
 
 def summary(frames: Picture) -> Doubles:
-    """One row a picture for `frechet`: the mean features of the last stage, [N, 64]."""
-    return np.asarray(stages(frames)[-1].mean((2, 3)).numpy(), np.float64)
+    """One row a picture for `frechet`: the mean features of the last stage in hundredths, [N, 64]."""
+    return 100.0 * np.asarray(stages(frames)[-1].mean((2, 3)).numpy(), np.float64)
 
 
 def frechet(made: Doubles, true: Doubles) -> float:
