@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from edtalk_server.cli import train_film
+from edtalk_server.cli import train_film, train_finetune
 from edtalk_server.media.sequence import encode_png, make_folder, write_whole
 from edtalk_server.training import export as exporting
 from edtalk_server.training import run as running
@@ -34,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     export_parser.set_defaults(do=_export)
     paper.add_actions(actions)
     train_film.add_action(actions)
+    train_finetune.add_action(actions)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
