@@ -208,6 +208,14 @@ def said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return texts
 
 
+@pytest.fixture
+def feeling(addon: Any, talking: bpy.types.Object) -> bpy.types.Object:
+    """A character whose bundle has expressions."""
+    names = addon("core.mixing").EMOTIONS
+    addon("scene.character").set_presets(talking, {name: {"jaw_open": 0.1} for name in names})
+    return talking
+
+
 def emotion(ob: bpy.types.Object, name: str, frame: int) -> float:
     bpy.context.scene.frame_set(frame)
     graph = bpy.context.evaluated_depsgraph_get()
@@ -247,39 +255,39 @@ def test_a_transcript_with_a_mistake_is_told_with_its_line(talking: bpy.types.Ob
     bpy.ops.edtalk.predict()
 
 
-def test_emotions_in_subtitles_come_at_their_times(scene: bpy.types.Scene, talking: bpy.types.Object) -> None:
-    scene.render.fps, talking.edtalk.emotion.blend = 25, 0.2
+def test_emotions_in_subtitles_come_at_their_times(scene: bpy.types.Scene, feeling: bpy.types.Object) -> None:
+    scene.render.fps, feeling.edtalk.emotion.blend = 25, 0.2
     text = bpy.data.texts.new("Words")
     text.write(
         "WEBVTT\n\n00:01.000 --> 00:02.000\n[happy 0.7] Hi\n\n00:03.000 --> 00:04.000\n(none) Well [F_12].\n"
     )
-    talking.edtalk.speech.transcript_from, talking.edtalk.speech.text = "TEXT", text
-    talking.edtalk.voice_start, talking.edtalk.voice_offset = 11.0, 1.0
+    feeling.edtalk.speech.transcript_from, feeling.edtalk.speech.text = "TEXT", text
+    feeling.edtalk.voice_start, feeling.edtalk.voice_offset = 11.0, 1.0
     bpy.ops.edtalk.emotions_from_transcript()
-    happy = [emotion(talking, "happy", frame) for frame in (37, 42, 87, 92)]
+    happy = [emotion(feeling, "happy", frame) for frame in (37, 42, 87, 92)]
     assert happy == pytest.approx([0, 0.7, 0.7, 0], abs=1e-3)
 
 
 def test_emotions_in_plain_text_are_spread_over_the_voice_and_said_to_be(
-    scene: bpy.types.Scene, talking: bpy.types.Object, capfd: pytest.CaptureFixture[str]
+    scene: bpy.types.Scene, feeling: bpy.types.Object, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    scene.render.fps, talking.edtalk.emotion.blend = 24, 0.0  # the voice lasts 12 frames from frame 1 on
+    scene.render.fps, feeling.edtalk.emotion.blend = 24, 0.0  # the voice lasts 12 frames from frame 1 on
     text = bpy.data.texts.new("Words")
     text.write("one two [sad] six ten")
-    talking.edtalk.speech.transcript_from, talking.edtalk.speech.text = "TEXT", text
+    feeling.edtalk.speech.transcript_from, feeling.edtalk.speech.text = "TEXT", text
     bpy.ops.edtalk.emotions_from_transcript()
-    assert [emotion(talking, "sad", frame) for frame in (6, 7)] == pytest.approx([0, 1], abs=1e-3)
+    assert [emotion(feeling, "sad", frame) for frame in (6, 7)] == pytest.approx([0, 1], abs=1e-3)
     assert "a guess" in capfd.readouterr().out
 
 
 def test_emotions_in_text_strips_come_where_these_lie(
-    addon: Any, scene: bpy.types.Scene, talking: bpy.types.Object
+    addon: Any, scene: bpy.types.Scene, feeling: bpy.types.Object
 ) -> None:
-    scene.render.fps, talking.edtalk.emotion.blend = 25, 0.0
-    talking.edtalk.speech.transcript_from = "STRIPS"
+    scene.render.fps, feeling.edtalk.emotion.blend = 25, 0.0
+    feeling.edtalk.speech.transcript_from = "STRIPS"
     add_text(addon, scene, "[fear] Oh", 20, 30)
     bpy.ops.edtalk.emotions_from_transcript()
-    assert [emotion(talking, "fear", frame) for frame in (19, 20)] == pytest.approx([0, 1], abs=1e-3)
+    assert [emotion(feeling, "fear", frame) for frame in (19, 20)] == pytest.approx([0, 1], abs=1e-3)
 
 
 # --- from videos -----------------------------------------------------------------------------------------------------
