@@ -57,10 +57,10 @@ def _classes() -> tuple[type, ...]:
 
 
 def _drawing() -> tuple[ModuleType, ...]:
-    """What draws beside the panels, or keeps what they draw."""
-    from . import overlay, pose_assets, render, takes_panel, timeline
+    """What draws beside the panels or keeps what they draw, and the command line."""
+    from . import batch, overlay, pose_assets, render, takes_panel, timeline
 
-    return overlay, timeline, takes_panel, render, pose_assets
+    return overlay, timeline, takes_panel, render, pose_assets, batch
 
 
 def register() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import bpy
@@ -30,6 +31,8 @@ else:
 
 TIMER_SECONDS = 0.02
 BLOCKING_PAUSE_SECONDS = 0.002
+LISTENERS: list[Callable[[Task], None]] = []
+"""Told of a blocking task while it runs: without a window nobody sees the panel."""
 
 
 def refuse(cls: type[bpy.types.Operator], reason: str) -> bool:
@@ -108,6 +111,8 @@ class TaskOperator(Operator):
             answer = self._advance(task)
             if answer is not None:
                 return answer
+            for listen in LISTENERS:
+                listen(task)
             time.sleep(BLOCKING_PAUSE_SECONDS)
 
     # --- in the window -----------------------------------------------------------------------------------------------

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command line: `blender -b shot.blend --command edtalk bake --character NAME --frames 1-120`.
+
+The same operators as the panel's buttons, so the same frames. Progress goes to standard output, what went wrong to
+standard error, and the exit code says which of `Exit` it was. Blender registers the command while the add-on is
+enabled (4.2 and later).
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+from pathlib import Path
+
+import bpy
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+from ..core.tasks import Task
+from ..scene import character
+from . import link, operators
+
+NAME = "edtalk"
+EVERY_SECONDS = 1.0
+"""Between two lines of progress."""
+
+
+class Exit(IntEnum):
+    """What a farm learns from the process's end."""
+
+    DONE = 0
+    FAILED = 1
+    USAGE = 2
+    NO_CHARACTER = 3
+    NO_SERVER = 4
+    STOPPED = 5
+
+
+def parser() -> argparse.ArgumentParser:
+    """What the command understands."""
+    made = argparse.ArgumentParser(
+        prog=f"blender -b FILE.blend --command {NAME}", description=__doc__.split("\n")[0]
+    )
+    actions = made.add_subparsers(dest="action", required=True)
+    for action, text in (
+        ("bake", "render every frame that changed"),
+        ("predict", "let the character speak its voice (saves the file)"),
+        ("export", "write the baked frames and the voice as a movie"),
+    ):
+        sub = actions.add_parser(action, help=text, description=text)
+        sub.add_argument(
+            "--character", help="object name (default: every character; predict and export: the only one)"
+        )
+        sub.add_argument("--scene", help="scene name (default: the file's current one)")
+        if action != "export":
+            sub.add_argument("--frames", type=frames, help="A-B or A (default: the scene's range)")
+    actions.choices["predict"].add_argument(
+        "-o", "--output", type=Path, help="save here instead of over the file"
+    )
+    actions.choices["export"].add_argument(
+        "-o", "--output", type=Path, required=True, help="the movie, an .mp4"
+    )
+    return made
+
+
+def frames(text: str) -> tuple[int, int]:
+    """`12-80` or `12`; `ArgumentTypeError` for anything else."""
+    first, _, last = text.partition("-")
+    if not (first.isdigit() and (last or first).isdigit()) or int(last or first) < int(first):
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of frames such as 1-120")
+    return int(first), int(last or first)
+
+
+def run(argv: Sequence[str]) -> int:
+    """Blender calls this with all that follows the command's name; the exit code."""
+    try:
+        arguments = parser().parse_args(list(argv))
+    except SystemExit as stop:  # argparse ends the process, which is Blender's to end
+        return int(stop.code or 0)
+    try:
+        return _ACTIONS[arguments.action](arguments)
+    except EDTalkError as error:
+        _complain(f"{error.cause} {error.fix}")
+        return Exit.FAILED
+
+
+def _complain(text: str) -> None:
+    print(f"edtalk: {text}", file=sys.stderr, flush=True)  # noqa: T201 (a command line's answer)
+
+
+def _say(text: str) -> None:
+    print(f"edtalk: {text}", flush=True)  # noqa: T201 (a command line's answer)
+
+
+class _Lines:
+    """Progress as lines on standard output, one a second at most."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+        self._last = ""
+
+    def __call__(self, task: Task) -> None:
+        text = task.progress.text
+        if text != self._last and time.monotonic() >= self._due:
+            self._due, self._last = time.monotonic() + EVERY_SECONDS, text
+            _say(text)
+
+
+def _do(
+    operator: Callable[..., set[str]], ob: bpy.types.Object, scene: bpy.types.Scene, **options: object
+) -> int:
+    """One of our operators on one character, with its progress as lines."""
+    session, lines = link.session(), _Lines()
+    _say(f"{ob.name}: begin")
+    operators.LISTENERS.append(lines)
+    try:
+        with bpy.context.temp_override(
+            scene=scene, view_layer=_layer(scene, ob), object=ob, active_object=ob
+        ):
+            answer = operator(**options)
+    except RuntimeError as error:  # what an operator reported as an error
+        _complain(" ".join(session.failure) if session.failure else str(error))
+        return Exit.FAILED if session.is_connected else Exit.NO_SERVER
+    finally:
+        operators.LISTENERS.remove(lines)
+    _say(f"{ob.name}: {'done' if 'FINISHED' in answer else 'stopped'}")
+    return Exit.DONE if "FINISHED" in answer else Exit.STOPPED
+
+
+def _layer(scene: bpy.types.Scene, ob: bpy.types.Object) -> bpy.types.ViewLayer:
+    return next((layer for layer in scene.view_layers if ob.name in layer.objects), scene.view_layers[0])
+
+
+def _span(arguments: argparse.Namespace) -> dict[str, int]:
+    return dict(zip(("first", "last"), arguments.frames, strict=True)) if arguments.frames else {}
+
+
+def _scene(arguments: argparse.Namespace) -> bpy.types.Scene:
+    name = arguments.scene
+    if name and name not in bpy.data.scenes:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED, f"There is no scene {name!r}.", f"There are: {_names(bpy.data.scenes)}."
+        )
+    return bpy.data.scenes[name] if name else bpy.context.scene
+
+
+def _names(things: Sequence[bpy.types.ID]) -> str:
+    return ", ".join(repr(thing.name) for thing in things) or "none"
+
+
+def _chosen(arguments: argparse.Namespace) -> list[bpy.types.Object]:
+    """The characters to work on; empty, with a word on standard error, when there is none of that name."""
+    everybody = character.characters(_scene(arguments))
+    found = [ob for ob in everybody if arguments.character in (None, ob.name)]
+    if not found:
+        wanted = f"no character {arguments.character!r}" if arguments.character else "no character"
+        _complain(f"The scene has {wanted}. It has: {_names(everybody)}.")
+    return found
+
+
+def _single(arguments: argparse.Namespace) -> bpy.types.Object | None:
+    """The one character; None, with a word, when there is none or a choice."""
+    found = _chosen(arguments)
+    if len(found) > 1:
+        _complain(f"Say which with --character: {_names(found)}.")
+    return found[0] if len(found) == 1 else None
+
+
+def _bake(arguments: argparse.Namespace) -> int:
+    found, scene = _chosen(arguments), _scene(arguments)
+    for ob in found:
+        answer = _do(bpy.ops.edtalk.bake, ob, scene, **_span(arguments))
+        if answer != Exit.DONE:
+            return answer
+    return Exit.DONE if found else Exit.NO_CHARACTER
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    ob = _single(arguments)
+    if ob is None:
+        return Exit.NO_CHARACTER
+    answer = _do(bpy.ops.edtalk.predict, ob, _scene(arguments), **_span(arguments))
+    if answer == Exit.DONE:
+        target = str(arguments.output.absolute()) if arguments.output else bpy.data.filepath
+        if not target:
+            raise EDTalkError(
+                ErrorCode.UNSUPPORTED, "The file has no name yet.", "Say where to save it: --output."
+            )
+        bpy.ops.wm.save_as_mainfile(filepath=target)
+        _say(f"saved {target}")
+    return answer
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    ob = _single(arguments)
+    if ob is None:
+        return Exit.NO_CHARACTER
+    return _do(bpy.ops.edtalk.export_movie, ob, _scene(arguments), filepath=str(arguments.output.absolute()))
+
+
+_ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "bake": _bake,
+    "predict": _predict,
+    "export": _export,
+}
+
+_command: object | None = None
+
+
+def register() -> None:
+    """Make the command known to Blender."""
+    global _command
+    if hasattr(bpy.utils, "register_cli_command"):
+        _command = bpy.utils.register_cli_command(NAME, run)
+
+
+def unregister() -> None:
+    """Take it back."""
+    global _command
+    if _command is not None:
+        bpy.utils.unregister_cli_command(_command)
+        _command = None

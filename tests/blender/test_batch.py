@@ -1,0 +1,55 @@
+"""Without a window: `blender -b FILE --command edtalk ...` does what the buttons do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+
+
+def test_baking_by_command_makes_the_frames_that_the_button_makes(
+    addon: Any, talking: bpy.types.Object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = addon("ui.batch")
+    assert batch.run(["bake", "--character", "face", "--frames", "3-6"]) == 0
+    folder = Path(bpy.path.abspath(talking.edtalk.take))
+    made = {path.name: path.read_bytes() for path in folder.glob("000[3-6].png")}
+    assert len(made) == 4
+    said = capsys.readouterr()
+    assert "face: begin" in said.out and "face: done" in said.out
+    assert said.err == ""
+    bpy.context.view_layer.objects.active = talking
+    bpy.ops.edtalk.bake_range(first=3, last=6, again=True)
+    assert made == {path.name: path.read_bytes() for path in folder.glob("000[3-6].png")}
+
+
+def test_predicting_by_command_saves_a_file(addon: Any, talking: bpy.types.Object, tmp_path: Path) -> None:
+    batch, copy = addon("ui.batch"), tmp_path / "copy.blend"
+    assert batch.run(["predict", "--frames", "1-4", "-o", str(copy)]) == 0
+    assert copy.stat().st_size > 0
+
+
+def test_a_wrong_name_or_a_wrong_range_has_a_code_of_its_own(
+    addon: Any, talking: bpy.types.Object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = addon("ui.batch")
+    assert batch.run(["bake", "--character", "Nobody"]) == batch.Exit.NO_CHARACTER
+    assert "'face'" in capsys.readouterr().err, "it says who is there"
+    for wrong in (["bake", "--frames", "9-3"], ["bake", "--frames", "some"], ["dance"], []):
+        assert batch.run(wrong) == batch.Exit.USAGE, wrong
+    assert batch.run(["bake", "--scene", "Elsewhere"]) == batch.Exit.FAILED
+
+
+def test_help_is_no_failure(addon: Any, server: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    assert addon("ui.batch").run(["--help"]) == 0
+    assert "predict" in capsys.readouterr().out
+
+
+def test_what_fails_is_said_on_standard_error(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    talking.edtalk.portrait = str(tmp_path / "gone.png")
+    assert addon("ui.batch").run(["bake"]) == addon("ui.batch").Exit.FAILED
+    assert "gone.png" in capsys.readouterr().err
