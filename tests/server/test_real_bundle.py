@@ -210,3 +210,32 @@ def test_a_second_of_film_is_cancelled_at_once_and_the_next_job_runs(show: Show)
     assert 1 <= len(kept) < 100 and [frame.frame for frame in kept] == list(range(len(kept)))
     assert type(told[-1]).__name__ == "Cancelled"
     assert source_of(client, SAMPLES / "portrait.png").source == prepared.source
+
+
+def test_a_film_of_the_portrait_drives_it_as_it_was_driven(show: Show, tmp_path: Path) -> None:
+    """Frames, a movie of them with the voice, and the capture of that movie: the known curves come back."""
+    client, prepared = show.client, source_of(show.client, SAMPLES / "portrait.png")
+    names = [basis["identifier"] for basis in Ready(client.welcome).bundle["bases"]]
+    seconds = np.arange(50) * FPS[1] / FPS[0]
+    moving = np.clip((seconds - 0.4) * 4, 0, 1)
+    curves = {
+        "yaw": 0.5 * np.sin(2 * np.pi * (seconds - 0.4) / 1.6) * moving,
+        "jaw_open": 0.3 * (1 - np.cos(2 * np.pi * (seconds - 0.4) / 0.8)) * moving,
+    }
+    rows = np.repeat(weights_of(prepared), 50, axis=0)
+    for name, curve in curves.items():
+        rows[:, names.index(name)] += curve.astype(np.float32)
+    for event in client.events(client.render(prepared.source, range(50), rows), 120):
+        raise_if_failed(event)
+        if isinstance(event, Frame):
+            (tmp_path / f"{event.frame:04d}.png").write_bytes(event.data)
+    film = tmp_path / "film.mp4"
+    told = client.wait(client.movie(tmp_path, range(50), film, fps=FPS, sound=SAMPLES / "voice.flac"), 120)
+    raise_if_failed(told[-1])
+    told = client.wait(client.capture(prepared.source, film.read_bytes(), fps=FPS), 240)
+    raise_if_failed(told[-1])
+    (performance,) = (event for event in told if isinstance(event, Performance))
+    assert performance.frames == 50, "the sound does not make it longer"
+    got = weights_of(performance)
+    for name, curve in curves.items():
+        assert np.corrcoef(got[:, names.index(name)], curve)[0, 1] > 0.95, name
