@@ -128,6 +128,23 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
     image.pixels.foreach_set(_buffer.floats(pixels))
     image.update()
     image.update_tag()
+    if is_traced():
+        _stir(ob)
+
+
+def is_traced() -> bool:
+    """Does any view show the scene as Cycles renders it?"""
+    windows = [one for one in bpy.context.window_manager.windows if one.scene.render.engine == "CYCLES"]
+    spaces = (area.spaces.active for one in windows for area in one.screen.areas if area.type == "VIEW_3D")
+    return any(space.shading.type == "RENDERED" for space in spaces)
+
+
+def _stir(ob: bpy.types.Object) -> None:
+    """Make Cycles read the picture again: before Blender 5.2 it takes the same image at the same offset for unchanged.
+    (The offset means nothing for an image that is no sequence.)"""
+    node = texture_node(ob)
+    if node is not None and node.image == ob.edtalk.live_image:
+        node.image_user.frame_offset = 1 - node.image_user.frame_offset % 2
 
 
 def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:

@@ -13,8 +13,9 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 from . import character
 
-SLICE_SECONDS = 0.03
-"""How long the scene is stepped in one go before the window gets its turn."""
+SLICE_SECONDS, HEAVY_SLICE_SECONDS, HEAVY_SECONDS = 0.003, 0.03, 0.001
+"""How long the scene is stepped in one go before the window gets its turn; longer where a single frame takes so long,
+because the way back to the scene's own frame takes as much."""
 
 _sampling = False
 
@@ -58,7 +59,8 @@ def _sample_slice(
     """Fill `weights` from row `start` for a short time; the next row to fill."""
     global _sampling
     frame, subframe = scene.frame_current, scene.frame_subframe
-    end, row = time.perf_counter() + SLICE_SECONDS, start
+    row, begun = start, time.perf_counter()
+    end = begun
     layer = next((layer for layer in scene.view_layers if ob.name in layer.objects), scene.view_layers[0])
     _sampling = True
     try:
@@ -72,6 +74,9 @@ def _sample_slice(
                     "Enable it in the Outliner (hiding it with the eye is fine), then bake again.",
                 )
             weights[row] = character.final_weights(evaluated)
+            if row == start:
+                is_heavy = time.perf_counter() - begun > HEAVY_SECONDS
+                end = begun + (HEAVY_SLICE_SECONDS if is_heavy else SLICE_SECONDS)
             row += 1
     finally:
         scene.frame_set(frame, subframe=subframe)

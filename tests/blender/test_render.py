@@ -158,3 +158,38 @@ def test_a_node_without_a_server_renders_stale_frames_as_they_are(
     assert same(read(tmp_path / "frame_0002.png"), baked(talking, 2))
     warnings = [record for record in caplog.records if "could not be baked" in record.message]
     assert len(warnings) == 1, "it is said once, and not tried at each frame"
+
+
+def test_linear_frames_render_like_the_others(
+    addon: Any, talking: bpy.types.Object, camera: None, tmp_path: Path
+) -> None:
+    bpy.ops.edtalk.bake(first=6, last=6)
+    expected = baked(talking, 6)
+    talking.edtalk.bake.encoding = "EXR"
+    bpy.ops.edtalk.bake(first=6, last=6)
+    assert bpy.path.abspath(talking.edtalk.take_image.filepath).endswith("0006.exr")
+    assert same(rendered(tmp_path, 6), expected)
+
+
+@pytest.mark.parametrize("encoding", ["PNG", "EXR"])
+def test_around_the_matte_one_sees_through_the_plane(
+    addon: Any, talking: bpy.types.Object, camera: None, tmp_path: Path, encoding: str
+) -> None:
+    scene = bpy.context.scene
+    bpy.ops.edtalk.bake(first=6, last=6)
+    opaque = baked(talking, 6)
+    talking.edtalk.bake.alpha, talking.edtalk.bake.encoding = True, encoding
+    bpy.ops.edtalk.bake(first=6, last=6)
+    scene.render.film_transparent = True
+    scene.render.image_settings.color_mode = "RGBA"
+    scene.render.filepath = str(tmp_path / "through.png")
+    scene.frame_set(6)
+    bpy.ops.render.render(write_still=True)
+    image = bpy.data.images.load(scene.render.filepath)
+    matte = np.array(image.pixels[:], np.float32).reshape(SIZE, SIZE, 4)[..., 3]
+    frame = bpy.data.images.load(bpy.path.abspath(talking.edtalk.take_image.filepath))
+    wanted = np.array(frame.pixels[:], np.float32).reshape(SIZE, SIZE, 4)[..., 3]
+    assert np.abs(matte - wanted).mean() <= 1 / 255
+    solid = wanted > 0.99
+    assert solid.any() and (wanted < 0.01).any()
+    assert np.abs(read(Path(scene.render.filepath)) - opaque)[solid].mean() <= 1.0

@@ -65,11 +65,15 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def drive(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Drive:
     """Run a script of this folder in a Blender window; what it saw."""
 
-    def driven(script: str, frames: int, size: str = "1600x900") -> dict[str, Any]:
+    def driven(script: str, frames: int, size: str = "1600x900", **variables: str) -> dict[str, Any]:
+        """`variables` are the script's; LIMIT is how many seconds it may take."""
         kept = os.environ.get("EDTALK_GUI_OUT")
         out = Path(kept) / script if kept else tmp_path_factory.mktemp(script)
         out.mkdir(parents=True, exist_ok=True)
-        environment = os.environ | {"LIMIT": "600", "GEOM": size, "PASS": f"FRAMES={frames}"}
+        handed_on = " ".join(
+            f"{name}={value}" for name, value in {"FRAMES": str(frames), **variables}.items()
+        )
+        environment = os.environ | {"LIMIT": "600", "GEOM": size, **variables, "PASS": handed_on}
         command = ["bash", RUN, PLACE, str(source), str(out), "--factory-startup"]
         command += ["--python", f"/mnt/src/{script}.py"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
