@@ -101,10 +101,16 @@ class Session(ServerLink):
             if self.client is not None:
                 self.client.cancel(job)
 
-    def _one_answer(self, job: str, kind: type[Answer], progress: Progress) -> Steps[Answer]:
+    def _one_answer(
+        self,
+        job: str,
+        kind: type[Answer],
+        progress: Progress,
+        told: Callable[[JobProgress], None] | None = None,
+    ) -> Steps[Answer]:
         """Wait for a job that has one result."""
         results: list[Any] = []
-        yield from self.answers(job, progress, results.append)
+        yield from self.answers(job, progress, results.append, told)
         for result in results:
             if isinstance(result, kind):
                 return result
@@ -234,10 +240,13 @@ class Session(ServerLink):
     ) -> Steps[tuple[BundleEntry, ...]]:
         """Fetch a bundle of the server's catalogue; the answer is the new list. Only at the user's explicit wish."""
         _begin(progress, "Downloading")
-        return (yield from self._bundles(self._client("bundles").download_bundle(name, mirror), progress))
+        job = self._client("bundles").download_bundle(name, mirror)
+        return (yield from self._bundles(job, progress, _in_megabytes(progress)))
 
-    def _bundles(self, job: str, progress: Progress) -> Steps[tuple[BundleEntry, ...]]:
-        return (yield from self._one_answer(job, Bundles, progress)).bundles
+    def _bundles(
+        self, job: str, progress: Progress, told: Callable[[JobProgress], None] | None = None
+    ) -> Steps[tuple[BundleEntry, ...]]:
+        return (yield from self._one_answer(job, Bundles, progress, told)).bundles
 
 
 def _begin(progress: Progress, stage: str, total: int = 0) -> None:
@@ -260,6 +269,17 @@ def _in_parts(progress: Progress, before: int) -> Callable[[JobProgress], None]:
         _show(event, progress)
         progress.done, progress.total = before + event.done, total
         progress.eta = (total - progress.done) / event.rate if event.rate > 0 else -1.0
+
+    return told
+
+
+def _in_megabytes(progress: Progress) -> Callable[[JobProgress], None]:
+    """How far a download is, whose units are bytes."""
+
+    def told(event: JobProgress) -> None:
+        _show(event, progress)
+        progress.done, progress.total = event.done // 10**6, max(1, event.total // 10**6)
+        progress.stage += " (MB)"
 
     return told
 
