@@ -40,8 +40,8 @@ SPEECH_PROGRAMS = ("flite", "espeak-ng")
 @dataclass(frozen=True)
 class Scale:
     """How large a run is: hold-out people, rendered frames and the processes that render them (on a card: that make
-    people for it), minutes of speech training and its amount of speech (1 is three hours), and fields of the plans of
-    both stages."""
+    people for it), minutes of speech training and its amount of speech (1 is three hours), people that show the
+    emotions, and fields of the plans of both stages."""
 
     people: int
     frames: int
@@ -50,6 +50,7 @@ class Scale:
     motion: Mapping[str, Any]
     generator: Mapping[str, Any]
     speech_clips: float = 1.0
+    emotional: int = 16
     device: str = "cpu"
     first_frames: int = 2000
     """Training begins when so many frames are there; the others join as they come."""
@@ -71,6 +72,7 @@ SCALES: Mapping[str, Scale] = {
         {"minutes": 0.05, "batch": 8, "every_seconds": 5.0},
         {"minutes": 0.1, "trunk_batch": 4, "picture_batch": 2, "every_seconds": 5.0},
         speech_clips=0.01,
+        emotional=1,
         first_frames=32,
     ),
     "cpu": Scale(40, 60_000, 2, 28.0, {"minutes": 80.0}, {"minutes": 240.0}),
@@ -153,7 +155,7 @@ def _work(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
                 return False
         if not _wait_for_speech(folders, scale, until):
             return False
-    _finish(folders, facekit)
+    _finish(folders, facekit, scale)
     return True
 
 
@@ -259,16 +261,17 @@ def _speech_done(folders: Folders) -> bool:
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-def _finish(folders: Folders, facekit: Path) -> None:
+def _finish(folders: Folders, facekit: Path, scale: Scale) -> None:
     """Export the bundle, measure what its weights mean, and judge it: `bundle/`, `evaluation.json`, `sheet.png`."""
     audio = folders.audio if _speech_done(folders) else _shipped_speech(folders)
     manifest = export.export(export.Inputs(folders.out, audio, folders.data), folders.bundle)
     size = sum(entry.size for entry in manifest.files.values())
     log.info("%s: %.1f MiB", folders.bundle, size / 2**20)
-    kit, data = ("--facekit", str(facekit)), ("--data", str(folders.holdout))
-    _edtalk("bundle", "describe", str(folders.bundle), *kit, *data)
+    kit, people = ("--facekit", str(facekit)), ("--people", str(scale.people))
+    emotional = ("--emotional", str(scale.emotional))
+    _edtalk("bundle", "describe", str(folders.bundle), *kit, *people, *emotional)
     results = ("--json", str(folders.out / "evaluation.json"), "--sheet", str(folders.out / "sheet.png"))
-    _edtalk("evaluate", "--bundle", str(folders.bundle), *data, *results)
+    _edtalk("evaluate", "--bundle", str(folders.bundle), *kit, *people, *results)
 
 
 def _edtalk(*arguments: str) -> None:
