@@ -98,7 +98,9 @@ def mixdown(scene: bpy.types.Scene, frames: range, strip: bpy.types.Strip | None
         path = Path(folder) / "mixdown.wav"
         try:
             with _set_up(scene, frames, strip), bpy.context.temp_override(scene=scene):
-                bpy.ops.sound.mixdown(filepath=str(path), check_existing=False, **_options())
+                bpy.ops.sound.mixdown(  # in stereo: Blender's mixes to one channel add up, and clip
+                    filepath=str(path), check_existing=False, container="WAV", codec="PCM", format="S16"
+                )
             return path.read_bytes()
         except (RuntimeError, AttributeError, OSError) as error:
             raise EDTalkError(
@@ -106,13 +108,6 @@ def mixdown(scene: bpy.types.Scene, frames: range, strip: bpy.types.Strip | None
                 f"Blender could not mix down the scene's sound ({str(error).strip()}).",
                 "Choose a voice file instead; a Blender without sound (the 4.2 Python module) cannot mix.",
             ) from error
-
-
-def _options() -> dict[str, str]:
-    """The mixdown's options, as far as this Blender has them. One channel is what the server makes of two anyway."""
-    wanted = {"container": "WAV", "codec": "PCM", "format": "S16", "channels": "MONO"}
-    known = bpy.ops.sound.mixdown.get_rna_type().properties.keys()
-    return {name: value for name, value in wanted.items() if name in known}
 
 
 @contextmanager

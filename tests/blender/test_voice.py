@@ -148,6 +148,23 @@ def test_a_strip_in_a_meta_speaks(
     assert meta.mute
 
 
+def test_a_loud_recording_on_two_channels_does_not_clip(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, tmp_path: Path
+) -> None:
+    tone = (25000 * np.sin(np.arange(8000) / 10)).astype("<i2")
+    with wave.open(str(tmp_path / "loud.wav"), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes(np.repeat(tone, 2).tobytes())
+    add(addon, scene, tmp_path / "loud.wav", 1, 1)
+    resting.edtalk.voice_from = "SCENE"
+    voice = addon("scene.sound").voice_of(resting, scene)
+    with wave.open(io.BytesIO(voice.data)) as file:
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+    assert 24_000 < np.abs(samples.astype(int)).max() < 28_000
+
+
 def test_a_strip_that_is_gone_is_told_of(scene: bpy.types.Scene, resting: bpy.types.Object) -> None:
     resting.edtalk.voice_from = "STRIP"
     with pytest.raises(RuntimeError, match="No sound strip is chosen"):
