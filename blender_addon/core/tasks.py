@@ -33,6 +33,13 @@ def in_slices(work: Steps[Result]) -> Steps[Result]:
             end = time.perf_counter() + SLICE_S
 
 
+def shown() -> Steps[None]:
+    """Let the window draw the progress before the next step, which blocks it. (One pause may not do: Blender can hand
+    on several timer events between two redraws.)"""
+    for _ in range(4):
+        yield
+
+
 class Stopped(Exception):  # noqa: N818 (the user wished it: not an error)
     """The user cancelled."""
 

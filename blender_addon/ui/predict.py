@@ -11,7 +11,7 @@ import numpy as np
 from shared_protocol.banks import Bank
 
 from ..core import curves
-from ..core.tasks import Progress, Steps
+from ..core.tasks import Progress, Steps, shown
 from ..scene import character, layers, script, sound
 from . import link
 from .operators import refuse, scene_of
@@ -40,7 +40,7 @@ class Predict(RangeOperator, bpy.types.Operator):
         progress.stage = (
             "Reading the voice" if is_file else "Mixing the sound: the window stands still meanwhile"
         )
-        yield
+        yield from shown()
         voice = sound.voice_of(found(uid), scene_of(scene_uid), frames)
         words = script.transcript_of(found(uid), scene_of(scene_uid)).speech
         prepared = yield from prepared_source(uid, progress)

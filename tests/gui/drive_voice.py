@@ -1,0 +1,100 @@
+"""Runs inside a Blender with a window (see test_voice_window.py): a voice from the sequencer, a transcript, and a video
+that is chosen in the file browser."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import bpy
+
+sys.path.insert(0, "/mnt/src")
+import drive_window as window
+from drive_window import FRAMES, OUT, SRC, addon, character, finished, inside, photograph, result, settled
+
+WORDS = "[happy 0.7] Good morning to you all, and then (sad) a rather sad ending."
+
+
+def story() -> Iterator[float]:
+    yield from prepare()
+    yield from speak()
+    yield from capture()
+
+
+def prepare() -> Iterator[float]:
+    """A character whose voice is a muted strip, with a transcript in a text."""
+    window.install()
+    yield from window.arrange()
+    scene = bpy.context.scene
+    scene.render.fps, scene.frame_start, scene.frame_end = 25, 1, FRAMES
+    bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "shot.blend"))
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.new_character("INVOKE_DEFAULT", filepath=str(SRC / "portrait.png"))
+    yield from finished()
+    window.frame_the_plane()
+    sequencer, group = addon("scene.sequencer"), character().edtalk
+    sequencer.add_sound(scene, next(SRC.glob("voice.*")), 1)
+    strip = sequencer.strips(scene)[0]
+    strip.mute = True
+    group.voice_from, group.speech.strip = "STRIP", strip.name
+    group.speech.transcript_from, group.speech.text = "TEXT", bpy.data.texts.new("Words")
+    group.speech.text.write(WORDS)
+    yield from photographed("panel.png")
+    with inside("VIEW_3D"):
+        result["emotions"] = list(bpy.ops.edtalk.emotions_from_transcript())
+    group.speech.transcript_from = "FILE"
+    yield from photographed("mistake.png")
+    group.speech.transcript_from = "TEXT"
+
+
+def photographed(name: str) -> Iterator[float]:
+    """The whole sidebar."""
+    with inside("VIEW_3D"):
+        bpy.ops.screen.screen_full_area()
+    yield 2.0
+    photograph(name)
+    with inside("VIEW_3D"):
+        bpy.ops.screen.screen_full_area()
+    yield 1.0
+
+
+def speak() -> Iterator[float]:
+    """Mixing must be told of before the window stands still."""
+    stages: set[str] = set()
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.predict("INVOKE_DEFAULT")
+    while (task := addon("ui.link").session().task) is not None:
+        stages.add(task.progress.stage)
+        yield 0.005
+    yield from settled()
+    result["stages"] = sorted(stages)
+    result["curves"] = len(addon("scene.actions").curves(character()))
+    photograph("spoken.png")
+
+
+def capture() -> Iterator[float]:
+    """A movie is chosen in the file browser, and the character follows it."""
+    movie = SRC / "driver.mp4"
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.capture("INVOKE_DEFAULT")
+    yield 3.0
+    photograph("choose.png")
+    browser = next(w for w in bpy.context.window_manager.windows if w.screen.areas[0].type == "FILE_BROWSER")
+    chooser = browser.screen.areas[0].spaces.active
+    chooser.params.directory, chooser.params.filename = str(SRC).encode(), movie.name
+    yield 1.0
+    with bpy.context.temp_override(window=browser, area=browser.screen.areas[0]):
+        bpy.ops.file.execute()
+    yield 1.0
+    result["capturing"] = addon("ui.link").session().task is not None
+    photograph("capturing.png")
+    yield from finished(limit=400)
+    yield from settled()
+    photograph("captured.png")
+    result["kept"] = character().edtalk.speech.captured
+    strip = character().animation_data.nla_tracks["EDTalk Performance"].strips[0]
+    result["performance"] = [strip.frame_start, strip.frame_end]
+
+
+if __name__ == "__main__":
+    window.begin(story())

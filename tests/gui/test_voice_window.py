@@ -1,0 +1,36 @@
+"""Voice, transcript and video in a real Blender window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+FRAMES = 30
+
+
+@pytest.fixture(scope="module")
+def seen(source: Path, drive: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+    """What happened in the window, with a film in which the portrait moves to and fro."""
+    face = cv2.imread(str(source / "portrait.png"))
+    height, width = face.shape[:2]
+    film = cv2.VideoWriter(str(source / "driver.mp4"), cv2.VideoWriter_fourcc(*"mp4v"), 25, (width, height))
+    for i in range(FRAMES):
+        shift = np.float32([[1, 0, 10 * np.sin(i / 4)], [0, 1, 0]])
+        film.write(cv2.warpAffine(face, shift, (width, height), borderMode=cv2.BORDER_REPLICATE))
+    film.release()
+    return drive("drive_voice", frames=FRAMES)
+
+
+def test_mixing_is_told_of_and_a_muted_strip_speaks(seen: dict[str, Any]) -> None:
+    assert any(stage.startswith("Mixing the sound") for stage in seen["stages"])
+    assert seen["curves"] >= 36 and seen["emotions"] == ["FINISHED"]
+
+
+def test_a_video_from_the_file_browser_is_captured(seen: dict[str, Any]) -> None:
+    assert seen["capturing"], "it runs beside the window after the file was chosen"
+    assert seen["performance"] == [1, FRAMES]
