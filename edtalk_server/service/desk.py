@@ -277,7 +277,7 @@ class Desk:
     def _step(self, job: Job) -> Callable[[], object]:
         backend, request = self._backend, job.request
         if job.errand is not None:
-            return partial(advance, job.errand)
+            return partial(advance, job.errand, lambda: job.open)
         match request:
             case messages.Inspect() | messages.Prepare():
                 crop = request.crop if request.crop.side > 0 else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -57,13 +58,13 @@ def errand_for(
             assert_never(request)
 
 
-def advance(errand: Steps[Message | None], seconds: float = LONGEST_STEP_S) -> Advance:
-    """Take steps for a moment. Raises what the work raises."""
-    end = time.monotonic() + seconds
+def advance(errand: Steps[Message | None], is_wanted: Callable[[], bool]) -> Advance:
+    """Take steps for a moment, or until nobody wants them any more. Raises what the work raises."""
+    end = time.monotonic() + LONGEST_STEP_S
     try:
         while True:
             step = next(errand)
-            if time.monotonic() >= end:
+            if time.monotonic() >= end or not is_wanted():
                 return Advance(step)
     except StopIteration as stop:
         return Advance(result=stop.value)

@@ -6,11 +6,13 @@ import itertools
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from edtalk_server.cli import main
 from edtalk_server.engine import Engine, Source
@@ -19,6 +21,9 @@ from edtalk_server.media.portrait import load_portrait
 from edtalk_server.media.steps import Step, run_through
 from edtalk_server.media.video import MovieWriter
 from edtalk_server.motion import Captured, capture
+from edtalk_server.networks.config import EDTalkConfig
+from edtalk_server.networks.edtalk import EDTalk
+from shared_protocol.banks import numbered_layout
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
@@ -266,3 +271,23 @@ def test_reading_long_videos_keeps_only_a_few_pictures(
     monkeypatch.setattr(engine, "read", counted)
     captured(engine, source, clip)
     assert max(alive) == engine.batch and sum(alive) == COUNT
+
+
+def test_the_networks_of_the_release_are_driven_as_well(clip: Clip) -> None:
+    config = EDTalkConfig(size=64, style_dim=64, width_base=1024, width_max=32, enhancement_hidden=16)
+    torch.manual_seed(4)
+    layout = numbered_layout()
+    manifest = SimpleNamespace(size=64)
+    bundle = SimpleNamespace(
+        manifest=manifest, face=EDTalk(config).eval(), layout=layout, landmarks=None, digest="tiny"
+    )
+    engine = Engine(bundle, torch.device("cpu"))  # type: ignore[arg-type]
+    own = np.linspace(-3, 3, 36, dtype=np.float32)
+    got = run_through(capture(engine, layout, own, clip, TimeBase(FPS)))
+    assert got.weights.shape == (COUNT, 36) and np.isfinite(got.weights).all()
+    assert np.abs(got.weights - own).max(axis=1).min() < 1e-3, (
+        "at the calmest moment it is the portrait's own face"
+    )
+    assert (got.weights < 0).any(), "none of its weights is one-way"
+    yaw = moving(np.arange(COUNT) / 25)["yaw"]
+    assert max(abs(alike(column, yaw)) for column in got.weights.T) > 0.7, "they follow the picture"
