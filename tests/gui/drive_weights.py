@@ -37,6 +37,7 @@ def story() -> Iterator[float]:
 def prepare() -> Iterator[float]:
     """A character that speaks, in a window with a Graph Editor."""
     window.install()
+    open_emotions()
     bpy.utils.register_class(JawPanel)
     yield from window.arrange()
     scene = bpy.context.scene
@@ -116,10 +117,17 @@ def copy_and_paste() -> Iterator[float]:
     result["pasted"] = value_at(60), value_at(20)
 
 
+def open_emotions() -> None:
+    """A panel that was never drawn is as open as its class says."""
+    panel = addon("ui.emotion_panel").EmotionPanel
+    bpy.utils.unregister_class(panel)
+    panel.bl_options = set()
+    bpy.utils.register_class(panel)
+
+
 def look_at_panels() -> Iterator[float]:
-    """All panels of weights and emotions, open."""
-    for name in ("mouth", "pose", "expression"):
-        getattr(addon("ui.weights_panel"), f"{name.capitalize()}Panel").bl_options = set()
+    """The panels of weights and emotions, and a happy face."""
+    bpy.context.preferences.view.ui_scale = 0.75
     character().edtalk.emotion.happy = 0.8
     character().update_tag()
     yield from settled()
@@ -127,6 +135,7 @@ def look_at_panels() -> Iterator[float]:
         bpy.ops.screen.screen_full_area()
     yield 2.0
     photograph("happy.png")
+    bpy.context.preferences.view.ui_scale = 1.0
     with inside("VIEW_3D"):
         bpy.ops.screen.screen_full_area()
     yield 1.0
