@@ -66,8 +66,10 @@ def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
 
 
 def face_network(checkpoints: Path) -> CompactNetwork:
-    """The averaged networks of both stages, together, ready to use."""
-    states = [_checkpoint(checkpoints / f"{stage}.pt") for stage in ("generator", "motion")]
+    """The averaged networks of all stages, together, ready to use. The fitted reader, where there is one, replaces the
+    motion stage's."""
+    stages = ["generator", "motion"] + (["fit"] if (checkpoints / "fit.pt").is_file() else [])
+    states = [_checkpoint(checkpoints / f"{stage}.pt") for stage in stages]
     network = CompactNetwork.from_config(states[0]["config"])
     tensors = {name: tensor for state in states for name, tensor in state["average"].items()}
     load_exactly(network, tensors, str(checkpoints))

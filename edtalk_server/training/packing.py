@@ -20,7 +20,7 @@ from edtalk_server.training.stage import load
 from edtalk_server.training.stage import save as save_checkpoint
 
 LIMIT = 15 * 2**20
-STAGES = ("motion", "generator")
+STAGES = ("motion", "generator", "fit")
 _KEPT = ("config", "progress", "finished")
 
 

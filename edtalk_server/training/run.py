@@ -1,4 +1,4 @@
-"""The starter bundle's training run: motion readers first, then the generator.
+"""The starter bundle's training run: motion readers first, then the generator, then the reader fitted to it.
 
 Also `python -m edtalk_server.training.run`. The two stages are independent until the last fifth of the generator's, so
 they may also run beside each other, each as a process of its own. Each uses one thread: on two shared cores, threads of
@@ -11,6 +11,7 @@ import argparse
 import json
 import logging
 import os
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -18,13 +19,12 @@ from typing import Any
 
 import torch
 
+from edtalk_server.training.fit_stage import FitPlan, FitStage
 from edtalk_server.training.generator_stage import GeneratorPlan, GeneratorStage
 from edtalk_server.training.motion_stage import MotionPlan, MotionStage
 from edtalk_server.training.peers import Peers, together
 from edtalk_server.training.stage import Paths, Stage
 from shared_protocol.errors import EDTalkError, ErrorCode
-
-MOTION_SHARE = 0.2
 
 
 class Part(StrEnum):
@@ -33,6 +33,15 @@ class Part(StrEnum):
     ALL = "all"
     MOTION = "motion"
     GENERATOR = "generator"
+    FIT = "fit"
+
+
+_STAGES: tuple[tuple[Part, float, Callable[..., Stage], Callable[..., Any]], ...] = (
+    (Part.MOTION, 0.25, MotionStage, MotionPlan),
+    (Part.GENERATOR, 0.65, GeneratorStage, GeneratorPlan),
+    (Part.FIT, 0.1, FitStage, FitPlan),
+)
+"""The stages in their order, and their shares of a whole run's time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,27 +84,23 @@ def _work(arguments: argparse.Namespace, peers: Peers) -> None:
         stage.train()
 
 
-def stages(arguments: argparse.Namespace, peers: Peers | None = None) -> list[Stage]:
-    """The stages that the options ask for, in order, resumed from `--out`."""
+def stages(arguments: argparse.Namespace, peers: Peers | None = None) -> Iterator[Stage]:
+    """The stages that the options ask for, in order, each resumed from `--out` when its turn comes."""
     paths = Paths(arguments.out, arguments.data, arguments.holdout)
     config = _config(arguments.config)
-    both = arguments.stage is Part.ALL
-    shares = (MOTION_SHARE, 1 - MOTION_SHARE) if both else (1.0, 1.0)
-    chosen: list[Stage] = []
-    try:
-        if arguments.stage is not Part.GENERATOR:
-            plan = {"minutes": arguments.minutes * shares[0], **config.get("motion", {})}
-            chosen.append(MotionStage(paths, MotionPlan(**plan), peers))
-        if arguments.stage is not Part.MOTION:
-            plan = {"minutes": arguments.minutes * shares[1], **config.get("generator", {})}
-            chosen.append(GeneratorStage(paths, GeneratorPlan(**plan), peers))
-    except TypeError as error:
-        raise EDTalkError(
-            ErrorCode.BAD_MESSAGE,
-            f"The training config does not fit: {error}.",
-            "See docs/training.md for its fields.",
-        ) from error
-    return chosen
+    for part, share, stage, plan in _STAGES:
+        if arguments.stage not in (Part.ALL, part):
+            continue
+        minutes = arguments.minutes * (share if arguments.stage is Part.ALL else 1.0)
+        try:
+            chosen = plan(**{"minutes": minutes, **config.get(part.value, {})})
+        except TypeError as error:
+            raise EDTalkError(
+                ErrorCode.BAD_MESSAGE,
+                f"The training config does not fit: {error}.",
+                "See docs/training.md for its fields.",
+            ) from error
+        yield stage(paths, chosen, peers)
 
 
 def _config(path: Path | None) -> dict[str, Any]:

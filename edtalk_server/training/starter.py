@@ -27,6 +27,7 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.media.sequence import make_folder, write_whole
 from edtalk_server.training import export, packing
+from edtalk_server.training.fit_stage import FitPlan, FitStage
 from edtalk_server.training.generator_stage import GeneratorPlan, GeneratorStage
 from edtalk_server.training.motion_stage import MotionPlan, MotionStage
 from edtalk_server.training.stage import Paths, Stage
@@ -49,6 +50,7 @@ class Scale:
     speech_minutes: float
     motion: Mapping[str, Any]
     generator: Mapping[str, Any]
+    fit: Mapping[str, Any]
     speech_clips: float = 1.0
     emotional: int = 16
     device: str = "cpu"
@@ -71,11 +73,12 @@ SCALES: Mapping[str, Scale] = {
         0.05,
         {"minutes": 0.05, "batch": 8, "every_seconds": 5.0},
         {"minutes": 0.1, "trunk_batch": 4, "picture_batch": 2, "every_seconds": 5.0},
+        {"minutes": 0.05, "batch": 2, "every_seconds": 5.0},
         speech_clips=0.01,
         emotional=1,
         first_frames=32,
     ),
-    "cpu": Scale(40, 60_000, 2, 28.0, {"minutes": 80.0}, {"minutes": 240.0}),
+    "cpu": Scale(40, 60_000, 2, 28.0, {"minutes": 80.0}, {"minutes": 240.0}, {"minutes": 20.0}),
     "gpu": Scale(
         40,
         200_000,
@@ -83,7 +86,7 @@ SCALES: Mapping[str, Scale] = {
         0.0,
         {"minutes": 5.0, "batch": 256, "threads": 3, "network": _WIDE},
         {
-            "minutes": 18.0,
+            "minutes": 17.0,
             "trunk_batch": 256,
             "picture_batch": 128,
             "trunk_rate": 2e-3,
@@ -92,6 +95,7 @@ SCALES: Mapping[str, Scale] = {
             "threads": 4,
             "network": _WIDE,
         },
+        {"minutes": 1.5, "batch": 128, "threads": 3, "network": _WIDE},
         first_frames=8000,
         device="cuda",
     ),
@@ -164,6 +168,7 @@ def _stages(folders: Folders, scale: Scale) -> Iterator[Stage]:
     torch.set_num_threads(1)
     yield MotionStage(paths, MotionPlan(**scale.motion))
     yield GeneratorStage(paths, GeneratorPlan(**scale.generator))
+    yield FitStage(paths, FitPlan(**scale.fit))
 
 
 # --- what runs beside the training -----------------------------------------------------------------------------------

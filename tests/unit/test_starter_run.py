@@ -65,6 +65,7 @@ def test_each_scale_names_fields_that_the_plans_have() -> None:
     for scale in starter.SCALES.values():
         starter.MotionPlan(**scale.motion)
         starter.GeneratorPlan(**scale.generator)
+        starter.FitPlan(**scale.fit)
 
 
 def test_it_does_not_wait_beyond_its_time() -> None:

@@ -207,7 +207,7 @@ def test_a_config_with_an_unknown_field_is_refused(paths: Paths, tmp_path: Path)
         str(config),
     ]
     with pytest.raises(EDTalkError, match="colour"):
-        run.stages(parser.parse_args(options))
+        list(run.stages(parser.parse_args(options)))
 
 
 def test_motion_steps_lower_the_reading_error(paths: Paths) -> None:
