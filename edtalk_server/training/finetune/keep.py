@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from edtalk_server import samples
 from edtalk_server.engine import Engine
 from edtalk_server.evaluation.pictures import to_tensor
 from edtalk_server.media.portrait import cut, load_portrait
@@ -19,7 +18,7 @@ from edtalk_server.training.datasets.interface import Random
 from edtalk_server.training.finetune.material import Material
 from shared_protocol.banks import BankLayout
 
-_SAMPLE = Path(samples.__file__).parent / "portrait.png"
+_SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.png"
 _FEW = 5
 _CARELESS = 0.25
 """How far crops go astray, as a share of `augment.reframed`'s."""
