@@ -28,18 +28,27 @@ _INSTALL = (
 
 @dataclass(frozen=True)
 class ServerInstall:
-    """An installed server: the Python of its environment, its version and checkout as far as they are known."""
+    """An installed server: the Python of its environment, its version and checkout as far as they are known.
+
+    With `options` (of `edtalk serve`) the user wants a server of this kind: one of his own, shared with nobody.
+    """
 
     python: Path
     version: str = ""
     checkout: str = ""
+    options: tuple[str, ...] = ()
 
     def command(self, connection_file: Path, parent_pid: int) -> list[str]:
         """The command line that starts it for a process, isolated from that process's Python settings."""
         return [
             *(str(self.python), "-I", "-m", "edtalk_server.cli", "serve"),
             *("--parent-pid", str(parent_pid), "--connection-file", str(connection_file)),
+            *self.options,
         ]
+
+    def connection_file(self, name: str) -> Path:
+        """Where a server that this process starts writes its keys. Others look only for names with `server-`."""
+        return paths.runtime_dir() / f"{'own-' if self.options else ''}server-{name}.json"
 
     def runs(self, server: Connection) -> bool:
         """Is a running server of this install, and does it speak our protocol?"""
@@ -62,7 +71,9 @@ def find_install(chosen: str = "", environ: Mapping[str, str] | None = None) -> 
 
 
 def find_running(install: ServerInstall) -> Connection | None:
-    """A running server of this install, the newest one first."""
+    """A running server of this install, the newest one first. It may have any options, so it is for none."""
+    if install.options:
+        return None
     return next((server for server in connection.find_live() if install.runs(server)), None)
 
 

@@ -23,7 +23,7 @@ from . import events, layouts, mixing
 from .client import Client
 from .discovery import ServerInstall, find_install
 from .server_process import ServerProcess, ServerState
-from .tasks import Task
+from .tasks import Task, duration
 
 Listener = Callable[[events.JobEvent], None]
 
@@ -49,11 +49,12 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Face:
-    """One line about the server: words, Blender's name of an icon, whether it can be stopped."""
+    """The server for the panel: one line, Blender's name of an icon, whether it can be stopped, memory in words."""
 
     line: str
     icon: str
     can_stop: bool
+    memory: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,19 @@ class Memory:
     device: int
     capacity: int
 
+    @property
+    def words(self) -> str:
+        """For people, in steps that do not flicker; empty while nothing is known."""
+        if self.process == 0:
+            return ""
+        here = f"Memory: {self.process / _GIGABYTE:.1f} GB"
+        if self.capacity == 0:
+            return here
+        return f"{here}, graphics {self.device / _GIGABYTE:.1f} of {self.capacity / _GIGABYTE:.1f} GB"
 
+
+_GIGABYTE = 10**9
+_WAITING = (ServerState.STARTING, ServerState.WARMING_UP, ServerState.STOPPING)
 _ICONS = {
     ServerState.READY: "CHECKMARK",
     ServerState.BUSY: "SORTTIME",
@@ -189,10 +202,14 @@ class ServerLink:
     def face(self) -> Face:
         """What the panel shows of the server."""
         state = self.server.state
-        age = self.server.seconds_in_life(time.monotonic())
-        waiting = state in (ServerState.STARTING, ServerState.WARMING_UP)
-        line = f"Server: {state.value}{f' ({age:.0f} s)' if waiting else ''}"
-        return Face(line, _ICONS.get(state, "RADIOBUT_OFF"), self.is_connected)
+        age = self.server.seconds_in_state(time.monotonic())
+        health = self.client.health if self.client is not None else Pong()
+        doing = f", {health.activity}" if health.activity and self.is_connected else ""
+        if state not in _WAITING:
+            age -= age % 60  # a line that changes each second would have the window drawn each second
+        since = f" ({duration(age)})" if age or state in _WAITING else ""
+        line = f"Server: {state.value}{doing}{since}"
+        return Face(line, _ICONS.get(state, "RADIOBUT_OFF"), self.is_connected, self.memory.words)
 
     @property
     def memory(self) -> Memory:

@@ -12,10 +12,11 @@ import logging
 import os
 import subprocess
 import uuid
+from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from shared_protocol import connection, paths
 from shared_protocol.connection import Connection, ConnectionFileError
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 ANSWER_DEADLINE_S = 120.0
 WARM_DEADLINE_S = 300.0
 _ADOPTED_LOOK_S = 1.0
+_MOST_STAGES = 30
+"""So many changes of state are remembered."""
 _DELIBERATE = (1, 2)
 """Exit statuses by which the server says that it cannot run like this; trying again would change nothing."""
 
@@ -45,6 +48,13 @@ class ServerState(StrEnum):
     BUSY = "busy"
     STOPPING = "stopping"
     FAILED = "failed"
+
+
+class Stage(NamedTuple):
+    """A state, and when it began (seconds of the clock that `poll` is given)."""
+
+    state: ServerState
+    since: float
 
 
 _HEARD = {"warming": ServerState.WARMING_UP, "ready": ServerState.READY, "busy": ServerState.BUSY}
@@ -86,6 +96,8 @@ class ServerProcess:
         self._start_again_at: float | None = None
         self._shunned: set[int] = set()
         self._dying: list[Child] = []
+        self.stages: deque[Stage] = deque(maxlen=_MOST_STAGES)
+        """How the state went, newest last, as `poll` saw it."""
 
     @property
     def is_alive(self) -> bool:
@@ -112,6 +124,16 @@ class ServerProcess:
     def seconds_in_life(self, now: float) -> float:
         """How long the server is being started or runs."""
         return max(0.0, now - self._born)
+
+    def seconds_in_state(self, now: float) -> float:
+        """How long the state has been what it is."""
+        known = self.stages and self.stages[-1].state is self.state
+        return max(0.0, now - self.stages[-1].since) if known else 0.0
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The options that the server was started with."""
+        return self._install.options if self._install is not None else ()
 
     # --- what the user wants ------------------------------------------------------------------------------
 
@@ -167,6 +189,8 @@ class ServerProcess:
             self._push(now)
         elif self.state in (ServerState.STARTING, *_RUNNING):
             self._look(now)
+        if not self.stages or self.stages[-1].state is not self.state:
+            self.stages.append(Stage(self.state, now))
         return self.state
 
     def _look(self, now: float) -> None:
@@ -233,7 +257,7 @@ class ServerProcess:
         self._start_child(self._install)
 
     def _start_child(self, install: ServerInstall) -> None:
-        self._file = paths.runtime_dir() / f"server-{os.getpid()}-{uuid.uuid4().hex[:8]}.json"
+        self._file = install.connection_file(f"{os.getpid()}-{uuid.uuid4().hex[:8]}")
         try:
             for folder in (self._file.parent, _words_file().parent):
                 paths.make_private_folder(folder)

@@ -53,6 +53,14 @@ class Captured(NamedTuple):
 class Session(ServerLink):
     """The connection with all that can be asked of it."""
 
+    def restarted(self, progress: Progress) -> Steps[Bundle]:
+        """End the server (one that somebody else started is only let go) and start it anew, as it is wanted now."""
+        self.stop_server()
+        while self.is_connected:
+            progress.stage = self.face.line
+            yield
+        return (yield from self.ready(progress))
+
     def ready(self, progress: Progress) -> Steps[Bundle]:
         """Wait until the server takes requests; start it when it does not run."""
         self.start_server()
