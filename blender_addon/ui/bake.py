@@ -241,7 +241,7 @@ class BakeRange(BakeOperator, bpy.types.Operator):
         return replace(super().wish(ob, scene), again=self.again, anew=self.new_take)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if self.is_asked:
+        if self.asked:
             return super().invoke(context, event)
         scene = context.scene
         preview = scene.use_preview_range

@@ -57,12 +57,13 @@ class ExportMovie(TaskOperator, bpy.types.Operator):
         output = character.absolute(self.filepath)
         output = output if output.suffix else output.with_suffix(SUFFIX)
         yield from link.session().ready(progress)
+        progress.unit = "fps"
         ob, scene = found(uid), scene_of(scene_uid)
         take, frames = _frames(ob, scene)
         render = scene.render
         timing = TimeBase.from_blender(render.fps, render.fps_base, frames[0])
         with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
-            voice, offset = _voice(ob, scene, frames[0], Path(folder))
+            voice, offset = _voice(ob, scene, frames, Path(folder))
             yield from link.session().movie(
                 take.folder,
                 frames,
@@ -99,18 +100,18 @@ def _frames(ob: bpy.types.Object, scene: bpy.types.Scene) -> tuple[takes.Take, r
 
 
 def _voice(
-    ob: bpy.types.Object, scene: bpy.types.Scene, first: int, folder: Path
+    ob: bpy.types.Object, scene: bpy.types.Scene, frames: range, folder: Path
 ) -> tuple[Path | None, float]:
     """The sound's file, and the second of the movie at which it begins; no file for a character without a voice."""
     group = ob.edtalk
     if group.voice_from == "FILE" and not group.voice:
         return None, 0.0
-    voice = sound.voice_of(ob, scene)
+    voice = sound.voice_of(ob, scene, frames)
     path = character.file_of(ob, "voice") if group.voice_from == "FILE" else None
     if path is None:
         path = folder / "voice.wav"
         path.write_bytes(voice.data)
-    return path, -voice.time.seconds(first)
+    return path, -voice.time.seconds(frames[0])
 
 
 CLASSES = (ExportMovie,)

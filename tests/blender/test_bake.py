@@ -286,3 +286,51 @@ def test_after_blender_was_killed_while_baking_it_goes_on_where_it_was(
     assert renders == [last - len(finished)]
     assert folder_of(talking) == frames
     assert addon("core.takes").Take.open(frames).finished() == set(range(1, last + 1))
+
+
+# --- movies ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["PNG", "EXR"])
+def test_a_take_becomes_a_movie_with_the_voice(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path, encoding: str
+) -> None:
+    bpy.context.scene.render.fps, bpy.context.scene.render.fps_base = 24, 1.001
+    talking.edtalk.bake.encoding = encoding
+    bpy.ops.edtalk.bake()
+    bpy.ops.edtalk.export_movie(filepath=str(tmp_path / "my movie"))
+    path = tmp_path / "my movie.mp4"
+    clip = bpy.data.movieclips.load(str(path))
+    assert clip.frame_duration == LAST
+    assert clip.fps == pytest.approx(24 / 1.001, abs=1e-3)
+    assert b"mp4a" in path.read_bytes(), "it has sound"
+
+
+def test_the_voice_begins_where_it_does_in_the_scene(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, asked = addon("core.session").Session, list[float]()
+    movie = session.movie
+
+    def noted(self: Any, *arguments: Any, **options: Any) -> Any:
+        asked.append(options["sound_offset"])
+        return movie(self, *arguments, **options)
+
+    monkeypatch.setattr(session, "movie", noted)
+    bpy.ops.edtalk.bake()
+    scene = bpy.context.scene
+    scene.render.fps = 25
+    for talking.edtalk.voice_start, scene.frame_start in ((1, 1), (6, 1), (1, 6)):
+        bpy.ops.edtalk.export_movie(filepath=str(tmp_path / "movie.mp4"))
+    assert asked == pytest.approx([0.0, 0.2, -0.2])
+
+
+def test_a_movie_of_what_is_not_baked_is_refused(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path
+) -> None:
+    assert "Bake first" in refused(bpy.ops.edtalk.export_movie, filepath=str(tmp_path / "movie.mp4"))
+    bpy.ops.edtalk.bake()
+    (folder_of(talking) / "0005.png").unlink()
+    words = refused(bpy.ops.edtalk.export_movie, filepath=str(tmp_path / "movie.mp4"))
+    assert "Frame 5 is not baked" in words and "Bake Stale" in words
+    assert not (tmp_path / "movie.mp4").exists()

@@ -1,0 +1,49 @@
+"""Long work in steps: what people read of it, and that it pauses."""
+
+from __future__ import annotations
+
+import pytest
+
+from blender_addon.core import tasks
+from blender_addon.core.tasks import Progress, Steps, duration, in_slices
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (3599.9, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_the_time_left_is_said_in_two_units_at_most(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_a_bake_says_whom_how_far_how_fast_and_how_long() -> None:
+    progress = Progress("Rendering", 12, 250, eta=75.0, rate=3.17, subject="Ada", unit="fps")
+    assert progress.text == "Ada: Rendering 12 of 250, 3.2 fps, 1 min 15 s left"
+    assert Progress("Reading the weights").text == "Reading the weights"
+
+
+def test_work_of_many_small_steps_pauses_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))  # each look at it is a second later
+    monkeypatch.setattr(tasks.time, "perf_counter", lambda: next(clock))
+
+    def work() -> Steps[str]:
+        for _ in range(4):
+            yield
+        return "done"
+
+    pauses, steps = 0, in_slices(work())
+    while True:
+        try:
+            next(steps)
+            pauses += 1
+        except StopIteration as last:
+            assert last.value == "done"
+            break
+    assert pauses == 4
