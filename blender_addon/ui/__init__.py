@@ -10,6 +10,7 @@ def _classes() -> tuple[type, ...]:
     from . import (
         bake,
         bake_panel,
+        bundles,
         capture,
         create,
         editing,
@@ -24,6 +25,7 @@ def _classes() -> tuple[type, ...]:
         preferences,
         render,
         server,
+        server_panel,
         takes,
         takes_panel,
         transcript,
@@ -34,6 +36,7 @@ def _classes() -> tuple[type, ...]:
     return (
         *preferences.CLASSES,
         *server.CLASSES,
+        *bundles.CLASSES,
         operators.Cancel,
         *create.CLASSES,
         *predict.CLASSES,
@@ -47,6 +50,7 @@ def _classes() -> tuple[type, ...]:
         *render.CLASSES,
         *takes.CLASSES,
         *movie.CLASSES,
+        *server_panel.CLASSES,
         *panels.CLASSES,
         *voice_panel.CLASSES,
         *bake_panel.CLASSES,
@@ -58,9 +62,9 @@ def _classes() -> tuple[type, ...]:
 
 def _drawing() -> tuple[ModuleType, ...]:
     """What draws beside the panels or keeps what they draw, and the command line."""
-    from . import batch, overlay, pose_assets, render, takes_panel, timeline
+    from . import batch, bundles, overlay, pose_assets, render, takes_panel, timeline
 
-    return overlay, timeline, takes_panel, render, pose_assets, batch
+    return overlay, timeline, takes_panel, render, pose_assets, batch, bundles
 
 
 def register() -> None:

@@ -7,6 +7,7 @@ import atexit
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import bpy
 
@@ -16,7 +17,7 @@ from ..core.tasks import Result, Steps
 from . import library as take_library
 from . import live as live_pictures
 from . import watch as watching
-from .preferences import preferences
+from .preferences import preferences, server_options
 
 log = logging.getLogger(__name__)
 
@@ -137,7 +138,13 @@ def finished(steps: Steps[Result]) -> Result:
 
 
 def _find_server() -> ServerInstall:
-    return find_install(preferences().server_python)
+    return replace(find_install(preferences().server_python), options=server_options())
+
+
+def wants_restart() -> bool:
+    """Does a server run that was started with other settings than those of now?"""
+    here = session()
+    return here.is_connected and here.server.options != server_options()
 
 
 def start() -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ..scene import character
-from . import link
 
 if TYPE_CHECKING:
     from bpy.types import Panel
@@ -38,33 +37,6 @@ class SidebarPanel(Panel):
     bl_category = "EDTalk"
 
 
-class ServerPanel(SidebarPanel, bpy.types.Panel):
-    """State of the server, new characters, what runs and what went wrong."""
-
-    bl_idname = "EDTALK_PT_server"
-    bl_label = "EDTalk"
-
-    def draw(self, _context: bpy.types.Context) -> None:
-        layout, session = self.layout, link.session()
-        face = session.face
-        row = layout.row(align=True)
-        row.label(text=face.line, icon=face.icon)
-        if face.can_stop:
-            row.operator("edtalk.stop_server", text="Stop", icon="PAUSE")
-        else:
-            row.operator("edtalk.start_server", text="Start", icon="PLAY")
-        if session.trouble is not None:
-            cause, fix = session.trouble
-            box = layout.box()
-            draw_words(box, cause, "ERROR")
-            draw_words(box, fix, "INFO")
-        if session.task is not None:
-            row = layout.row(align=True)
-            row.progress(factor=session.task.progress.fraction, text=session.task.progress.text)
-            row.operator("edtalk.cancel", text="", icon="X")
-        layout.operator("edtalk.new_character", icon="ADD")
-
-
 class CharacterPanel(SidebarPanel, bpy.types.Panel):
     """The selected character and its portrait."""
 
@@ -85,4 +57,4 @@ class CharacterPanel(SidebarPanel, bpy.types.Panel):
             draw_words(layout, note, "INFO")
 
 
-CLASSES = (ServerPanel, CharacterPanel)
+CLASSES = (CharacterPanel,)

@@ -5,8 +5,14 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, FloatProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
+DEVICES = (
+    ("auto", "Automatic", "The graphics card where there is a fast one, else the processor"),
+    ("cpu", "Processor", "Leave the graphics card to Blender"),
+    ("cuda", "CUDA", "An NVIDIA graphics card, or an AMD one with ROCm"),
+    ("mps", "Metal", "An Apple graphics processor"),
+)
 PACKAGE = __package__.rpartition(".")[0]
 
 
@@ -22,6 +28,17 @@ class Preferences(bpy.types.AddonPreferences):
     )
     start_with_blender: BoolProperty(
         name="Start with Blender", description="Start the server when Blender starts", default=False
+    )
+    device: EnumProperty(
+        name="Device",
+        description="Where the model computes. A change needs the server to be restarted",
+        items=DEVICES,
+        default="auto",
+    )
+    bundle: StringProperty(
+        name="Model Bundle",
+        description="The bundle that the server starts with: a folder or a shipped name. Empty: the shipped one, or "
+        "that of the server that runs already",
     )
 
     draw_stale: BoolProperty(
@@ -44,9 +61,17 @@ class Preferences(bpy.types.AddonPreferences):
 
     def draw(self, _context: bpy.types.Context) -> None:
         self.layout.prop(self, "server_python")
-        self.layout.prop(self, "start_with_blender")
+        for name in ("start_with_blender", "device", "bundle"):
+            self.layout.prop(self, name)
         for name in ("draw_stale", "bake_before_render", "take_cap"):
             self.layout.prop(self, name)
+
+
+def server_options() -> tuple[str, ...]:
+    """What of `edtalk serve` the user chose; empty where all is left to the server."""
+    chosen = preferences()
+    device = ("--device", chosen.device) if chosen.device != "auto" else ()
+    return (*device, *(("--bundle", chosen.bundle) if chosen.bundle else ()))
 
 
 def preferences() -> Preferences:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel of the server: its state, what runs and what went wrong; device, memory and reports; model bundles."""
+
+from __future__ import annotations
+
+import bpy
+
+from shared_protocol.messages import BundleEntry
+
+from . import bundles, link
+from .library import words_for
+from .panels import SidebarPanel, draw_words
+from .preferences import preferences
+
+
+class ServerPanel(SidebarPanel, bpy.types.Panel):
+    """State of the server, new characters, what runs and what went wrong."""
+
+    bl_idname = "EDTALK_PT_server"
+    bl_label = "EDTalk"
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout, session = self.layout, link.session()
+        face = session.face
+        row = layout.row(align=True)
+        row.label(text=face.line, icon=face.icon)
+        if face.can_stop:
+            row.operator("edtalk.restart_server", text="", icon="FILE_REFRESH")
+            row.operator("edtalk.stop_server", text="Stop", icon="PAUSE")
+        else:
+            row.operator("edtalk.start_server", text="Start", icon="PLAY")
+        if session.trouble is not None:
+            cause, fix = session.trouble
+            box = layout.box()
+            draw_words(box, cause, "ERROR")
+            draw_words(box, fix, "INFO")
+        if session.task is not None:
+            row = layout.row(align=True)
+            row.progress(factor=session.task.progress.fraction, text=session.task.progress.text)
+            row.operator("edtalk.cancel", text="", icon="X")
+        layout.operator("edtalk.new_character", icon="ADD")
+
+
+class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):
+    """Where the server computes, what it holds, and what to send when it fails."""
+
+    bl_idname = "EDTALK_PT_server_details"
+    bl_label = "Server"
+    bl_parent_id = "EDTALK_PT_server"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout, session = self.layout, link.session()
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(preferences(), "device")
+        if link.wants_restart():
+            draw_words(layout, "The server runs with other settings: restart it to use these", "INFO")
+        if memory := session.face.memory:
+            layout.label(text=memory, icon="MEMORY")
+        layout.operator("edtalk.release_memory", icon="TRASH")
+        row = layout.row(align=True)
+        row.operator("edtalk.show_log", icon="FILE_FOLDER")
+        row.operator("edtalk.copy_diagnostics", icon="COPYDOWN")
+
+
+class BundlesPanel(SidebarPanel, bpy.types.Panel):
+    """The models that are installed, and those that can be fetched."""
+
+    bl_idname = "EDTALK_PT_bundles"
+    bl_label = "Model Bundles"
+    bl_parent_id = "EDTALK_PT_server"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout, entries = self.layout, bundles.known()
+        for entry in entries:
+            _draw_bundle(layout.box(), entry)
+        if not entries:
+            layout.label(text="The running server tells them", icon="INFO")
+        row = layout.row(align=True)
+        row.operator("edtalk.import_bundle", text="Import Checkpoints", icon="IMPORT")
+        row.operator("edtalk.list_bundles", text="", icon="FILE_REFRESH")
+
+
+def _draw_bundle(box: bpy.types.UILayout, entry: BundleEntry) -> None:
+    row = box.row(align=True)
+    row.label(text=bundles.title_of(entry), icon="CHECKMARK" if entry.running else "BLANK1")
+    if not entry.installed:
+        row.operator("edtalk.download_bundle", text="Download", icon="INTERNET").name = entry.name
+    elif not entry.running:
+        row.operator("edtalk.use_bundle", text="Use").path = entry.path
+    size = f"{entry.size} pixels, " if entry.size else ""
+    draw_words(box, f"{size}{words_for(entry.bytes)}, {entry.licence or 'no licence told'}")
+    if entry.description:
+        draw_words(box, entry.description)
+
+
+CLASSES = (ServerPanel, ServerDetailsPanel, BundlesPanel)

@@ -1,0 +1,121 @@
+"""The server in the panel: its settings, its memory, what a bug report copies, and the model bundles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bpy
+import pytest
+
+OPERATORS = {
+    "release_memory",
+    "show_log",
+    "copy_diagnostics",
+    "import_bundle",
+    "download_bundle",
+    "use_bundle",
+}
+
+
+@pytest.fixture
+def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No logs and no bundles but those of the test."""
+    monkeypatch.setenv("EDTALK_LOG_DIR", str(tmp_path / "logs"))
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "data"))
+
+
+@pytest.fixture
+def choices(addon: Any) -> Any:
+    """The add-on's preferences, put back afterwards."""
+    chosen = addon("ui.preferences").preferences()
+    yield chosen
+    for name in ("device", "bundle"):
+        chosen.property_unset(name)
+
+
+def refused(operator: Callable[..., Any], **options: Any) -> str:
+    with pytest.raises(RuntimeError) as caught:
+        operator(**options)
+    return str(caught.value)
+
+
+def test_the_server_runs_with_the_chosen_device_once_restarted(
+    addon: Any, own_folders: None, own_server: Any, choices: Any
+) -> None:
+    bpy.ops.edtalk.start_server()
+    link, first = addon("ui.link"), addon.session.server.connection.pid
+    assert not link.wants_restart()
+    choices.device = "cpu"
+    assert link.wants_restart()
+    bpy.ops.edtalk.restart_server()
+    assert addon.session.is_ready and addon.session.server.connection.pid != first
+    assert addon.session.server.options == ("--device", "cpu") and not link.wants_restart()
+
+
+def test_a_chosen_bundle_is_kept_and_the_server_runs_anew(
+    addon: Any, own_folders: None, own_server: Any, choices: Any, tmp_path: Path
+) -> None:
+    bpy.ops.edtalk.start_server()
+    first = addon.session.server.connection.pid
+    bpy.ops.edtalk.use_bundle(path=str(tmp_path / "mine"))
+    assert choices.bundle == str(tmp_path / "mine")
+    assert addon.session.server.options == ("--bundle", str(tmp_path / "mine"))
+    assert addon.session.server.connection.pid != first
+    assert "starting" in [stage.state.value for stage in addon.session.server.stages]
+
+
+def test_what_is_copied_tells_versions_and_states_but_no_keys(
+    addon: Any, own_folders: None, own_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    bpy.ops.edtalk.start_server()
+    server = addon.session.server.connection
+    (tmp_path / "logs" / "server.log").write_text(f"key {server.client_secret} in {tmp_path}/film\n")
+    text = addon("ui.server").described()
+    assert bpy.app.version_string in text and "starting" in text and "Device: " in text
+    assert server.client_secret not in text and str(tmp_path) not in text
+    assert "key *** in ~/film" in text
+
+
+def test_graphics_memory_is_only_given_back_where_there_is_some(
+    addon: Any, own_folders: None, own_server: Any
+) -> None:
+    assert "not running" in refused(bpy.ops.edtalk.release_memory)
+    bpy.ops.edtalk.start_server()
+    addon.session.pump()
+    assert "on the processor" in refused(bpy.ops.edtalk.release_memory)
+
+
+def test_there_is_no_log_before_a_server_ran(addon: Any, own_folders: None) -> None:
+    assert "no log yet" in refused(bpy.ops.edtalk.show_log)
+
+
+def test_the_bundles_that_are_here_are_listed_with_size_and_licence(
+    addon: Any, own_folders: None, server: Any
+) -> None:
+    bpy.ops.edtalk.list_bundles()
+    for entry in addon("ui.bundles").known():
+        assert entry.name and entry.licence and entry.bytes > 0 and entry.installed
+
+
+def test_a_folder_without_checkpoints_is_not_imported(
+    addon: Any, own_folders: None, server: Any, tmp_path: Path
+) -> None:
+    words = refused(bpy.ops.edtalk.import_bundle, directory=str(tmp_path))
+    assert "no checkpoints" in words and "EDTalk.pt" in words
+
+
+def test_nothing_is_downloaded_while_blender_is_offline(addon: Any, server: Any) -> None:
+    bpy.context.preferences.system.use_online_access = False
+    assert "online access" in refused(bpy.ops.edtalk.download_bundle, name="anything")
+
+
+def test_a_download_that_is_not_offered_says_so(addon: Any, own_folders: None, server: Any) -> None:
+    bpy.context.preferences.system.use_online_access = True
+    try:
+        words = refused(bpy.ops.edtalk.download_bundle, name="anything")
+    finally:
+        bpy.context.preferences.system.use_online_access = False
+    assert "anything" in words
