@@ -59,7 +59,7 @@ def _draw_transcript(layout: bpy.types.UILayout, ob: bpy.types.Object, scene: bp
     except EDTalkError as error:
         draw_words(layout, error.cause, "ERROR")
         draw_words(layout, error.fix, "INFO")
-    layout.operator("edtalk.emotions_from_transcript", icon="RESTRICT_RENDER_OFF")
+    layout.operator("edtalk.emotions_from_transcript", icon="TEXT")
 
 
 def _summary(transcript: script.Transcript) -> str:
