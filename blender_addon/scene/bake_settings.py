@@ -14,6 +14,10 @@ from ..core.takes import Look
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 
 
+def _on_framing(group: EDTalkBake, _context: bpy.types.Context) -> None:
+    group.id_data.update_tag()  # the live picture follows, and with it the plane's shape
+
+
 class EDTalkBake(bpy.types.PropertyGroup):
     """What a take's frames look like, and how they are kept."""
 
@@ -23,6 +27,7 @@ class EDTalkBake(bpy.types.PropertyGroup):
             ("FACE", "Face", "The square around the face, in the model's own size"),
             ("FULL", "Full picture", "The face pasted back into the whole portrait"),
         ),
+        update=_on_framing,
         override=OVERRIDABLE,
     )
     alpha: BoolProperty(

@@ -17,7 +17,7 @@ from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core import layouts, mixing
-from . import bake_settings, emotion, voice, writing
+from . import bake_settings, emotion, portrait_crop, voice, writing
 
 PATHS = ("portrait", "voice", "transcript", "take")
 """The properties that hold a file or a folder."""
@@ -139,6 +139,7 @@ class EDTalkCharacter(bpy.types.PropertyGroup):
     gain: PointerProperty(type=writing.EDTalkGain, override=OVERRIDABLE)
     writing: PointerProperty(type=writing.EDTalkWriting, override=OVERRIDABLE)
     speech: PointerProperty(type=voice.EDTalkSpeech, override=OVERRIDABLE)
+    picture: PointerProperty(type=portrait_crop.EDTalkPicture, override=OVERRIDABLE)
 
 
 EDTalkCharacter.__annotations__.update(_channel_properties())
@@ -319,7 +320,10 @@ def _relative_to(folder: str, path: Path) -> str:
 
 
 def portrait_bytes(ob: bpy.types.Object) -> bytes:
-    """The portrait's file. Raises `EDTalkError` when it is gone or cannot be read."""
+    """The portrait as a picture file: the image block's, else the file's. Raises `EDTalkError` when it is gone or
+    cannot be read."""
+    if (image := ob.edtalk.picture.image) is not None:
+        return portrait_crop.image_bytes(image)
     return read_file(file_of(ob, "portrait"), "portrait", ErrorCode.IMAGE_UNREADABLE)
 
 
@@ -345,7 +349,13 @@ def existing_file(path: Path | None, what: str, code: ErrorCode) -> Path:
     return path
 
 
-_GROUPS = (bake_settings.EDTalkBake, *emotion.CLASSES, *writing.CLASSES, *voice.CLASSES)
+_GROUPS = (
+    bake_settings.EDTalkBake,
+    portrait_crop.EDTalkPicture,
+    *emotion.CLASSES,
+    *writing.CLASSES,
+    *voice.CLASSES,
+)
 
 
 def register() -> None:

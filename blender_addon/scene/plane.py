@@ -10,12 +10,18 @@ from __future__ import annotations
 
 import bpy
 import numpy as np
+from mathutils import Matrix
 
 from ..core import pictures, takes
 from . import character
 
 TAG = "edtalk"
 """Custom property that marks the data that this add-on made."""
+
+ASPECT = "edtalk_aspect"
+"""Custom property of a plane's mesh: width by height of the picture that it is as wide as."""
+SAME_ASPECT = 1e-4
+"""Ratios that differ by less are the same."""
 
 USERS_OF_LIVE = 2
 """A live picture's usual users: its character and the node that shows it."""
@@ -41,6 +47,7 @@ _missing_spaces: set[str] = set()
 def create(context: bpy.types.Context, name: str, width: int, height: int) -> bpy.types.Object:
     """A new plane at the 3D cursor, facing the front view, two units high, with a live picture of this size."""
     mesh = bpy.data.meshes.new(name)
+    mesh[ASPECT] = width / height
     half = width / height
     mesh.from_pydata([(-half, 0, -1), (half, 0, -1), (half, 0, 1), (-half, 0, 1)], [], [(0, 1, 2, 3)])
     uv = mesh.uv_layers.new(name="UVMap")
@@ -94,6 +101,23 @@ def texture_node(ob: bpy.types.Object) -> bpy.types.ShaderNodeTexImage | None:
     return None
 
 
+def fit(ob: bpy.types.Object, width: int, height: int) -> None:
+    """Make the plane as wide as a picture of this size needs it, whatever became of its mesh; the height stays.
+
+    A mesh that others use too is left to them. One that is linked, or being edited, stays as it is.
+    """
+    if not width or not height or ob.type != "MESH" or ob.mode == "EDIT" or not ob.data.is_editable:
+        return
+    before, aspect = ob.data.get(ASPECT, 1.0), width / height
+    if abs(aspect / before - 1.0) < SAME_ASPECT:
+        return
+    if ob.data.users > 1:
+        ob.data = ob.data.copy()
+    ob.data.transform(Matrix.Scale(aspect / before, 4, (1, 0, 0)), shape_keys=True)
+    ob.data[ASPECT] = aspect
+    ob.data.update()
+
+
 # --- pictures --------------------------------------------------------------------------------------------------------
 
 
@@ -128,6 +152,8 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
     image.pixels.foreach_set(_buffer.floats(pixels))
     image.update()
     image.update_tag()
+    if ob.edtalk.show == "LIVE":
+        fit(ob, width, height)
     if is_traced():
         _stir(ob)
 
@@ -183,6 +209,7 @@ def lend_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
     if take.look.alpha:
         _see_through(ob)
     _show_sequence(node, image, first, last)
+    fit(ob, take.look.width, take.look.height)
     for scene in ob.users_scene[:1]:
         _follow(image, scene)
 
@@ -241,8 +268,19 @@ def apply_show(ob: bpy.types.Object) -> None:
     baked = group.show == "TAKE" and group.take_image is not None
     if baked:
         _show_sequence(node, group.take_image, group.take_first, group.take_last)
+        _fit_to_take(ob)
     else:
         node.image = group.live_image
+        if group.live_image is not None:
+            fit(ob, *group.live_image.size)
+
+
+def _fit_to_take(ob: bpy.types.Object) -> None:
+    """Make the plane as wide as the baked frames need it, once they are there."""
+    folder = character.file_of(ob, "take")
+    if folder is not None:
+        look = takes.Take.open(folder).look
+        fit(ob, look.width, look.height)
 
 
 def make_own(ob: bpy.types.Object) -> None:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import bpy
 import numpy as np
 
-from . import actions, character
+from . import actions, character, portrait_crop
 
 PREFIX = "edtalk."
 STRIP_SETTINGS = (
@@ -73,13 +73,17 @@ class Signature:
         return group.source, group.bundle, _portrait(ob), still, bake, top
 
 
-def _portrait(ob: bpy.types.Object) -> tuple[str, int]:
-    """Name and size of the portrait's file: enough to notice another one, and the same when the folder is moved."""
+def _portrait(ob: bpy.types.Object) -> tuple[object, ...]:
+    """Name and size of the portrait's file, and the crop: enough to notice another one, and the same when the folder is
+    moved."""
+    crop, image = portrait_crop.crop_of(ob), ob.edtalk.picture.image
+    if image is not None:
+        return image.name, tuple(image.size), crop
     path = character.file_of(ob, "portrait")
     try:
-        return (path.name, path.stat().st_size) if path is not None else ("", 0)
+        return (path.name, path.stat().st_size, crop) if path is not None else ("", 0, crop)
     except OSError:
-        return "", 0
+        return "", 0, crop
 
 
 def _ours(sheet: actions.Sheet | None) -> list[bpy.types.FCurve]:

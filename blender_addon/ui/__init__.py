@@ -13,6 +13,7 @@ def _classes() -> tuple[type, ...]:
         bundles,
         capture,
         create,
+        crop_view,
         editing,
         emotion_panel,
         emotions,
@@ -20,6 +21,8 @@ def _classes() -> tuple[type, ...]:
         movie,
         operators,
         panels,
+        portrait,
+        portrait_panel,
         pose_assets,
         predict,
         preferences,
@@ -39,6 +42,8 @@ def _classes() -> tuple[type, ...]:
         *bundles.CLASSES,
         operators.Cancel,
         *create.CLASSES,
+        *portrait.CLASSES,
+        *crop_view.CLASSES,
         *predict.CLASSES,
         *capture.CLASSES,
         *transcript.CLASSES,
@@ -52,6 +57,7 @@ def _classes() -> tuple[type, ...]:
         *movie.CLASSES,
         *server_panel.CLASSES,
         *panels.CLASSES,
+        *portrait_panel.CLASSES,
         *voice_panel.CLASSES,
         *bake_panel.CLASSES,
         *takes_panel.CLASSES,
@@ -62,9 +68,9 @@ def _classes() -> tuple[type, ...]:
 
 def _drawing() -> tuple[ModuleType, ...]:
     """What draws beside the panels or keeps what they draw, and the command line."""
-    from . import batch, bundles, overlay, pose_assets, render, takes_panel, timeline
+    from . import batch, bundles, create, overlay, pose_assets, render, takes_panel, timeline
 
-    return overlay, timeline, takes_panel, render, pose_assets, batch, bundles
+    return overlay, timeline, takes_panel, render, pose_assets, batch, create, bundles
 
 
 def register() -> None:

@@ -1,19 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Operators: a new character from a portrait, and the choice of its voice."""
+"""Operators: a new character from a portrait (a file, an image block, a drop), and the choice of its voice."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
+
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Prepared
 
 from ..core import events
 from ..core.tasks import Progress, Steps
-from ..scene import character, plane, sequencer
+from ..scene import character, plane, portrait_crop, sequencer
 from . import link
 from .operators import TaskOperator, refuse
+
+PICTURES = ".png;.jpg;.jpeg;.webp;.bmp;.tif;.tiff"
+"""What may be dropped onto the 3D view."""
+_choices: list[tuple[str, str, str]] = []
+"""Kept, because Blender does not keep the words of a menu that is made by a function."""
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A picture to make a character of: the bytes of a picture file, and where they are from."""
+
+    name: str
+    data: bytes
+    path: Path | None = None
+    image: str = ""
 
 
 class NewCharacter(TaskOperator, bpy.types.Operator):
@@ -53,28 +72,115 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         path = character.absolute(self.filepath)
-        portrait = character.read_file(path, "portrait", ErrorCode.IMAGE_UNREADABLE)
-        session = link.session()
-        bundle = yield from session.ready(progress)
-        layouts_channels = len(bundle.layout)
-        prepared = yield from session.prepare(portrait, progress)
-        rest = events.weights_of(prepared)[0]
-        if len(rest) != layouts_channels:
-            raise EDTalkError(
-                ErrorCode.BUNDLE_INVALID,
-                f"The server gave {len(rest)} weights for a bundle of {layouts_channels}.",
-                "Install the server and the add-on in the same version.",
-            )
-        picture = yield from session.picture(prepared.source, rest, progress)
-        ob = plane.create(bpy.context, path.stem, picture.width, picture.height)
-        ob.edtalk.portrait = character.kept_path(path)
-        character.set_source(ob, prepared.source, bundle.title, bundle.layout, rest, prepared.notes)
-        character.set_presets(ob, bundle.presets)
-        character.write_weights(ob, rest)
-        plane.show_live(ob, picture.width, picture.height, picture.pixels)
-        _select_alone(ob)
-        link.live().shown(ob, prepared.source, rest)
-        return f"{ob.name} is ready" + "".join(f". {note}" for note in prepared.notes)
+        data = character.read_file(path, "portrait", ErrorCode.IMAGE_UNREADABLE)
+        return (yield from _made(Portrait(path.stem, data, path), progress))
+
+
+class NewFromImage(TaskOperator, bpy.types.Operator):
+    """Make a plane from a picture of a face that is in this file already"""
+
+    bl_idname = "edtalk.new_from_image"
+    bl_label = "New Character from Image"
+    bl_options = {"UNDO"}
+    title = "New Character"
+
+    def _images(self, _context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
+        _choices[:] = [(one.name, one.name, "") for one in bpy.data.images if portrait_crop.can_be(one)]
+        return _choices
+
+    image: EnumProperty(name="Image", items=_images, options={"SKIP_SAVE"})
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if context.mode != "OBJECT":
+            return refuse(cls, "Leave edit mode first")
+        if not any(portrait_crop.can_be(image) for image in bpy.data.images):
+            return refuse(cls, "There is no picture in this file yet")
+        return cls.is_free()
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if self.asked or self.properties.is_property_set("image"):
+            return super().invoke(context, event)
+        return self.ask(context, confirm="New Character")
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        image = bpy.data.images[self.image]
+        name = Path(image.name).stem
+        return (
+            yield from _made(Portrait(name, portrait_crop.image_bytes(image), None, image.name), progress)
+        )
+
+
+def _made(portrait: Portrait, progress: Progress) -> Steps[str]:
+    """A new character; the line to report."""
+    session = link.session()
+    bundle = yield from session.ready(progress)
+    prepared, is_found = yield from _prepared(portrait.data, progress)
+    rest = events.weights_of(prepared)[0]
+    if len(rest) != len(bundle.layout):
+        raise EDTalkError(
+            ErrorCode.BUNDLE_INVALID,
+            f"The server gave {len(rest)} weights for a bundle of {len(bundle.layout)}.",
+            "Install the server and the add-on in the same version.",
+        )
+    picture = yield from session.picture(prepared.source, rest, progress)
+    ob = plane.create(bpy.context, portrait.name, picture.width, picture.height)
+    if portrait.path is not None:
+        ob.edtalk.portrait = character.kept_path(portrait.path)
+    ob.edtalk.picture.image = bpy.data.images.get(portrait.image)
+    portrait_crop.set_crop(ob, None if is_found else prepared.crop)
+    portrait_crop.remember_prepared(ob, prepared)
+    character.set_source(ob, prepared.source, bundle.title, bundle.layout, rest, prepared.notes)
+    character.set_presets(ob, bundle.presets)
+    character.write_weights(ob, rest)
+    plane.show_live(ob, picture.width, picture.height, picture.pixels)
+    _select_alone(ob)
+    link.live().shown(ob, prepared.source, rest)
+    return f"{ob.name} is ready" + "".join(f". {note}" for note in prepared.notes)
+
+
+def _prepared(portrait: bytes, progress: Progress) -> Steps[tuple[Prepared, bool]]:
+    """Let the server encode a portrait, and whether it found the face. Where it did not, the middle of the picture is
+    taken: only on a character can the crop be put in place by hand."""
+    session = link.session()
+    try:
+        return (yield from session.prepare(portrait, progress)), True
+    except EDTalkError as error:
+        if error.code != ErrorCode.NO_FACE or not session.can("inspect"):
+            raise
+    seen = yield from session.inspect(portrait, None, progress)
+    return (yield from session.prepare(portrait, progress, crop=seen.crop)), False
+
+
+class DropPortrait(bpy.types.FileHandler):
+    """Pictures that are dropped onto the 3D view become characters."""
+
+    bl_idname = "EDTALK_FH_portrait"
+    bl_label = "New EDTalk Character"
+    bl_import_operator = "edtalk.new_character"
+    bl_file_extensions = PICTURES
+
+    @classmethod
+    def poll_drop(cls, context: bpy.types.Context) -> bool:
+        in_view = context.area is not None and context.area.type == "VIEW_3D"
+        return in_view and context.mode == "OBJECT"
+
+
+def draw_image_menu(self: bpy.types.Menu, context: bpy.types.Context) -> None:
+    """In the Image Editor's Image menu: a character of the picture that is open."""
+    image = getattr(context.space_data, "image", None)
+    if image is not None and portrait_crop.can_be(image):
+        self.layout.separator()
+        operator = self.layout.operator("edtalk.new_from_image", text="New EDTalk Character")
+        operator.image = image.name
+
+
+def register() -> None:
+    bpy.types.IMAGE_MT_image.append(draw_image_menu)
+
+
+def unregister() -> None:
+    bpy.types.IMAGE_MT_image.remove(draw_image_menu)
 
 
 def _select_alone(ob: bpy.types.Object) -> None:
@@ -123,4 +229,4 @@ class ChooseVoice(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (NewCharacter, ChooseVoice)
+CLASSES = (NewCharacter, NewFromImage, DropPortrait, ChooseVoice)

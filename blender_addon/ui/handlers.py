@@ -13,7 +13,7 @@ import threading
 import bpy
 from bpy.app.handlers import persistent
 
-from ..scene import character, plane
+from ..scene import appended, character, plane
 from . import link, render
 
 _paths_before: list[tuple[int, str, str]] = []
@@ -62,6 +62,14 @@ def on_undo(*_: object) -> None:
 
 
 @persistent
+def on_import(imported: bpy.types.BlendImportContext, *_: object) -> None:
+    """Data came from another .blend: what was appended brought paths that meant that file's folder."""
+    for item in imported.import_items:
+        if item.source_library is not None and isinstance(item.id, bpy.types.Object):
+            appended.adjust_paths(item.id, item.source_library.filepath)
+
+
+@persistent
 def before_save(path: str, *_: object) -> None:
     """Keep the live pictures and make our paths relative to the file."""
     plane.settle_live_images()
@@ -84,6 +92,7 @@ def before_render(scene: bpy.types.Scene, *_: object) -> None:
             plane.follow_view_transform(ob, scene)
 
 
+_SINCE_4_3 = (("blend_import_post", on_import),) if bpy.app.version >= (4, 3, 0) else ()
 HANDLERS = (
     ("render_init", before_render),
     ("frame_change_post", on_change),
@@ -94,6 +103,7 @@ HANDLERS = (
     ("save_pre", before_save),
     ("save_post", after_save),
     ("save_post_fail", after_save),
+    *_SINCE_4_3,
 )
 
 

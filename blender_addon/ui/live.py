@@ -18,7 +18,7 @@ from shared_protocol.messages import Failed, Prepared, PreviewFrame
 
 from ..core.events import JobEvent
 from ..core.session import Session
-from ..scene import character, plane, sampling
+from ..scene import character, plane, portrait_crop, sampling
 
 AT_REST_S = 0.5
 """After so long without a new picture, the one that is there is kept in the file."""
@@ -28,10 +28,11 @@ KNOWN_FOR_S = 1.0
 
 @dataclass
 class _Show:
-    """One character: its portrait, the weights that are shown or asked for, the server's name of the portrait, the
-    portrait that is being prepared, and why there is no picture."""
+    """One character: its portrait and crop (`portrait_crop.identity`), the framing and the weights that are shown or
+    asked for, the server's name of the portrait, the portrait that is being prepared, and why there is no picture."""
 
     portrait: str = ""
+    framing: str = ""
     weights: bytes = b""
     source: str = ""
     preparing: str = ""
@@ -41,6 +42,12 @@ class _Show:
 def is_rendering() -> bool:
     """Is Blender rendering (in a thread of its own, which reads our images)?"""
     return bpy.app.is_job_running("RENDER")
+
+
+def _framing(ob: bpy.types.Object) -> str:
+    """The framing of the character's pictures, as requests name it."""
+    framing: str = ob.edtalk.bake.framing.lower()
+    return framing
 
 
 class Live:
@@ -63,7 +70,9 @@ class Live:
     def shown(self, ob: bpy.types.Object, source: str, weights: np.ndarray) -> None:
         """The picture of these weights is on the plane already."""
         self._known.clear()
-        self._shows[ob.session_uid] = _Show(ob.edtalk.portrait, weights.tobytes(), source)
+        self._shows[ob.session_uid] = _Show(
+            portrait_crop.identity(ob), _framing(ob), weights.tobytes(), source
+        )
 
     def ask_again(self) -> None:
         """What is on the planes may be something else than what was put there (an undo, say)."""
@@ -115,12 +124,13 @@ class Live:
         return asked
 
     def _wish(self, ob: bpy.types.Object, weights: bytes) -> bool:
-        show = self._shows.setdefault(ob.session_uid, _Show(ob.edtalk.portrait))
-        if show.portrait != ob.edtalk.portrait:  # another file was chosen, or the same one is named otherwise
-            show.portrait, show.source, show.weights = ob.edtalk.portrait, "", b""
-        if show.weights == weights:
+        portrait, framing = portrait_crop.identity(ob), _framing(ob)
+        show = self._shows.setdefault(ob.session_uid, _Show(portrait))
+        if show.portrait != portrait:  # another picture or crop was chosen, or the same file is named otherwise
+            show.portrait, show.source, show.weights = portrait, "", b""
+        if show.weights == weights and show.framing == framing:
             return False
-        show.weights = weights
+        show.weights, show.framing = weights, framing
         self._ask(ob, show)
         return True
 
@@ -133,11 +143,12 @@ class Live:
             if show.source and self._session.knows(show.source):
                 weights = np.frombuffer(show.weights, np.float32)
                 self._session.request_preview(
-                    show.source, weights, str(uid), lambda event: self._hear(uid, event)
+                    show.source, weights, str(uid), lambda event: self._hear(uid, event), show.framing
                 )
             else:
                 portrait = character.portrait_bytes(ob)
-                self._session.request_source(portrait, lambda event: self._hear(uid, event))
+                crop = portrait_crop.crop_of(ob)
+                self._session.request_source(portrait, lambda event: self._hear(uid, event), crop)
                 show.preparing = show.portrait
         except EDTalkError as error:
             self._failed(show, error.cause, error.fix)

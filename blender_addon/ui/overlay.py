@@ -34,7 +34,7 @@ def _draw() -> None:
         return
     for ob in link.live().characters(context.scene):
         if ob.visible_get(view_layer=context.view_layer) and (lines := reason(ob)):
-            _write(lines, *_corner(ob, context.region, context.region_data))
+            write(lines, *_corner(ob, context.region, context.region_data))
 
 
 def _corner(
@@ -51,7 +51,8 @@ def _corner(
     return (x, y) if is_inside else (0.0, 0.0)
 
 
-def _write(lines: list[str], left: float, low: float) -> None:
+def write(lines: list[str], left: float, low: float) -> None:
+    """Words on a dark ground whose lower left corner is a little above and right of a place in the region."""
     import blf
     import gpu
     from gpu_extras.batch import batch_for_shader

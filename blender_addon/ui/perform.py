@@ -12,7 +12,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Prepared
 
 from ..core.tasks import Progress, Steps
-from ..scene import character
+from ..scene import character, portrait_crop
 from . import link
 from .operators import TaskOperator, refuse
 
@@ -58,7 +58,8 @@ def prepared_source(uid: int, progress: Progress) -> Steps[Prepared]:
     session = link.session()
     bundle = yield from session.ready(progress)
     portrait = character.portrait_bytes(found(uid))
-    prepared = yield from session.prepare(portrait, progress)
+    prepared = yield from session.prepare(portrait, progress, crop=portrait_crop.crop_of(found(uid)))
+    portrait_crop.remember_prepared(found(uid), prepared)
     group = found(uid).edtalk
     if group.source != prepared.source:  # another bundle, or the portrait's file was changed
         rest = np.frombuffer(prepared.weights, "<f4")

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+"""Which part of which picture is the face (`ob.edtalk.picture`): the crop, an image block, and what the server saw."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import bpy
+import numpy as np
+from bpy.props import FloatProperty, PointerProperty, StringProperty
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop, Inspected, Prepared
+
+from ..core import pictures
+
+OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
+TAG = "edtalk"
+READABLE = {"PNG", "JPEG", "BMP", "TIFF", "WEBP"}
+"""File formats that go to the server as they are; others are sent as Blender shows them."""
+_KNEE = 0.0031308
+
+
+def _on_crop(group: EDTalkPicture, _context: bpy.types.Context) -> None:
+    group.id_data.update_tag()  # a script's change is noticed too
+
+
+def can_be(image: bpy.types.Image) -> bool:
+    """Can this image block be a portrait? Those of the planes cannot."""
+    return not image.get(TAG) and image.source in {"FILE", "GENERATED"}
+
+
+def _is_portrait(_group: EDTalkPicture, image: bpy.types.Image) -> bool:
+    return can_be(image)
+
+
+class EDTalkPicture(bpy.types.PropertyGroup):
+    """The portrait's picture and the square of it that is the face, in pixels from the picture's left top."""
+
+    image: PointerProperty(
+        name="Image Block",
+        description="A picture in this .blend, packed or not; it is used instead of the portrait's file",
+        type=bpy.types.Image,
+        poll=_is_portrait,
+        update=_on_crop,
+        override=OVERRIDABLE,
+    )
+    center_x: FloatProperty(
+        name="Center X",
+        description="Pixels from the picture's left edge to the middle of the face's square",
+        precision=1,
+        step=100,
+        update=_on_crop,
+        override=OVERRIDABLE,
+    )
+    center_y: FloatProperty(
+        name="Y",
+        description="Pixels from the picture's upper edge to the middle of the face's square",
+        precision=1,
+        step=100,
+        update=_on_crop,
+        override=OVERRIDABLE,
+    )
+    side: FloatProperty(
+        name="Side",
+        description="Width of the face's square in pixels; 0: the face is found automatically",
+        min=0.0,
+        precision=1,
+        step=100,
+        update=_on_crop,
+        override=OVERRIDABLE,
+    )
+    roll: FloatProperty(
+        name="Roll",
+        description="How far the square is turned clockwise, for heads that are tilted",
+        subtype="ANGLE",
+        update=_on_crop,
+        override=OVERRIDABLE,
+    )
+    seen: StringProperty(
+        name="Seen", description="What the server saw in the picture (JSON)", override=OVERRIDABLE
+    )
+
+
+# --- the crop --------------------------------------------------------------------------------------------------------
+
+
+def crop_of(ob: bpy.types.Object) -> Crop | None:
+    """The crop that the artist chose; None: the face is to be found."""
+    group = ob.edtalk.picture
+    if group.side == 0.0:
+        return None
+    return Crop(group.center_x, group.center_y, group.side, group.roll)
+
+
+def set_crop(ob: bpy.types.Object, crop: Crop | None) -> None:
+    """Choose a crop; None: let the face be found."""
+    group, chosen = ob.edtalk.picture, crop or Crop()
+    for name in ("center_x", "center_y", "side", "roll"):
+        setattr(group, name, getattr(chosen, name))
+
+
+def identity(ob: bpy.types.Object) -> str:
+    """Which picture and which crop of it: when this changes, the portrait is prepared again."""
+    group = ob.edtalk.picture
+    image = group.image.name_full if group.image is not None else ""
+    return f"{ob.edtalk.portrait}|{image}|{crop_of(ob)}"
+
+
+# --- what the server saw ---------------------------------------------------------------------------------------------
+
+
+def remember(ob: bpy.types.Object, found: Inspected) -> None:
+    """Keep what the server said about the picture."""
+    seen = {
+        "of": identity(ob),
+        "verdict": found.verdict,
+        "advice": found.advice,
+        "size": (found.width, found.height),
+        "crop": _numbers(found.crop),
+        "faces": [_numbers(face) for face in found.faces],
+    }
+    ob.edtalk.picture.seen = json.dumps(seen)
+
+
+def remember_prepared(ob: bpy.types.Object, prepared: Prepared) -> None:
+    """Keep what `Prepared` says, unless more is known about the same picture and crop."""
+    if not is_seen(ob):
+        advice = "" if prepared.verdict == "good" else " ".join(prepared.notes)
+        size = prepared.full_width, prepared.full_height
+        remember(ob, Inspected("", *size, prepared.verdict, advice, prepared.crop))
+
+
+def is_seen(ob: bpy.types.Object) -> bool:
+    """Did the server look at this picture and this crop?"""
+    return _seen(ob).get("of") == identity(ob)
+
+
+def seen(ob: bpy.types.Object) -> Inspected | None:
+    """What the server saw last, perhaps with another crop; None when it was never asked."""
+    known = _seen(ob)
+    if not known:
+        return None
+    faces, (width, height) = tuple(Crop(*face) for face in known["faces"]), known["size"]
+    return Inspected("", width, height, known["verdict"], known["advice"], Crop(*known["crop"]), faces)
+
+
+def check_upright(size: tuple[int, int], found: Inspected | None) -> None:
+    """Raises `EDTalkError` when the server turns the photo as its EXIF says: Blender shows it lying."""
+    if found is not None and (found.width, found.height) == size[::-1] and size[0] != size[1]:
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE,
+            "The photo is stored lying on its side, and Blender shows it so.",
+            "Save it upright in a picture program, or type the crop's numbers.",
+        )
+
+
+def _seen(ob: bpy.types.Object) -> dict[str, Any]:
+    text = ob.edtalk.picture.seen
+    known: dict[str, Any] = json.loads(text) if text else {}
+    return known
+
+
+def _numbers(crop: Crop) -> tuple[float, float, float, float]:
+    return crop.center_x, crop.center_y, crop.side, crop.roll
+
+
+# --- image blocks ----------------------------------------------------------------------------------------------------
+
+
+def image_bytes(image: bpy.types.Image) -> bytes:
+    """An image block as the bytes of a picture file; nothing is written to disk.
+
+    A packed file is taken as it is, everything else as its pixels are now (painted ones too). Raises `EDTalkError` when
+    there are none.
+    """
+    if image.packed_file is not None and not image.is_dirty and image.file_format in READABLE:
+        return bytes(image.packed_file.data)
+    width, height = image.size
+    if not image.has_data and not width:
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE,
+            f"The image {image.name} has no pixels.",
+            "Find its file (File > External Data), or choose another image.",
+        )
+    pixels = np.empty(width * height * image.channels, np.float32)
+    image.pixels.foreach_get(pixels)
+    return pictures.bmp(_rgba(pixels.reshape(height, width, image.channels), image.is_float))
+
+
+def _rgba(pixels: np.ndarray, is_linear: bool) -> np.ndarray:
+    """Blender's floats [height, width, 1 to 4] as bytes [height, width, 4]."""
+    colors = pixels[..., [0, 0, 0]] if pixels.shape[-1] < 3 else pixels[..., :3]
+    colors = np.clip(colors, 0.0, 1.0)
+    if is_linear:
+        colors = np.where(colors <= _KNEE, colors * 12.92, 1.055 * colors ** (1 / 2.4) - 0.055)
+    opaque = np.full((*colors.shape[:2], 1), 255, np.uint8)
+    return np.concatenate([np.round(colors * 255).astype(np.uint8), opaque], axis=-1)
