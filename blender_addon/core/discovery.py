@@ -66,8 +66,8 @@ def find_install(chosen: str = "", environ: Mapping[str, str] | None = None) -> 
     if python := chosen or env.get("EDTALK_SERVER_PYTHON", ""):
         return _checked(ServerInstall(Path(python).expanduser()))
     record = _read_record(paths.server_record())
-    texts = {name: str(record.get(name) or "") for name in ("version", "checkout")}
-    return _checked(ServerInstall(Path(str(record.get("python") or "")), **texts))
+    version, checkout = (str(record.get(name) or "") for name in ("version", "checkout"))
+    return _checked(ServerInstall(Path(str(record.get("python") or "")), version, checkout))
 
 
 def find_running(install: ServerInstall) -> Connection | None:

@@ -21,6 +21,7 @@ def _classes() -> tuple[type, ...]:
         movie,
         operators,
         panels,
+        pie,
         portrait,
         portrait_panel,
         pose_assets,
@@ -57,6 +58,7 @@ def _classes() -> tuple[type, ...]:
         *movie.CLASSES,
         *server_panel.CLASSES,
         *panels.CLASSES,
+        *pie.CLASSES,
         *portrait_panel.CLASSES,
         *voice_panel.CLASSES,
         *bake_panel.CLASSES,
@@ -68,9 +70,9 @@ def _classes() -> tuple[type, ...]:
 
 def _drawing() -> tuple[ModuleType, ...]:
     """What draws beside the panels or keeps what they draw, and the command line."""
-    from . import batch, bundles, create, overlay, pose_assets, render, takes_panel, timeline
+    from . import batch, bundles, create, overlay, pie, pose_assets, render, takes_panel, timeline
 
-    return overlay, timeline, takes_panel, render, pose_assets, batch, create, bundles
+    return overlay, timeline, takes_panel, render, pose_assets, batch, create, bundles, pie
 
 
 def register() -> None:

@@ -13,6 +13,14 @@ DEVICES = (
     ("cuda", "CUDA", "An NVIDIA graphics card, or an AMD one with ROCm"),
     ("mps", "Metal", "An Apple graphics processor"),
 )
+
+
+def _pie_wanted(_self: object, _context: bpy.types.Context) -> None:
+    from . import pie
+
+    pie.follow_preference()
+
+
 PACKAGE = __package__.rpartition(".")[0]
 
 
@@ -40,6 +48,12 @@ class Preferences(bpy.types.AddonPreferences):
         description="The bundle that the server starts with: a folder or a shipped name. Empty: the shipped one, or "
         "that of the server that runs already",
     )
+    pie_menu: BoolProperty(
+        name="Pie Menu",
+        description="Ctrl Shift E in Object Mode opens a pie menu with what is done most with a character",
+        default=False,
+        update=_pie_wanted,
+    )
 
     draw_stale: BoolProperty(
         name="Baked Frames on the Timeline",
@@ -61,7 +75,7 @@ class Preferences(bpy.types.AddonPreferences):
 
     def draw(self, _context: bpy.types.Context) -> None:
         self.layout.prop(self, "server_python")
-        for name in ("start_with_blender", "device", "bundle"):
+        for name in ("start_with_blender", "device", "bundle", "pie_menu"):
             self.layout.prop(self, name)
         for name in ("draw_stale", "bake_before_render", "take_cap"):
             self.layout.prop(self, name)

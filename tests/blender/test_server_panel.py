@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import bpy
 import pytest
-
-OPERATORS = {
-    "release_memory",
-    "show_log",
-    "copy_diagnostics",
-    "import_bundle",
-    "download_bundle",
-    "use_bundle",
-}
 
 
 @pytest.fixture
@@ -119,3 +112,45 @@ def test_a_download_that_is_not_offered_says_so(addon: Any, own_folders: None, s
     finally:
         bpy.context.preferences.system.use_online_access = False
     assert "anything" in words
+
+
+def drawn(panel: Any) -> list[str]:
+    """The words that a panel shows, and the names of its buttons."""
+    layout = mock.MagicMock()
+    for name in ("row", "column", "box", "menu_pie"):
+        getattr(layout, name).return_value = layout
+    panel.draw(SimpleNamespace(layout=layout), bpy.context)
+    words = [call.kwargs["text"] for call in layout.label.call_args_list]
+    return words + [call.args[0] for call in layout.operator.call_args_list]
+
+
+def test_the_panel_shows_state_memory_and_buttons(
+    addon: Any, server: Any, monkeypatch: pytest.MonkeyPatch, choices: Any
+) -> None:
+    panels = addon("ui.server_panel")
+    monkeypatch.setattr(panels, "draw_words", lambda layout, text, _icon="NONE": layout.label(text=text))
+    assert "edtalk.start_server" in drawn(panels.ServerPanel)
+    bpy.ops.edtalk.list_bundles()
+    shown = drawn(panels.ServerPanel)
+    assert shown[0].startswith("Server: ") and {"edtalk.stop_server", "edtalk.restart_server"} <= set(shown)
+    details = drawn(panels.ServerDetailsPanel)
+    assert any(word.startswith("Memory: ") for word in details) and "edtalk.copy_diagnostics" in details
+    choices.device = "cpu"
+    assert any("restart it" in word for word in drawn(panels.ServerDetailsPanel))
+    entry = addon("ui.bundles").BundleEntry
+    offers = (
+        entry("a", "Alpha", "1", 5 * 10**6, "CC0-1.0", 256, path="/a", running=True),
+        entry("b", "Beta", "2", 7 * 10**9, "MIT", 512, installed=False),
+    )
+    monkeypatch.setattr(addon("ui.bundles")._shelf, "entries", offers)
+    shown = drawn(panels.BundlesPanel)
+    assert "256 pixels, 5.0 MB, CC0-1.0" in shown and "512 pixels, 7.0 GB, MIT" in shown
+    assert "edtalk.download_bundle" in shown and "edtalk.use_bundle" not in shown
+
+
+def test_the_pie_menu_offers_buttons_that_exist_and_is_off_at_first(addon: Any, choices: Any) -> None:
+    assert not choices.pie_menu
+    buttons = drawn(addon("ui.pie").PieMenu)
+    assert len(buttons) == 8
+    for name in buttons:
+        assert getattr(bpy.ops.edtalk, name.partition(".")[2]).get_rna_type()
