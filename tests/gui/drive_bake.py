@@ -87,6 +87,7 @@ def story() -> Iterator[float]:
     yield from play()
     yield from cancel_by_escape()
     yield from bake_and_edit()
+    yield from answer_questions()
     yield from undo_while_reading()
     yield from render_by_key()
     yield from lose_the_server()
@@ -243,6 +244,28 @@ def bake_and_edit() -> Iterator[float]:
     photograph("stale.png")
     bpy.context.scene.frame_end = FRAMES
     yield 0.5
+
+
+def answer_questions() -> Iterator[float]:
+    """Bake into a new take, and delete the old one: both ask first."""
+    session, takes = addon("ui.link").session(), OUT / "edtalk" / "portrait"
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.bake_range("INVOKE_DEFAULT", new_take=True)
+    yield 2.0
+    result["asked before baking"] = session.task is None
+    press("Return")
+    yield from until(lambda: session.task is not None)
+    yield from finished()
+    result["takes"] = sorted(path.name for path in takes.iterdir())
+    yield from until(lambda: len(addon("ui.link").library().entries) == 2)
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.delete_take("INVOKE_DEFAULT", folder=str(takes / "take_001"))
+    yield 2.0
+    photograph("question.png")
+    press("Return")
+    yield from until(lambda: not (takes / "take_001").exists())
+    yield from finished()
+    result["takes after deleting"] = sorted(path.name for path in takes.iterdir())
 
 
 def undo_while_reading() -> Iterator[float]:
