@@ -170,7 +170,7 @@ class GeneratorStage(Stage):
     def checkpoint(self, means: dict[str, float]) -> None:
         super().checkpoint(means)
         if self.done >= self.plan.read_share_from:
-            self.readable = read_weights(self.paths.out, self.corpus)
+            self.readable = read_weights(self.paths.out, self.corpus, self.device)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

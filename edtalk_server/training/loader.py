@@ -233,6 +233,8 @@ def _weights(shard: Shard, rows: Rows, use_read: npt.NDArray[np.bool_]) -> tuple
     true = shard.arrays["weights"]
     source, target = np.array(true[rows.source]), np.array(true[rows.target])
     if shard.read is not None:
+        # rows that came since may be drawn by threads before they are read
+        use_read = use_read & (np.maximum(rows.source, rows.target) < len(shard.read))
         source[use_read] = shard.read[rows.source[use_read]]
         target[use_read] = shard.read[rows.target[use_read]]
     return source, target

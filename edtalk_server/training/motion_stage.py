@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +26,8 @@ LOUD = {
     "gaze_up": 3.0,
 }
 """Weights whose errors are seen most, and how much more they count than the others."""
+_AT_ONCE = 64
+"""Pictures read at a time by `read_weights`."""
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,9 @@ def _set_bias(layers: nn.Module, mean: Tensor) -> None:
     last.weight.mul_(0.2)
 
 
-def read_weights(folder: Path, corpus: Corpus) -> bool:
-    """Fill each shard's `read` from the finished motion encoder of `folder`; False while there is none."""
+def read_weights(folder: Path, corpus: Corpus, device: torch.device) -> bool:
+    """Fill each shard's `read` from the finished motion encoder of `folder`; False while there is none. Rows that were
+    read before stay."""
     path = folder / f"{MotionStage.name}.pt"
     if all(shard.read is not None and len(shard.read) >= shard.rows for shard in corpus.shards.values()):
         return True
@@ -151,17 +155,22 @@ def read_weights(folder: Path, corpus: Corpus) -> bool:
         return False
     network = CompactNetwork.from_config(state["config"])
     network.load_state_dict(state["average"], strict=False)
-    network.eval()
+    network.eval().to(device)
     for shard in corpus.shards.values():
-        shard.read = _read_shard(network, shard)
+        known = np.zeros((0, CHANNELS), np.float32) if shard.read is None else shard.read
+        shard.read = np.concatenate([known, *_read_rows(network, shard, len(known), device)])
     return True
 
 
 @torch.no_grad()
-def _read_shard(network: CompactNetwork, shard: Shard) -> np.ndarray:
-    rows = []
-    for first in range(0, shard.rows, 64):
-        block = np.array(shard.arrays["img"][first : min(first + 64, shard.rows)])
-        images = torch.from_numpy(block).permute(0, 3, 1, 2).float() / 127.5 - 1
-        rows.append(network.weights_of(images.contiguous(memory_format=torch.channels_last)).numpy())
-    return np.concatenate(rows)
+def _read_rows(
+    network: CompactNetwork, shard: Shard, begin: int, device: torch.device
+) -> list[npt.NDArray[np.float32]]:
+    """What the network says of the rows from `begin` on, in blocks."""
+    blocks = []
+    for first in range(begin, shard.rows, _AT_ONCE):
+        block = np.array(shard.arrays["img"][first : min(first + _AT_ONCE, shard.rows)])
+        images = torch.from_numpy(block).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        said = network.weights_of(images.contiguous(memory_format=torch.channels_last))
+        blocks.append(said.cpu().numpy())
+    return blocks

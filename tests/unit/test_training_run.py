@@ -173,9 +173,17 @@ def test_a_whole_run_ends_in_a_bundle_that_opens_and_rests(paths: Paths, tmp_pat
         )
         == 0
     )
-    corpus = Corpus(paths.data)
+    corpus = Corpus(paths.data, limit=ROWS // 2)
     corpus.refresh()
-    assert read_weights(paths.out, corpus)
+    assert read_weights(paths.out, corpus, torch.device("cpu"))
+    (shard,) = corpus.shards.values()
+    early = shard.read
+    corpus.limit = None
+    corpus.refresh()
+    corpus.pairs(np.random.default_rng(0), 32, 64, read_share=1.0)  # also of rows that nobody has read yet
+    assert read_weights(paths.out, corpus, torch.device("cpu"))
+    assert shard.read is not None and len(shard.read) == ROWS
+    np.testing.assert_array_equal(shard.read[: ROWS // 2], early)
 
     export.export(export.Inputs(paths.out, data=paths.data), tmp_path / "bundle")
     bundle = bundles.load(tmp_path / "bundle")
