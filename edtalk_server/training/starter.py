@@ -15,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +31,9 @@ from edtalk_server.training.fit_stage import FitPlan, FitStage
 from edtalk_server.training.generator_stage import GeneratorPlan, GeneratorStage
 from edtalk_server.training.motion_stage import MotionPlan, MotionStage
 from edtalk_server.training.stage import Paths, Stage
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+Crew = Sequence[subprocess.Popen[bytes]]
 
 log = logging.getLogger(__name__)
 
@@ -143,24 +146,24 @@ def run(arguments: argparse.Namespace) -> int:
     folders = Folders(arguments.out)
     if arguments.unpack:
         log.info("taken over: %s", packing.unpack(arguments.unpack, folders.out))
-    finished = _work(arguments.facekit, folders, scale, until)
-    if arguments.pack:
+    trained = _train(arguments.facekit, folders, scale, until)
+    if arguments.pack:  # before the bundle is judged, which may take longer than the machine is lent
         packing.pack(folders.out, arguments.pack)
-    log.info("finished" if finished else "stopped in time: call it again to go on")
+    if trained:
+        _finish(folders, arguments.facekit, scale)
+    log.info("finished" if trained else "stopped in time: call it again to go on")
     return 0
 
 
-def _work(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
-    with _helpers(facekit, folders, scale):
-        if not _wait_for_data(folders, scale, until):
+def _train(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
+    """Whether all that is trained is done."""
+    with _helpers(facekit, folders, scale) as crew:
+        if not _wait_for_data(folders, scale, until, crew):
             return False
         for stage in _stages(folders, scale):
             if not stage.train(until):
                 return False
-        if not _wait_for_speech(folders, scale, until):
-            return False
-    _finish(folders, facekit, scale)
-    return True
+        return _wait_for_speech(folders, scale, until, crew)
 
 
 def _stages(folders: Folders, scale: Scale) -> Iterator[Stage]:
@@ -175,12 +178,12 @@ def _stages(folders: Folders, scale: Scale) -> Iterator[Stage]:
 
 
 @contextmanager
-def _helpers(facekit: Path, folders: Folders, scale: Scale) -> Iterator[None]:
+def _helpers(facekit: Path, folders: Folders, scale: Scale) -> Iterator[Crew]:
     """Rendering and speech training as processes of their own, ended with the block; all of them can be continued."""
     folders.out.mkdir(parents=True, exist_ok=True)
     crew = [_start(folders.out, *command) for command in _commands(facekit, folders, scale)]
     try:
-        yield
+        yield crew
     finally:
         for process in crew:
             process.terminate()
@@ -229,27 +232,35 @@ def _holdout_rows(scale: Scale) -> int:
     return scale.people * CLIPS_PER_IDENTITY * CLIP_LENGTH
 
 
-def _wait_for_data(folders: Folders, scale: Scale, until: float) -> bool:
+def _wait_for_data(folders: Folders, scale: Scale, until: float, crew: Crew) -> bool:
     """Whether enough is rendered to begin; False when the time is up."""
     wanted = min(scale.first_frames, scale.frames)
     return _wait(
         until,
         lambda: rows(folders.data) >= wanted and rows(folders.holdout) >= _holdout_rows(scale),
         "waiting for rendered frames",
+        crew,
     )
 
 
-def _wait_for_speech(folders: Folders, scale: Scale, until: float) -> bool:
+def _wait_for_speech(folders: Folders, scale: Scale, until: float, crew: Crew) -> bool:
     if not _has_speech(scale):
         return True
-    return _wait(until, lambda: _speech_done(folders), "waiting for the speech training")
+    return _wait(until, lambda: _speech_done(folders), "waiting for the speech training", crew)
 
 
-def _wait(until: float, ready: Callable[[], bool], what: str) -> bool:
+def _wait(until: float, ready: Callable[[], bool], what: str, crew: Crew = ()) -> bool:
+    """Whether it became ready in time. `EDTalkError` when one of those who work on it has failed."""
     log.info(what)
     while not ready():
         if time.monotonic() >= until:
             return False
+        if any(process.poll() for process in crew):
+            raise EDTalkError(
+                ErrorCode.INTERNAL,
+                f"A process failed on which the run depends ({what}).",
+                "Its message is at the end of helpers.log in the folder of the run.",
+            )
         time.sleep(1.0)
     return True
 

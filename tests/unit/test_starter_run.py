@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.training import packing, starter
 from edtalk_server.training.stage import load, save
+from shared_protocol.errors import EDTalkError
 
 FACEKIT = Path(__file__).resolve().parents[3] / "shared" / "data" / "ict_facekit.npz"
 
@@ -71,3 +74,9 @@ def test_each_scale_names_fields_that_the_plans_have() -> None:
 def test_it_does_not_wait_beyond_its_time() -> None:
     assert not starter._wait(time.monotonic() - 1, lambda: False, "nothing")
     assert starter._wait(time.monotonic() + 60, lambda: True, "nothing")
+
+
+def test_a_process_that_fails_ends_the_waiting_with_a_word_where_to_look() -> None:
+    failed = subprocess.Popen([sys.executable, "-c", "raise SystemExit(1)"])
+    with pytest.raises(EDTalkError, match="process failed"):
+        starter._wait(time.monotonic() + 60, lambda: False, "rendered frames", [failed])
