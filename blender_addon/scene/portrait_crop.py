@@ -126,8 +126,8 @@ def remember(ob: bpy.types.Object, found: Inspected) -> None:
 
 
 def remember_prepared(ob: bpy.types.Object, prepared: Prepared) -> None:
-    """Keep what `Prepared` says, unless more is known about the same picture and crop."""
-    if not is_seen(ob):
+    """Keep what `Prepared` says, unless more is known about the same picture and crop, or the character is linked."""
+    if not is_seen(ob) and ob.is_editable:
         advice = "" if prepared.verdict == "good" else " ".join(prepared.notes)
         size = prepared.full_width, prepared.full_height
         remember(ob, Inspected("", *size, prepared.verdict, advice, prepared.crop))

@@ -126,7 +126,7 @@ class Live:
     def _wish(self, ob: bpy.types.Object, weights: bytes) -> bool:
         portrait, framing = portrait_crop.identity(ob), _framing(ob)
         show = self._shows.setdefault(ob.session_uid, _Show(portrait))
-        if show.portrait != portrait:  # another picture or crop was chosen, or the same file is named otherwise
+        if show.portrait != portrait:  # another picture or crop, or the same file is named otherwise
             show.portrait, show.source, show.weights = portrait, "", b""
         if show.weights == weights and show.framing == framing:
             return False
@@ -170,7 +170,10 @@ class Live:
                 show.trouble, self._moved = "", time.monotonic()
                 plane.show_live(ob, event.width, event.height, event.pixels)
             case Prepared():
-                show.source = event.source if show.preparing == show.portrait else ""
+                is_current = show.preparing == show.portrait
+                show.source = event.source if is_current else ""
+                if is_current and portrait_crop.identity(ob) == show.portrait and not is_rendering():
+                    portrait_crop.remember_prepared(ob, event)
                 show.preparing = ""
                 self._ask(ob, show)
             case Failed(code=ErrorCode.UNKNOWN_SOURCE) if not show.preparing:

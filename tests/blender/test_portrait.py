@@ -97,6 +97,7 @@ def test_the_live_picture_is_prepared_with_the_crop(
     follow(addon, broad)
     assert [(crop.center_x, crop.center_y, crop.side, crop.roll) for crop in asked] == [(30, 32, 40, 0)]
     assert addon("ui.link").live().trouble(broad) == ""
+    assert addon("scene.portrait_crop").is_seen(broad), "and the panel has a verdict on it"
 
 
 def test_checking_says_what_the_portrait_is_worth(addon: Any, broad: bpy.types.Object) -> None:
