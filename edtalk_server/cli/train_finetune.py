@@ -32,7 +32,7 @@ def add_action(actions: Any) -> None:
     parser.add_argument("--run", type=Path, help="folder of the state (default: OUTPUT.run)")
     parser.add_argument("--batch", type=int, default=Plan.batch, help="pictures of a step (default: 8)")
     parser.add_argument(
-        "--keep", type=float, default=Plan.keep, help="share that is held to the original (default: 0.35)"
+        "--keep", type=float, default=Plan.keep, help="share that is held to the original (default: 0.5)"
     )
     parser.add_argument(
         "--keep-portrait", type=Path, action="append", default=[], help="another person to keep (repeatable)"

@@ -23,6 +23,8 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 log = logging.getLogger(__name__)
 
 _HORIZON = 0.995
+_KEEP_WEIGHT = 2.0
+"""How much being as before for others counts, beside being right for this person."""
 STATE_FILE = "finetune.pt"
 
 
@@ -34,7 +36,7 @@ class Plan:
     minutes: float = 10.0
     steps: int = 0
     batch: int = 8
-    keep: float = 0.35
+    keep: float = 0.5
     rate: float = 0.0
     seed: int = 0
     every_seconds: float = 60.0
@@ -105,7 +107,7 @@ class FineTuning:
         loss = self.tuning.film_loss(self.material.pairs(rng, plan.batch - kept))
         if kept:
             change = self.keepers.changes(rng, kept, self.material)
-            loss = loss + self.tuning.keep_loss(self.keepers.sources(rng, kept), change)
+            loss = loss + _KEEP_WEIGHT * self.tuning.keep_loss(self.keepers.sources(rng, kept), change)
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._learned, 1.0)

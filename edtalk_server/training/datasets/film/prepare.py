@@ -41,6 +41,8 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 log = logging.getLogger(__name__)
 
 _BATCH = 16
+_READABLE = 128
+"""Readers take pictures of a multiple of so many pixels."""
 _THUMBNAIL = 24
 _CUT = 40.0
 """Mean change of a thumbnail, in grey levels, from one picture to the next, that only a cut makes."""
@@ -86,6 +88,8 @@ class LandmarkReader:
     @torch.inference_mode()
     def read(self, pictures: Sequence[Picture]) -> Marks:
         """Landmarks [B, 68, 2] in 0..1 of well-cropped faces, uint8 [size, size, 3]."""
+        if len(pictures[0]) % _READABLE:
+            pictures = [np.asarray(cv2.resize(one, (_READABLE, _READABLE)), np.uint8) for one in pictures]
         images = to_tensor(np.stack(pictures)).to(next(self._face.parameters()).device)
         return np.asarray(self._face.cropped_landmarks_of(images).float().cpu().numpy())
 
