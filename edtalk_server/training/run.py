@@ -1,8 +1,8 @@
 """The starter bundle's training run: motion readers first, then the generator, then the reader fitted to it.
 
-Also `python -m edtalk_server.training.run`. The two stages are independent until the last fifth of the generator's, so
-they may also run beside each other, each as a process of its own. Each uses one thread: on two shared cores, threads of
-one process would wait for each other.
+Also `python -m edtalk_server.training.run`. The first two stages are independent until the last fifth of the
+generator's, so they may also run beside each other, each as a process of its own. Each uses one thread: on two shared
+cores, threads of one process would wait for each other.
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--minutes", type=float, default=110.0, help="how long in all (default: 110)")
     parser.add_argument("--stage", type=Part, choices=list(Part), default=Part.ALL, help="only one stage")
     parser.add_argument(
-        "--config", type=Path, help='JSON {"generator": {...}, "motion": {...}}: fields of the plans'
+        "--config",
+        type=Path,
+        help='JSON {"motion": {...}, "generator": {...}, "fit": {...}}: fields of the plans',
     )
     parser.add_argument(
         "--processes", type=int, default=1, help="that train together; one for each idle core"
