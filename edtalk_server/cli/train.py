@@ -48,7 +48,11 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--holdout", type=int, metavar="PEOPLE", help="so many people to measure on, at 256 pixels"
     )
-    parser.set_defaults(do=_data)
+    parser.add_argument("--device", default="cpu", help="cuda: draw many frames at once there (default: cpu)")
+    parser.add_argument(
+        "--painters", type=int, default=4, help="processes that make people for a card (default: 4)"
+    )
+    parser.set_defaults(do=_data, size=128)
 
 
 def _add_preview(parser: argparse.ArgumentParser) -> None:
@@ -69,14 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _data(arguments: argparse.Namespace) -> int:
     # These need numba, which only this action needs.
     from edtalk_server.training.data import generate
-    from edtalk_server.training.data.clips import CLIPS_PER_IDENTITY
-    from edtalk_server.training.data.sampling import CLIP_LENGTH
 
-    frames, seed, size = arguments.frames, arguments.seed, 128
-    if arguments.holdout:
-        frames = arguments.holdout * CLIPS_PER_IDENTITY * CLIP_LENGTH
-        seed, size = seed + generate.HOLDOUT_SEED, 256
-    generate.generate(arguments.facekit, arguments.out, arguments.worker, frames, seed, size)
+    generate.run(arguments)
     return 0
 
 

@@ -29,6 +29,7 @@ from edtalk_server.training.data.clips import (
 from edtalk_server.training.data.sampling import CLIP_LENGTH
 from edtalk_server.training.renderer.frame import Renderer
 from edtalk_server.training.renderer.identity import Identity
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 log = logging.getLogger(__name__)
 
@@ -155,8 +156,17 @@ def main() -> None:
     )
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    run(given)
+
+
+def run(given: argparse.Namespace) -> None:
+    """Render what the options say. `EDTalkError` for a seed whose people belong to hold-out sets."""
     if not 0 < given.seed < HOLDOUT_SEED:
-        parser.error(f"--seed must be 1 to {HOLDOUT_SEED - 1}")
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE,
+            f"The seed {given.seed} would draw people that are kept for measuring.",
+            f"Give --seed 1 to {HOLDOUT_SEED - 1}.",
+        )
     frames, seed, size = given.frames, given.seed, given.size
     if given.holdout:
         frames, seed, size = given.holdout * CLIPS_PER_IDENTITY * CLIP_LENGTH, seed + HOLDOUT_SEED, 256
