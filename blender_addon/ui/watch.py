@@ -57,7 +57,7 @@ class Watch:
 
     def forget(self) -> None:
         """Another file, or another take: look at everything anew."""
-        self.map, self._files, self._uid = None, None, 0
+        self.map, self._files, self._uid, self._looked_at_files = None, None, 0, 0.0
 
     def follow(self, take: takes.Take | None) -> None:
         """A bake writes into this take now (None: no more)."""

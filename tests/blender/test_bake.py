@@ -61,6 +61,16 @@ def test_the_panel_says_what_is_to_bake(addon: Any, talking: bpy.types.Object) -
     assert look(addon).words == "All 12 frames are baked"
 
 
+def test_a_longer_range_has_only_its_new_frames_to_bake(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake()
+    assert look(addon).words == "All 12 frames are baked"
+    bpy.context.scene.frame_end = 20
+    watch = addon("ui.link").watch()
+    for _ in range(100):  # no more than ticks, as in the window
+        watch.look_after()
+    assert watch.map.words == "8 of 20 frames to bake: 13–20"
+
+
 def test_an_edited_key_makes_its_frames_stale_and_baking_them_fresh(
     addon: Any, talking: bpy.types.Object, renders: list[int]
 ) -> None:
