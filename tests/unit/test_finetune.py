@@ -189,7 +189,7 @@ def test_only_the_generator_of_an_edtalk_network_learns(people: People, tuned: P
     bundles.save(tmp_path / "tiny", manifest, {"face": face})
     clip = films.write(tmp_path / "talk.mp4", people.filmed[:32])
     arguments = [str(tmp_path / "tiny"), str(clip), "-o", str(tmp_path / "mine"), "--steps", "20"]
-    quickly = ["--rate", "0.02", "--keep", "0.25"]  # it has not learned anything before
+    quickly = ["--rate", "0.01", "--keep", "0.25"]  # it has not learned anything before
     assert main(["train", "finetune", *arguments, *quickly, "--device", "cpu"]) == 0
     before, after = tensors(tmp_path / "tiny"), tensors(tmp_path / "mine")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
