@@ -22,6 +22,7 @@ from edtalk_server.networks.compact import CompactConfig, CompactNetwork
 from edtalk_server.training.ahead import Ahead
 from edtalk_server.training.loader import Corpus
 from edtalk_server.training.peers import EVERY, Peers
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 log = logging.getLogger(__name__)
 
@@ -229,11 +230,12 @@ class Stage(ABC):
         return values
 
     def checkpoint(self, means: dict[str, float]) -> None:
-        """Look for new data; the leading process saves, measures and reports."""
+        """Look for new data; the leading process saves, measures and reports. `EDTalkError(INTERNAL)` instead of saving
+        numbers that are not finite."""
         rows = self.corpus.refresh()
         if not self.peers.leads:
             return
-        state = {
+        state: dict[str, Any] = {
             "config": self.network.config.to_dict(),
             "progress": asdict(self.progress),
             "finished": self.done >= 1,
@@ -241,7 +243,14 @@ class Stage(ABC):
             "average": self.state_of(self.average.network),
             "optimizer": self.optimizer.state_dict(),
         }
-        save(self.paths.out / f"{self.name}.pt", state)
+        path = self.paths.out / f"{self.name}.pt"
+        if not all(bool(torch.isfinite(tensor).all()) for tensor in state["network"].values()):
+            raise EDTalkError(
+                ErrorCode.INTERNAL,
+                f"{self.name} has numbers that are not finite at step {self.progress.step}; {path} was not touched.",
+                "Start again with a lower rate; it goes on from that checkpoint.",
+            )
+        save(path, state)
         line = {
             "time": round(time.time()),
             **asdict(self.progress),

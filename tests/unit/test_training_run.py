@@ -161,6 +161,17 @@ def test_a_generator_run_learns_is_killed_and_continues_where_it_was(paths: Path
         assert torch.equal(value, again.state_of(again.network)[name]), name
 
 
+def test_a_run_that_has_blown_up_keeps_its_last_good_checkpoint(paths: Paths) -> None:
+    stage = MotionStage(paths, MotionPlan(minutes=0.01, batch=8))
+    stage.train()
+    good = (paths.out / "motion.pt").read_bytes()
+    with torch.no_grad():
+        stage.parameters()[0].fill_(float("nan"))
+    with pytest.raises(EDTalkError, match="not finite"):
+        stage.checkpoint({})
+    assert (paths.out / "motion.pt").read_bytes() == good
+
+
 def test_a_whole_run_ends_in_a_bundle_that_opens_and_rests(paths: Paths, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"motion": {"batch": 8}, "generator": {"trunk_batch": 4, "picture_batch": 4}}')
