@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,8 @@ from edtalk_server.media.portrait import Landmarker
 from edtalk_server.media.steps import run_through
 from edtalk_server.motion.track import cut_faces, find_track
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+log = logging.getLogger(__name__)
 
 FPS = Fraction(25)
 SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"})
@@ -33,7 +36,8 @@ def filmed_people(
 ) -> list[Person]:
     """The videos in `folder` (and its folders), sorted by name: the first `frames` pictures of each, 25 a second.
 
-    Raises `EDTalkError`: NOT_READY (no video there), NO_FACE, VIDEO_UNREADABLE.
+    One that cannot be used is left out, with a warning. Raises `EDTalkError`: NOT_READY (no video there); NO_FACE or
+    VIDEO_UNREADABLE where none can be used.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not paths:
@@ -42,10 +46,17 @@ def filmed_people(
             f"There is no video in {folder}.",
             f"Put clips of one face each there ({', '.join(sorted(SUFFIXES))}).",
         )
-    people = []
+    people: list[Person] = []
+    refused: EDTalkError | None = None
     for number, path in enumerate(paths):
-        people.append(filmed(path, size, frames, landmarker))
+        try:
+            people.append(filmed(path, size, frames, landmarker))
+        except EDTalkError as error:
+            refused = error
+            log.warning("%s is left out: %s", path.name, error)
         progress(number + 1)
+    if refused is not None and not people:
+        raise refused
     return people
 
 

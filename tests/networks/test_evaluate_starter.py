@@ -169,6 +169,7 @@ def test_a_folder_of_videos_is_judged_without_the_truth_that_only_renders_have(
     clips: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "r.json"
+    (clips / "broken.mp4").write_bytes(b"no video")  # is left out
     assert main(["evaluate", "--clips", str(clips), "--json", str(out)]) == 0
     values = json.loads(out.read_text())
     assert values["data"].startswith("1 clips")
