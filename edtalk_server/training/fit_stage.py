@@ -60,7 +60,7 @@ class FitStage(Stage):
         return torch.optim.AdamW(self.parameters(), self.plan.rate, weight_decay=1e-2)
 
     def rate(self) -> float:
-        return learning_rate(self.plan.rate, self.progress.step, self.done, warm_up=50, floor=0.02)
+        return learning_rate(self.plan.rate, self.warm, self.done, warm_up=50, floor=0.02)
 
     def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
         count = self.plan.batch

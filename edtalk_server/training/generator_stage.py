@@ -150,9 +150,9 @@ class GeneratorStage(Stage):
 
     def rate(self) -> float:
         if self.in_trunk:
-            return learning_rate(self.plan.trunk_rate, self.progress.step, 0.0)
+            return learning_rate(self.plan.trunk_rate, self.warm, 0.0)
         done = (self.done - self.plan.trunk_share) / (1 - self.plan.trunk_share)
-        return learning_rate(self.plan.picture_rate, self.progress.step, done)
+        return learning_rate(self.plan.picture_rate, self.warm, done)
 
     def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
         plan, trunk = self.plan, self.in_trunk

@@ -79,7 +79,7 @@ class MotionStage(Stage):
         return torch.optim.AdamW(self.parameters(), self.plan.rate, weight_decay=1e-2)
 
     def rate(self) -> float:
-        return learning_rate(self.plan.rate, self.progress.step, self.done, warm_up=60, floor=0.01)
+        return learning_rate(self.plan.rate, self.warm, self.done, warm_up=60, floor=0.01)
 
     def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
         made = self.ahead.take("views", lambda rng: self.corpus.views(rng, self.plan.batch))

@@ -145,6 +145,7 @@ class Stage(ABC):
         self.average = Average(self.network, self.horizon)
         self.optimizer = self.make_optimizer()
         self.progress = Progress()
+        self.began_at = 0
         if plan.start:
             self._begin_with(Path(plan.start))
         self.minutes, self.every_seconds = plan.minutes, plan.every_seconds
@@ -171,6 +172,11 @@ class Stage(ABC):
     @abstractmethod
     def validate(self) -> dict[str, float]:
         """Measured with the averaged network on faces never trained on; empty without a hold-out."""
+
+    @property
+    def warm(self) -> int:
+        """Steps since the optimizer started."""
+        return self.progress.step - self.began_at
 
     @property
     def done(self) -> float:
@@ -276,6 +282,8 @@ class Stage(ABC):
         state = load(path)
         self.network.load_state_dict(state["network"], strict=False)
         self.average.network.load_state_dict(state["average"], strict=False)
-        if "optimizer" in state:  # not in a packed state
+        if "optimizer" in state:
             self.optimizer.load_state_dict(state["optimizer"])
+        else:  # a packed state: the optimizer starts anew, so the rate rises anew
+            self.began_at = Progress(**state["progress"]).step
         self.progress = Progress(**state["progress"])
