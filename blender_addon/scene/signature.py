@@ -49,7 +49,7 @@ class Signature:
 
     def __init__(self, ob: bpy.types.Object) -> None:
         data = ob.animation_data
-        self._curves = _ours(actions.assigned(ob))
+        self._curves = _ours(_own_sheet(ob))
         self._strips = [] if data is None or not data.use_nla else list(_strips(data))
         self._fixed = hashlib.sha256(repr(self._settings(ob)).encode())
 
@@ -84,6 +84,19 @@ def _portrait(ob: bpy.types.Object) -> tuple[object, ...]:
         return (path.name, path.stat().st_size, crop) if path is not None else ("", 0, crop)
     except OSError:
         return "", 0, crop
+
+
+def _own_sheet(ob: bpy.types.Object) -> actions.Sheet | None:
+    """The object's own action; in tweak mode Blender has put it aside."""
+    data = ob.animation_data
+    if data is None or not data.use_tweak_mode:
+        return actions.assigned(ob)
+    action = data.action_tweak_storage
+    if action is None or not actions.SLOTTED:
+        return actions.Sheet(action) if action is not None else None
+    handle = getattr(data, "action_slot_handle_tweak_storage", 0)
+    slot = next((slot for slot in action.slots if slot.handle == handle), None)
+    return actions.Sheet(action, slot) if slot is not None else None
 
 
 def _ours(sheet: actions.Sheet | None) -> list[bpy.types.FCurve]:

@@ -21,7 +21,7 @@ from shared_protocol.messages import Frame
 
 from ..core import takes
 from ..core.tasks import SLICE_S, Progress, Steps, in_slices
-from ..scene import bake_settings, character, plane, sampling, take_places
+from ..scene import bake_settings, character, layers, plane, sampling, take_places
 from ..scene.signature import Signature
 from . import link
 from .operators import refuse, scene_of
@@ -91,6 +91,7 @@ def baked(wish: Wish, progress: Progress) -> Steps[Baked]:
 
 
 def _planned(wish: Wish, progress: Progress) -> Steps[_Plan]:
+    _refuse_tweaking(found(wish.uid))
     bundle = yield from link.session().ready(progress)
     prepared = yield from prepared_source(wish.uid, progress)
     signatures = yield from _signatures(wish)  # before the weights: what is edited meanwhile shows as stale
@@ -103,6 +104,16 @@ def _planned(wish: Wish, progress: Progress) -> Steps[_Plan]:
     take = yield from _take_for(wish, look)
     stale = list(wish.frames) if wish.again else take.stale(hashes)
     return _Plan(prepared.source, weights, hashes, signatures, take, stale)
+
+
+def _refuse_tweaking(ob: bpy.types.Object) -> None:
+    """While a strip of the NLA is edited, Blender leaves out all that lies above it."""
+    if layers.is_tweaking(ob):
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"A strip of {ob.name} is being edited, and what lies above it does not count meanwhile.",
+            "Press Edit on Top first, then bake.",
+        )
 
 
 def _signatures(wish: Wish) -> Steps[dict[int, str]]:
@@ -182,6 +193,12 @@ def sampled_weights(uid: int, scene_uid: int, frames: range, progress: Progress)
 
 class BakeOperator(RangeOperator):
     """What all ways to bake have in common."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if character.is_character(context.object) and layers.is_tweaking(context.object):
+            return refuse(cls, "A strip is being edited: press Edit on Top first")
+        return super().poll(context)
 
     directory: StringProperty(
         name="Folder",

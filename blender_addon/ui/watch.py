@@ -79,7 +79,7 @@ class Watch:
             self.forget()
             self.map, self._uid = Staleness(frames), ob.session_uid
         self._look_at_files(ob)
-        if len(frames) and not (ob.animation_data and ob.animation_data.use_tweak_mode):
+        if len(frames):
             self._look_at_frames(ob, self.map)
 
     def _look_at_files(self, ob: bpy.types.Object) -> None:

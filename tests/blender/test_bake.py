@@ -131,6 +131,27 @@ def test_an_nla_strip_that_is_moved_makes_its_frames_stale(addon: Any, talking: 
     assert look(addon).words == "3 of 12 frames to bake: 4–6", "the strip acts on three frames"
 
 
+def test_while_the_performance_is_edited_its_frames_show_as_stale_and_wait(
+    addon: Any, talking: bpy.types.Object, renders: list[int]
+) -> None:
+    talking.edtalk.pose_02 = 0.5
+    talking.keyframe_insert("edtalk.pose_02", frame=3)  # a layer of the artist's on top
+    talking.animation_data.action = (
+        talking.animation_data.action
+    )  # from Python, Blender does not see a new action
+    bpy.ops.edtalk.bake()
+    bpy.ops.edtalk.edit_performance()
+    assert look(addon).words == "All 12 frames are baked", "opening it changes nothing"
+    move_key(addon, talking, 6)
+    assert "frames to bake" in look(addon).words
+    assert "press Edit on Top" in refused(bpy.ops.edtalk.bake)
+    assert "Edit on Top" in refused(bpy.ops.edtalk.bake_all)
+    bpy.ops.edtalk.edit_on_top()
+    stale = look(addon).count(2)
+    bpy.ops.edtalk.bake()
+    assert 0 < renders[1] <= stale < 12
+
+
 # --- ranges, characters, formats -------------------------------------------------------------------------------------
 
 
