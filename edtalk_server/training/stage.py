@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
@@ -43,8 +44,9 @@ class Progress:
 @dataclass(frozen=True)
 class Plan:
     """What every stage's plan has: how long, from which seed, how often to save; `start` is a checkpoint of an earlier
-    run whose averaged tensors a new one begins with, where names and shapes fit; `network` replaces fields of the
-    starter's `CompactConfig`; `threads` make batches ahead (for a graphics card; on a CPU they would be in the way)."""
+    run, or a bundle's `face.safetensors`, whose tensors a new one begins with, where names and shapes fit; `network`
+    replaces fields of the starter's `CompactConfig`; `threads` make batches ahead (for a graphics card; on a CPU they
+    would be in the way)."""
 
     minutes: float
     seed: int = 0
@@ -117,6 +119,10 @@ def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint: tensors and plain numbers only, nothing executable."""
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
+
+
+def _full(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
 def signed(images: Tensor) -> Tensor:
@@ -269,7 +275,7 @@ class Stage(ABC):
         log.info("%s %s", self.name, line)
 
     def _begin_with(self, path: Path) -> None:
-        earlier = load(path)["average"]
+        earlier = _full(load_file(path)) if path.suffix == ".safetensors" else load(path)["average"]
         for network in (self.network, self.average.network):
             own = network.state_dict()
             fitting = {k: v for k, v in earlier.items() if k in own and own[k].shape == v.shape}

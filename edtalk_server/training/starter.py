@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Work until the minutes are used up or the bundle is judged; 0 either way."""
     until = time.monotonic() + 60 * arguments.minutes
     scale = SCALES[arguments.scale or ("gpu" if torch.cuda.is_available() else "cpu")]
+    if arguments.start:
+        scale = begun(scale, arguments.start)
     folders = Folders(arguments.out)
     if arguments.unpack:
         log.info("taken over: %s", packing.unpack(arguments.unpack, folders.out))
@@ -153,6 +155,13 @@ def run(arguments: argparse.Namespace) -> int:
         _finish(folders, arguments.facekit, scale)
     log.info("finished" if trained else "stopped in time: call it again to go on")
     return 0
+
+
+def begun(scale: Scale, face: Path) -> Scale:
+    """The run that goes on from a bundle's tensors, where sizes fit: coarse motion is known already."""
+    start = {"start": str(face)}
+    generator = {**scale.generator, **start, "trunk_share": 0.0}
+    return replace(scale, motion={**scale.motion, **start}, generator=generator)
 
 
 def _train(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:

@@ -53,7 +53,7 @@ def test_a_parcel_with_a_part_missing_is_refused(tmp_path: Path) -> None:
 @pytest.mark.skipif(not FACEKIT.is_file(), reason="no face kit beside the checkout")
 @pytest.mark.timeout(900)
 def test_from_nothing_to_a_judged_bundle_in_two_sittings(tmp_path: Path) -> None:
-    given = Namespace(facekit=FACEKIT, out=tmp_path / "run", scale="tiny", pack=None, unpack=None)
+    given = Namespace(facekit=FACEKIT, out=tmp_path / "run", scale="tiny", pack=None, unpack=None, start=None)
     starter.run(Namespace(**vars(given), minutes=0.02))
     assert not (tmp_path / "run" / "bundle").exists()
     starter.run(Namespace(**vars(given), minutes=1e6))
@@ -69,6 +69,17 @@ def test_each_scale_names_fields_that_the_plans_have() -> None:
         starter.MotionPlan(**scale.motion)
         starter.GeneratorPlan(**scale.generator)
         starter.FitPlan(**scale.fit)
+
+
+def test_a_run_may_begin_with_the_shipped_bundle(tmp_path: Path) -> None:
+    face = bundles.load(bundles.STARTER).folder / "face.safetensors"
+    scale = starter.begun(starter.SCALES["tiny"], face)
+    plan = starter.GeneratorPlan(**scale.generator)
+    assert plan.trunk_share == 0
+    stage = starter.GeneratorStage(starter.Paths(tmp_path, tmp_path), plan)
+    shipped = bundles.load(bundles.STARTER).face.state_dict()
+    assert torch.equal(stage.network.banks, shipped["banks"])
+    assert torch.equal(stage.average.network.decoder.draw.weight, shipped["decoder.draw.weight"])
 
 
 def test_it_does_not_wait_beyond_its_time() -> None:
