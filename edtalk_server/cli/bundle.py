@@ -31,6 +31,11 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--emotional", type=int, default=16, help="people who show the emotions (default: 16)"
     )
+    parser.add_argument(
+        "--name-bases",
+        action="store_true",
+        help="order, turn and name bases that training left without, by what the starter's reader sees of them",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

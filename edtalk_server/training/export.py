@@ -20,7 +20,7 @@ from edtalk_server.training.presets import nominal_presets
 from edtalk_server.training.stage import load
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-VERSION = "0.1.0"
+VERSION = "0.2.0"
 DESCRIPTION = (
     "Trained on rendered faces of nobody, so that the first run shows a face that talks. "
     "Official EDTalk weights draw better faces; see README.md in this folder for what this one can and cannot."
