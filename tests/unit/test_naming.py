@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from blockface import BlockFace
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle, BundleManifest, NetworkPart
 from edtalk_server.bundles.manifest import Statistic
+from edtalk_server.cli import bundle as bundle_command
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig, EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
@@ -136,3 +138,10 @@ def test_signs_that_do_not_fit_are_refused() -> None:
         replace(FACE, signs=(1, -1))
     assert "signs" not in FACE.to_dict()
     assert EDTalkConfig.from_dict(replace(FACE, signs=(1,) * 36).to_dict()).signs == (1,) * 36
+
+
+def test_bases_are_named_when_it_is_asked_for() -> None:
+    parser = argparse.ArgumentParser()
+    bundle_command.add_arguments(parser)
+    assert parser.parse_args(["describe"]).name_bases is False
+    assert parser.parse_args(["describe", "mine", "--name-bases"]).name_bases is True
