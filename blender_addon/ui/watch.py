@@ -16,7 +16,9 @@ from ..scene import character
 from ..scene.signature import Signature
 
 HURRY_S, IDLE_S = 0.002, 0.001
-"""Seconds a tick: after something changed, and for noticing what nobody told."""
+"""Seconds a look: after something changed, and for noticing what nobody told."""
+HURRY_PAUSE_S, IDLE_PAUSE_S = 0.02, 0.1
+"""Seconds between two looks, however often the timer comes."""
 RELOAD_S = 1.0
 """How often the take's files are looked at."""
 REDRAW_S = 0.2
@@ -41,7 +43,7 @@ class Watch:
         self._uid = 0
         self._files: _Files | None = None
         self._looked_at_files = 0.0
-        self._redrawn = 0.0
+        self._redrawn = self._next_look = 0.0
         self._is_news = False
         self._baking: takes.Take | None = None
 
@@ -54,6 +56,7 @@ class Watch:
         """Something in the scene changed."""
         if self.map is not None:
             self.map.unsettle()
+            self._next_look = min(self._next_look, time.perf_counter() + HURRY_PAUSE_S)
 
     def forget(self) -> None:
         """Another file, or another take: look at everything anew."""
@@ -98,10 +101,14 @@ class Watch:
             self.unsettle()
 
     def _look_at_frames(self, ob: bpy.types.Object, seen: Staleness) -> None:
+        begun = time.perf_counter()
+        if begun < self._next_look:
+            return
+        self._next_look = begun + (IDLE_PAUSE_S if seen.is_settled else HURRY_PAUSE_S)
         signature, files = Signature(ob), self._files
         recorded = files.take.signatures if files is not None else {}
         finished = files.finished if files is not None else ()
-        end = time.perf_counter() + (IDLE_S if seen.is_settled else HURRY_S)
+        end = begun + (IDLE_S if seen.is_settled else HURRY_S)
         for _ in seen.frames:
             frame = seen.next_frame()
             self._is_news |= seen.saw(judged(frame, signature.at(frame), recorded, finished))

@@ -38,6 +38,7 @@ def look(addon: Any) -> Any:
     watch._looked_at_files = 0.0
     watch.unsettle()
     for _ in range(1000):
+        watch._next_look = 0.0
         watch.look_after()
         if watch.map is None or watch.map.is_settled:
             return watch.map
@@ -67,6 +68,7 @@ def test_a_longer_range_has_only_its_new_frames_to_bake(addon: Any, talking: bpy
     bpy.context.scene.frame_end = 20
     watch = addon("ui.link").watch()
     for _ in range(100):  # no more than ticks, as in the window
+        watch._next_look = 0.0
         watch.look_after()
     assert watch.map.words == "8 of 20 frames to bake: 13–20"
 

@@ -208,7 +208,6 @@ def cancel_by_escape() -> Iterator[float]:
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
     while session.task is not None and session.task.progress.done < 10:
         yield 0.05
-    yield 1.0
     result["was baking"] = session.task is not None
     result["progress"] = session.task.progress.text if session.task is not None else ""
     photograph("baking.png")
@@ -312,12 +311,20 @@ def render_by_key() -> Iterator[float]:
     yield from until(lambda: bool(ended), 100)
     yield from until(lambda: node.image.get("edtalk") == "live")
     yield 0.5
-    result["rendered"], result["showed while rendering"] = ended, shown
+    result["rendered"], result["showed while rendering"] = list(ended), list(shown)
     ob = character()
     result["shows after rendering"] = [ob.edtalk.show, node.image == ob.edtalk.live_image]
     result["unsaved after rendering"] = bpy.data.is_dirty
     result["trouble"] = addon("ui.link").session().failure
     yield 0.5
+    ended.clear()
+    with inside("VIEW_3D"):
+        bpy.ops.render.render("INVOKE_DEFAULT")  # as Blender's own menu does
+    yield from until(lambda: bool(ended), 100)
+    yield 0.5
+    result["rendered by the menu"] = [*ended, character().edtalk.show]
+    result["word about the menu"] = addon("ui.link").session().failure
+    addon("ui.link").session().failure = None
 
 
 def lose_the_server() -> Iterator[float]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-FRAMES = 100
+FRAMES = 300
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,11 @@ def test_f12_renders_baked_frames_and_leaves_the_file_as_it_was(seen: dict[str, 
     assert seen["shows after rendering"] == ["LIVE", True]
     assert not seen["unsaved before rendering"] and not seen["unsaved after rendering"]
     assert seen["trouble"] is None
+
+
+def test_blenders_own_menu_renders_what_is_there_and_is_told_of(seen: dict[str, Any]) -> None:
+    assert seen["rendered by the menu"] == ["complete", "LIVE"]
+    assert "was not started by EDTalk" in seen["word about the menu"][0]
 
 
 def test_without_the_server_the_last_picture_stays_and_says_why(seen: dict[str, Any]) -> None:

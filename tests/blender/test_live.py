@@ -1,0 +1,108 @@
+"""The live picture: kept in the file when it rests, asked for again after an undo, and honest when it cannot follow."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import bpy
+import numpy as np
+import pytest
+
+
+def settle(addon: Any) -> None:
+    """Pump as Blender's timer does in the window, until no answer is under way."""
+    end = time.monotonic() + 30
+    while addon.session.is_waiting:
+        assert time.monotonic() < end, "no answer came"
+        addon.session.pump()
+        time.sleep(0.002)
+
+
+def look(addon: Any) -> bool:
+    """What the handlers do after a change; True when a picture was asked for."""
+    asked = addon("ui.link").live().look(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+    settle(addon)
+    return bool(asked)
+
+
+def pixels_of(ob: bpy.types.Object) -> np.ndarray:
+    pixels = np.empty(len(ob.edtalk.live_image.pixels), np.float32)
+    ob.edtalk.live_image.pixels.foreach_get(pixels)
+    return pixels
+
+
+def turn(ob: bpy.types.Object, amount: float) -> None:
+    """Change a weight that nothing animates."""
+    ob.edtalk.mouth_01 = amount
+    ob.update_tag()
+
+
+def test_a_picture_at_rest_is_kept_and_nothing_is_left_to_save(addon: Any, resting: bpy.types.Object) -> None:
+    turn(resting, 0.7)
+    assert look(addon)
+    image, before = resting.edtalk.live_image, pixels_of(resting)
+    assert image.is_dirty
+    addon("scene.plane").settle_live_images()
+    assert not image.is_dirty, "Blender would ask about it when it ends"
+    np.testing.assert_array_equal(pixels_of(resting), before)
+    turn(resting, 0.1)
+    assert look(addon)
+    assert not np.array_equal(pixels_of(resting), before), "it goes on following"
+
+
+def test_another_view_transform_leaves_a_picture_at_rest_as_it_is(
+    addon: Any, resting: bpy.types.Object
+) -> None:
+    turn(resting, 0.7)
+    look(addon)
+    plane, before = addon("scene.plane"), pixels_of(resting)
+    plane.settle_live_images()
+    bpy.context.scene.view_settings.view_transform = "AgX"
+    plane.follow_view_transform(resting, bpy.context.scene)
+    np.testing.assert_allclose(pixels_of(resting), before, atol=1e-6)
+
+
+def test_after_an_undo_the_picture_is_asked_for_again(addon: Any, resting: bpy.types.Object) -> None:
+    bpy.ops.ed.undo_push(message="before")
+    turn(resting, 0.7)
+    assert look(addon) and not look(addon), "nothing changed: nothing is asked"
+    bpy.ops.ed.undo_push(message="after")
+    bpy.ops.ed.undo()
+    assert look(addon)
+
+
+def test_a_lost_portrait_is_named_over_the_plane(
+    addon: Any, talking: bpy.types.Object, portrait: Path
+) -> None:
+    reason = addon("ui.overlay").reason
+    assert reason(talking) == []
+    portrait.unlink()
+    addon("ui.link").live().forget()
+    look(addon)
+    assert any("face.png is not there" in line for line in reason(talking))
+
+
+def test_without_a_server_the_plane_says_what_to_do(addon: Any, own_server: Any, portrait: Path) -> None:
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    ob, reason = bpy.context.object, addon("ui.overlay").reason
+    before = pixels_of(ob)
+    bpy.ops.edtalk.stop_server()
+    assert "Start the server in the EDTalk panel" in reason(ob)
+    np.testing.assert_array_equal(pixels_of(ob), before)
+    ob.edtalk.show = "TAKE"
+    assert reason(ob) == [], "baked frames need no server"
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_of_many_wishes_only_the_newest_is_shown(addon: Any, resting: bpy.types.Object, times: int) -> None:
+    live = addon("ui.link").live()
+    for step in range(20 * times):
+        turn(resting, step / (20 * times))
+        live.look(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+    settle(addon)
+    shown = pixels_of(resting)
+    live.forget()
+    look(addon)
+    np.testing.assert_array_equal(pixels_of(resting), shown)
