@@ -69,7 +69,7 @@ class CompactTuning:
     truth about flow is needed: what the frozen reader says of both pictures is the change that is drawn. The picture at
     rest stays the photo, by the network's construction."""
 
-    rate = 1e-3
+    rate = 5e-4
 
     def __init__(self, face: CompactNetwork) -> None:
         self.face = face.eval().requires_grad_(requires_grad=False)
