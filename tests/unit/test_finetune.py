@@ -222,7 +222,7 @@ def test_an_edtalk_network_learns_pairs_and_is_held_to_what_it_was(people: Peopl
     assert float(tuning.keep_loss(one, change).detach()) < 1e-4
     optimizer = torch.optim.Adam(tuning.drawer.parameters(), 5e-3)
     values = []
-    for _ in range(15):
+    for _ in range(40):
         loss = tuning.film_loss(pairs)
         optimizer.zero_grad()
         loss.backward()
