@@ -132,7 +132,6 @@ def test_a_video_becomes_weights_at_the_scenes_frames(session: Session, source: 
     assert got.weights.shape == (12, 36) and got.notes == ()
     seconds = (np.arange(22, 34) - 10) / 24
     np.testing.assert_allclose(got.weights[:, 0], 4 * 25 * seconds / 255, atol=0.03)
-    assert progress.stage == "Reading the face"
 
 
 def test_what_is_no_video_is_told_in_words(session: Session, source: str) -> None:
