@@ -66,9 +66,9 @@ def test_from_nothing_to_a_judged_bundle_in_two_sittings(tmp_path: Path) -> None
 
 def test_each_scale_names_fields_that_the_plans_have() -> None:
     for scale in starter.SCALES.values():
-        starter.MotionPlan(**scale.motion)
-        starter.GeneratorPlan(**scale.generator)
-        starter.FitPlan(**scale.fit)
+        plans = starter.MotionPlan(**scale.motion), starter.GeneratorPlan(**scale.generator)
+        assert min(plan.minutes for plan in (*plans, starter.FitPlan(**scale.fit))) > 0
+        assert scale.first_frames <= scale.frames
 
 
 def test_a_run_may_begin_with_the_shipped_bundle(tmp_path: Path) -> None:
