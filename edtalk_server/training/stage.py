@@ -125,6 +125,18 @@ def _full(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
 
 
+def curves(folder: Path, step: int, line: Mapping[str, Any]) -> None:
+    """The numbers of a report as TensorBoard curves, where TensorBoard is installed; the JSON lines have them all."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return
+    with SummaryWriter(str(folder)) as writer:  # type: ignore[no-untyped-call]
+        for part in ("train", "holdout"):
+            for name, value in line[part].items():
+                writer.add_scalar(f"{part}/{name}", value, step)  # type: ignore[no-untyped-call]
+
+
 def signed(images: Tensor) -> Tensor:
     """[0, 1] -> [-1, 1], laid out as CPU convolutions like it."""
     return (images * 2 - 1).contiguous(memory_format=torch.channels_last)
@@ -273,6 +285,7 @@ class Stage(ABC):
         with (self.paths.out / f"{self.name}.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         log.info("%s %s", self.name, line)
+        curves(self.paths.out / "tensorboard" / self.name, self.progress.step, line)
 
     def _begin_with(self, path: Path) -> None:
         earlier = _full(load_file(path)) if path.suffix == ".safetensors" else load(path)["average"]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edtalk_server import bundles
-from edtalk_server.training import augment, export, losses, run
+from edtalk_server.training import augment, export, losses, run, stage
 from edtalk_server.training.controls import MIRROR_LANDMARKS, STARTER_LAYOUT
 from edtalk_server.training.generator_stage import GeneratorPlan, GeneratorStage, dress
 from edtalk_server.training.loader import Corpus
@@ -236,3 +236,14 @@ def test_motion_steps_lower_the_reading_error(paths: Paths) -> None:
     for _ in range(15):
         last = stage._step()["reading"].item()
     assert last < first
+
+
+def test_a_run_shows_its_curves_in_tensorboard(tmp_path: Path) -> None:
+    accumulator = pytest.importorskip(
+        "tensorboard.backend.event_processing.event_accumulator", reason="needs the 'train' extra"
+    )
+    for step, error in ((10, 0.5), (20, 0.25)):
+        stage.curves(tmp_path, step, {"train": {"l1": error}, "holdout": {"l1": 2 * error}})
+    events = accumulator.EventAccumulator(str(tmp_path)).Reload()
+    assert [(e.step, e.value) for e in events.Scalars("holdout/l1")] == [(10, 1.0), (20, 0.5)]
+    assert [e.value for e in events.Scalars("train/l1")] == [0.5, 0.25]
