@@ -57,6 +57,11 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--scene", help="scene name (default: the file's current one)")
         if action != "export":
             sub.add_argument("--frames", type=frames, help="A-B or A (default: the scene's range)")
+    actions.choices["bake"].add_argument(
+        "--save",
+        action="store_true",
+        help="save the file, so that it shows the take: needed after a first bake",
+    )
     actions.choices["predict"].add_argument(
         "-o", "--output", type=Path, help="save here instead of over the file"
     )
@@ -175,7 +180,16 @@ def _bake(arguments: argparse.Namespace) -> int:
         answer = _do(bpy.ops.edtalk.bake, ob, scene, **_span(arguments))
         if answer != Exit.DONE:
             return answer
+    if found and arguments.save:
+        _save(bpy.data.filepath)
     return Exit.DONE if found else Exit.NO_CHARACTER
+
+
+def _save(target: str) -> None:
+    if not target:
+        raise EDTalkError(ErrorCode.UNSUPPORTED, "The file has no name yet.", "Save it once from a window.")
+    bpy.ops.wm.save_as_mainfile(filepath=target)
+    _say(f"saved {target}")
 
 
 def _predict(arguments: argparse.Namespace) -> int:
@@ -184,13 +198,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         return Exit.NO_CHARACTER
     answer = _do(bpy.ops.edtalk.predict, ob, _scene(arguments), **_span(arguments))
     if answer == Exit.DONE:
-        target = str(arguments.output.absolute()) if arguments.output else bpy.data.filepath
-        if not target:
-            raise EDTalkError(
-                ErrorCode.UNSUPPORTED, "The file has no name yet.", "Say where to save it: --output."
-            )
-        bpy.ops.wm.save_as_mainfile(filepath=target)
-        _say(f"saved {target}")
+        _save(str(arguments.output.absolute()) if arguments.output else bpy.data.filepath)
     return answer
 
 

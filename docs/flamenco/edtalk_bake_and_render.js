@@ -50,7 +50,7 @@ function compileJob(job) {
 
 // One task: all frames of a take are written by one process, which keeps its manifest.
 function bakeTask(settings) {
-    const args = ["--command", "edtalk", "bake", "--scene", settings.scene, "--frames", settings.bake_frames];
+    const args = ["--command", "edtalk", "bake", "--scene", settings.scene, "--frames", settings.bake_frames, "--save"];
     if (settings.character) args.push("--character", settings.character);
     return blenderTask("bake", "misc", settings, args);
 }

@@ -25,6 +25,16 @@ def test_baking_by_command_makes_the_frames_that_the_button_makes(
     assert made == {path.name: path.read_bytes() for path in folder.glob("000[3-6].png")}
 
 
+def test_a_baked_file_can_be_saved_so_that_render_nodes_find_the_frames(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    assert addon("ui.batch").run(["bake", "--frames", "1-3", "--save"]) == 0
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    again = bpy.data.objects["face"]
+    assert (again.edtalk.show, again.edtalk.take_last) == ("TAKE", 3)
+    assert (Path(bpy.path.abspath(again.edtalk.take)) / "0003.png").is_file()
+
+
 def test_predicting_by_command_saves_a_file(addon: Any, talking: bpy.types.Object, tmp_path: Path) -> None:
     batch, copy = addon("ui.batch"), tmp_path / "copy.blend"
     assert batch.run(["predict", "--frames", "1-4", "-o", str(copy)]) == 0
