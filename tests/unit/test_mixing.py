@@ -80,11 +80,13 @@ def test_neutral_takes_the_portraits_own_expression_away(
 
 
 def test_emotions_mix_and_lie_on_top_of_the_speech(mixer: mixing.Mixer) -> None:
+    rows = json.loads(BUNDLE.read_text("utf-8"))["presets"]
+    happy, surprised = (rows[name]["brow_raise"] for name in ("happy", "surprised"))
     speech = REST.copy()
     speech[LAYOUT.index("jaw_open")] = 0.8
     both = mixer.mix(speech, ONES, felt(happy=0.5, surprised=0.25))
     assert both[LAYOUT.index("jaw_open")] == np.float32(0.8)
-    raised = REST[LAYOUT.index("brow_raise")] + 0.5 * 0.2 + 0.25 * 1.0
+    raised = REST[LAYOUT.index("brow_raise")] + 0.5 * happy + 0.25 * surprised
     assert both[LAYOUT.index("brow_raise")] == pytest.approx(raised, abs=1e-6)
 
 

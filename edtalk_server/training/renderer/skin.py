@@ -192,8 +192,8 @@ def _lids(
         lid = polygon(np.vstack([upper, fold[::-1]]), 2.0)[rows]
         band = colours[rows] * (1 - lid[..., None] * (1 - tint))
         band = band * (1 - (line(fold, 2, 1.1)[rows] * crease_cover)[..., None] * np.array([0.8, 1, 1]))
-        band = over(band, 0.012, np.clip(line(upper, thick, 0.8)[rows] * 1.2, 0, 1) * dark)
-        colours[rows] = over(band, 0.03, line(lower, 2, 0.9)[rows] * below)
+        lashed = over(band, 0.012, np.clip(line(upper, thick, 0.8)[rows] * 1.2, 0, 1) * dark)
+        colours[rows] = over(lashed, 0.03, line(lower, 2, 0.9)[rows] * below)
         shine[rows] += 0.12 * lid
     return colours, shine
 
