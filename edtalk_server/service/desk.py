@@ -355,7 +355,7 @@ class Desk:
         self._end(job, messages.Done(job.name))
 
     def _go_on(self, job: Job, news: Advance, now: float) -> None:
-        """After some steps of an errand: say how far it is, or end it."""
+        """After some steps of an errand: say how far it is, and end it when it has ended."""
         if step := news.step:
             pace = job.pace
             pace.total = step.total
@@ -363,6 +363,7 @@ class Desk:
             self._answer(
                 job, messages.Progress(job.name, step.done, step.total, pace.rate, pace.eta, step.stage)
             )
+        if not news.has_ended:
             self._book.to_the_back(job)
             return
         if news.result is not None:

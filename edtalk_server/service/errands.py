@@ -33,9 +33,10 @@ ErrandRequest = (
 
 @dataclass(frozen=True)
 class Advance:
-    """How far an errand is (`step`), or that it has ended, with its result if it has one."""
+    """How far an errand has come (`step`, if it said so), whether it has ended, and then its result if it has one."""
 
     step: Step | None = None
+    has_ended: bool = False
     result: Message | None = None
 
 
@@ -61,13 +62,14 @@ def errand_for(
 def advance(errand: Steps[Message | None], is_wanted: Callable[[], bool]) -> Advance:
     """Take steps for a moment, or until nobody wants them any more. Raises what the work raises."""
     end = time.monotonic() + LONGEST_STEP_S
+    step: Step | None = None
     try:
         while True:
             step = next(errand)
             if time.monotonic() >= end or not is_wanted():
                 return Advance(step)
     except StopIteration as stop:
-        return Advance(result=stop.value)
+        return Advance(step, has_ended=True, result=stop.value)
 
 
 def _capture(

@@ -101,7 +101,8 @@ def test_as_many_frames_as_ten_hours_have_fit_into_messages() -> None:
     last = 10 * 60 * 60 * 60
     numbers = tuple(range(last - sessions.FRAMES_PER_JOB, last))
     blob = messages.Blob(bytes(4 * 36 * len(numbers)))
-    codec.encode(messages.Render("render-1000000", "f" * 64, numbers, weights=blob))
+    wire = codec.encode(messages.Render("render-1000000", "f" * 64, numbers, weights=blob))
+    assert codec.decode(wire).frames == numbers
 
 
 def test_a_split_bake_that_is_stopped_asks_for_no_more(
@@ -132,6 +133,7 @@ def test_a_video_becomes_weights_at_the_scenes_frames(session: Session, source: 
     assert got.weights.shape == (12, 36) and got.notes == ()
     seconds = (np.arange(22, 34) - 10) / 24
     np.testing.assert_allclose(got.weights[:, 0], 4 * 25 * seconds / 255, atol=0.03)
+    assert progress.stage == "Reading the face"
 
 
 def test_what_is_no_video_is_told_in_words(session: Session, source: str) -> None:
