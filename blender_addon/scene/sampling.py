@@ -36,6 +36,8 @@ def sample(
     uid, scene_uid = ob.session_uid, scene.session_uid
     weights = np.zeros((len(frames), len(character.channels_of(ob))), np.float32)
     done = 0
+    # Blender does not tell its evaluated copy of an action that `keyframe_insert` made for a script
+    ob.update_tag(refresh={"OBJECT", "TIME"})
     while done < len(frames):
         target, stage = character.find(uid), character.find_scene(scene_uid)
         if target is None or stage is None:

@@ -116,6 +116,17 @@ def test_a_prediction_from_the_scenes_sound(addon: Any, resting: bpy.types.Objec
     np.testing.assert_allclose(from_scene, np.array(from_file) * np.sqrt(0.5), atol=0.01)
 
 
+def test_keys_that_a_script_sets_on_top_count_at_once(
+    addon: Any, talking: bpy.types.Object, renders: list[int]
+) -> None:
+    bpy.ops.edtalk.bake()
+    talking.edtalk.pose_02 += 0.7
+    talking.keyframe_insert("edtalk.pose_02", frame=6)
+    renders.clear()
+    bpy.ops.edtalk.bake()
+    assert renders == [12], "a key alone on top changes all frames"
+
+
 def test_drivers_count(addon: Any, talking: bpy.types.Object) -> None:
     bpy.ops.edtalk.bake()
     before = frames_on_disk(talking)
