@@ -23,7 +23,8 @@ from . import events, layouts, mixing
 from .client import Client
 from .discovery import ServerInstall, find_install
 from .server_process import ServerProcess, ServerState
-from .tasks import Task, duration
+from .tasks import Task, duration, in_parts
+from .wording import iface_
 
 Listener = Callable[[events.JobEvent], None]
 
@@ -70,10 +71,11 @@ class Memory:
         """For people, in steps that do not flicker; empty while nothing is known."""
         if self.process == 0:
             return ""
-        here = f"Memory: {self.process / _GIGABYTE:.1f} GB"
+        here = iface_("Memory: {size:.1f} GB", size=self.process / _GIGABYTE)
         if self.capacity == 0:
             return here
-        return f"{here}, graphics {self.device / _GIGABYTE:.1f} of {self.capacity / _GIGABYTE:.1f} GB"
+        device, capacity = self.device / _GIGABYTE, self.capacity / _GIGABYTE
+        return here + iface_(", graphics {size:.1f} of {all:.1f} GB", size=device, all=capacity)
 
 
 _GIGABYTE = 10**9
@@ -204,11 +206,11 @@ class ServerLink:
         state = self.server.state
         age = self.server.seconds_in_state(time.monotonic())
         health = self.client.health if self.client is not None else Pong()
-        doing = f", {health.activity}" if health.activity and self.is_connected else ""
+        doing = f", {in_parts(health.activity)}" if health.activity and self.is_connected else ""
         if state not in _WAITING:
             age -= age % 60  # a line that changes each second would have the window drawn each second
         since = f" ({duration(age)})" if age or state in _WAITING else ""
-        line = f"Server: {state.value}{doing}{since}"
+        line = iface_("Server: {state}", state=iface_(state.value)) + doing + since
         return Face(line, _ICONS.get(state, "RADIOBUT_OFF"), self.is_connected, self.memory.words)
 
     @property

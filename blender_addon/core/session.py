@@ -57,7 +57,7 @@ class Session(ServerLink):
         """End the server (one that somebody else started is only let go) and start it anew, as it is wanted now."""
         self.stop_server()
         while self.is_connected:
-            progress.stage = self.face.line
+            progress.stage = self.face.line  # which is in the user's language already
             yield
         return (yield from self.ready(progress))
 
@@ -67,7 +67,7 @@ class Session(ServerLink):
         while self.bundle is None or not self.is_ready:
             if not self.is_connected:
                 raise self.server.error or not_running()
-            progress.stage = self.face.line
+            progress.stage = self.face.line  # which is in the user's language already
             yield
         return self.bundle
 
@@ -287,7 +287,7 @@ def _in_megabytes(progress: Progress) -> Callable[[JobProgress], None]:
     def told(event: JobProgress) -> None:
         _show(event, progress)
         progress.done, progress.total = event.done // 10**6, max(1, event.total // 10**6)
-        progress.stage += " (MB)"
+        progress.stage += ", MB"
 
     return told
 

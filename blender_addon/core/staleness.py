@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import IntEnum
 from itertools import groupby
 
+from .wording import iface_
+
 RANGES_IN_WORDS = 4
 
 
@@ -98,10 +100,13 @@ class Staleness:
         if not self.is_settled and self.count(State.UNKNOWN):
             return ""
         if not (open_ := self.count(State.STALE, State.MISSING)):
-            return f"All {len(self.frames)} frames are baked"
+            return iface_("All {count} frames are baked", count=len(self.frames))
         if self.count(State.MISSING) == len(self.frames):
-            return "No frame is baked"
-        return f"{open_} of {len(self.frames)} frames to bake: {self._open_ranges()}"
+            return iface_("No frame is baked")
+        ranges = self._open_ranges()
+        return iface_(
+            "{open} of {count} frames to bake: {ranges}", open=open_, count=len(self.frames), ranges=ranges
+        )
 
     def _open_ranges(self) -> str:
         spans: list[tuple[int, int]] = []

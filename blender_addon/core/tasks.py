@@ -12,6 +12,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from .wording import iface_
+
 Result = TypeVar("Result")
 Steps = Generator[None, None, Result]
 """Work that pauses by `yield` and returns its result."""
@@ -54,6 +56,11 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def in_parts(words: str) -> str:
+    """What a server says of its work: parts between commas, each translated."""
+    return ", ".join(map(iface_, words.split(", ")))
+
+
 @dataclass
 class Progress:
     """What a task is doing: `done` of `total` (0: unknown), units a second (0: unknown), seconds to go (-1: unknown).
@@ -74,12 +81,12 @@ class Progress:
 
     @property
     def text(self) -> str:
-        """One line for people."""
+        """One line for people, in their language (`stage` is English)."""
         subject = f"{self.subject}: " if self.subject else ""
-        count = f" {self.done} of {self.total}" if self.total else ""
+        count = iface_(" {done} of {total}", done=self.done, total=self.total) if self.total else ""
         rate = f", {self.rate:.1f} {self.unit}" if self.unit and self.rate > 0 else ""
-        left = f", {duration(self.eta)} left" if self.eta >= 0 else ""
-        return f"{subject}{self.stage}{count}{rate}{left}"
+        left = iface_(", {time} left", time=duration(self.eta)) if self.eta >= 0 else ""
+        return f"{subject}{in_parts(self.stage)}{count}{rate}{left}"
 
 
 class Task:

@@ -13,6 +13,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..core import pictures, takes
+from ..core.wording import iface_
 from . import character
 
 TAG = "edtalk"
@@ -378,7 +379,7 @@ def color_remark(scene: bpy.types.Scene) -> str:
     """What keeps the plane from showing the server's colours, in words; empty when nothing does."""
     view = scene.view_settings
     if view.view_transform not in COLOR_SPACES or color_space(scene) in _missing_spaces:
-        return f"View transform {view.view_transform} changes the picture's colours"
+        return iface_("View transform {name} changes the picture's colours", name=view.view_transform)
     if view.look not in {"None", ""} or view.exposure != 0.0 or view.gamma != 1.0 or view.use_curve_mapping:
-        return "Look, exposure, gamma or curves change the picture's colours"
+        return iface_("Look, exposure, gamma or curves change the picture's colours")
     return ""

@@ -18,6 +18,7 @@ from shared_protocol.banks import Bank
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core import mirror, mixing
+from ..core.wording import rpt_
 from . import actions, character, layers
 
 Pose = dict[str, float]
@@ -33,8 +34,12 @@ class Posed:
     driven: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        text = f"{self.count} weights set" + (f", {self.keyed} keyed" if self.keyed else "")
-        return text + (f"; driven ones stay: {', '.join(self.driven)}" if self.driven else "")
+        text = rpt_("{count} weights set", count=self.count)
+        if self.keyed:
+            text += rpt_(", {count} keyed", count=self.keyed)
+        return text + (
+            rpt_("; driven ones stay: {names}", names=", ".join(self.driven)) if self.driven else ""
+        )
 
 
 def channels_by_identifier(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> dict[str, str]:

@@ -79,8 +79,9 @@ def register() -> None:
     """Register classes and handlers, begin to pump."""
     import bpy
 
-    from . import handlers, link
+    from . import handlers, language, link
 
+    language.register()
     for cls in _classes():
         bpy.utils.register_class(cls)
     handlers.register()
@@ -93,7 +94,7 @@ def unregister() -> None:
     """End what runs, and leave nothing behind."""
     import bpy
 
-    from . import handlers, link
+    from . import handlers, language, link
 
     for module in _drawing():
         module.unregister()
@@ -101,3 +102,4 @@ def unregister() -> None:
     handlers.unregister()
     for cls in reversed(_classes()):
         bpy.utils.unregister_class(cls)
+    language.unregister()

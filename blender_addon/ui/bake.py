@@ -21,6 +21,7 @@ from shared_protocol.messages import Frame
 
 from ..core import takes
 from ..core.tasks import SLICE_S, Progress, Steps, in_slices
+from ..core.wording import rpt_
 from ..scene import bake_settings, character, layers, plane, sampling, take_places
 from ..scene.signature import Signature
 from . import link
@@ -77,7 +78,12 @@ class Baked:
     def words(self) -> str:
         """What came of it, for people."""
         kept = len(self.wish.frames) - self.rendered
-        return f"{self.rendered} frames rendered, {kept} still fresh, in {self.take.folder}"
+        return rpt_(
+            "{count} frames rendered, {kept} still fresh, in {folder}",
+            count=self.rendered,
+            kept=kept,
+            folder=self.take.folder,
+        )
 
 
 def baked(wish: Wish, progress: Progress) -> Steps[Baked]:
@@ -219,11 +225,9 @@ class BakeOperator(RangeOperator):
 
     def where_they_are(self) -> str:
         """A word about frames of a file that was never saved."""
-        return (
-            ""
-            if bpy.data.filepath or self.directory
-            else ". Save the file and bake again to bring them beside it"
-        )
+        if bpy.data.filepath or self.directory:
+            return ""
+        return f". {rpt_('Save the file and bake again to bring them beside it')}"
 
 
 class Bake(BakeOperator, bpy.types.Operator):
@@ -293,7 +297,8 @@ class BakeAll(BakeOperator, bpy.types.Operator):
         for one in done:
             one.show()
         rendered = sum(one.rendered for one in done)
-        return f"{len(done)} characters: {rendered} frames rendered{self.where_they_are()}"
+        said = rpt_("{count} characters: {frames} frames rendered", count=len(done), frames=rendered)
+        return said + self.where_they_are()
 
 
 def bakeable(scene: bpy.types.Scene) -> list[bpy.types.Object]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..core.staleness import State
+from ..core.wording import iface_
 from ..scene import character, plane
 from ..scene.signature import has_drivers
 from . import link
@@ -44,9 +45,8 @@ class FramesPanel(SidebarPanel, bpy.types.Panel):
             fresh = not seen.count(State.STALE, State.MISSING)
             draw_words(self.layout, seen.words, "CHECKMARK" if fresh else "ERROR")
         if has_drivers(ob):
-            draw_words(
-                self.layout, "Weights are driven: only Bake Stale finds out whether they changed", "INFO"
-            )
+            text = iface_("Weights are driven: only Bake Stale finds out whether they changed")
+            draw_words(self.layout, text, "INFO")
 
     def _draw_view(self, scene: bpy.types.Scene, ob: bpy.types.Object) -> None:
         """What the plane shows, and what is to know about it."""
@@ -60,19 +60,20 @@ class FramesPanel(SidebarPanel, bpy.types.Panel):
 def _remarks(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[tuple[str, str]]:
     group, found = ob.edtalk, list[tuple[str, str]]()
     if group.take_image is None:
-        found.append(("Bake before you render", "INFO"))
+        found.append((iface_("Bake before you render"), "INFO"))
     elif group.show == "LIVE":
-        found.append(("Renders show the live picture: switch to Baked before rendering", "INFO"))
+        found.append((iface_("Renders show the live picture: switch to Baked before rendering"), "INFO"))
     if group.show == "LIVE" and not link.session().is_connected:
-        found.append(("Start the server to see the live picture", "INFO"))
+        found.append((iface_("Start the server to see the live picture"), "INFO"))
     if plane.texture_node(ob) is None:
-        found.append(("The EDTalk material was removed: the picture has no place", "ERROR"))
+        found.append((iface_("The EDTalk material was removed: the picture has no place"), "ERROR"))
     if (
         group.show == "TAKE"
         and plane.is_linear(group.take_image)
         and scene.view_settings.view_transform != "Standard"
     ):
-        found.append(("OpenEXR frames are linear light: the view transform changes their colours", "INFO"))
+        text = iface_("OpenEXR frames are linear light: the view transform changes their colours")
+        found.append((text, "INFO"))
     elif remark := plane.color_remark(scene):
         found.append((remark, "INFO"))
     return found
@@ -92,7 +93,7 @@ class FormatPanel(SidebarPanel, bpy.types.Panel):
         layout.use_property_decorate = False
         for name in ("framing", "encoding", "alpha"):
             layout.prop(bake, name)
-        draw_words(layout, "Another format or framing goes into a take of its own", "INFO")
+        draw_words(layout, iface_("Another format or framing goes into a take of its own"), "INFO")
 
 
 CLASSES = (FramesPanel, FormatPanel)

@@ -20,6 +20,7 @@ import bpy
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core.tasks import Task
+from ..core.wording import in_english
 from ..scene import character
 from . import link, operators
 
@@ -86,7 +87,8 @@ def run(argv: Sequence[str]) -> int:
     except SystemExit as stop:  # argparse ends the process, which is Blender's to end
         return int(stop.code or 0)
     try:
-        return _ACTIONS[arguments.action](arguments)
+        with in_english():  # scripts and farms read it
+            return _ACTIONS[arguments.action](arguments)
     except EDTalkError as error:
         _complain(f"{error.cause} {error.fix}")
         return Exit.FAILED

@@ -15,6 +15,7 @@ from shared_protocol.messages import BundleEntry
 
 from ..core.server_link import Bundle
 from ..core.tasks import Progress, Steps, Stopped
+from ..core.wording import iface_, n_, rpt_
 from ..scene import character
 from . import link
 from .library import words_for
@@ -24,7 +25,7 @@ from .preferences import preferences
 log = logging.getLogger(__name__)
 
 Entries = tuple[BundleEntry, ...]
-OFFLINE = "Blender is offline: allow online access in Preferences > System > Network"
+OFFLINE = n_("Blender is offline: allow online access in Preferences > System > Network")
 
 
 class Shelf:
@@ -92,7 +93,7 @@ class ListBundles(TaskOperator, bpy.types.Operator):
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         yield from link.session().ready(progress)
         _shelf.entries = yield from link.session().bundles(progress)
-        return "Bundles: " + ", ".join(map(title_of, _shelf.entries))
+        return rpt_("Bundles: {names}", names=", ".join(map(title_of, _shelf.entries)))
 
 
 class UseBundle(TaskOperator, bpy.types.Operator):
@@ -114,7 +115,7 @@ class UseBundle(TaskOperator, bpy.types.Operator):
         preferences().bundle = self.path
         bundle = yield from link.session().restarted(progress)
         _shelf.entries = yield from link.session().bundles(progress)
-        return f"The server runs {bundle.title}"
+        return rpt_("The server runs {bundle}", bundle=bundle.title)
 
 
 class ImportBundle(TaskOperator, bpy.types.Operator):
@@ -157,7 +158,7 @@ class ImportBundle(TaskOperator, bpy.types.Operator):
         before = {entry.path for entry in (yield from link.session().bundles(progress))}
         _shelf.entries = yield from link.session().import_bundle(folder, self.name, progress)
         new = [title_of(entry) for entry in _shelf.entries if entry.installed and entry.path not in before]
-        return f"Imported {', '.join(new)}: choose Use to run it"
+        return rpt_("Imported {names}: choose Use to run it", names=", ".join(new))
 
 
 class DownloadBundle(TaskOperator, bpy.types.Operator):
@@ -180,18 +181,24 @@ class DownloadBundle(TaskOperator, bpy.types.Operator):
 
     def draw(self, _context: bpy.types.Context) -> None:
         for line in self.terms():
-            self.layout.label(text=line)
+            self.layout.label(text=line, translate=False)
 
     def terms(self) -> list[str]:
         """What the user agrees to, line by line."""
         entry = _found(known(), self.name)
-        licence = entry.licence or "not told"
-        return [title_of(entry), f"Licence: {licence}", f"Size: {words_for(entry.bytes)}"]
+        licence = entry.licence or iface_("not told")
+        size = words_for(entry.bytes)
+        return [
+            title_of(entry),
+            iface_("Licence: {licence}", licence=licence),
+            iface_("Size: {size}", size=size),
+        ]
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         yield from link.session().ready(progress)
         _shelf.entries = yield from link.session().download_bundle(self.name, progress)
-        return f"Downloaded {title_of(_found(_shelf.entries, self.name))}: choose Use to run it"
+        title = title_of(_found(_shelf.entries, self.name))
+        return rpt_("Downloaded {bundle}: choose Use to run it", bundle=title)
 
 
 CLASSES = (ListBundles, UseBundle, ImportBundle, DownloadBundle)

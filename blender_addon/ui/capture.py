@@ -15,6 +15,7 @@ from shared_protocol.timebase import TimeBase
 
 from ..core import files
 from ..core.tasks import Progress, Steps
+from ..core.wording import rpt_
 from ..scene import character, layers
 from . import link
 from .operators import refuse
@@ -23,10 +24,13 @@ from .predict import remarks, written_performance
 
 
 class Capture(RangeOperator, bpy.types.Operator):
-    """Let the character move like the face in a video: writes the chosen banks of the performance, below your own
-    keys, as long as the video lasts within the scene's range"""
+    """Let the character move like the face in a video"""
 
     bl_idname = "edtalk.capture"
+    bl_description = (
+        "Let the character move like the face in a video: writes the chosen banks of the performance, below your own "
+        "keys, as long as the video lasts within the scene's range"
+    )
     bl_label = "Capture from Video"
     bl_options = {"UNDO"}
     title = "Capture"
@@ -78,9 +82,15 @@ class Capture(RangeOperator, bpy.types.Operator):
         captured = yield from link.session().capture(prepared.source, video, timing, frames, progress)
         written = yield from written_performance(uid, scene_uid, frames, captured.weights, progress, banks)
         found(uid).edtalk.speech.captured = "\n".join(captured.notes)
-        names = ", ".join(bank.value for bank in banks)
-        notes = "".join(f". {note.rstrip('.')}" for note in captured.notes)
-        return f"{found(uid).name}: {names} of frames {frames[0]} to {frames[-1]} captured{notes}{remarks(written)}"
+        said = rpt_(
+            "{name}: {banks} of frames {first} to {last} captured",
+            name=found(uid).name,
+            banks=", ".join(rpt_(bank.value) for bank in banks),
+            first=frames[0],
+            last=frames[-1],
+        )
+        notes = "".join(f". {rpt_(note).rstrip('.')}" for note in captured.notes)
+        return said + notes + remarks(written)
 
     def _start(self, scene: bpy.types.Scene) -> float:
         is_set = self.properties.is_property_set("start")

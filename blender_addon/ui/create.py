@@ -15,9 +15,10 @@ from shared_protocol.messages import Prepared
 
 from ..core import events
 from ..core.tasks import Progress, Steps
+from ..core.wording import rpt_
 from ..scene import character, plane, portrait_crop, sequencer
 from . import link
-from .operators import TaskOperator, refuse
+from .operators import TaskOperator, refuse, report_error
 
 PICTURES = ".png;.jpg;.jpeg;.webp;.bmp;.tif;.tiff"
 """What may be dropped onto the 3D view."""
@@ -136,7 +137,7 @@ def _made(portrait: Portrait, progress: Progress) -> Steps[str]:
     plane.show_live(ob, picture.width, picture.height, picture.pixels)
     _select_alone(ob)
     link.live().shown(ob, prepared.source, rest)
-    return f"{ob.name} is ready" + "".join(f". {note}" for note in prepared.notes)
+    return rpt_("{name} is ready", name=ob.name) + "".join(f". {rpt_(note)}" for note in prepared.notes)
 
 
 def _prepared(portrait: bytes, progress: Progress) -> Steps[tuple[Prepared, bool]]:
@@ -220,7 +221,10 @@ class ChooseVoice(bpy.types.Operator):
             character.existing_file(path, "voice", ErrorCode.AUDIO_UNREADABLE)
             if self.add_strip:
                 sequencer.add_sound(scene, path, scene.frame_start)
-        except (EDTalkError, RuntimeError) as error:
+        except EDTalkError as error:
+            report_error(self, error.cause, error.fix)
+            return {"CANCELLED"}
+        except RuntimeError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         group.voice_from = "FILE"

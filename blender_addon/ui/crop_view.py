@@ -14,9 +14,10 @@ from shared_protocol.messages import Crop, Inspected
 from ..core import crop_box
 from ..core.crop_box import Grip, Point
 from ..core.tasks import Progress, Steps, Stopped
+from ..core.wording import iface_, n_, rpt_
 from ..scene import character, portrait_crop
 from . import link, overlay
-from .operators import refuse
+from .operators import refuse, report_error
 from .portrait import VERDICTS, is_ours_to_crop
 
 FILLING = 0.86
@@ -26,7 +27,9 @@ REACH = 10
 WHEEL = 1.04
 TIMER_SECONDS = 0.03
 DIM, LINE, SHADE = (0.05, 0.05, 0.05, 0.8), (1.0, 0.75, 0.25, 1.0), (0.0, 0.0, 0.0, 0.7)
-HELP = "Drag inside: move    Edge or wheel: size    Outside: turn    Enter: use it    Esc: leave it as it was"
+HELP = n_(
+    "Drag inside: move    Edge or wheel: size    Outside: turn    Enter: use it    Esc: leave it as it was"
+)
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class AdjustCrop(bpy.types.Operator):
             self._portrait = character.portrait_bytes(ob)
             self._picture = loaded(self._portrait, portrait_crop.seen(ob))
         except EDTalkError as error:
-            self.report({"ERROR"}, str(error))
+            report_error(self, error.cause, error.fix)
             return {"CANCELLED"}
         self._size = tuple(self._picture.size)
         self._crop = first_crop(ob, self._size)
@@ -85,7 +88,7 @@ class AdjustCrop(bpy.types.Operator):
         self._ask()
         self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_PIXEL")
         self._timer = context.window_manager.event_timer_add(TIMER_SECONDS, window=context.window)
-        context.workspace.status_text_set(HELP)
+        context.workspace.status_text_set(iface_(HELP))
         context.window_manager.modal_handler_add(self)
         self._area.tag_redraw()
         return {"RUNNING_MODAL"}
@@ -151,7 +154,7 @@ class AdjustCrop(bpy.types.Operator):
 
     def _told(self, verdict: str, advice: str) -> None:
         self._question = None
-        self._lines = [line for line in (VERDICTS.get(verdict, verdict), advice) if line]
+        self._lines = [iface_(line) for line in (VERDICTS.get(verdict, verdict), advice) if line]
         self._area.tag_redraw()
 
     def _forget_question(self) -> None:
@@ -164,7 +167,7 @@ class AdjustCrop(bpy.types.Operator):
     def _use(self) -> set[str]:
         ob = character.find(self._uid)
         if ob is None:
-            self.report({"WARNING"}, "The character was removed meanwhile")
+            self.report({"WARNING"}, rpt_("The character was removed meanwhile"))
             return {"CANCELLED"}
         portrait_crop.set_crop(ob, self._crop)
         return {"FINISHED"}

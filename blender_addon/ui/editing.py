@@ -8,7 +8,7 @@ import bpy
 from shared_protocol.errors import EDTalkError
 
 from ..scene import character, layers
-from .operators import refuse
+from .operators import refuse, report_error
 
 
 def refuse_without_character(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
@@ -54,7 +54,7 @@ class EditPerformance(bpy.types.Operator):
         try:
             layers.edit_performance(context.object)
         except EDTalkError as error:
-            self.report({"ERROR"}, str(error))
+            report_error(self, error.cause, error.fix)
             return {"CANCELLED"}
         return {"FINISHED"}
 

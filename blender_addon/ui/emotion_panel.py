@@ -6,6 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..core import mixing
+from ..core.wording import iface_
 from ..scene import character
 from .panels import SidebarPanel, draw_words
 
@@ -33,9 +34,8 @@ class EmotionPanel(SidebarPanel, bpy.types.Panel):
             row.prop(emotion, name, slider=True)
         layout.prop(emotion, "strength", slider=True)
         if not presets:
-            draw_words(
-                layout, "This bundle has no expressions, or is not known yet: predict or bake once", "INFO"
-            )
+            text = iface_("This bundle has no expressions, or is not known yet: predict or bake once")
+            draw_words(layout, text, "INFO")
         column = layout.column(align=True)
         column.operator("edtalk.neutralise", icon="USER")
         column.menu("EDTALK_MT_expressions", icon="KEY_HLT")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..core.wording import rpt_
 from ..scene import actions, cues, layers
 from .editing import refuse_without_character
 from .keys import PoseOperator, refuse_without_presets
@@ -37,7 +38,7 @@ class EmotionsFromMarkers(PoseOperator, bpy.types.Operator):
         found = cues.from_markers(scene, ob)
         count = cues.write(ob, scene, found)
         scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
-        return f"{len(found)} markers, {count} emotions move"
+        return rpt_("{markers} markers, {count} emotions move", markers=len(found), count=count)
 
 
 CLASSES = (EmotionsFromMarkers,)

@@ -14,9 +14,10 @@ from shared_protocol.banks import Bank
 from shared_protocol.errors import EDTalkError
 
 from ..core import mirror, mixing, poses
+from ..core.wording import rpt_
 from ..scene import character, posing
 from .editing import refuse_without_character
-from .operators import refuse
+from .operators import refuse, report_error
 
 if TYPE_CHECKING:
     from bpy.types import Operator
@@ -45,7 +46,7 @@ class PoseOperator(Operator):
         try:
             self.report({"INFO"}, str(work()))
         except EDTalkError as error:
-            self.report({"ERROR"}, str(error))
+            report_error(self, error.cause, error.fix)
             return {"CANCELLED"}
         return {"FINISHED"}
 
@@ -76,7 +77,9 @@ class KeyWeights(BankOperator, bpy.types.Operator):
         ob = context.object
         channels = posing.channels_by_identifier(ob, self.banks).values()
         paths = [character.data_path(channel) for channel in channels]
-        return self.report_of(lambda: f"{posing.key(ob, context.scene, paths)} weights keyed")
+        return self.report_of(
+            lambda: rpt_("{count} weights keyed", count=posing.key(ob, context.scene, paths))
+        )
 
 
 class ResetWeights(BankOperator, bpy.types.Operator):
@@ -131,7 +134,7 @@ class CopyPose(BankOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         pose = posing.taken(context.object, self.banks)
         put_on_clipboard(poses.to_text(pose))
-        self.report({"INFO"}, f"{len(pose)} weights copied")
+        self.report({"INFO"}, rpt_("{count} weights copied", count=len(pose)))
         return {"FINISHED"}
 
 
@@ -168,7 +171,8 @@ class ApplyPreset(PoseOperator, bpy.types.Operator):
             rest = [character.data_path(channels[name]) for name in pose if name in channels]
             if not posed.keyed:
                 posing.key(ob, scene, rest)
-            return f"{self.preset.capitalize()}: {posed.count} weights keyed"
+            name = rpt_(self.preset.capitalize())
+            return f"{name}: {rpt_('{count} weights keyed', count=posed.count)}"
 
         return apply
 
@@ -190,7 +194,7 @@ class Neutralise(PoseOperator, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         def neutralise() -> str:
             posing.set_slider(context.object, context.scene, mixing.NEUTRAL, 1.0)
-            return "The emotion Neutral is set"
+            return rpt_("The emotion Neutral is set")
 
         return self.report_of(neutralise)
 

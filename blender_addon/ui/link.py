@@ -14,6 +14,7 @@ import bpy
 from ..core.discovery import ServerInstall, find_install
 from ..core.session import Session
 from ..core.tasks import Result, Steps
+from ..core.wording import n_
 from . import library as take_library
 from . import live as live_pictures
 from . import watch as watching
@@ -115,7 +116,7 @@ def _look() -> float:
             work()
     except Exception:  # the timer must live on; what failed is in the log and the panel
         log.exception("the EDTalk timer failed")
-        here.failure = ("The EDTalk add-on met an error.", "Look at Blender's console and report it.")
+        here.failure = n_("The EDTalk add-on met an error."), n_("Look at Blender's console and report it.")
         return ASLEEP_S
     if (here.face, here.trouble) != before:
         redraw_panels(bpy.context)

@@ -15,6 +15,7 @@ from shared_protocol.timebase import TimeBase
 
 from ..core import takes
 from ..core.tasks import Progress, Steps
+from ..core.wording import rpt_
 from ..scene import character, sound
 from . import link
 from .operators import TaskOperator, refuse, scene_of
@@ -74,7 +75,8 @@ class ExportMovie(TaskOperator, bpy.types.Operator):
                 sound=voice,
                 sound_offset=offset,
             )
-        return f"{output}: {len(frames)} frames{'' if voice else ', without sound'}"
+        said = rpt_("{file}: {count} frames", file=output, count=len(frames))
+        return said if voice else f"{said}, {rpt_('without sound')}"
 
 
 def _frames(ob: bpy.types.Object, scene: bpy.types.Scene) -> tuple[takes.Take, range]:

@@ -19,6 +19,7 @@ from bpy.props import BoolProperty
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core.tasks import Progress, Steps, Stopped, Task
+from ..core.wording import iface_, n_, rpt_, tip_
 from ..scene import character
 from . import link
 
@@ -35,14 +36,20 @@ LISTENERS: list[Callable[[Task], None]] = []
 """Told of a blocking task while it runs: without a window nobody sees the panel."""
 
 
-def refuse(cls: type[bpy.types.Operator], reason: str) -> bool:
-    """Grey a button out and say why; False, for `return refuse(cls, ...)` in a poll."""
-    cls.poll_message_set(reason)
+def refuse(cls: type[bpy.types.Operator], reason: str, **values: object) -> bool:
+    """Grey a button out and say why (a template and its values); False, for `return refuse(cls, ...)` in a poll."""
+    cls.poll_message_set(tip_(reason, **values))
     return False
 
 
+def report_error(operator: bpy.types.Operator, cause: str, fix: str) -> None:
+    """Report what an `EDTalkError` says."""
+    operator.report({"ERROR"}, f"{rpt_(cause)} {rpt_(fix)}")
+
+
 class TaskOperator(Operator):
-    """Mix-in: a subclass gives `title`, and `steps(context, progress)`, which returns the line to report."""
+    """Mix-in: a subclass gives `title`, and `steps(context, progress)`, which returns the line to report, in the user's
+    language."""
 
     title = ""
     _timer: bpy.types.Timer | None = None
@@ -61,7 +68,7 @@ class TaskOperator(Operator):
         task = link.session().task
         if task is None:
             return True
-        return refuse(cls, f"{task.title} is running: wait for it, or cancel it")
+        return refuse(cls, "{task} is running: wait for it, or cancel it", task=tip_(task.title))
 
     # --- both ways ---------------------------------------------------------------------------------------------------
 
@@ -80,21 +87,21 @@ class TaskOperator(Operator):
             self.report({"INFO"}, task.message)
             answer = {"FINISHED"}
         except Stopped:
-            self.report({"WARNING"}, f"{self.title} was cancelled; what was finished is kept")
+            said = rpt_("{task} was cancelled; what was finished is kept", task=rpt_(self.title))
+            self.report({"WARNING"}, said)
             answer = {"CANCELLED"}
         except EDTalkError as error:
             answer = self._failed(error.cause, error.fix)
         except Exception as error:  # the operator edge: every failure becomes words
             log.exception("%s failed", self.title)
-            answer = self._failed(
-                f"{self.title} failed: {error}.", "Look at Blender's console and report this error."
-            )
+            fix = n_("Look at Blender's console and report this error.")
+            answer = self._failed(f"{self.title} failed: {error}.", fix)
         link.session().task = None
         return answer
 
     def _failed(self, cause: str, fix: str) -> set[str]:
         link.session().failure = (cause, fix)
-        self.report({"ERROR"}, f"{cause} {fix}")
+        report_error(self, cause, fix)
         return {"CANCELLED"}
 
     # --- blocking ----------------------------------------------------------------------------------------------------
@@ -129,7 +136,7 @@ class TaskOperator(Operator):
         """From `invoke`, while `asked` is false: let the user look at the operator's properties first (see `draw`)."""
         self._asking = True
         return context.window_manager.invoke_props_dialog(
-            self, title=title or self.bl_label, confirm_text=confirm or self.bl_label
+            self, title=iface_(title or self.bl_label), confirm_text=iface_(confirm or self.bl_label)
         )
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -144,7 +151,7 @@ class TaskOperator(Operator):
         link.redraw_panels(context)
         if answer is not None:
             return self._end(context, answer)
-        self._tell(context, f"{task.title}: {task.progress.text}    Esc: cancel")
+        self._tell(context, f"{iface_(task.title)}: {task.progress.text}    {iface_('Esc: cancel')}")
         return {"RUNNING_MODAL"}
 
     def _tell(self, context: bpy.types.Context, text: str) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import bpy
 
+from ..core.wording import iface_, n_
 from . import link
 
 SIZE, MARGIN, PADDING = 12, 8, 5
 """Letters and distances in pixels at scale 1."""
+STILL = n_("The picture stands still")
 TEXT, BACK = (1.0, 0.85, 0.6, 1.0), (0.0, 0.0, 0.0, 0.65)
 
 _handle: object | None = None
@@ -21,11 +23,11 @@ def reason(ob: bpy.types.Object) -> list[str]:
         return []
     if session.is_ready:
         cause = link.live().trouble(ob)
-        return ["The picture stands still", cause] if cause else []
+        return [STILL, cause] if cause else []
     if not session.is_connected:
-        cause = session.trouble[0] if session.trouble is not None else "The server is not running"
-        return ["The picture stands still", cause, "Start the server in the EDTalk panel"]
-    return ["The picture stands still", session.face.line]
+        cause = session.trouble[0] if session.trouble is not None else n_("The server is not running")
+        return [STILL, cause, n_("Start the server in the EDTalk panel")]
+    return [STILL, session.face.line]
 
 
 def _draw() -> None:
@@ -34,7 +36,7 @@ def _draw() -> None:
         return
     for ob in link.live().characters(context.scene):
         if ob.visible_get(view_layer=context.view_layer) and (lines := reason(ob)):
-            write(lines, *_corner(ob, context.region, context.region_data))
+            write(list(map(iface_, lines)), *_corner(ob, context.region, context.region_data))
 
 
 def _corner(
@@ -52,7 +54,8 @@ def _corner(
 
 
 def write(lines: list[str], left: float, low: float) -> None:
-    """Words on a dark ground whose lower left corner is a little above and right of a place in the region."""
+    """Words, in the user's language already, on a dark ground whose lower left corner is a little above and right of a
+    place in the region."""
     import blf
     import gpu
     from gpu_extras.batch import batch_for_shader

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import bpy
 
+from ..core.wording import iface_
 from ..scene import character
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ LETTER, MARGIN = 7.5, 70
 
 
 def draw_words(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
-    """Text over as many lines as it needs."""
+    """Text over as many lines as it needs, as it is: in the user's language already."""
     column = layout.column(align=True)
     column.scale_y = 0.8
     scale = bpy.context.preferences.system.ui_scale
     letters = max(16, int((bpy.context.region.width / scale - MARGIN) / LETTER))
     for number, line in enumerate(textwrap.wrap(text, letters)):
-        column.label(text=line, icon=icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE")
+        first = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
+        column.label(text=line, icon=first, translate=False)
 
 
 class SidebarPanel(Panel):
@@ -54,7 +56,7 @@ class CharacterPanel(SidebarPanel, bpy.types.Panel):
         layout.prop(ob, "name", text="Name")
         layout.prop(group, "portrait")
         for note in filter(None, group.notes.split("\n")):
-            draw_words(layout, note, "INFO")
+            draw_words(layout, iface_(note), "INFO")
 
 
 CLASSES = (CharacterPanel,)

@@ -12,12 +12,13 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Prepared
 
 from ..core.tasks import Progress, Steps
+from ..core.wording import n_
 from ..scene import character, portrait_crop
 from . import link
 from .operators import TaskOperator, refuse
 
 FROM_SCENE = -1
-_CHANGED = "Another model runs now: its weights may mean something else"
+_CHANGED = n_("Another model runs now ({0} before): its weights may mean something else")
 
 
 class RangeOperator(TaskOperator):
@@ -63,7 +64,7 @@ def prepared_source(uid: int, progress: Progress) -> Steps[Prepared]:
     group = found(uid).edtalk
     if group.source != prepared.source:  # another bundle, or the portrait's file was changed
         rest = np.frombuffer(prepared.weights, "<f4")
-        changed = f"{_CHANGED} ({group.bundle} before)" if group.bundle != bundle.title else ""
+        changed = _CHANGED.format(group.bundle) if group.bundle != bundle.title else ""
         notes = [*prepared.notes, changed] if changed else prepared.notes
         character.set_source(found(uid), prepared.source, bundle.title, bundle.layout, rest, notes)
     character.set_presets(found(uid), bundle.presets)

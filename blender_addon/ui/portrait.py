@@ -10,18 +10,19 @@ from shared_protocol.messages import Crop
 
 from ..core import crop_box
 from ..core.tasks import Progress, Steps
+from ..core.wording import n_, rpt_
 from ..scene import character, facing, portrait_crop
 from . import link
 from .operators import TaskOperator, refuse
 from .perform import found
 
 VERDICTS = {
-    "good": "The portrait is good",
-    "no_face": "No face was found",
-    "several_faces": "There are several faces",
-    "too_small": "The face is small",
-    "turned": "The head is turned",
-    "cut_off": "The face is cut off",
+    "good": n_("The portrait is good"),
+    "no_face": n_("No face was found"),
+    "several_faces": n_("There are several faces"),
+    "too_small": n_("The face is small"),
+    "turned": n_("The head is turned"),
+    "cut_off": n_("The face is cut off"),
 }
 """`Inspected.verdict` in words."""
 
@@ -50,7 +51,7 @@ class PortraitOperator(TaskOperator):
         seen = yield from session.inspect(character.portrait_bytes(found(uid)), crop, progress)
         portrait_crop.set_crop(found(uid), crop)
         portrait_crop.remember(found(uid), seen)
-        return f"{VERDICTS.get(seen.verdict, seen.verdict)}. {seen.advice}".strip()
+        return f"{rpt_(VERDICTS.get(seen.verdict, seen.verdict))}. {rpt_(seen.advice)}".strip()
 
 
 class CheckPortrait(PortraitOperator, bpy.types.Operator):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..core.wording import iface_
 from ..scene import character, facing, portrait_crop
 from .panels import SidebarPanel, draw_words
 from .portrait import VERDICTS
@@ -50,10 +51,12 @@ class PortraitPanel(SidebarPanel, bpy.types.Panel):
             row.label(text="Not looked at yet", icon="QUESTION")
         else:
             good = seen.verdict == "good"
-            row.label(text=VERDICTS.get(seen.verdict, seen.verdict), icon="CHECKMARK" if good else "ERROR")
+            row.label(
+                text=iface_(VERDICTS.get(seen.verdict, seen.verdict)), icon="CHECKMARK" if good else "ERROR"
+            )
         row.operator("edtalk.check_portrait", icon="VIEWZOOM", text="")
         if seen is not None and seen.advice and seen.advice not in ob.edtalk.notes:
-            draw_words(self.layout, seen.advice, "INFO")
+            draw_words(self.layout, iface_(seen.advice), "INFO")
 
 
 CLASSES = (PortraitPanel,)

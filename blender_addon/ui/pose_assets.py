@@ -11,6 +11,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from ..core.tasks import Progress, Steps
+from ..core.wording import rpt_
 from ..scene import character, pose_assets, posing
 from . import link
 from .editing import refuse_without_character
@@ -53,7 +54,10 @@ class MakePoseAssets(TaskOperator, bpy.types.Operator):
             made.append((asset, pose_assets.Picture(frame.width, frame.height, bytes(frame.pixels))))
         pose_assets.keep(found(uid), made, Path(bpy.data.filepath).parent)
         _refresh_browsers()
-        return f"{len(made)} poses are in the Asset Browser (in a catalog once the file is saved and opened again)"
+        return rpt_(
+            "{count} poses are in the Asset Browser (in a catalog once the file is saved and opened again)",
+            count=len(made),
+        )
 
 
 def _refresh_browsers() -> None:

@@ -12,6 +12,7 @@ from shared_protocol.banks import Bank
 
 from ..core import curves
 from ..core.tasks import Progress, Steps, shown
+from ..core.wording import rpt_
 from ..scene import character, layers, script, sound
 from . import link
 from .operators import refuse, scene_of
@@ -48,7 +49,8 @@ class Predict(RangeOperator, bpy.types.Operator):
             prepared.source, voice.data, voice.lips, frames, progress, transcript=words
         )
         written = yield from written_performance(uid, scene_uid, frames, weights, progress)
-        return f"{found(uid).name}: {len(frames)} frames predicted{remarks(written)}"
+        said = rpt_("{name}: {count} frames predicted", name=found(uid).name, count=len(frames))
+        return said + remarks(written)
 
 
 def written_performance(
@@ -92,14 +94,16 @@ def curves_of(
 
 def remarks(written: layers.Written) -> str:
     """What else the artist should know, as sentences that follow a first one."""
-    words = f". The keys that you had edited in it are kept in {written.kept}" if written.kept else ""
+    said = []
+    if written.kept:
+        said.append(rpt_("The keys that you had edited in it are kept in {action}", action=written.kept))
     if written.hiding:
-        words += (
-            f". Your own keys in {written.hiding} hide it where they are: Edit on Top lays new ones over both"
-        )
+        text = "Your own keys in {action} hide it where they are: Edit on Top lays new ones over both"
+        said.append(rpt_(text, action=written.hiding))
     if written.covered:
-        words += f". It lies over your track {', '.join(written.covered)}: move it down in the NLA editor if need be"
-    return words
+        text = "It lies over your track {tracks}: move it down in the NLA editor if need be"
+        said.append(rpt_(text, tracks=", ".join(written.covered)))
+    return "".join(f". {one}" for one in said)
 
 
 CLASSES = (Predict,)

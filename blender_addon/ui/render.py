@@ -22,6 +22,7 @@ from shared_protocol.errors import EDTalkError
 from ..core import takes
 from ..core.staleness import State, judged
 from ..core.tasks import Progress, Steps, Stopped
+from ..core.wording import n_, rpt_
 from ..scene import character, plane, take_places
 from ..scene.signature import Signature, has_drivers
 from . import link
@@ -39,8 +40,8 @@ _by_operator = False
 _gave_up = False
 """Baking failed in the render that is going on: it is not tried again before the next."""
 UNBAKED = (
-    "The render showed characters as they were, because it was not started by EDTalk.",
-    "Press F12, or choose Render > Bake and Render Image, and their frames are baked first.",
+    n_("The render showed characters as they were, because it was not started by EDTalk."),
+    n_("Press F12, or choose Render > Bake and Render Image, and their frames are baked first."),
 )
 
 
@@ -113,7 +114,7 @@ class Render(TaskOperator, bpy.types.Operator):
                 lend(ob, one.take, frames)
         link.takes_changed()
         self._render()
-        return f"{sum(one.rendered for one in done)} frames baked"
+        return rpt_("{count} frames baked", count=sum(one.rendered for one in done))
 
     def _render(self) -> None:
         global _by_operator

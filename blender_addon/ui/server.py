@@ -14,6 +14,7 @@ from shared_protocol import paths
 
 from ..core import diagnostics
 from ..core.tasks import Progress, Steps
+from ..core.wording import in_english, rpt_
 from . import link
 from .operators import TaskOperator, refuse
 
@@ -33,7 +34,7 @@ class StartServer(TaskOperator, bpy.types.Operator):
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         bundle = yield from link.session().ready(progress)
-        return f"The server is ready: {bundle.title}"
+        return rpt_("The server is ready: {bundle}", bundle=bundle.title)
 
 
 class RestartServer(TaskOperator, bpy.types.Operator):
@@ -49,7 +50,7 @@ class RestartServer(TaskOperator, bpy.types.Operator):
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         bundle = yield from link.session().restarted(progress)
-        return f"The server is ready: {bundle.title}"
+        return rpt_("The server is ready: {bundle}", bundle=bundle.title)
 
 
 class StopServer(bpy.types.Operator):
@@ -110,26 +111,30 @@ class ShowLog(bpy.types.Operator):
 
 
 class CopyDiagnostics(bpy.types.Operator):
-    """Copy what a bug report needs: versions, device, how the server fared, the logs' last lines. Your home folder's \
-name and secrets are masked; read it before you send it"""
+    """Copy what a bug report needs"""
 
     bl_idname = "edtalk.copy_diagnostics"
+    bl_description = (
+        "Copy what a bug report needs: versions, device, how the server fared, the logs' last lines. Your home "
+        "folder's name and secrets are masked; read it before you send it"
+    )
     bl_label = "Copy Diagnostics"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         context.window_manager.clipboard = described()
-        self.report({"INFO"}, "Copied: paste it into your report, and read it before you send it")
+        self.report({"INFO"}, rpt_("Copied: paste it into your report, and read it before you send it"))
         return {"FINISHED"}
 
 
 def described() -> str:
-    """Versions, device, states and last log lines, as one block without anything private."""
+    """Versions, device, states and last log lines, as one block without anything private, in English."""
     session = link.session()
     logs = {file.name: diagnostics.tail(file) for file in _logs()}
     connected = session.server.connection
     secrets = [connected.client_secret, connected.client_public] if connected else []
     stages, home = session.server.stages, str(Path.home())
-    return diagnostics.report(_facts(), stages, time.monotonic(), logs, home, secrets)
+    with in_english():
+        return diagnostics.report(_facts(), stages, time.monotonic(), logs, home, secrets)
 
 
 def _facts() -> dict[str, str]:

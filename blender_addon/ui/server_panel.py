@@ -7,6 +7,7 @@ import bpy
 
 from shared_protocol.messages import BundleEntry
 
+from ..core.wording import iface_
 from . import bundles, link
 from .library import words_for
 from .panels import SidebarPanel, draw_words
@@ -32,8 +33,8 @@ class ServerPanel(SidebarPanel, bpy.types.Panel):
         if session.trouble is not None:
             cause, fix = session.trouble
             box = layout.box()
-            draw_words(box, cause, "ERROR")
-            draw_words(box, fix, "INFO")
+            draw_words(box, iface_(cause), "ERROR")
+            draw_words(box, iface_(fix), "INFO")
         if session.task is not None:
             row = layout.row(align=True)
             row.progress(factor=session.task.progress.fraction, text=session.task.progress.text)
@@ -56,7 +57,7 @@ class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):
         column.use_property_decorate = False
         column.prop(preferences(), "device")
         if link.wants_restart():
-            draw_words(layout, "The server runs with other settings: restart it to use these", "INFO")
+            draw_words(layout, iface_("The server runs with other settings: restart it to use these"), "INFO")
         if memory := session.face.memory:
             layout.label(text=memory, icon="MEMORY")
         layout.operator("edtalk.release_memory", icon="TRASH")
@@ -91,10 +92,10 @@ def _draw_bundle(box: bpy.types.UILayout, entry: BundleEntry) -> None:
         row.operator("edtalk.download_bundle", text="Download", icon="INTERNET").name = entry.name
     elif not entry.running:
         row.operator("edtalk.use_bundle", text="Use").path = entry.path
-    size = f"{entry.size} pixels, " if entry.size else ""
-    draw_words(box, f"{size}{words_for(entry.bytes)}, {entry.licence or 'no licence told'}")
+    size = iface_("{size} pixels, ", size=entry.size) if entry.size else ""
+    draw_words(box, f"{size}{words_for(entry.bytes)}, {entry.licence or iface_('no licence told')}")
     if entry.description:
-        draw_words(box, entry.description)
+        draw_words(box, iface_(entry.description))
 
 
 CLASSES = (ServerPanel, ServerDetailsPanel, BundlesPanel)

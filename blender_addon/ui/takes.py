@@ -14,6 +14,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core import takes
 from ..core.tasks import Progress, Steps, in_slices
+from ..core.wording import iface_, rpt_
 from ..scene import character, plane
 from ..scene.take_places import Entry, scanned
 from . import link
@@ -44,7 +45,8 @@ class UseTake(bpy.types.Operator):
         ob, take = context.object, takes.Take.open(character.absolute(self.folder))
         first, last = longest_span(take, context.scene.frame_current)
         if last < first:
-            self.report({"ERROR"}, f"{take.folder} holds no finished frame. Bake again.")
+            said = rpt_("{folder} holds no finished frame. Bake again.", folder=take.folder)
+            self.report({"ERROR"}, said)
             return {"CANCELLED"}
         plane.show_take(ob, take, first, last)
         plane.follow_view_transform(ob, context.scene)
@@ -88,7 +90,8 @@ class DeletingOperator(TaskOperator):
                 text=f"{take.folder.parent.name} / {take.folder.name}: {words_for(take.size)}", icon="TRASH"
             )
         if len(doomed) > NAMED_TAKES:
-            column.label(text=f"and {len(doomed) - NAMED_TAKES} more", icon="BLANK1")
+            more = iface_("and {count} more", count=len(doomed) - NAMED_TAKES)
+            column.label(text=more, icon="BLANK1")
         column.label(text="This cannot be undone" if doomed else "There is nothing to delete", icon="INFO")
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
@@ -100,7 +103,8 @@ class DeletingOperator(TaskOperator):
                 yield from in_slices(takes.Take(take.folder).delete())
         finally:
             link.takes_changed()
-        return f"{len(doomed)} takes deleted, {words_for(sum(take.size for take in doomed))} freed"
+        freed = words_for(sum(take.size for take in doomed))
+        return rpt_("{count} takes deleted, {size} freed", count=len(doomed), size=freed)
 
 
 class DeleteTake(DeletingOperator, bpy.types.Operator):

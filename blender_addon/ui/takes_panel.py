@@ -7,6 +7,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, CollectionProperty, IntProperty, PointerProperty, StringProperty
 
+from ..core.wording import iface_
 from ..scene import character, take_places
 from ..scene.take_places import Entry
 from . import link
@@ -66,12 +67,14 @@ class TakesPanel(SidebarPanel, bpy.types.Panel):
         takes = context.window_manager.edtalk_takes
         layout.template_list(TakesList.bl_idname, "", takes, "rows", takes, "index", rows=2)
         if library.entries:
-            layout.label(text=f"All takes of this file: {words_for(library.size)}")
+            layout.label(text=iface_("All takes of this file: {size}", size=words_for(library.size)))
         if excess := library.excess():
             cap = preferences().take_cap
-            draw_words(layout, f"That is more than the {cap:g} GB of the preferences", "ERROR")
-            freed = words_for(sum(take.size for take in excess))
-            layout.operator("edtalk.purge_takes", text=f"Free {freed}", icon="TRASH").to_cap = True
+            draw_words(
+                layout, iface_("That is more than the {cap:g} GB of the preferences", cap=cap), "ERROR"
+            )
+            freed = iface_("Free {size}", size=words_for(sum(take.size for take in excess)))
+            layout.operator("edtalk.purge_takes", text=freed, icon="TRASH").to_cap = True
         elif library.unused():
             layout.operator("edtalk.purge_takes", icon="TRASH")
 
@@ -111,7 +114,8 @@ def _fill(takes: EDTalkTakeList, ob: bpy.types.Object) -> None:
 def _words(entry: Entry) -> str:
     """What a take is, in a few words."""
     look = entry.take.look
-    kinds = [look.encoding.upper(), "full" if look.framing == "full" else "", "matte" if look.alpha else ""]
+    full, matte = iface_("full") if look.framing == "full" else "", iface_("matte") if look.alpha else ""
+    kinds = [look.encoding.upper(), full, matte]
     return f"{len(entry.take.hashes)} × {' '.join(filter(None, kinds))}, {words_for(entry.size)}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from ..core.wording import rpt_
 from ..scene import cues, layers, script
 from .editing import refuse_without_character
 from .keys import PoseOperator, refuse_without_presets
@@ -12,10 +13,13 @@ from .operators import refuse
 
 
 class EmotionsFromTranscript(PoseOperator, bpy.types.Operator):
-    """Let words such as "[happy 0.7]" or "(sad)" in the transcript drive the emotions; replaces what markers or a
-    transcript wrote before"""
+    """Let words in the transcript drive the emotions"""
 
     bl_idname = "edtalk.emotions_from_transcript"
+    bl_description = (
+        'Let words such as "[happy 0.7]" or "(sad)" in the transcript drive the emotions; replaces what markers or a '
+        "transcript wrote before"
+    )
     bl_label = "Emotions from Transcript"
 
     @classmethod
@@ -36,8 +40,9 @@ class EmotionsFromTranscript(PoseOperator, bpy.types.Operator):
         count = cues.write(ob, scene, found)
         scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
         is_guess = bool(found) and not script.transcript_of(ob, scene).is_timed
-        guess = ". Their times are a guess by the text before them, as it has no times" if is_guess else ""
-        return f"{len(found)} emotions in the transcript, {count} sliders move{guess}"
+        said = rpt_("{found} emotions in the transcript, {count} sliders move", found=len(found), count=count)
+        guess = rpt_("Their times are a guess by the text before them, as it has no times")
+        return f"{said}. {guess}" if is_guess else said
 
 
 CLASSES = (EmotionsFromTranscript,)

@@ -7,6 +7,7 @@ import bpy
 
 from shared_protocol.errors import EDTalkError
 
+from ..core.wording import iface_
 from ..scene import character, script
 from .panels import SidebarPanel, draw_words
 
@@ -31,7 +32,7 @@ class VoicePanel(SidebarPanel, bpy.types.Panel):
         layout.operator("edtalk.predict", icon="FCURVE")
         layout.operator("edtalk.capture", icon="FILE_MOVIE")
         for note in filter(None, ob.edtalk.speech.captured.split("\n")):
-            draw_words(layout, note, "INFO")
+            draw_words(layout, iface_(note), "INFO")
 
 
 def _draw_voice(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
@@ -57,18 +58,20 @@ def _draw_transcript(layout: bpy.types.UILayout, ob: bpy.types.Object, scene: bp
     try:
         draw_words(layout, _summary(script.transcript_of(ob, scene)), "WORDWRAP_ON")
     except EDTalkError as error:
-        draw_words(layout, error.cause, "ERROR")
-        draw_words(layout, error.fix, "INFO")
+        draw_words(layout, iface_(error.cause), "ERROR")
+        draw_words(layout, iface_(error.fix), "INFO")
     layout.operator("edtalk.emotions_from_transcript", icon="TEXT")
 
 
 def _summary(transcript: script.Transcript) -> str:
-    felt = len(transcript.feelings((0.0, 1.0)))
-    words = f"{transcript.words} words"
+    words, felt = transcript.words, len(transcript.feelings((0.0, 1.0)))
     if transcript.is_timed:
-        return f"{words} in {len(transcript.lines)} timed lines, {felt} emotions"
-    guess = ", placed by the text before them" if felt else ""
-    return f"{words} without times, {felt} emotions{guess}"
+        lines = len(transcript.lines)
+        return iface_(
+            "{words} words in {lines} timed lines, {felt} emotions", words=words, lines=lines, felt=felt
+        )
+    guess = iface_(", placed by the text before them") if felt else ""
+    return iface_("{words} words without times, {felt} emotions", words=words, felt=felt) + guess
 
 
 CLASSES = (VoicePanel,)

@@ -7,6 +7,7 @@ import bpy
 
 from shared_protocol.banks import Bank, Basis
 
+from ..core.wording import iface_
 from ..scene import character, layers
 from .panels import SidebarPanel, draw_words
 
@@ -48,13 +49,14 @@ class WeightsPanel(SidebarPanel, bpy.types.Panel):
             "edtalk.edit_performance", text="Edit Performance", icon="FCURVE", depress=bool(look.tweaked)
         )
         if look.tweaked:
-            draw_words(layout, f"{look.tweaked} is open in the editors; keys on top rest meanwhile", "INFO")
+            text = iface_("{action} is open in the editors; keys on top rest meanwhile", action=look.tweaked)
+            draw_words(layout, text, "INFO")
         elif look.hiding and look.performance:
-            draw_words(
-                layout,
-                f"Keys in {look.hiding} replace the performance. Edit on Top keeps them and lays new ones over both",
-                "INFO",
+            text = iface_(
+                "Keys in {action} replace the performance. Edit on Top keeps them and lays new ones over both",
+                action=look.hiding,
             )
+            draw_words(layout, text, "INFO")
 
 
 def _draw_tools(row: bpy.types.UILayout, bank: str, with_text: bool = False) -> None:

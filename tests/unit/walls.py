@@ -32,10 +32,14 @@ ROOMS = {
     "blender_addon": Room(
         ("blender_addon.ui", "blender_addon.scene", "blender_addon.core", "shared_protocol"), never=HEAVY
     ),
+    "blender_addon.languages": Room(only=frozenset()),
     "blender_addon.build": Room(only=frozenset()),
     "blender_addon.core": Room(("shared_protocol",), never=BLENDER | HEAVY),
     "blender_addon.scene": Room(("blender_addon.core", "shared_protocol"), never=HEAVY),
-    "blender_addon.ui": Room(("blender_addon.scene", "blender_addon.core", "shared_protocol"), never=HEAVY),
+    "blender_addon.ui": Room(
+        ("blender_addon.scene", "blender_addon.core", "blender_addon.languages", "shared_protocol"),
+        never=HEAVY,
+    ),
     "edtalk_server": Room(only=frozenset()),
     "edtalk_server.installer": Room(("shared_protocol",), only=frozenset()),
     "edtalk_server.samples": Room(only=frozenset()),

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Words for people, in their language. No bpy here.
+
+English sentences stand in the code and are the keys of the catalogues (`languages`). Labels and tooltips that Blender
+knows as such it translates itself; all that is put together while the add-on runs goes through `iface_`, `tip_` or
+`rpt_`, named like Blender's own, because users choose for interface, tooltips and reports alone. Errors, and what the
+server says, stay English inside and are translated where they are shown: by the whole sentence, or by the template that
+it was made of, "{0} is an empty file.". `ui.language` hands Blender's translators in; until then all is English.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+Translate = Callable[[str], str]
+_PLACE = re.compile(r"\{(\d)\}")
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Translators for the interface, tooltips and reports, and all that the catalogues know."""
+
+    iface: Translate = str
+    tip: Translate = str
+    rpt: Translate = str
+    messages: frozenset[str] = frozenset()
+
+
+ENGLISH = Speech()
+_speech = ENGLISH
+
+
+def speak(speech: Speech) -> None:
+    """From now on words are translated so."""
+    global _speech
+    _speech = speech
+
+
+@contextmanager
+def in_english() -> Iterator[None]:
+    """For what programs and the add-on's makers read: the command line, a report of what went wrong."""
+    before = _speech
+    speak(ENGLISH)
+    try:
+        yield
+    finally:
+        speak(before)
+
+
+def n_(text: str) -> str:
+    """The same text: it says that this is translated elsewhere, where it is shown."""
+    return text
+
+
+def iface_(text: str, **values: object) -> str:
+    """For panels, dialogs, menus, the status bar and words over a view: a template and its values, or a sentence of an
+    error or of the server as it came."""
+    return _said(_speech.iface, text, values)
+
+
+def tip_(text: str, **values: object) -> str:
+    """The same for tooltips, where a grey button says why."""
+    return _said(_speech.tip, text, values)
+
+
+def rpt_(text: str, **values: object) -> str:
+    """The same for reports."""
+    return _said(_speech.rpt, text, values)
+
+
+def _said(translate: Translate, text: str, values: dict[str, object]) -> str:
+    if values:
+        return translate(text).format(**values)
+    known = translate(text)
+    return known if known != text else _recognised(translate, text)
+
+
+def _recognised(translate: Translate, sentence: str) -> str:
+    """A sentence whose values are in already; words among these ("portrait") are translated too."""
+    found = _template_of(sentence, _speech.messages)
+    if found is None:
+        return sentence
+    template, values = found
+    translated = translate(template)
+    if translated == template:
+        return sentence
+    is_word = [
+        value.islower() and value in _speech.messages for value in values
+    ]  # and no name of the artist's
+    return translated.format(
+        *(translate(value) if word else value for value, word in zip(values, is_word, strict=True))
+    )
+
+
+@lru_cache(maxsize=256)
+def _template_of(sentence: str, messages: frozenset[str]) -> tuple[str, tuple[str, ...]] | None:
+    """The template with the most words of its own that a sentence was made of, and the values in it."""
+    for template in _templates(messages):
+        places, pattern = _pattern(template)
+        if match := pattern.fullmatch(sentence):
+            by_place = dict(zip(places, match.groups(), strict=True))
+            return template, tuple(by_place[place] for place in sorted(by_place))
+    return None
+
+
+@lru_cache(maxsize=4)
+def _templates(messages: frozenset[str]) -> Sequence[str]:
+    return sorted(
+        filter(_PLACE.search, messages), key=lambda template: (-len(_PLACE.sub("", template)), template)
+    )
+
+
+@lru_cache(maxsize=512)
+def _pattern(template: str) -> tuple[list[int], re.Pattern[str]]:
+    """The places of a template in order, and what a sentence made of it looks like."""
+    parts = _PLACE.split(template)
+    text = "".join("(.+?)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
+    return [int(place) for place in parts[1::2]], re.compile(text, re.DOTALL)

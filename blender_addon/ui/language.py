@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The catalogues for Blender, and Blender's translators for `core.wording`.
+
+Blender asks for an operator's label in a context of its own, and for all else in the default one. Our messages are
+known in both. Where Blender's own catalogue has a word already, that one counts.
+"""
+
+from __future__ import annotations
+
+from bpy.app import translations
+
+from ..core import wording
+from ..languages import CATALOGUES, messages
+from .preferences import PACKAGE
+
+CONTEXTS = (translations.contexts.default, translations.contexts.operator_default)
+
+
+def register() -> None:
+    """Speak the user's language."""
+    known = {
+        language: {(context, english): own for english, own in catalogue.items() for context in CONTEXTS}
+        for language, catalogue in CATALOGUES.items()
+    }
+    translations.register(PACKAGE, known)
+    speech = wording.Speech(
+        translations.pgettext_iface, translations.pgettext_tip, translations.pgettext_rpt, messages()
+    )
+    wording.speak(speech)
+
+
+def unregister() -> None:
+    """Speak English again."""
+    wording.speak(wording.ENGLISH)
+    translations.unregister(PACKAGE)
