@@ -219,11 +219,14 @@ class ServerProcess:
     def _check_deadline(self, now: float) -> None:
         limit = self._deadline if self.state is ServerState.STARTING else self._born + WARM_DEADLINE_S
         if now > limit and self._start_again_at is None:
-            what = "answer" if self.state is ServerState.STARTING else "get ready"
-            self._kill()
-            self._fail(
-                _failure(f"The server did not {what} in {now - self._born:.0f} seconds.", self._last_words())
+            seconds = f"{now - self._born:.0f}"
+            cause = (
+                f"The server did not answer in {seconds} seconds."
+                if self.state is ServerState.STARTING
+                else f"The server did not get ready in {seconds} seconds."
             )
+            self._kill()
+            self._fail(_failure(cause, self._last_words()))
 
     def _push(self, now: float) -> None:
         if self._child is None or self._child.poll() is not None or self._ladder is None:
@@ -321,10 +324,9 @@ def _words_file() -> Path:
 
 
 def _failure(cause: str, words: str) -> EDTalkError:
-    said = f" It said: {words}" if words else ""
     return EDTalkError(
         ErrorCode.SERVER_UNREACHABLE,
-        cause + said,
+        f"{cause} It said: {words}" if words else cause,
         f"Look at the logs in {paths.log_dir()}, then start it again.",
     )
 

@@ -16,6 +16,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
+CONTEXT = "EDTalk"
+"""For words that mean something else in Blender's own catalogue."""
+
 Translate = Callable[[str], str]
 _PLACE = re.compile(r"\{(\d)\}")
 
@@ -80,7 +83,7 @@ def _said(translate: Translate, text: str, values: dict[str, object]) -> str:
 
 
 def _recognised(translate: Translate, sentence: str) -> str:
-    """A sentence whose values are in already; words among these ("portrait") are translated too."""
+    """A sentence whose values are in already."""
     found = _template_of(sentence, _speech.messages)
     if found is None:
         return sentence
@@ -88,12 +91,16 @@ def _recognised(translate: Translate, sentence: str) -> str:
     translated = translate(template)
     if translated == template:
         return sentence
-    is_word = [
-        value.islower() and value in _speech.messages for value in values
-    ]  # and no name of the artist's
-    return translated.format(
-        *(translate(value) if word else value for value, word in zip(values, is_word, strict=True))
-    )
+    return translated.format(*(_value(translate, value) for value in values))
+
+
+def _value(translate: Translate, value: str) -> str:
+    """What stands in a sentence: a word of ours ("portrait"), a sentence of its own, or anything else, such as a name
+    that the artist gave, which stays."""
+    if value.endswith("."):
+        return _said(translate, value, {})
+    is_word = value.islower() or value.startswith("The ")
+    return translate(value) if is_word and value in _speech.messages else value
 
 
 @lru_cache(maxsize=256)
@@ -118,5 +125,5 @@ def _templates(messages: frozenset[str]) -> Sequence[str]:
 def _pattern(template: str) -> tuple[list[int], re.Pattern[str]]:
     """The places of a template in order, and what a sentence made of it looks like."""
     parts = _PLACE.split(template)
-    text = "".join("(.+?)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
+    text = "".join("(.*?)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
     return [int(place) for place in parts[1::2]], re.compile(text, re.DOTALL)

@@ -10,6 +10,7 @@ from bpy.props import BoolProperty, EnumProperty
 from shared_protocol.messages import Prepared
 
 from ..core.takes import Look
+from ..core.wording import CONTEXT
 
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 
@@ -27,6 +28,7 @@ class EDTalkBake(bpy.types.PropertyGroup):
             ("FACE", "Face", "The square around the face, in the model's own size"),
             ("FULL", "Full picture", "The face pasted back into the whole portrait"),
         ),
+        translation_context=CONTEXT,
         update=_on_framing,
         override=OVERRIDABLE,
     )

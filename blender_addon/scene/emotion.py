@@ -19,7 +19,7 @@ def _sliders() -> Iterator[tuple[str, object]]:
         text = (
             "Takes the portrait's own expression away"
             if name == NEUTRAL
-            else f"How {name} the face is, on top of all else"
+            else f"How much of the emotion {name} the face shows, on top of all else"
         )
         yield (
             name,

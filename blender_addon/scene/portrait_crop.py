@@ -15,6 +15,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop, Inspected, Prepared
 
 from ..core import pictures
+from ..core.wording import CONTEXT
 
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 TAG = "edtalk"
@@ -49,6 +50,7 @@ class EDTalkPicture(bpy.types.PropertyGroup):
     )
     center_x: FloatProperty(
         name="Center X",
+        translation_context=CONTEXT,
         description="Pixels from the picture's left edge to the middle of the face's square",
         precision=1,
         step=100,

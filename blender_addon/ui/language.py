@@ -2,7 +2,8 @@
 """The catalogues for Blender, and Blender's translators for `core.wording`.
 
 Blender asks for an operator's label in a context of its own, and for all else in the default one. Our messages are
-known in both. Where Blender's own catalogue has a word already, that one counts.
+known in both, and in one of ours: where Blender's own catalogue has a word already, that one counts, and where it means
+something else (a mesh's face), a property asks for ours by its `translation_context`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from ..core import wording
 from ..languages import CATALOGUES, messages
 from .preferences import PACKAGE
 
-CONTEXTS = (translations.contexts.default, translations.contexts.operator_default)
+CONTEXTS = (translations.contexts.default, translations.contexts.operator_default, wording.CONTEXT)
 
 
 def register() -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
+from ..core.wording import CONTEXT
+
 DEVICES = (
     ("auto", "Automatic", "The graphics card where there is a fast one, else the processor"),
     ("cpu", "Processor", "Leave the graphics card to Blender"),
@@ -41,6 +43,7 @@ class Preferences(bpy.types.AddonPreferences):
         name="Device",
         description="Where the model computes. A change needs the server to be restarted",
         items=DEVICES,
+        translation_context=CONTEXT,
         default="auto",
     )
     bundle: StringProperty(

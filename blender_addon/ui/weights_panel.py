@@ -7,7 +7,7 @@ import bpy
 
 from shared_protocol.banks import Bank, Basis
 
-from ..core.wording import iface_
+from ..core.wording import iface_, n_
 from ..scene import character, layers
 from .panels import SidebarPanel, draw_words
 
@@ -61,9 +61,9 @@ class WeightsPanel(SidebarPanel, bpy.types.Panel):
 
 def _draw_tools(row: bpy.types.UILayout, bank: str, with_text: bool = False) -> None:
     tools = (
-        ("edtalk.key_weights", "Key", "KEY_HLT"),
-        ("edtalk.reset_weights", "Reset", "LOOP_BACK"),
-        ("edtalk.mirror_weights", "Mirror", "MOD_MIRROR"),
+        ("edtalk.key_weights", n_("Key"), "KEY_HLT"),
+        ("edtalk.reset_weights", n_("Reset"), "LOOP_BACK"),
+        ("edtalk.mirror_weights", n_("Mirror"), "MOD_MIRROR"),
     )
     for operator, text, icon in tools:
         row.operator(operator, text=text if with_text else "", icon=icon).bank = bank

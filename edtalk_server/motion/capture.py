@@ -205,7 +205,6 @@ def _gaps(readings: _Readings) -> tuple[str, ...]:
     if not len(missing):
         return ()
     runs = np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1)
-    at = [f"{readings.span.second(run[0]):.1f} to {readings.span.second(run[-1]):.1f}" for run in runs]
-    more = f" and {len(at) - _NAMED} more times" if len(at) > _NAMED else ""
-    places = ", ".join(at[:_NAMED])
-    return (f"No face was seen from second {places}{more} of the video; the movement leads over it.",)
+    at = [f"{readings.span.second(run[0]):.1f}–{readings.span.second(run[-1]):.1f}" for run in runs]
+    places = ", ".join([*at[:_NAMED], *(["…"] if len(at) > _NAMED else [])])
+    return (f"No face was seen in seconds {places} of the video; the movement leads over it.",)

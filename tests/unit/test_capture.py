@@ -175,7 +175,7 @@ def test_moments_without_a_face_are_bridged_and_told(
         pictures[index] = np.random.default_rng(index).integers(0, 255, pictures[0].shape, np.uint8)
     got = captured(engine, source, film(tmp_path / "gap.mp4", pictures))
     (note,) = got.notes
-    assert "No face was seen from second 1." in note
+    assert "No face was seen in seconds 1." in note
     jaw = got.weights[:, engine.bundle.layout.index("jaw_open")]
     within = jaw[31:44]
     assert np.abs(np.diff(within, 2)).max() < 0.01, "a straight way over it"
