@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from inspect import signature
+from typing import NamedTuple
 
 import bpy
 
@@ -20,8 +21,8 @@ from . import link, overlay
 from .operators import refuse, report_error
 from .portrait import VERDICTS, is_ours_to_crop
 
-FILLING = 0.86
-"""Of the view by the picture."""
+FILLING = 0.92
+"""Of the room that there is by the picture."""
 REACH = 10
 """Pixels at scale 1 beside the box's edge at which a press still takes it."""
 WHEEL = 1.04
@@ -30,6 +31,36 @@ DIM, LINE, SHADE = (0.05, 0.05, 0.05, 0.8), (1.0, 0.75, 0.25, 1.0), (0.0, 0.0, 0
 HELP = n_(
     "Drag inside: move    Edge or wheel: size    Outside: turn    Enter: use it    Esc: leave it as it was"
 )
+
+
+class Room(NamedTuple):
+    """A rectangle in a region, in its pixels; y upwards."""
+
+    left: int
+    low: int
+    right: int
+    high: int
+
+
+def free_room(area: bpy.types.Area, region: bpy.types.Region) -> Room:
+    """What the sidebar and all else that lies over a region leave of it."""
+    room = [0, 0, region.width, region.height]
+    for other in area.regions:
+        left, low = other.x - region.x, other.y - region.y
+        right, high = left + other.width, low + other.height
+        is_over = other.type != "WINDOW" and min(other.width, other.height) > 1
+        if not is_over or right <= 0 or high <= 0 or left >= region.width or low >= region.height:
+            continue
+        match other.alignment:
+            case "LEFT":
+                room[0] = max(room[0], right)
+            case "BOTTOM":
+                room[1] = max(room[1], high)
+            case "RIGHT":
+                room[2] = min(room[2], left)
+            case "TOP":
+                room[3] = min(room[3], low)
+    return Room(*room)
 
 
 @dataclass(frozen=True)
@@ -41,10 +72,12 @@ class Fit:
     scale: float
 
     @classmethod
-    def into(cls, region: tuple[int, int], picture: tuple[int, int]) -> Fit:
+    def into(cls, room: Room, picture: tuple[int, int]) -> Fit:
         """As large as there is room for, in the middle."""
-        scale = FILLING * min(region[0] / picture[0], region[1] / picture[1])
-        return cls((region[0] - picture[0] * scale) / 2, (region[1] + picture[1] * scale) / 2, scale)
+        width, height = max(room.right - room.left, 1), max(room.high - room.low, 1)
+        scale = FILLING * min(width / picture[0], height / picture[1])
+        middle = (room.left + room.right) / 2, (room.low + room.high) / 2
+        return cls(middle[0] - picture[0] * scale / 2, middle[1] + picture[1] * scale / 2, scale)
 
     def to_region(self, point: Point) -> Point:
         """A place in the picture, on the screen."""
@@ -128,7 +161,7 @@ class AdjustCrop(bpy.types.Operator):
             self._crop = crop_box.dragged(before, grip, start, point)
 
     def _fit(self) -> Fit:
-        return Fit.into((self._region.width, self._region.height), self._size)
+        return Fit.into(free_room(self._area, self._region), self._size)
 
     # --- the server --------------------------------------------------------------------------------------------------
 
@@ -198,7 +231,9 @@ class AdjustCrop(bpy.types.Operator):
 
 
 def loaded(data: bytes, seen: Inspected | None) -> bpy.types.Image:
-    """The portrait as an image of its own that shows the file's values, for as long as the box is drawn over it.
+    """The portrait as an image of its own, for as long as the box is drawn over it.
+
+    It is declared to be sRGB, so that its texture is linear light wherever it is drawn.
 
     Raises `EDTalkError` for a photo that is stored lying: Blender does not turn it as the server does.
     """
@@ -206,7 +241,7 @@ def loaded(data: bytes, seen: Inspected | None) -> bpy.types.Image:
     image[portrait_crop.TAG] = "crop"
     image.pack(data=data, data_len=len(data))
     image.source = "FILE"
-    image.colorspace_settings.name = "Non-Color"
+    image.colorspace_settings.name = "sRGB"
     try:
         portrait_crop.check_upright(tuple(image.size), seen)
     except EDTalkError:
@@ -228,16 +263,17 @@ def first_crop(ob: bpy.types.Object, size: tuple[int, int]) -> Crop:
 def _draw_picture(image: bpy.types.Image, fit: Fit, size: tuple[int, int], region: tuple[int, int]) -> None:
     import gpu
     from gpu_extras.batch import batch_for_shader
+    from gpu_extras.presets import draw_texture_2d
 
     gpu.state.blend_set("ALPHA")
     shader = gpu.shader.from_builtin("UNIFORM_COLOR")
     shader.uniform_float("color", DIM)
     batch_for_shader(shader, "TRI_STRIP", {"pos": _strip((0, region[1]), (region[0], 0))}).draw(shader)
-    places = _strip(fit.to_region((0, 0)), fit.to_region(size))
-    shader = gpu.shader.from_builtin("IMAGE")
-    shader.uniform_sampler("image", gpu.texture.from_image(image))
-    corners: dict[str, Any] = {"pos": places, "texCoord": _strip((0, 1), (1, 0))}
-    batch_for_shader(shader, "TRI_STRIP", corners).draw(shader)
+    # a view was an sRGB target, which encodes what is drawn over it, up to some Blender before 5.0
+    encodes = "is_scene_linear_with_rec709_srgb_target" not in signature(draw_texture_2d).parameters
+    options = {} if encodes else {"is_scene_linear_with_rec709_srgb_target": True}
+    low = fit.to_region((0, size[1]))
+    draw_texture_2d(gpu.texture.from_image(image), low, size[0] * fit.scale, size[1] * fit.scale, **options)
     gpu.state.blend_set("NONE")
 
 

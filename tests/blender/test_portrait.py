@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -150,12 +151,25 @@ def test_the_mouse_moves_scales_and_turns_the_box(addon: Any) -> None:
 
 
 def test_the_box_lies_on_the_picture_wherever_that_is_drawn(addon: Any) -> None:
-    fit = addon("ui.crop_view").Fit.into((800, 600), (WIDTH, HEIGHT))
+    view = addon("ui.crop_view")
+    fit = view.Fit.into(view.Room(50, 0, 600, 570), (WIDTH, HEIGHT))
     left, top = fit.to_region((0, 0))
     right, bottom = fit.to_region((WIDTH, HEIGHT))
-    assert 0 < left < right < 800 and 0 < bottom < top < 600
+    assert 50 < left < right < 600 and 0 < bottom < top < 570
     assert (right - left) / (top - bottom) == pytest.approx(WIDTH / HEIGHT)
     assert fit.to_picture(fit.to_region((10, 20))) == pytest.approx((10, 20))
+
+
+def test_the_picture_is_not_drawn_below_the_sidebar(addon: Any) -> None:
+    def part(kind: str, alignment: str, *where: int) -> SimpleNamespace:
+        x, y, width, height = where
+        return SimpleNamespace(type=kind, alignment=alignment, x=x, y=y, width=width, height=height)
+
+    view = part("WINDOW", "NONE", 100, 10, 800, 600)
+    over = [part("TOOLS", "LEFT", 100, 10, 50, 600), part("UI", "RIGHT", 650, 10, 250, 600)]
+    beside = [part("ASSET_SHELF", "BOTTOM", 100, 10, 800, 1), part("HEADER", "TOP", 100, 610, 800, 30)]
+    area = SimpleNamespace(regions=[view, *over, *beside, part("TOOL_HEADER", "TOP", 100, 580, 800, 30)])
+    assert addon("ui.crop_view").free_room(area, view) == (50, 0, 550, 570)
 
 
 def test_the_box_begins_on_what_was_found(addon: Any, broad: bpy.types.Object, wide: Path) -> None:
