@@ -23,10 +23,10 @@ class ServerPanel(SidebarPanel, bpy.types.Panel):
     def draw(self, _context: bpy.types.Context) -> None:
         layout, session = self.layout, link.session()
         face = session.face
+        draw_words(layout, face.line, face.icon)
         row = layout.row(align=True)
-        row.label(text=face.line, icon=face.icon)
         if face.can_stop:
-            row.operator("edtalk.restart_server", text="", icon="FILE_REFRESH")
+            row.operator("edtalk.restart_server", text="Restart", icon="FILE_REFRESH")
             row.operator("edtalk.stop_server", text="Stop", icon="PAUSE")
         else:
             row.operator("edtalk.start_server", text="Start", icon="PLAY")
@@ -36,9 +36,11 @@ class ServerPanel(SidebarPanel, bpy.types.Panel):
             draw_words(box, iface_(cause), "ERROR")
             draw_words(box, iface_(fix), "INFO")
         if session.task is not None:
+            progress = session.task.progress
             row = layout.row(align=True)
-            row.progress(factor=session.task.progress.fraction, text=session.task.progress.text)
+            row.progress(factor=progress.fraction, text=f"{progress.fraction:.0%}" if progress.total else "")
             row.operator("edtalk.cancel", text="", icon="X")
+            draw_words(layout, progress.text)
         layout.operator("edtalk.new_character", icon="ADD")
 
 
