@@ -122,7 +122,7 @@ class PoseShelf(AssetShelf):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return context.mode == "OBJECT" and character.is_character(context.object)
+        return context.mode == "OBJECT" and character.is_character(getattr(context, "object", None))
 
     @classmethod
     def asset_poll(cls, asset: bpy.types.AssetRepresentation) -> bool:
