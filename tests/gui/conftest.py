@@ -2,21 +2,25 @@
 
 Needs a folder with a Debian that has Blender and Xvfb (EDTALK_GUI_ROOT), root rights, and the script that runs it
 (EDTALK_GUI_RUN, called with that folder, a source and an output folder, and Blender's arguments). The server runs
-outside. With EDTALK_GUI_MODEL=1 it runs the shipped bundle, else no model. EDTALK_GUI_OUT keeps the pictures, in a
-folder for each script.
+outside (see outside.py), without a model unless a test's module says `MODEL = True` or EDTALK_GUI_MODEL=1 asks for the
+shipped bundle everywhere. EDTALK_GUI_OUT keeps what came of it in a folder for each script: the pictures,
+`result.json`, and `blender.log` with all that Blender said. Blender must say nothing but its usual words.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import outside
 import pytest
 
 HERE = Path(__file__).parent
@@ -24,6 +28,18 @@ ROOT = HERE.parents[1]
 SAMPLES = ROOT / "edtalk_server" / "samples"
 PLACE, RUN = os.environ.get("EDTALK_GUI_ROOT", ""), os.environ.get("EDTALK_GUI_RUN", "")
 Drive = Callable[..., dict[str, Any]]
+HELPERS = ("hands.py", "stand_in.py", "drop_file.py")
+"""What the scripts use, inside."""
+
+USUAL = (
+    r"Blender \d.*",
+    r"Blender quit",
+    r"Info: .*",
+    r"Saved .*",
+    r"[\d:.]+ +\w+ +\| (?!ERROR|WARNING).*",  # since 5.0: time, who says it, what
+    r"(?i)([\d:.]+ +system.path +\| WARNING )?could not get a list of mounted file-systems",  # there are none
+)
+"""What Blender says of itself, line by line."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -36,50 +52,75 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason=reason))
 
 
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plain package, as a user of a distribution's Blender installs it."""
+    command = [sys.executable, str(ROOT / "blender_addon" / "build.py"), "--flavor", "plain"]
+    command += ["--out", str(tmp_path_factory.mktemp("dist"))]
+    return Path(subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip())
+
+
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What Blender sees: the plain package, portrait, voice, the scripts, and the way to a running server."""
+def servers_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of the servers: bundles, catalogue, logs."""
+    return tmp_path_factory.mktemp("servers")
+
+
+@pytest.fixture(scope="module")
+def source(
+    package: Path,
+    servers_data: Path,
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Path]:
+    """What Blender sees: the package, portrait, voice, the scripts, and the way to servers."""
     folder = tmp_path_factory.mktemp("src")
-    build = [
-        sys.executable,
-        str(ROOT / "blender_addon" / "build.py"),
-        "--flavor",
-        "plain",
-        "--out",
-        str(folder),
-    ]
-    subprocess.run(build, check=True, capture_output=True)
-    for file in (SAMPLES / "portrait.png", SAMPLES / "voice.flac", *HERE.glob("drive_*.py")):
+    samples = (SAMPLES / "portrait.png", SAMPLES / "voice.flac")
+    for file in (package, *samples, *HERE.glob("drive_*.py"), *(HERE / name for name in HELPERS)):
         shutil.copy(file, folder)
-    command = [sys.executable, "-m", "edtalk_server.cli", "serve", "--threads", "1"]
-    command += ["--connection-file", str(folder / "server.json")]
-    command += [] if os.environ.get("EDTALK_GUI_MODEL") else ["--fake"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
-        assert server.stdout is not None
-        assert json.loads(server.stdout.readline())["ready"]
+    shutil.copytree(ROOT / "shared_protocol", folder / "shared_protocol")
+    has_model = getattr(request.module, "MODEL", False) or "EDTALK_GUI_MODEL" in os.environ
+    with outside.servers(servers_data, has_model) as port:
+        (folder / "outside.port").write_text(str(port))
         yield folder
-        server.terminate()
 
 
 @pytest.fixture(scope="module")
 def drive(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Drive:
     """Run a script of this folder in a Blender window; what it saw."""
 
-    def driven(script: str, frames: int, size: str = "1600x900", **variables: str) -> dict[str, Any]:
-        """`variables` are the script's; LIMIT is how many seconds it may take."""
+    def driven(
+        script: str, frames: int, size: str = "1600x900", said: tuple[str, ...] = (), **variables: str
+    ) -> dict[str, Any]:
+        """`variables` are the script's; LIMIT is how many seconds it may take. `said`: what Blender may say (patterns
+        of whole lines) because the script makes it fail on purpose."""
         kept = os.environ.get("EDTALK_GUI_OUT")
         out = Path(kept) / script if kept else tmp_path_factory.mktemp(script)
         out.mkdir(parents=True, exist_ok=True)
+        (out / "result.json").unlink(missing_ok=True)
         handed_on = " ".join(
             f"{name}={value}" for name, value in {"FRAMES": str(frames), **variables}.items()
         )
         environment = os.environ | {"LIMIT": "600", "GEOM": size, **variables, "PASS": handed_on}
         command = ["bash", RUN, PLACE, str(source), str(out), "--factory-startup"]
         command += ["--python", f"/mnt/src/{script}.py"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert (out / "result.json").exists(), done.stdout + done.stderr
+        begun = time.monotonic()
+        with (out / "blender.log").open("w") as log:
+            subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
+        words = (out / "blender.log").read_text(errors="replace")
+        assert (out / "result.json").exists(), words
         result = json.loads((out / "result.json").read_text())
-        assert "error" not in result, result["error"] + done.stderr
+        result["seconds"] = round(time.monotonic() - begun, 1)
+        (out / "result.json").write_text(json.dumps(result, indent=1))
+        assert "error" not in result, result["error"] + words
+        assert complaints(words, said) == []
         return dict(result)
 
     return driven
+
+
+def complaints(words: str, expected: tuple[str, ...] = ()) -> list[str]:
+    """The lines in which Blender says something that it should not have to say."""
+    patterns = [re.compile(one) for one in (*USUAL, *expected)]
+    lines = filter(None, map(str.strip, words.splitlines()))
+    return [line for line in lines if not any(pattern.fullmatch(line) for pattern in patterns)]

@@ -27,6 +27,7 @@ from drive_window import (
     result,
     settled,
 )
+from hands import press, until
 
 took: dict[str, list[float]] = {}
 
@@ -34,6 +35,7 @@ took: dict[str, list[float]] = {}
 class DragPanel(bpy.types.Panel):
     """One large slider at a known place."""
 
+    bl_idname = "DRAG_PT_test"
     bl_space_type, bl_region_type, bl_category, bl_label = "VIEW_3D", "UI", "Drag", "Drag"
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -63,22 +65,11 @@ def measure() -> None:
     link._ticks[:] = [timed(f"tick {work.__qualname__}", work) for work in link._ticks]
 
 
-def press(*keys: str) -> None:
-    subprocess.run(["xdotool", "key", *keys], check=True)
-
-
 def hover(kind: str) -> None:
     """Put the mouse into the middle of an area: keys go to where it is."""
     where = window.area(kind)
     x, y = where.x + where.width // 3, window.window().height - (where.y + where.height // 2)
     subprocess.run(["xdotool", "mousemove", str(x), str(y)], check=True)
-
-
-def until(is_so: Callable[[], bool], limit: float = 30) -> Iterator[float]:
-    """Wait for something that may not come: the result tells."""
-    end = time.monotonic() + limit
-    while not is_so() and time.monotonic() < end:
-        yield 0.05
 
 
 def story() -> Iterator[float]:
@@ -127,11 +118,8 @@ def prepare() -> Iterator[float]:
 def plane_on_screen() -> bytes:
     """The pixels of the 3D view as the user sees them."""
     where = window.area("VIEW_3D")
-    crop = (
-        f"200x200+{where.x + where.width // 3}+{window.window().height - where.y - where.height // 2 - 100}"
-    )
-    command = ["import", "-window", "root", "-crop", crop, "-depth", "8", "rgb:-"]
-    return subprocess.run(command, check=True, capture_output=True).stdout
+    top = window.window().height - where.y - where.height // 2 - 100
+    return window.pixels(where.x + where.width // 3, top, 200, 200).tobytes()
 
 
 def drag_a_slider() -> Iterator[float]:

@@ -17,6 +17,7 @@ from drive_window import FRAMES, OUT, SRC, addon, character, finished, inside, p
 class JawPanel(bpy.types.Panel):
     """One large slider at a known place."""
 
+    bl_idname = "JAW_PT_test"
     bl_space_type, bl_region_type, bl_category, bl_label = "VIEW_3D", "UI", "Jaw", "Jaw"
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -36,8 +37,7 @@ def story() -> Iterator[float]:
 
 def prepare() -> Iterator[float]:
     """A character that speaks, in a window with a Graph Editor."""
-    window.install()
-    open_emotions()
+    window.install("emotion_panel.EmotionPanel")
     bpy.utils.register_class(JawPanel)
     yield from window.arrange()
     scene = bpy.context.scene
@@ -115,14 +115,6 @@ def copy_and_paste() -> Iterator[float]:
         bpy.ops.edtalk.paste_pose()
     yield 0.3
     result["pasted"] = value_at(60), value_at(20)
-
-
-def open_emotions() -> None:
-    """A panel that was never drawn is as open as its class says."""
-    panel = addon("ui.emotion_panel").EmotionPanel
-    bpy.utils.unregister_class(panel)
-    panel.bl_options = set()
-    bpy.utils.register_class(panel)
 
 
 def look_at_panels() -> Iterator[float]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -23,7 +22,6 @@ SRC, OUT = Path("/mnt/src"), Path("/mnt/out")
 MODULE = "bl_ext.user_default.edtalk"
 FRAMES = int(os.environ.get("FRAMES", "125"))
 result: dict[str, Any] = {"blender": bpy.app.version_string}
-ticks: list[float] = []
 
 
 def addon(module: str) -> Any:
@@ -32,25 +30,26 @@ def addon(module: str) -> Any:
     return importlib.import_module(f"{MODULE}.{module}")
 
 
-def install() -> None:
-    """The package as a user installs it, and the server, which runs outside this process's little world."""
+def install(*panels: str) -> None:
+    """The package as a user installs it, and the server, which runs outside this process's little world. `panels`
+    (module.Class) are open; they are by default as their classes say when they are first drawn."""
     package = next(SRC.glob("edtalk-*.zip"))
     bpy.ops.extensions.package_install_files(
         filepath=str(package), repo="user_default", enable_on_install=True
     )
     assert MODULE in bpy.context.preferences.addons, "Blender refused the package"
+    if panels:
+        bpy.ops.preferences.addon_disable(module=MODULE)
+        for panel in panels:
+            module, _, name = panel.partition(".")
+            getattr(addon(f"ui.{module}"), name).bl_options = set()
+        bpy.ops.preferences.addon_enable(module=MODULE)
     reach_server()
 
 
 def reach_server() -> None:
-    """Let the add-on find the server although it is not of this install."""
-    from shared_protocol.connection import Connection
-
-    Connection.is_live = lambda self: True  # its process cannot be seen from in here
-    server = Connection(**json.loads((SRC / "server.json").read_text()))
-    discovery = addon("core.discovery")
-    discovery.find_running = lambda _install: server
-    addon("ui.link").session().server._find = lambda: discovery.ServerInstall(Path(sys.executable))
+    """Choose the server: a stand-in for the one that runs outside this little world."""
+    addon("ui.preferences").preferences().server_python = str(SRC / "stand_in.py")
 
 
 def window() -> bpy.types.Window:
@@ -75,6 +74,16 @@ def photograph(name: str) -> None:
     subprocess.run(["import", "-window", "root", str(OUT / name)], check=True)
 
 
+def pixels(x: int, y: int, width: int, height: int) -> Any:
+    """A part of the screen from its left top, uint8 [height, width, 3]."""
+    import numpy as np
+
+    crop = f"{width}x{height}+{x}+{y}"
+    command = ["import", "-window", "root", "-crop", crop, "-depth", "8", "rgb:-"]
+    data = subprocess.run(command, check=True, capture_output=True).stdout
+    return np.frombuffer(data, np.uint8).reshape(height, width, 3)
+
+
 def arrange() -> Iterator[float]:
     """3D view above, Graph Editor below; the Timeline goes."""
     for ob in list(bpy.data.objects):
@@ -92,7 +101,27 @@ def arrange() -> Iterator[float]:
     space.overlay.show_cursor = False
     bpy.context.scene.view_settings.view_transform = "Standard"
     yield 1.0
-    region(area("VIEW_3D"), "UI").active_panel_category = "EDTalk"
+    yield from open_tab("EDTalk")
+
+
+def open_tab(name: str) -> Iterator[float]:
+    """A tab of the 3D view's sidebar."""
+    region(area("VIEW_3D"), "UI").active_panel_category = name
+    area("VIEW_3D").tag_redraw()
+    yield 0.5
+
+
+def undo() -> Iterator[float]:
+    """One step back."""
+    with bpy.context.temp_override(window=window()):
+        bpy.ops.ed.undo()
+    yield 0.5
+
+
+def redo() -> Iterator[float]:
+    """One step forward."""
+    with bpy.context.temp_override(window=window()):
+        bpy.ops.ed.redo()
     yield 0.5
 
 
@@ -239,13 +268,9 @@ def show_curves() -> None:
 
 def undo_and_redo() -> Iterator[float]:
     """One step each."""
-    with bpy.context.temp_override(window=window()):
-        bpy.ops.ed.undo()
-    yield 0.5
+    yield from undo()
     result["curves after undo"] = len(addon("scene.actions").curves(character()))
-    with bpy.context.temp_override(window=window()):
-        bpy.ops.ed.redo()
-    yield 0.5
+    yield from redo()
     result["curves after redo"] = len(addon("scene.actions").curves(character()))
 
 
@@ -254,7 +279,6 @@ def scrub() -> Iterator[float]:
     bpy.context.scene.frame_set(1)
     yield from settled()
     first = picture(character())
-    ticks.clear()
     look_at = widest_mouth()
     for frame in range(1, look_at + 1, 3):
         bpy.context.scene.frame_set(frame)

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 FRAMES = 30
+MODEL = True
+"""Emotions need a bundle that has expressions."""
 
 
 @pytest.fixture(scope="module")

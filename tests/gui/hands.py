@@ -1,0 +1,150 @@
+"""Mouse and keys for the drive scripts, and eyes for buttons: a button is found by what it does, not by where it was.
+
+Blender tells no script where a button is, but it copies the Python command, or the data path, of the one under the
+mouse. So the mouse goes over a region until the wanted words come.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+
+import bpy
+import drive_window
+
+ROW, COLUMN, TABS = 14, 18, 40
+"""Pixels at scale 1 between two looks: less than a button is high, and than one of a single icon is wide."""
+HOVER = 0.03
+"""Seconds until Blender knows what is under the mouse."""
+Place = tuple[int, int]
+"""Pixels from the screen's left top."""
+
+
+def mouse(*commands: str) -> None:
+    subprocess.run(["xdotool", *commands], check=True)
+
+
+def press(*keys: str) -> None:
+    subprocess.run(["xdotool", "key", *keys], check=True)
+
+
+def at(where: bpy.types.Region, x: int, from_top: int) -> Place:
+    """A place in a region as the mouse counts."""
+    return where.x + x, drive_window.window().height - (where.y + where.height) + from_top
+
+
+def move(place: Place) -> None:
+    mouse("mousemove", str(place[0]), str(place[1]))
+
+
+def click(place: Place, button: int = 1) -> Iterator[float]:
+    """Go there, wait until Blender has seen it, press and release."""
+    move(place)
+    yield 0.15
+    mouse("mousedown", str(button))
+    yield 0.1
+    mouse("mouseup", str(button))
+    yield 0.3
+
+
+def drag(start: Place, end: Place, steps: int = 6) -> Iterator[float]:
+    """Press at one place, go to another, let go."""
+    move(start)
+    yield 0.15
+    mouse("mousedown", "1")
+    yield 0.1
+    for step in range(1, steps + 1):
+        move(tuple(a + (b - a) * step // steps for a, b in zip(start, end, strict=True)))
+        yield 0.05
+    mouse("mouseup", "1")
+    yield 0.3
+
+
+def until(is_so: Callable[[], bool], limit: float = 30.0) -> Iterator[float]:
+    """Wait for something that may not come: the result tells."""
+    end = time.monotonic() + limit
+    while not is_so() and time.monotonic() < end:
+        yield 0.05
+
+
+# --- buttons ---------------------------------------------------------------------------------------------------------
+
+
+def under_mouse(where: bpy.types.Area, part: bpy.types.Region) -> str:
+    """The Python command or the data path of the button under the mouse; empty where there is none."""
+    manager = bpy.context.window_manager
+    manager.clipboard = ""
+    with bpy.context.temp_override(window=drive_window.window(), area=where, region=part):
+        for copy in (bpy.ops.ui.copy_python_command_button, bpy.ops.ui.copy_data_path_button):
+            if copy.poll():
+                copy()
+                if manager.clipboard:
+                    return str(manager.clipboard)
+    return ""
+
+
+class Buttons:
+    """The buttons of the 3D view's sidebar."""
+
+    def __init__(self) -> None:
+        self._places: dict[str, Place] = {}
+
+    def find(self, words: str) -> Iterator[float]:
+        """Put the mouse over the first button whose command holds these words; its place.
+
+        Raises `LookupError` when there is none."""
+        where = drive_window.area("VIEW_3D")
+        side = drive_window.region(where, "UI")
+        for place in (*self._remembered(words), *_places(side)):
+            move(place)
+            yield HOVER
+            seen = under_mouse(where, side)
+            self._places[seen] = place
+            if words in seen:
+                return place
+        raise LookupError(f"no button for {words} in the sidebar, only {sorted(self._places)}")
+
+    def press(self, words: str) -> Iterator[float]:
+        """Click a button."""
+        place = yield from self.find(words)
+        yield from click(place)
+
+    def all(self) -> Iterator[float]:
+        """Look at everything; the commands that there are, from top to bottom."""
+        where = drive_window.area("VIEW_3D")
+        side = drive_window.region(where, "UI")
+        found: dict[str, Place] = {}
+        for place in _places(side):
+            move(place)
+            yield HOVER
+            if seen := under_mouse(where, side):
+                found.setdefault(seen, place)
+        return found
+
+    def _remembered(self, words: str) -> list[Place]:
+        return [place for command, place in self._places.items() if words in command]
+
+
+def edge(command: str, place: Place, direction: int) -> Iterator[float]:
+    """Where a button of the sidebar ends, to the left (-1) or the right (1) of a place on it."""
+    where = drive_window.area("VIEW_3D")
+    side = drive_window.region(where, "UI")
+    inside, outside = 0, side.width
+    while outside - inside > 2:
+        middle = (inside + outside) // 2
+        move((place[0] + direction * middle, place[1]))
+        yield HOVER
+        if under_mouse(where, side) == command:
+            inside = middle
+        else:
+            outside = middle
+    return place[0] + direction * inside
+
+
+def _places(side: bpy.types.Region) -> list[Place]:
+    """Where to look, row by row. The tabs at the right edge are left out."""
+    scale = bpy.context.preferences.system.ui_scale
+    rows = range(round(ROW * scale), side.height, round(ROW * scale))
+    columns = range(round(COLUMN * scale), side.width - round(TABS * scale), round(COLUMN * scale))
+    return [at(side, x, y) for y in rows for x in reversed(columns)]
