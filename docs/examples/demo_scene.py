@@ -1,10 +1,12 @@
-"""A talking character by script: what the panel does, without a window. `python install.py demo` runs it.
+"""A talking character by script: what the panel does, without a window. `python install.py demo` runs it, and `release`
+for the sample file.
 
     blender --background --factory-startup --python demo_scene.py -- --extension edtalk.zip --portrait face.png
-            --voice voice.flac --out FOLDER
+            --voice voice.flac --blend FOLDER/demo.blend --movie
 
 or with a Python that has the module `bpy`. It installs the extension into the Blender settings that are in use (set
-BLENDER_USER_RESOURCES to a folder to keep yours as they are), and writes `demo.blend`, the frames and `demo.mp4`.
+BLENDER_USER_RESOURCES to a folder to keep yours as they are). Portrait, voice and frames are put beside the .blend, so
+that its folder is whole, and with `--movie` also `demo.mp4`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -23,6 +26,14 @@ NEWS = "EDTALK: "  # install.py shows the lines that begin with this
 FPS = 25
 SIZE = 512
 FADE = 8  # frames in which a change comes and goes
+MOVES = (
+    ("pitch", -0.4, 0.03, 0.13),
+    ("yaw", 0.6, 0.25, 0.5),
+    ("brow_raise", 0.8, 0.25, 0.5),
+    ("roll", -0.4, 0.55, 0.72),
+)  # weight, by how much, from and to as shares of the shot
+BLINKS = (0.24, 0.53, 0.74)
+MARKER = ("happy", 0.7)
 
 
 def say(text: str) -> None:
@@ -34,32 +45,40 @@ def main() -> None:
     began = time.monotonic()
     say(f"Blender {bpy.app.version_string}")
     addon = install_extension(options.extension)
-    scene = new_scene(options.out / "demo.blend")
+    scene = new_scene(options.blend)
+    portrait, voice = (bring(file, options.blend.parent) for file in (options.portrait, options.voice))
     bpy.ops.edtalk.start_server()  # the next line would do it too
     say("the server is ready")
-    bpy.ops.edtalk.new_character(filepath=str(options.portrait))
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
     character = bpy.context.object
-    say(f"character {character.name!r} is made from {options.portrait.name} by {character.edtalk.bundle}")
-    give_voice(scene, options.voice)
+    say(f"character {character.name!r} is made from {portrait.name} by {character.edtalk.bundle}")
+    give_voice(scene, voice)
     bpy.ops.edtalk.predict()
     curves = importlib.import_module(f"{addon.__name__}.scene.actions").curves(character)
     say(f"predicted {scene.frame_end} frames: {len(curves)} curves")
     bake(character)
-    change_keys(addon, character, scene)
+    act(addon, character, scene)
+    feel(scene)
     bake(character)
+    light(scene)
     look_at(character, scene)
-    bpy.ops.wm.save_mainfile()
-    say("saved demo.blend; now the movie")
-    render_movie(scene, options.out / "demo.mp4")
-    bpy.ops.wm.save_mainfile()
+    set_up_movie(scene, options.blend.with_suffix(".mp4"))
+    forget_libraries()
+    bpy.ops.wm.save_mainfile(compress=False)
+    say(f"saved {options.blend.name}")
+    if options.movie:
+        render_movie(scene)
     bpy.ops.edtalk.stop_server()
     say(f"all in {time.monotonic() - began:.0f} s")
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo_scene.py")
-    for name in ("extension", "portrait", "voice", "out"):
+    for name in ("extension", "portrait", "voice", "blend"):
         parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument(
+        "--movie", action="store_true", help="also render the scene as a movie beside the .blend"
+    )
     return parser.parse_args(arguments)
 
 
@@ -91,6 +110,11 @@ def new_scene(blend: Path) -> bpy.types.Scene:
     return scene
 
 
+def bring(file: Path, folder: Path) -> Path:
+    """A file beside the .blend."""
+    return Path(shutil.copy(file, folder))
+
+
 def give_voice(scene: bpy.types.Scene, voice: Path) -> None:
     """The character speaks this file; the sequencer plays it; the scene is as long as it is."""
     bpy.ops.edtalk.choose_voice(filepath=str(voice), add_strip=True)
@@ -107,30 +131,49 @@ def bake(character: bpy.types.Object) -> None:
     say(f"baked into {bpy.path.abspath(character.edtalk.take)} in {time.monotonic() - began:.0f} s")
 
 
-def change_keys(addon: ModuleType, character: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    """What an animator does to a prediction: the head turns with raised brows, and a smile ends it."""
-    end = scene.frame_end
-    turn, ending = range(end // 4, end // 2), range(end * 2 // 3, end + 1)
-    changes = [("yaw", 0.7, turn), ("brow_raise", 0.8, turn), ("smile", 0.9, ending)]
+def act(addon: ModuleType, character: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    """What an animator does on top of a prediction: the head moves, brows rise, the eyes blink. Four keys a change."""
     channels = importlib.import_module(f"{addon.__name__}.scene.character")
     layout, names = channels.layout_of(character), channels.channels_of(character)
-    for basis, amount, frames in changes:
+    blinks = [(lid, 1.0, at, at) for at in BLINKS for lid in ("blink_left", "blink_right")]
+    # the weights of the official model have numbers for names
+    known = [move for move in (*MOVES, *blinks) if any(base.identifier == move[0] for base in layout.bases)]
+    for basis, amount, start, end in known:
+        first, last = (round(share * scene.frame_end) for share in (start, end))
+        fade = FADE if first != last else 2
+        frames = (first, first + fade, max(first + fade + 1, last - fade), max(first + 2 * fade + 1, last))
         add_bump(character, names[layout.index(basis)], amount, frames)
-    touched = len({frame for _, _, frames in changes for frame in frames})
-    say(f"changed keys of {', '.join(basis for basis, _, _ in changes)} on {touched} of {end} frames")
+    scene.frame_set(scene.frame_start)
+    say(f"keys on top: {', '.join(sorted({basis for basis, *_ in known})) or 'none'}")
 
 
-def add_bump(character: bpy.types.Object, channel: str, amount: float, frames: range) -> None:
-    """Add `amount` to the keys on these frames, with a soft beginning and end."""
+def add_bump(character: bpy.types.Object, channel: str, amount: float, frames: tuple[int, ...]) -> None:
+    """Key a change by `amount` that comes from the first to the second of four frames, and goes from the third on."""
     scene = bpy.context.scene
     before = []
     for frame in frames:
         scene.frame_set(frame)
         before.append(getattr(character.edtalk, channel))
-    for frame, value in zip(frames, before, strict=True):
-        share = min(1.0, (frame - frames[0]) / FADE, (frames[-1] - frame) / FADE)
-        setattr(character.edtalk, channel, value + amount * (0.5 - 0.5 * math.cos(math.pi * share)))
-        character.keyframe_insert(f"edtalk.{channel}", frame=frame)
+    for frame, value, share in zip(frames, before, (0, 1, 1, 0), strict=True):
+        scene.frame_set(frame)
+        setattr(character.edtalk, channel, value + amount * share)
+        character.keyframe_insert(f"edtalk.{channel}")
+
+
+def feel(scene: bpy.types.Scene) -> None:
+    """An emotion from a timeline marker."""
+    words, share = MARKER
+    scene.timeline_markers.new(words, frame=round(share * scene.frame_end))
+    bpy.ops.edtalk.emotions_from_markers()
+    say(f"the marker {words!r} moves the face")
+
+
+def light(scene: bpy.types.Scene) -> None:
+    """For what you put beside the character, which shines by itself."""
+    lamp = bpy.data.objects.new("Light", bpy.data.lights.new("Light", "AREA"))
+    lamp.data.energy = 200
+    lamp.location, lamp.rotation_euler = (2, -4, 3), (math.radians(60), 0, math.radians(30))
+    scene.collection.objects.link(lamp)
 
 
 def look_at(character: bpy.types.Object, scene: bpy.types.Scene) -> None:
@@ -149,10 +192,17 @@ def look_at(character: bpy.types.Object, scene: bpy.types.Scene) -> None:
                 area.spaces.active.shading.light = "FLAT"
                 area.spaces.active.shading.color_type = "TEXTURE"
                 area.spaces.active.region_3d.view_perspective = "CAMERA"
+                area.spaces.active.show_region_ui = True
 
 
-def render_movie(scene: bpy.types.Scene, movie: Path) -> None:
-    """The scene as an H.264 movie with its sound, rendered by Cycles (which needs no graphics card)."""
+def forget_libraries() -> None:
+    """Blender's own brushes: newer ones link them from where they are installed on this machine."""
+    for library in list(bpy.data.libraries):
+        bpy.data.libraries.remove(library)
+
+
+def set_up_movie(scene: bpy.types.Scene, movie: Path) -> None:
+    """Ctrl F12 will write an H.264 movie with the sound, rendered by Cycles (which needs no graphics card)."""
     render, image = scene.render, scene.render.image_settings
     render.engine = "CYCLES"
     scene.cycles.samples = 1
@@ -167,6 +217,9 @@ def render_movie(scene: bpy.types.Scene, movie: Path) -> None:
     render.ffmpeg.constant_rate_factor = "HIGH"
     render.ffmpeg.audio_codec = "AAC"
     render.filepath = bpy.path.relpath(str(movie))
+
+
+def render_movie(scene: bpy.types.Scene) -> None:
     say(f"rendering {scene.frame_end} frames of {SIZE} x {SIZE} pixels")
     bpy.ops.render.render(animation=True)
 

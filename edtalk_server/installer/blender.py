@@ -18,12 +18,16 @@ from .steps import GIGABYTE, NEWS, Runner, SetupError, clean_environment, need_d
 
 MODULES = {
     "4.2.23": ((3, 11), "numpy>=1.26,<2"),
+    "4.3.0": ((3, 11), "numpy>=1.26,<2"),
     "5.0.1": ((3, 11), "numpy>=1.26,<2"),
     "5.2.3": ((3, 13), "numpy>=2.2,<3"),
 }
 """Versions of `bpy`, the one Python that each is built for, and the NumPy that each needs."""
 
 MODULES_FOR_DEMO = ("5.0.1", "5.2.3")
+MODULE_FOR_RELEASE = "4.3.0"
+"""The oldest one that has sound: newer Blenders open what it writes; what newer ones write, older ones do not open."""
+
 TEST_PACKAGES = ("pytest>=8", "pytest-timeout>=2.3")
 MODULE_BYTES = 2 * GIGABYTE
 OLDEST_BLENDER = (4, 2)
@@ -65,9 +69,15 @@ def find_host(options: Options, runner: Runner) -> Host:
         raise SetupError(
             f"{options.blender} cannot run the demo.", "Name a Blender 4.2 or newer with --blender."
         )
-    for version in MODULES_FOR_DEMO:
+    runner.say("    none is installed")
+    return module_host(options, runner, MODULES_FOR_DEMO)
+
+
+def module_host(options: Options, runner: Runner, versions: Sequence[str]) -> Host:
+    """The first of these versions of `bpy` for which there is a Python. Raises `SetupError` when there is none."""
+    for version in versions:
         if python := find_python(MODULES[version][0]):
-            runner.say(f"    none is installed: taking Blender {version} as the Python module bpy")
+            runner.say(f"- take Blender {version} as the Python module bpy")
             environment = install_module(options, runner, version, python)
             return Host(environment.python, True, "A" if MODULES[version][0] == (3, 11) else "B")
     raise SetupError(

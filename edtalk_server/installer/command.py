@@ -3,6 +3,7 @@
   python install.py          the server, in .venv of this folder (the same as `install.py server`)
   python install.py demo     everything, and then a talking character: demo/demo.blend and demo/demo.mp4
   python install.py test     lint, types and all tests
+  python install.py release  the files of a release, in dist: extension packages and a sample
 
 Nothing changes outside this folder but one small file, which tells the add-on where the server is. Blender's own
 Python is never touched. Running it again does only what is missing.
@@ -16,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from . import checks, demo, server
+from . import checks, demo, release, server
 from .options import TORCH_INDEX, Options
 from .steps import Runner, SetupError
 
@@ -27,14 +28,14 @@ def parse(arguments: Sequence[str]) -> Options:
         prog="install.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("command", nargs="?", default="server", choices=("server", "demo", "test"))
+    add("command", nargs="?", default="server", choices=("server", "demo", "test", "release"))
     add("--dry-run", action="store_true", help="say each step, do nothing")
     add("--wheels", type=Path, metavar="DIR", help="install from this folder of packages, without a network")
     add(
         "--torch", choices=("auto", "cpu", "cuda"), default="auto", help="which PyTorch; auto asks the driver"
     )
     add("--torch-index", default=TORCH_INDEX, metavar="URL", help="a mirror of PyTorch's own index")
-    add("--blender", type=Path, metavar="PATH", help="demo: use this Blender (4.2 or newer)")
+    add("--blender", type=Path, metavar="PATH", help="demo, release: use this Blender (4.2 or newer)")
     add("--quick", action="store_true", help="test: neither the slow ones nor those inside Blender")
     options = Options(**vars(parser.parse_args(arguments)))
     if options.wheels is None:
@@ -64,6 +65,8 @@ def _run(options: Options, runner: Runner) -> int:
             return checks.run(options, runner)
         case "demo":
             demo.run(options, runner)
+        case "release":
+            release.run(options, runner)
         case _:
             server.record(options, runner, server.install(options, runner))
             runner.say("\nNothing was changed." if runner.dry else "\nThe server is installed.")

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from . import server
-from .blender import find_host
+from .blender import Host, find_host
 from .environments import explain
 from .options import Options
 from .steps import Runner, SetupError
@@ -22,17 +22,12 @@ def run(options: Options, runner: Runner) -> None:
     environment = server.install(options, runner)
     server.record(options, runner, environment)
     host = find_host(options, runner)
-    extension = build_extension(options, runner, environment.python, host.flavor)
+    extension = build_extension(options, runner, environment.python, "--flavor", host.flavor)[0]
     settings = options.root / "demo" / "blender-settings"
     place = free_place(options.root / "demo")
-    samples = options.root / "edtalk_server" / "samples"
-    script = host.command(
-        options.root / SCRIPT,
-        *("--extension", str(extension), "--out", str(place)),
-        *("--portrait", str(samples / "portrait.png"), "--voice", str(samples / "voice.flac")),
-    )
+    script = scene_script(options, host, extension, place / BLEND, "--movie")
     try:
-        make_character(runner, script, settings)
+        make_character(runner, script, BLENDER_USER_RESOURCES=str(settings))
     finally:
         if not runner.dry:
             remember_ours(place)  # also what a failed run left there
@@ -45,33 +40,36 @@ def run(options: Options, runner: Runner) -> None:
         )
 
 
-def build_extension(options: Options, runner: Runner, python: str, flavor: str) -> Path:
-    """The zip of the extension for this machine and that Blender."""
+def build_extension(options: Options, runner: Runner, python: str, *choice: str) -> list[Path]:
+    """The zips of the extension for the chosen flavours and platforms."""
     out = options.root / "dist"
-    command = [
-        python,
-        str(options.root / "blender_addon" / "build.py"),
-        "--out",
-        str(out),
-        "--flavor",
-        flavor,
-    ]
+    command = [python, str(options.root / "blender_addon" / "build.py"), "--out", str(out), *choice]
     command += ["--wheels", str(options.wheels)] if options.wheels else []
     try:
         output = runner.run("build the extension", command)
     except subprocess.CalledProcessError as error:
         raise explain(error.output, options.wheels) from error
-    return Path(output.strip().splitlines()[-1]) if output else out / "EXTENSION.zip"
+    return [Path(line) for line in output.strip().splitlines()] or [out / "EXTENSION.zip"]
 
 
-def make_character(runner: Runner, command: list[str], settings: Path) -> None:
-    """Run the demo's script in Blender, with settings of its own so that nobody's are touched."""
+def scene_script(options: Options, host: Host, extension: Path, blend: Path, *more: str) -> list[str]:
+    """The command that makes a character of the samples in `blend`."""
+    samples = options.root / "edtalk_server" / "samples"
+    return host.command(
+        options.root / SCRIPT,
+        *("--extension", str(extension), "--blend", str(blend), *more),
+        *("--portrait", str(samples / "portrait.png"), "--voice", str(samples / "voice.flac")),
+    )
+
+
+def make_character(runner: Runner, command: list[str], **environment: str) -> None:
+    """Run the script in Blender; BLENDER_USER_RESOURCES gives it settings of its own, so that nobody's are touched."""
     try:
-        runner.run("make the character in Blender", command, BLENDER_USER_RESOURCES=str(settings))
+        runner.run("make the character in Blender", command, **environment)
     except subprocess.CalledProcessError as error:
         lines = "\n    ".join(error.output.strip().splitlines()[-12:])
         raise SetupError(
-            f"The demo stopped in Blender:\n    {lines}", f"The whole output is in {runner.log}."
+            f"The script stopped in Blender:\n    {lines}", f"The whole output is in {runner.log}."
         ) from error
 
 

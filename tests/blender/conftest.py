@@ -241,3 +241,14 @@ def own_server(
 
     yield kill
     session.close()
+
+
+@pytest.fixture
+def real_server(
+    addon: Addon, server_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """The add-on starts the server as it is installed."""
+    monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.setenv("EDTALK_SERVER_PYTHON", str(server_python))
+    yield
+    addon.session.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +14,6 @@ SAMPLES = ROOT / "edtalk_server" / "samples"
 BUNDLE = ROOT / "edtalk_server" / "bundles" / "starter" / "bundle.json"
 
 pytestmark = pytest.mark.skipif(not BUNDLE.exists(), reason="the starter bundle is not in this checkout")
-
-
-@pytest.fixture
-def real_server(
-    addon: Any, server_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[None]:
-    """The add-on starts the server as it is installed."""
-    monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(tmp_path / "run"))
-    monkeypatch.setenv("EDTALK_SERVER_PYTHON", str(server_python))
-    yield
-    addon.session.close()
 
 
 def picture(path: Path) -> np.ndarray:

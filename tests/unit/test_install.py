@@ -6,11 +6,12 @@ import ast
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
-from edtalk_server.installer import blender, command, demo, environments, server, steps
+from edtalk_server.installer import blender, command, demo, environments, release, server, steps
 from edtalk_server.installer.environments import Environment, explain
 from edtalk_server.installer.options import Options
 from edtalk_server.installer.steps import GIGABYTE, Runner, SetupError, need_disk
@@ -48,11 +49,21 @@ def contents(folder: Path) -> set[Path]:
 
 def test_help_names_the_commands_and_the_choices() -> None:
     text = install("--help").stdout
-    for word in ("demo", "test", "server", "--dry-run", "--wheels", "--torch", "--blender", "--quick"):
+    for word in (
+        "demo",
+        "test",
+        "server",
+        "release",
+        "--dry-run",
+        "--wheels",
+        "--torch",
+        "--blender",
+        "--quick",
+    ):
         assert word in text
 
 
-@pytest.mark.parametrize("what", ["server", "demo", "test"])
+@pytest.mark.parametrize("what", ["server", "demo", "test", "release"])
 def test_a_dry_run_says_the_steps_and_changes_nothing(checkout: Path, what: str) -> None:
     before = contents(checkout)
     answer = install(what, "--dry-run", root=checkout)
@@ -269,6 +280,25 @@ def test_the_demo_replaces_its_own_file_but_never_one_that_somebody_worked_in(tm
     assert demo.free_place(tmp_path) == tmp_path
     (tmp_path / "demo.blend").write_bytes(b"hours of an animator's work")
     assert demo.free_place(tmp_path) == tmp_path / "demo-2"
+
+
+def test_a_packed_sample_is_the_same_each_time_and_its_blend_names_no_private_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "work" / "sample"
+    (folder / "edtalk").mkdir(parents=True)
+    (folder / "edtalk" / "0001.png").write_bytes(b"a picture")
+    texts = [f"{folder}/sample.blend", "//voice.flac", str(tmp_path / "work")]
+    before = b"BLENDER" + b"".join(text.encode().ljust(200, b"\0") for text in texts)
+    (folder / "sample.blend").write_bytes(before)
+    packed = [tmp_path / name for name in ("one.zip", "two.zip")]
+    for target in packed:
+        release.pack(folder, target, [tmp_path / "work", Path(tmp_path.anchor)])
+    assert packed[0].read_bytes() == packed[1].read_bytes()
+    with zipfile.ZipFile(packed[0]) as archive:
+        assert archive.namelist() == ["sample/edtalk/0001.png", "sample/sample.blend"]
+        after = archive.read("sample/sample.blend")
+    assert str(tmp_path / "work").encode() not in after
+    assert len(after) == len(before), "a .blend is read by places: nothing may move"
+    assert b"//voice.flac\0" in after
 
 
 def test_the_record_for_the_addon_says_where_the_server_is(
