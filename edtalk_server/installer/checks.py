@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from . import server
 from .blender import MODULES, TEST_PACKAGES, install_module
@@ -12,7 +14,9 @@ from .environments import find_python
 from .options import Options
 from .steps import Runner
 
-BLENDERS = ("4.2.23", "5.0.1")
+BLENDERS = ("4.2.23", "5.0.1", "5.2.3")
+WINDOWS = "EDTALK_GUI_ROOT"
+"""The variable with the folders of the Blenders that have a window (`tests/gui/conftest.py` says what they are)."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +36,11 @@ def run(options: Options, runner: Runner) -> int:
         check(options, runner, "lint", [python, "-m", "ruff", "check", "."]),
         check(options, runner, "format", [python, "-m", "ruff", "format", "--check", "."]),
         check(options, runner, "types", [python, "-m", "mypy"]),
-        check(options, runner, "tests", [python, "-m", "pytest", "--ignore=tests/blender", *selection]),
+        check(options, runner, "tests", [python, "-m", "pytest", *_elsewhere("blender", "gui"), *selection]),
     ]
-    blenders = () if options.quick else BLENDERS
-    outcomes += [check_in_blender(options, runner, version) for version in blenders]
+    if not options.quick:
+        outcomes += [check_in_blender(options, runner, version) for version in BLENDERS]
+        outcomes += check_in_windows(options, runner, python)
     runner.say("\n" + "\n".join(f"{outcome.name:16} {outcome.text}" for outcome in outcomes))
     return int(any(outcome.failed for outcome in outcomes))
 
@@ -51,6 +56,10 @@ def check(options: Options, runner: Runner, name: str, command: Sequence[str], *
     )
 
 
+def _elsewhere(*folders: str) -> list[str]:
+    return [f"--ignore=tests/{folder}" for folder in folders]
+
+
 def check_in_blender(options: Options, runner: Runner, version: str) -> Outcome:
     """The tests of `tests/blender` in one version of the module `bpy`."""
     name = f"Blender {version}"
@@ -62,3 +71,22 @@ def check_in_blender(options: Options, runner: Runner, version: str) -> Outcome:
     command = [environment.python, "-m", "pytest", "tests/blender"]
     settings = str(environment.folder / "blender-settings")
     return check(options, runner, name, command, BLENDER_USER_RESOURCES=settings)
+
+
+def check_in_windows(options: Options, runner: Runner, python: str) -> list[Outcome]:
+    """The tests of `tests/gui` in each Blender that can open a window here; the pictures stay in `runs/window-NAME`."""
+    roots = [Path(root) for root in os.environ.get(WINDOWS, "").split(os.pathsep) if root]
+    if not roots:
+        return [Outcome("window", f"skipped: {WINDOWS} names no Blender with a window")]
+    command = [python, "-m", "pytest", "tests/gui"]
+    return [
+        check(
+            options,
+            runner,
+            f"window {root.name}",
+            command,
+            EDTALK_GUI_ROOT=str(root),
+            EDTALK_GUI_OUT=str(options.root / "runs" / f"window-{root.name}"),
+        )
+        for root in roots
+    ]

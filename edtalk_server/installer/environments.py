@@ -89,11 +89,21 @@ def python_version(python: str) -> tuple[int, int] | None:
 
 
 def find_python(version: tuple[int, int]) -> str | None:
-    """An interpreter of exactly this version: the running one, or one on the PATH."""
-    for program in (sys.executable, shutil.which("python{}.{}".format(*version))):
+    """An interpreter of exactly this version: the running one, one on the PATH, or one that pyenv or uv keeps."""
+    for program in (sys.executable, shutil.which("python{}.{}".format(*version)), *_kept_aside(version)):
         if program and python_version(program) == version:
             return program
     return None
+
+
+def _kept_aside(version: tuple[int, int]) -> list[str]:
+    """Interpreters of pyenv and uv, which are on the PATH only where somebody asked for them."""
+    home = Path.home()
+    pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / "versions"
+    uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local" / "share" / "uv" / "python"))
+    name = "{}.{}.*".format(*version)
+    found = [*pyenv.glob(f"{name}/bin/python"), *uv.glob(f"cpython-{name}/bin/python3")]
+    return [str(program) for program in found]
 
 
 def explain(output: str, wheels: Path | None = None) -> SetupError:
