@@ -120,7 +120,7 @@ def _look() -> float:
         return ASLEEP_S
     if (here.face, here.trouble) != before:
         redraw_panels(bpy.context)
-    if here.is_waiting:
+    if here.is_waiting or here.task is not None:
         return BUSY_S
     if watch().is_hurried:
         return HURRIED_S

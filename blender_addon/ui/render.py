@@ -2,16 +2,18 @@
 # mypy: disable-error-code="valid-type"
 """Final renders show baked frames: bake what is stale first, lend the planes their takes, take them back afterwards.
 
-In the window an operator does that (F12 and Ctrl F12, when the preference is on), because there Blender calls render
-handlers in a thread of its own, where neither the sockets nor the file may be touched. Without a window, and for
-scripts, the handlers do it, frame by frame. They never fail, and never wait where nothing is stale, so that a render
-node without a server just reads images.
+With the preference, handlers do that for every render, however it was started. Without a window, and for scripts, they
+bake frame by frame. In the window Blender calls them in a thread of its own, where neither the sockets nor the file
+may be touched: there they wait for the main thread to do it (`render_wait`). They never fail a render, and look for no
+server where nothing is stale, so that a render node without one just reads images. An operator does the same without
+the preference.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 
 import bpy
 from bpy.app.handlers import persistent
@@ -21,14 +23,15 @@ from shared_protocol.errors import EDTalkError
 
 from ..core import takes
 from ..core.staleness import State, judged
-from ..core.tasks import Progress, Steps, Stopped
-from ..core.wording import n_, rpt_
+from ..core.tasks import SLICE_S, Progress, Steps, Stopped
+from ..core.wording import rpt_
 from ..scene import character, plane, take_places
 from ..scene.signature import Signature, has_drivers
-from . import link
+from . import link, render_wait
 from .bake import Wish, all_baked, bakeable
 from .live import is_rendering
-from .operators import TaskOperator, refuse
+from .operators import TaskOperator, refuse, scene_of
+from .perform import found
 from .preferences import preferences
 
 log = logging.getLogger(__name__)
@@ -39,10 +42,8 @@ _by_operator = False
 """The operator has begun the render that is going on."""
 _gave_up = False
 """Baking failed in the render that is going on: it is not tried again before the next."""
-UNBAKED = (
-    n_("The render showed characters as they were, because it was not started by EDTalk."),
-    n_("Press F12, or choose Render > Bake and Render Image, and their frames are baked first."),
-)
+_ready = range(0)
+"""The frames that were made ready for the render in the window that is going on."""
 
 
 # --- lending ---------------------------------------------------------------------------------------------------------
@@ -71,10 +72,68 @@ def look_after() -> None:
         take_back()
 
 
+@persistent
+def leave(*_: object) -> None:
+    """Another file is about to be opened, and Blender waits for the render to end."""
+    _waiting.abandon()
+
+
 def forget() -> None:
     """Another file is open: what was lent belonged to the old one."""
     _lent.clear()
     take_back()
+
+
+def made_ready(scene_uid: int, frames: range, progress: Progress) -> Steps[str]:
+    """Bake what is stale of a scene's characters, and let their planes show the frames; a word about it.
+
+    Raises `EDTalkError` when it failed for one of them; the others are ready all the same.
+    """
+    rendered, troubles = 0, list[EDTalkError]()
+    for uid in [ob.session_uid for ob in bakeable(scene_of(scene_uid))]:
+        try:
+            rendered += yield from _made_ready(uid, scene_uid, frames, progress)
+        except EDTalkError as error:
+            troubles.append(error)
+    link.takes_changed()
+    if troubles:
+        raise troubles[0]
+    return rpt_("{count} frames baked", count=rendered)
+
+
+def _made_ready(uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[int]:
+    """One character; how many frames were rendered."""
+    folder, rendered = character.file_of(found(uid), "take"), 0
+    take = takes.Take.open(folder) if folder is not None else None
+    if take is None or not (yield from _are_fresh(uid, take, frames)):
+        wish = Wish(uid, scene_uid, frames, take_places.default_base())
+        (done,) = yield from all_baked([wish], progress)
+        take, rendered = done.take, done.rendered
+    ob = found(uid)
+    first, last = ob.edtalk.take_first, ob.edtalk.take_last
+    shows = ob.edtalk.show == "TAKE" and first <= frames[0] and frames[-1] <= last
+    if not shows or take.folder != folder:
+        lend(ob, take, frames)
+    return rendered
+
+
+def _are_fresh(uid: int, take: takes.Take, frames: range) -> Steps[bool]:
+    """Are all of these frames baked as their curves are now? Where weights are driven, nobody knows."""
+    finished = take.finished()
+    if has_drivers(found(uid)) or not all(frame in finished for frame in frames):
+        return False
+    left = frames
+    while left:
+        signature, end = Signature(found(uid)), time.perf_counter() + SLICE_S
+        while left and time.perf_counter() < end:
+            if judged(left[0], signature.at(left[0]), take.signatures, finished) != State.FRESH:
+                return False
+            left = left[1:]
+        yield
+    return True
+
+
+_waiting = render_wait.Waiting(made_ready)
 
 
 # --- in the window ---------------------------------------------------------------------------------------------------
@@ -104,17 +163,11 @@ class Render(TaskOperator, bpy.types.Operator):
         return cls.is_free()
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        scene, base = context.scene, take_places.default_base()
-        now = scene.frame_current
+        scene, now = context.scene, context.scene.frame_current
         frames = range(scene.frame_start, scene.frame_end + 1) if self.animation else range(now, now + 1)
-        wishes = [Wish(ob.session_uid, scene.session_uid, frames, base) for ob in bakeable(scene)]
-        done = yield from all_baked(wishes, progress)
-        for one in done:
-            if (ob := character.find(one.wish.uid)) is not None:
-                lend(ob, one.take, frames)
-        link.takes_changed()
+        words = yield from made_ready(scene.session_uid, frames, progress)
         self._render()
-        return rpt_("{count} frames baked", count=sum(one.rendered for one in done))
+        return words
 
     def _render(self) -> None:
         global _by_operator
@@ -125,23 +178,6 @@ class Render(TaskOperator, bpy.types.Operator):
         except RuntimeError:  # no camera, say: Blender has told the user
             take_back()
             raise
-
-
-class RenderKey(bpy.types.Operator):
-    """Bake first, when the preferences say so; else F12 stays Blender's"""
-
-    bl_idname = "edtalk.render_key"
-    bl_label = "Bake and Render"
-    bl_options = {"INTERNAL"}
-
-    animation: BoolProperty(options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return preferences().bake_before_render and Render.poll(context)
-
-    def invoke(self, _context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
-        return bpy.ops.edtalk.render("INVOKE_DEFAULT", animation=self.animation)
 
 
 def draw_menu(self: bpy.types.Menu, _context: bpy.types.Context) -> None:
@@ -158,24 +194,46 @@ def draw_menu(self: bpy.types.Menu, _context: bpy.types.Context) -> None:
 
 
 @persistent
-def begins(scene: bpy.types.Scene, *_: object) -> None:
+def begins(*_: object) -> None:
     """A render begins."""
-    global _gave_up
-    _gave_up = False
-    if _is_ours() and bakeable(scene) and threading.current_thread() is not threading.main_thread():
-        link.session().failure = UNBAKED
+    global _gave_up, _ready
+    _gave_up, _ready = False, range(0)
 
 
 @persistent
 def before_frame(scene: bpy.types.Scene, *_: object) -> None:
     """A frame is about to be rendered: bake it where that is needed."""
-    if not _is_ours() or threading.current_thread() is not threading.main_thread():
+    if not preferences().bake_before_render or _by_operator or _gave_up:
         return
-    for ob in bakeable(scene):
-        try:
-            _bake_for_render(ob, scene)
-        except (EDTalkError, Stopped, OSError) as error:
-            _give_up(ob, error)
+    if scene.frame_current < 0 or not bakeable(scene):  # pictures cannot be numbered below 0
+        return
+    if threading.current_thread() is not threading.main_thread():
+        _wait(scene)
+    elif link.session().task is None:
+        _bake_now(scene)
+
+
+def _bake_now(scene: bpy.types.Scene) -> None:
+    global _gave_up
+    frame = scene.frame_current
+    try:
+        link.finished(made_ready(scene.session_uid, range(frame, frame + 1), Progress()))
+    except (EDTalkError, Stopped, OSError) as error:
+        _gave_up = True
+        log.warning("The scene is rendered as it is, because it could not be baked: %s", error)
+
+
+def _wait(scene: bpy.types.Scene) -> None:
+    """In a render's own thread: for this frame alone, because the render may be a still; when another one comes, for
+    all that are left."""
+    global _gave_up, _ready
+    now = scene.frame_current
+    if now in _ready:
+        return
+    last = max(now, scene.frame_end) if _ready else now
+    _ready = range(now, last + 1)
+    _waiting.wait(scene.session_uid, _ready)
+    _gave_up = _waiting.failed
 
 
 @persistent
@@ -185,67 +243,30 @@ def ends(*_: object) -> None:
         take_back()
 
 
-def _is_ours() -> bool:
-    """Is it on these handlers to bake, and not on the operator, which has done so already?"""
-    return preferences().bake_before_render and not (_by_operator or _gave_up) and link.session().task is None
-
-
-def _give_up(ob: bpy.types.Object, error: Exception) -> None:
-    global _gave_up
-    _gave_up = True
-    log.warning("%s is rendered as it is, because it could not be baked: %s", ob.name, error)
-
-
-def _bake_for_render(ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    frame = scene.frame_current
-    folder = character.file_of(ob, "take")
-    take = takes.Take.open(folder) if folder is not None else None
-    if take is None or not _is_fresh(ob, take, frame):
-        wish = Wish(ob.session_uid, scene.session_uid, range(frame, frame + 1), take_places.default_base())
-        (done,) = link.finished(all_baked([wish], Progress()))
-        take = done.take
-    shows = ob.edtalk.show == "TAKE" and ob.edtalk.take_first <= frame <= ob.edtalk.take_last
-    if not shows or take.folder != folder:
-        lend(ob, take, range(frame, frame + 1))
-
-
-def _is_fresh(ob: bpy.types.Object, take: takes.Take, frame: int) -> bool:
-    signature = Signature(ob).at(frame)
-    return not has_drivers(ob) and judged(frame, signature, take.signatures, take.finished()) == State.FRESH
-
-
 # --- registering -----------------------------------------------------------------------------------------------------
 
-CLASSES = (Render, RenderKey)
+CLASSES = (Render, *render_wait.CLASSES)
 HANDLERS = (
+    ("load_pre", leave),
     ("render_init", begins),
     ("render_pre", before_frame),
     ("render_complete", ends),
     ("render_cancel", ends),
 )
-_keys: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
 
 def register() -> None:
-    """Handlers, keys, and the Render menu."""
+    """Handlers and the Render menu."""
     for name, handler in HANDLERS:
         getattr(bpy.app.handlers, name).append(handler)
     bpy.types.TOPBAR_MT_render.append(draw_menu)
+    link.on_tick(_waiting.tick)
     link.on_tick(look_after)
-    keys = bpy.context.window_manager.keyconfigs.addon
-    if keys is not None:  # there are none without a window
-        keymap = keys.keymaps.new(name="Screen")
-        for control in (False, True):
-            item = keymap.keymap_items.new(RenderKey.bl_idname, "F12", "PRESS", ctrl=control)
-            item.properties.animation = control
-            _keys.append((keymap, item))
 
 
 def unregister() -> None:
     """Take all of it back."""
-    for keymap, item in _keys:
-        keymap.keymap_items.remove(item)
-    _keys.clear()
+    _waiting.abandon()
     bpy.types.TOPBAR_MT_render.remove(draw_menu)
     for name, handler in HANDLERS:
         listeners = getattr(bpy.app.handlers, name)

@@ -56,11 +56,6 @@ def test_f12_renders_baked_frames_and_leaves_the_file_as_it_was(seen: dict[str, 
     assert seen["trouble"] is None
 
 
-def test_blenders_own_menu_renders_what_is_there_and_is_told_of(seen: dict[str, Any]) -> None:
-    assert seen["rendered by the menu"] == ["complete", "LIVE"]
-    assert "was not started by EDTalk" in seen["word about the menu"][0]
-
-
 def test_without_the_server_the_last_picture_stays_and_says_why(seen: dict[str, Any]) -> None:
     assert seen["picture without a server"] == 0
     assert "The picture stands still" in seen["words over the plane"]

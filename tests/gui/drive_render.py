@@ -1,0 +1,148 @@
+"""Runs inside a Blender with a window (see test_render_window.py): renders that wait for a bake."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+import numpy as np
+
+sys.path.insert(0, "/mnt/src")
+import drive_bake as bake
+import drive_window as window
+from drive_window import OUT, addon, character, finished, inside, photograph, result, settled
+
+ended: list[str] = []
+asked: list[int] = []
+FIRST, LAST = 10, 14
+
+
+def story() -> Iterator[float]:
+    yield from bake.prepare()
+    listen()
+    bake.put_up_a_camera(character())
+    addon("ui.preferences").preferences().bake_before_render = True
+    bpy.ops.wm.save_mainfile()
+    scene = bpy.context.scene
+    for how, gain in (("free", 0.9), ("locked", 0.8), ("persistent", 0.7)):
+        character().edtalk.gain.mouth = gain  # all frames are stale
+        scene.render.use_lock_interface, scene.render.use_persistent_data = (
+            how == "locked",
+            how == "persistent",
+        )
+        result[how] = yield from animation(how)
+    scene.render.use_persistent_data = False
+    result["again"] = yield from animation("again")
+    ob = character()
+    node = addon("scene.plane").texture_node(ob)
+    result["shows"] = [ob.edtalk.show, node.image == ob.edtalk.live_image]
+    result["pictures left"] = [image.name for image in bpy.data.images if image.get("edtalk") == "lent"]
+    yield from end_by_escape()
+    yield from open_another_file()
+
+
+def listen() -> None:
+    """Note how renders end, and how many frames are asked of the server."""
+    bpy.app.handlers.render_complete.append(bpy.app.handlers.persistent(lambda *_: ended.append("complete")))
+    bpy.app.handlers.render_cancel.append(bpy.app.handlers.persistent(lambda *_: ended.append("cancelled")))
+    client = addon("core.client").Client
+    ask = client.render
+
+    def counted(self: Any, source: str, frames: Any, weights: Any, **options: Any) -> str:
+        asked.append(len(frames))
+        return str(ask(self, source, frames, weights, **options))
+
+    client.render = counted
+
+
+def press_render(animation: bool) -> None:
+    ended.clear()
+    asked.clear()
+    with inside("VIEW_3D"):
+        bpy.ops.render.render("INVOKE_DEFAULT", animation=animation)
+
+
+def animation(how: str) -> Iterator[float]:
+    """Render some frames, and compare them with the take."""
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = FIRST, LAST
+    scene.render.filepath = str(OUT / f"{how}_")
+    scene.render.image_settings.file_format = "PNG"
+    yield from settled()
+    press_render(animation=True)
+    yield from bake.until(lambda: bool(ended), 120)
+    yield 1.0
+    take = OUT / "edtalk" / "portrait" / "take_001"
+    frames = range(FIRST, LAST + 1)
+    rendered = [pixels(OUT / f"{how}_{frame:04d}.png") for frame in frames]
+    baked = [pixels(take / f"{frame:04d}.png") for frame in frames]
+    return {
+        "ended": list(ended),
+        "asked for": list(asked),
+        "differences": [
+            float(np.abs(one - other).mean()) for one, other in zip(rendered, baked, strict=True)
+        ],
+        "frames apart": float(np.abs(baked[0] - baked[-1]).max()),
+        "trouble": addon("ui.link").session().failure,
+    }
+
+
+def pixels(path: Any) -> np.ndarray:
+    """0 to 255."""
+    image = bpy.data.images.load(str(path))
+    image.colorspace_settings.name = "Non-Color"
+    values = np.array(image.pixels[:], np.float32).reshape(-1, image.channels)[:, :3] * 255
+    bpy.data.images.remove(image)
+    return values
+
+
+def begin_to_bake() -> Iterator[float]:
+    """An animation render of the whole, all of it stale; wait until the bake of its second frame is under way."""
+    scene, session = bpy.context.scene, addon("ui.link").session()
+    scene.frame_start, scene.frame_end = 1, window.FRAMES
+    character().edtalk.gain.mouth -= 0.05
+    scene.render.filepath = str(OUT / "ended_")
+    yield from settled()
+    bake.hover("VIEW_3D")
+    press_render(animation=True)
+    yield from bake.until(lambda: session.task is not None and session.task.progress.total > 10, 60)
+
+
+def end_by_escape() -> Iterator[float]:
+    session = addon("ui.link").session()
+    yield from begin_to_bake()
+    result["was baking"] = session.task is not None
+    result["progress"] = session.task.progress.text if session.task is not None else ""
+    photograph("waiting.png")
+    bake.press("Escape")
+    yield from bake.until(lambda: session.task is None, 30)
+    result["task after escape"] = None if session.task is None else session.task.title
+    yield from bake.until(lambda: bool(ended), 100)
+    result["ended after escape"] = list(ended)
+    yield 1.0
+
+
+def open_another_file() -> Iterator[float]:
+    session = addon("ui.link").session()
+    bpy.ops.wm.save_mainfile()
+    yield from begin_to_bake()
+    result["was baking before opening"] = session.task is not None
+    begun = time.monotonic()
+    with inside("VIEW_3D"):
+        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    result["opened in [s]"] = time.monotonic() - begun
+    yield 2.0
+    result["task after opening"] = None if session.task is None else session.task.title
+    asked.clear()
+    with inside("VIEW_3D"):
+        bpy.context.view_layer.objects.active = character()
+        bpy.ops.edtalk.bake_range("INVOKE_DEFAULT", first=1, last=window.FRAMES, again=True, asked=True)
+    yield from finished()
+    result["bakes after opening"] = sum(asked)
+
+
+if __name__ == "__main__":
+    window.begin(story())
