@@ -65,7 +65,7 @@ class Preferences(bpy.types.AddonPreferences):
     )
     bake_before_render: BoolProperty(
         name="Bake before Rendering",
-        description="F12 and Render Animation first bake what is stale, and render the baked frames",
+        description="Every render first waits until what is stale is baked, and shows the baked frames",
         default=False,
     )
     take_cap: FloatProperty(
