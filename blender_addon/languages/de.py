@@ -329,7 +329,6 @@ MESSAGES: dict[str, str] = {
     "Write Still": "Einzelbild schreiben",
     "Save a single picture too, at the output path": "Auch ein einzelnes Bild am Ausgabepfad speichern",
     "Bake and Render": "Backen und rendern",
-    "Bake first, when the preferences say so; else F12 stays Blender's": "Erst backen, wenn die Einstellungen es sagen; sonst bleibt F12 bei Blender",
     "Reset to Portrait": "Auf Porträt zurücksetzen",
     "Set these weights to the portrait's own; where they are animated, with keys at the current frame": "Diese Gewichtungen auf die des Porträts setzen; wo sie animiert sind, mit Schlüsselbildern auf dem aktuellen Einzelbild",
     "Restart": "Neu starten",
