@@ -15,6 +15,7 @@ from .options import Options
 from .steps import Runner
 
 BLENDERS = ("4.2.23", "5.0.1", "5.2.3")
+OUTSIDE_BLENDER = ("--ignore=tests/blender", "--ignore=tests/gui")
 WINDOWS = "EDTALK_GUI_ROOT"
 """The variable with the folders of the Blenders that have a window (`tests/gui/conftest.py` says what they are)."""
 
@@ -36,7 +37,7 @@ def run(options: Options, runner: Runner) -> int:
         check(options, runner, "lint", [python, "-m", "ruff", "check", "."]),
         check(options, runner, "format", [python, "-m", "ruff", "format", "--check", "."]),
         check(options, runner, "types", [python, "-m", "mypy"]),
-        check(options, runner, "tests", [python, "-m", "pytest", *_elsewhere("blender", "gui"), *selection]),
+        check(options, runner, "tests", [python, "-m", "pytest", *OUTSIDE_BLENDER, *selection]),
     ]
     if not options.quick:
         outcomes += [check_in_blender(options, runner, version) for version in BLENDERS]
@@ -54,10 +55,6 @@ def check(options: Options, runner: Runner, name: str, command: Sequence[str], *
     return Outcome(
         name, f"{'passed' if passed else 'FAILED'} in {time.monotonic() - started:.0f} s", not passed
     )
-
-
-def _elsewhere(*folders: str) -> list[str]:
-    return [f"--ignore=tests/{folder}" for folder in folders]
 
 
 def check_in_blender(options: Options, runner: Runner, version: str) -> Outcome:

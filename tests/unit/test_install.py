@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edtalk_server.installer import blender, command, demo, environments, release, server, steps
+from edtalk_server.installer import blender, checks, command, demo, environments, release, server, steps
 from edtalk_server.installer.environments import Environment, explain
 from edtalk_server.installer.options import Options
 from edtalk_server.installer.steps import GIGABYTE, Runner, SetupError, need_disk
@@ -326,3 +326,32 @@ def test_a_problem_is_one_message_and_not_a_traceback(
     monkeypatch.setattr(server, "install", no_disk)
     assert command.main(["server"]) == 1
     assert capsys.readouterr().err == "\nerror: The disk is full.\n  Free some space.\n"
+
+
+# --- where the tests run ----------------------------------------------------------------------------------------------
+
+
+def test_a_python_that_pyenv_keeps_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "versions" / "3.99.1" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho 3 99\n", encoding="ascii")
+    program.chmod(0o755)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert environments.find_python((3, 99)) == str(program)
+    assert environments.find_python((3, 98)) is None
+
+
+def test_each_blender_with_a_window_is_tested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EDTALK_GUI_ROOT", "/windows/old:/windows/new")
+    runner = Runner(tmp_path / "log", dry=True)
+    outcomes = checks.check_in_windows(Options(root=tmp_path), runner, "python")
+    assert [outcome.name for outcome in outcomes] == ["window old", "window new"]
+    assert capsys.readouterr().out.count("pytest tests/gui") == 2
+
+
+def test_without_such_a_blender_the_summary_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDTALK_GUI_ROOT", raising=False)
+    (outcome,) = checks.check_in_windows(Options(root=tmp_path), Runner(tmp_path / "log"), "python")
+    assert not outcome.failed and "skipped" in outcome.text and "EDTALK_GUI_ROOT" in outcome.text
