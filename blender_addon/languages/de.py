@@ -510,6 +510,12 @@ MESSAGES: dict[str, str] = {
     "busy": "beschäftigt",
     "stopping": "wird gestoppt",
     "failed": "fehlgeschlagen",
+    "The bundle does not tell what this moves": "Das Paket sagt nicht, was sich hier bewegt",
+    "Usual values: 0 (not at all) to {high} (fully)": "Übliche Werte: 0 (gar nicht) bis {high} (ganz)",
+    "Usual values: {low} (the opposite) to {high}, 0 is neither": "Übliche Werte: {low} (das Gegenteil) bis {high}, 0 ist keins von beiden",
+    "Usual values: {low} to {high}": "Übliche Werte: {low} bis {high}",
+    "{bank} {number} (not used)": "{bank} {number} (unbenutzt)",
+    "The model bundle has no such weight: values and keys here change nothing": "Das Modellpaket hat diese Gewichtung nicht: Werte und Schlüsselbilder ändern hier nichts",
     # --- Errors: what is wrong, and what to do ---
     "Start the server again in the EDTalk panel.": "Den Server in der EDTalk-Leiste noch einmal starten.",
     "The server sent nothing for {0} seconds.": "Der Server hat {0} Sekunden lang nichts gesendet.",
@@ -642,6 +648,8 @@ MESSAGES: dict[str, str] = {
     "{0} shows this take.": "{0} zeigt diesen Take.",
     "Show another take first, then delete this one.": "Erst einen anderen Take zeigen, dann diesen löschen.",
     "{0} It said: {1}": "{0} Er meldete: {1}",
+    "{0} has the {1} weights of {2}; the server runs {3} with {4}.": "{0} hat die {1} Gewichtungen von {2}; der Server arbeitet mit {3} und dessen {4}.",
+    "Use its bundle (Server > Model Bundles), or predict it anew with this one.": "Sein Paket benutzen (Server > Modellpakete), oder mit diesem neu vorhersagen.",
     # --- The server: verdicts, advice, notes, errors, and what it is doing ---
     "server": "Server",
     "add-on": "Add-on",

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 def register() -> None:
     """Declare the character's properties."""
-    from . import character
+    from . import character, naming
 
     character.register()
+    naming.register()
 
 
 def unregister() -> None:
     """Take them back."""
-    from . import character
+    from . import character, naming
 
+    naming.unregister()
     character.unregister()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import bpy
@@ -27,37 +27,14 @@ GROUP_NAME = "EDTalk"
 """The property group's own name: the Graph Editor writes it behind each channel, "Jaw Open (EDTalk)"."""
 
 
-def _channel_properties() -> Iterator[tuple[str, object]]:
-    """One animatable property for each channel, labelled as in the starter bundle."""
-    labels = dict(
-        zip(layouts.channels(layouts.starter_layout()), layouts.starter_layout().bases, strict=True)
-    )
-    for bank, room in layouts.CHANNELS_OF.items():
-        for number in range(1, room + 1):
-            name = layouts.channel(bank, number)
-            basis = labels.get(name)
-            yield (
-                name,
-                FloatProperty(
-                    name=basis.name if basis else f"{bank.value.capitalize()} {number}",
-                    description=basis.description if basis else "",
-                    soft_min=basis.minimum if basis else -1.0,
-                    soft_max=basis.maximum if basis else 1.0,
-                    step=1,
-                    precision=3,
-                    override=OVERRIDABLE,
-                ),
-            )
-
-
-def _on_show(group: EDTalkCharacter, _context: bpy.types.Context) -> None:
+def _on_show(group: bpy.types.PropertyGroup, _context: bpy.types.Context) -> None:
     from . import plane
 
     plane.apply_show(group.id_data)
 
 
-class EDTalkCharacter(bpy.types.PropertyGroup):
-    """All that makes an object a character."""
+class EDTalkCharacter:
+    """All that makes an object a character but the weights, which `naming` adds."""
 
     is_character: BoolProperty(name="Is a character", override=OVERRIDABLE)
     portrait: StringProperty(
@@ -140,9 +117,6 @@ class EDTalkCharacter(bpy.types.PropertyGroup):
     writing: PointerProperty(type=writing.EDTalkWriting, override=OVERRIDABLE)
     speech: PointerProperty(type=voice.EDTalkSpeech, override=OVERRIDABLE)
     picture: PointerProperty(type=portrait_crop.EDTalkPicture, override=OVERRIDABLE)
-
-
-EDTalkCharacter.__annotations__.update(_channel_properties())
 
 
 def is_character(ob: bpy.types.Object | None) -> bool:
@@ -361,12 +335,8 @@ _GROUPS = (
 def register() -> None:
     for cls in _GROUPS:
         bpy.utils.register_class(cls)
-    bpy.utils.register_class(EDTalkCharacter)
-    bpy.types.Object.edtalk = PointerProperty(type=EDTalkCharacter, override=OVERRIDABLE)
 
 
 def unregister() -> None:
-    del bpy.types.Object.edtalk
-    bpy.utils.unregister_class(EDTalkCharacter)
     for cls in reversed(_GROUPS):
         bpy.utils.unregister_class(cls)

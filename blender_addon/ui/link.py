@@ -17,6 +17,7 @@ from ..core.tasks import Result, Steps
 from ..core.wording import n_
 from . import library as take_library
 from . import live as live_pictures
+from . import names
 from . import watch as watching
 from .preferences import preferences, server_options
 
@@ -156,7 +157,7 @@ def start() -> None:
     _session = Session(_find_server)
     _live, _watch = live_pictures.Live(_session), watching.Watch()
     _library = take_library.Library()
-    _ticks.extend((_live.look_after, _watch.look_after, _library.look_after))
+    _ticks.extend((names.look_after, _live.look_after, _watch.look_after, _library.look_after))
     if preferences().start_with_blender and not bpy.app.background:
         _session.start_server()
     wake()
@@ -179,6 +180,7 @@ def forget_file() -> None:
     """Another file was opened: what was running belonged to the old one."""
     _end_task(session())
     session().failure = None
+    names.other_file()
     live().forget()
     watch().forget()
     library().refresh()

@@ -140,6 +140,7 @@ class Live:
         if show.preparing:
             return
         try:
+            self._check_bundle(ob)
             if show.source and self._session.knows(show.source):
                 weights = np.frombuffer(show.weights, np.float32)
                 self._session.request_preview(
@@ -152,6 +153,17 @@ class Live:
                 show.preparing = show.portrait
         except EDTalkError as error:
             self._failed(show, error.cause, error.fix)
+
+    def _check_bundle(self, ob: bpy.types.Object) -> None:
+        """Raises `EDTalkError` when the server's bundle cannot take this character's weights."""
+        bundle, count = self._session.bundle, len(character.layout_of(ob))
+        if bundle is not None and len(bundle.layout) != count:
+            raise EDTalkError(
+                ErrorCode.BAD_WEIGHTS,
+                f"{ob.name} has the {count} weights of {ob.edtalk.bundle or 'another bundle'}; the server runs "
+                f"{bundle.title} with {len(bundle.layout)}.",
+                "Use its bundle (Server > Model Bundles), or predict it anew with this one.",
+            )
 
     def _failed(self, show: _Show, cause: str, fix: str) -> None:
         show.trouble = cause

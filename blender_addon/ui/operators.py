@@ -21,7 +21,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from ..core.tasks import Progress, Steps, Stopped, Task
 from ..core.wording import iface_, n_, rpt_, tip_
 from ..scene import character
-from . import link
+from . import link, names
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +97,7 @@ class TaskOperator(Operator):
             fix = n_("Look at Blender's console and report this error.")
             answer = self._failed(f"{self.title} failed: {error}.", fix)
         link.session().task = None
+        names.look_after()  # in background mode no timer does
         return answer
 
     def _failed(self, cause: str, fix: str) -> set[str]:

@@ -86,6 +86,7 @@ class BankPanel(SidebarPanel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, group = self.layout, context.object.edtalk
+        declared = group.bl_rna.properties
         layout.use_property_split = True  # with it each slider has its keying dot
         column = layout.column(align=True)
         named = zip(
@@ -93,13 +94,12 @@ class BankPanel(SidebarPanel):
         )
         for channel, basis in named:
             if basis.bank is self.bank:
-                column.prop(group, channel, text=basis.name, slider=_fits(channel, basis))
+                column.prop(group, channel, text=basis.name, slider=_fits(declared[channel], basis))
         layout.prop(group.gain, self.bank.value, text="Gain", slider=True)
 
 
-def _fits(channel: str, basis: Basis) -> bool:
-    """Is the property's range the basis's? If not (another bundle), a field serves better than a slider."""
-    declared = character.EDTalkCharacter.bl_rna.properties[channel]
+def _fits(declared: bpy.types.FloatProperty, basis: Basis) -> bool:
+    """Is the property's range the basis's? If not (names of another bundle), a field serves better than a slider."""
     return bool(declared.soft_min <= basis.minimum and basis.maximum <= declared.soft_max)
 
 

@@ -45,6 +45,7 @@ class FakeEngine:
     ) -> None:
         self.size = size
         self.layout = layout or numbered_layout()
+        self._identity = "fake" if layout is None else f"fake {[one.identifier for one in layout.bases]}"
         self.channels = len(self.layout)
         self.seconds_per_frame = seconds_per_frame
         self.fail_at_frame = fail_at_frame
@@ -58,7 +59,9 @@ class FakeEngine:
         judgement = self.judge(portrait, crop)
         self.calls["prepare"] += 1
         own = np.linspace(-0.5, 0.5, self.channels, dtype=np.float32)
-        return new_source("fake", portrait, judgement, self.size, own, portrait.reshape(-1, 3).mean(axis=0))
+        return new_source(
+            self._identity, portrait, judgement, self.size, own, portrait.reshape(-1, 3).mean(axis=0)
+        )
 
     def judge(
         self, portrait: Picture, crop: Crop | None = None, faces: Sequence[Face] | None = None

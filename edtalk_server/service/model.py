@@ -23,7 +23,7 @@ from edtalk_server.media.judge import Inspection, Judgement, rough_crops
 from edtalk_server.media.look import Look, Rendered
 from edtalk_server.media.portrait import Picture, load_portrait
 from edtalk_server.media.steps import Step, Steps
-from shared_protocol.banks import Bank
+from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.codec import Buffer
 from shared_protocol.messages import Capture, Crop, Predict
 from shared_protocol.timebase import TimeBase
@@ -122,16 +122,16 @@ class EngineBackend:
 
 class FakeBackend:
     """Bars instead of faces: every part of the way but the networks. The mouth follows the loudness of the
-    voice."""
+    voice. `layout`: what the weights are called (default: numbered)."""
 
     largest_batch = 4
     notice = ""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: BankLayout | None = None) -> None:
         from edtalk_server.bundles import BundleManifest, NetworkPart
         from edtalk_server.engine.fake import FakeEngine
 
-        self._engine = FakeEngine()
+        self._engine = FakeEngine(layout=layout)
         self.channels, self.size, self.device = self._engine.channels, self._engine.size, "none"
         self.description = BundleManifest(
             name="fake",

@@ -106,3 +106,14 @@ def test_of_many_wishes_only_the_newest_is_shown(addon: Any, resting: bpy.types.
     live.forget()
     look(addon)
     np.testing.assert_array_equal(pixels_of(resting), shown)
+
+
+def test_a_character_of_another_bundle_says_whose_weights_it_has(
+    addon: Any, resting: bpy.types.Object
+) -> None:
+    layout = addon("core.layouts").layout_from_rows([{"identifier": "nod", "name": "Nod", "bank": "pose"}])
+    addon("scene.character").set_source(resting, "", "Nodders 2", layout, [0.0], ())
+    resting.update_tag()
+    look(addon)
+    words = addon("ui.link").live().trouble(resting)
+    assert "the 1 weights of Nodders 2" in words and "No model 1 with 36" in words

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 import shared_protocol
-from blender_addon.core.layouts import channels, layout_from_json, layout_to_json, starter_layout
+from blender_addon.core.layouts import (
+    Label,
+    channels,
+    labels,
+    layout_from_json,
+    layout_to_json,
+    starter_layout,
+)
 from shared_protocol.banks import numbered_layout
 from shared_protocol.errors import EDTalkError
 
@@ -92,6 +99,24 @@ def test_each_basis_has_a_channel_of_its_own() -> None:
     names = channels(starter_layout())
     assert len(set(names)) == 36
     assert (names[0], names[20], names[35]) == ("mouth_01", "pose_01", "expression_10")
+
+
+def test_a_tooltip_says_which_end_is_which() -> None:
+    called = labels(starter_layout())
+    assert called["mouth_01"] == Label(
+        "Jaw Open",
+        "Lower jaw drops; teeth and tongue appear. Usual values: 0 (not at all) to 1 (fully)",
+        0.0,
+        1.0,
+    )
+    assert called["pose_02"].description.endswith("Usual values: -1.5 (the opposite) to 1.5, 0 is neither")
+    assert all(label.minimum < label.maximum for label in called.values())
+
+
+def test_channels_that_a_bundle_lacks_do_not_look_meaningful() -> None:
+    called = labels(numbered_layout(mouth=2, pose=6, expression=0))
+    assert len(called) == 36 and sum("(not used)" in label.name for label in called.values()) == 18 + 10
+    assert called["mouth_02"].name == "Mouth 2" and called["mouth_03"].name == "Mouth 3 (not used)"
 
 
 def test_a_bundle_with_too_many_weights_is_refused_in_words() -> None:
