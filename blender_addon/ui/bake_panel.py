@@ -10,7 +10,7 @@ from ..core.wording import iface_
 from ..scene import character, plane
 from ..scene.signature import has_drivers
 from . import link
-from .panels import SidebarPanel, draw_words
+from .panels import SidebarPanel, draw_words, side_by_side
 
 
 class FramesPanel(SidebarPanel, bpy.types.Panel):
@@ -31,7 +31,7 @@ class FramesPanel(SidebarPanel, bpy.types.Panel):
         row.prop(scene, "frame_end", text="End")
         column = layout.column(align=True)
         column.operator("edtalk.bake", icon="RENDER_ANIMATION")
-        row = column.row(align=True)
+        row = side_by_side(column, "Bake Range", "Bake All")
         row.operator("edtalk.bake_range")
         row.operator("edtalk.bake_all", text="Bake All")
         self._draw_state(ob)

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 import bpy
 
 from ..core.wording import iface_
+from ..core.wrapping import wrapped
 from ..scene import character
 
 if TYPE_CHECKING:
@@ -16,19 +16,42 @@ if TYPE_CHECKING:
 else:
     Panel = object
 
-LETTER, MARGIN = 7.5, 70
-"""About how wide a letter, and all that is not text in a sidebar's box, is in pixels at scale 1."""
+LETTERS, MARGIN, ICON, EDGES = 11, 50, 20, 14
+"""Pixels at scale 1: the size of Blender's letters, all that is not text in a sidebar's box, an icon's width, and what
+else a button has beside its words."""
 
 
 def draw_words(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
     """Text over as many lines as it needs, as it is: in the user's language already."""
     column = layout.column(align=True)
     column.scale_y = 0.8
-    scale = bpy.context.preferences.system.ui_scale
-    letters = max(16, int((bpy.context.region.width / scale - MARGIN) / LETTER))
-    for number, line in enumerate(textwrap.wrap(text, letters)):
+    room = _room() - (0 if icon == "NONE" else ICON)
+    for number, line in enumerate(wrapped(text, room, width_of)):
         first = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
         column.label(text=line, icon=first, translate=False)
+
+
+def side_by_side(layout: bpy.types.UILayout, *words: str) -> bpy.types.UILayout:
+    """Where buttons with an icon and these words (untranslated) go: a row, or a column where they would be cut."""
+    if bpy.context.region is not None:
+        said = (bpy.app.translations.pgettext_iface(one, "Operator") for one in words)
+        if len(words) * (max(map(width_of, said)) + ICON + EDGES) > _room():
+            return layout.column(align=True)
+    return layout.row(align=True)
+
+
+def width_of(text: str) -> float:
+    """Of a line in Blender's letters, in pixels at scale 1."""
+    import blf
+
+    scale = bpy.context.preferences.system.ui_scale
+    blf.size(0, LETTERS * scale)
+    return float(blf.dimensions(0, text)[0]) / scale
+
+
+def _room() -> float:
+    """For words in the region that is being drawn, in pixels at scale 1."""
+    return float(bpy.context.region.width / bpy.context.preferences.system.ui_scale - MARGIN)
 
 
 class SidebarPanel(Panel):

@@ -7,7 +7,7 @@ import bpy
 
 from ..core.wording import iface_
 from ..scene import character, facing, portrait_crop
-from .panels import SidebarPanel, draw_words
+from .panels import SidebarPanel, draw_words, side_by_side
 from .portrait import VERDICTS
 
 
@@ -32,7 +32,7 @@ class PortraitPanel(SidebarPanel, bpy.types.Panel):
         layout.prop(picture, "image")
         self._draw_verdict(ob)
         layout.operator("edtalk.adjust_crop", icon="SELECT_SET")
-        row = layout.row(align=True)
+        row = side_by_side(layout, "Find Face", "Next Face")
         row.operator("edtalk.find_face")
         row.operator("edtalk.next_face")
         column = layout.column(align=True)

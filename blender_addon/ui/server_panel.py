@@ -10,7 +10,7 @@ from shared_protocol.messages import BundleEntry
 from ..core.wording import iface_
 from . import bundles, link
 from .library import words_for
-from .panels import SidebarPanel, draw_words
+from .panels import SidebarPanel, draw_words, side_by_side
 from .preferences import preferences
 
 
@@ -24,7 +24,7 @@ class ServerPanel(SidebarPanel, bpy.types.Panel):
         layout, session = self.layout, link.session()
         face = session.face
         draw_words(layout, face.line, face.icon)
-        row = layout.row(align=True)
+        row = side_by_side(layout, "Restart", "Stop")
         if face.can_stop:
             row.operator("edtalk.restart_server", text="Restart", icon="FILE_REFRESH")
             row.operator("edtalk.stop_server", text="Stop", icon="PAUSE")
@@ -63,7 +63,7 @@ class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):
         if memory := session.face.memory:
             layout.label(text=memory, icon="MEMORY")
         layout.operator("edtalk.release_memory", icon="TRASH")
-        row = layout.row(align=True)
+        row = side_by_side(layout, "Show Log", "Copy Diagnostics")
         row.operator("edtalk.show_log", icon="FILE_FOLDER")
         row.operator("edtalk.copy_diagnostics", icon="COPYDOWN")
 
@@ -88,16 +88,15 @@ class BundlesPanel(SidebarPanel, bpy.types.Panel):
 
 
 def _draw_bundle(box: bpy.types.UILayout, entry: BundleEntry) -> None:
-    row = box.row(align=True)
-    row.label(text=bundles.title_of(entry), icon="CHECKMARK" if entry.running else "BLANK1")
-    if not entry.installed:
-        row.operator("edtalk.download_bundle", text="Download", icon="INTERNET").name = entry.name
-    elif not entry.running:
-        row.operator("edtalk.use_bundle", text="Use").path = entry.path
+    draw_words(box, bundles.title_of(entry), "CHECKMARK" if entry.running else "NONE")
     size = iface_("{size} pixels, ", size=entry.size) if entry.size else ""
     draw_words(box, f"{size}{words_for(entry.bytes)}, {entry.licence or iface_('no licence told')}")
     if entry.description:
         draw_words(box, iface_(entry.description))
+    if not entry.installed:
+        box.operator("edtalk.download_bundle", text="Download", icon="INTERNET").name = entry.name
+    elif not entry.running:
+        box.operator("edtalk.use_bundle", text="Use").path = entry.path
 
 
 CLASSES = (ServerPanel, ServerDetailsPanel, BundlesPanel)

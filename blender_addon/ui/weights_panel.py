@@ -9,7 +9,7 @@ from shared_protocol.banks import Bank, Basis
 
 from ..core.wording import iface_, n_
 from ..scene import character, layers
-from .panels import SidebarPanel, draw_words
+from .panels import SidebarPanel, draw_words, side_by_side
 
 
 class WeightsPanel(SidebarPanel, bpy.types.Panel):
@@ -27,8 +27,8 @@ class WeightsPanel(SidebarPanel, bpy.types.Panel):
         layout, ob = self.layout, context.object
         self._draw_layers(layers.look(ob))
         column = layout.column(align=True)
-        _draw_tools(column.row(align=True), "ALL", with_text=True)
-        row = column.row(align=True)
+        _draw_tools(side_by_side(column, "Key", "Reset", "Mirror"), "ALL", with_text=True)
+        row = side_by_side(column, "Copy Pose", "Paste Pose")
         row.operator("edtalk.copy_pose", icon="COPYDOWN")
         row.operator("edtalk.paste_pose", icon="PASTEDOWN")
         column.operator("edtalk.make_pose_assets", icon="ASSET_MANAGER")
@@ -43,7 +43,7 @@ class WeightsPanel(SidebarPanel, bpy.types.Panel):
 
     def _draw_layers(self, look: layers.Layers) -> None:
         layout = self.layout
-        row = layout.row(align=True)
+        row = side_by_side(layout, "Edit on Top", "Edit Performance")
         row.operator("edtalk.edit_on_top", icon="NLA_PUSHDOWN", depress=look.on_top and not look.hiding)
         row.operator(
             "edtalk.edit_performance", text="Edit Performance", icon="FCURVE", depress=bool(look.tweaked)
