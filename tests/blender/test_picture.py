@@ -9,6 +9,7 @@ import bpy
 import numpy as np
 import pytest
 
+SAMPLE = Path(__file__).resolve().parents[2] / "edtalk_server" / "samples" / "portrait.png"
 SIZE = 64  # the pictures of the server without a model
 
 
@@ -71,6 +72,20 @@ def test_other_view_transforms_show_the_same_colours(
     bpy.context.scene.view_settings.view_transform = transform
     bpy.ops.edtalk.bake(first=1, last=3)
     assert np.abs(rendered(tmp_path, 2) - baked(talking, 2)).mean() <= 1.0
+
+
+@pytest.mark.parametrize("transform", ["Standard", "Filmic", "AgX"])
+def test_a_face_keeps_its_colours_to_half_a_grey_level(
+    addon: Any, real_server: None, camera: None, tmp_path: Path, transform: str
+) -> None:
+    scene = bpy.context.scene
+    scene.view_settings.view_transform = transform
+    scene.render.resolution_x = scene.render.resolution_y = 256
+    bpy.ops.edtalk.new_character(filepath=str(SAMPLE))
+    bpy.ops.edtalk.bake(first=2, last=2)
+    frame = baked(bpy.context.object, 2)
+    assert np.ptp(frame) > 150, "a whole picture"
+    assert np.abs(rendered(tmp_path, 2) - frame).mean() <= 0.5
 
 
 def test_a_view_transform_chosen_later_is_followed(
