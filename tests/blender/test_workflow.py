@@ -341,3 +341,36 @@ def test_predicting_again_without_edits_keeps_no_copy(addon: Any, talking: bpy.t
     bpy.ops.edtalk.predict(first=3, last=5)
     bpy.ops.edtalk.predict()
     assert [action.name for action in bpy.data.actions] == ["EDTalk face"]
+
+
+def test_a_full_copy_of_the_scene_has_a_character_of_its_own(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake()
+    plane, old_take = addon("scene.plane"), talking.edtalk.take
+    before = {path.name: path.read_bytes() for path in Path(bpy.path.abspath(old_take)).iterdir()}
+    scene = bpy.context.scene
+    assert bpy.ops.scene.new(type="FULL_COPY") == {"FINISHED"}
+    assert bpy.context.scene != scene
+    (copy,) = addon("scene.character").characters(bpy.context.scene)
+    assert copy != talking
+    bpy.context.view_layer.objects.active = copy
+    bpy.ops.edtalk.predict()
+    copy.edtalk.gain.mouth = 0.5
+    bpy.ops.edtalk.bake()
+    assert copy.edtalk.take != old_take
+    after = {path.name: path.read_bytes() for path in Path(bpy.path.abspath(old_take)).iterdir()}
+    assert after == before, "the original's frames stay"
+    assert plane.texture_node(copy).image != plane.texture_node(talking).image
+    assert plane.texture_node(talking).image == talking.edtalk.take_image
+    assert talking.edtalk.gain.mouth == 1.0
+
+
+def test_in_two_scenes_one_character_bakes_the_range_of_the_scene_that_is_worked_in(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    assert bpy.ops.scene.new(type="LINK_COPY") == {"FINISHED"}
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end = 3, 5
+    bpy.context.view_layer.objects.active = talking
+    bpy.ops.edtalk.bake()
+    assert (talking.edtalk.take_first, talking.edtalk.take_last) == (3, 5)
+    assert addon("scene.character").characters(scene) == [talking]
