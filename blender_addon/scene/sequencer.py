@@ -138,10 +138,12 @@ def _set_up(scene: bpy.types.Scene, frames: range, strip: bpy.types.Strip | None
             setattr(item, name, value)
 
 
-def add_sound(scene: bpy.types.Scene, path: Path, frame: int) -> None:
-    """Put a sound file into the sequencer, on the first free channel, so that it is heard while playing."""
+def add_sound(scene: bpy.types.Scene, path: Path, frame: int) -> bpy.types.Strip:
+    """Put a sound file into the sequencer, on the first free channel, so that it is heard while playing; its strip."""
     if scene.sequence_editor is None:
         scene.sequence_editor_create()
     found = strips(scene)
     channel = max((strip.channel for strip in found), default=0) + 1
-    found.new_sound(name=path.stem, filepath=character.kept_path(path), channel=channel, frame_start=frame)
+    return found.new_sound(
+        name=path.stem, filepath=character.kept_path(path), channel=channel, frame_start=frame
+    )

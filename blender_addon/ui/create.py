@@ -22,6 +22,8 @@ from .operators import TaskOperator, refuse, report_error
 
 PICTURES = ".png;.jpg;.jpeg;.webp;.bmp;.tif;.tiff"
 """What may be dropped onto the 3D view."""
+UNTOUCHED_RANGE = (1, 250)
+"""First and last frame of a new scene in Blender."""
 _choices: list[tuple[str, str, str]] = []
 """Kept, because Blender does not keep the words of a menu that is made by a function."""
 
@@ -203,7 +205,14 @@ class ChooseVoice(bpy.types.Operator):
     filter_sound: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     add_strip: BoolProperty(
-        name="Add to the sequencer", description="Also put it there, so that it plays along", default=False
+        name="Add to the sequencer",
+        description="Also put it there, so that it plays along, and keep playback in step with the sound",
+        options={"SKIP_SAVE"},
+    )
+    fit_range: BoolProperty(
+        name="Fit the frame range",
+        description="Let the scene end with the voice, when it is added to the sequencer",
+        options={"SKIP_SAVE"},
     )
 
     @classmethod
@@ -211,6 +220,10 @@ class ChooseVoice(bpy.types.Operator):
         return character.is_character(context.object) or refuse(cls, "Select a character")
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        """Whoever chooses it by hand will want to hear it; a frame range that somebody set stays."""
+        scene = context.scene
+        self.add_strip = True
+        self.fit_range = (scene.frame_start, scene.frame_end) == UNTOUCHED_RANGE
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
@@ -220,7 +233,7 @@ class ChooseVoice(bpy.types.Operator):
             path = character.absolute(self.filepath)
             character.existing_file(path, "voice", ErrorCode.AUDIO_UNREADABLE)
             if self.add_strip:
-                sequencer.add_sound(scene, path, scene.frame_start)
+                self._hear(scene, path)
         except EDTalkError as error:
             report_error(self, error.cause, error.fix)
             return {"CANCELLED"}
@@ -231,6 +244,13 @@ class ChooseVoice(bpy.types.Operator):
         group.voice = character.kept_path(path)
         group.voice_start = scene.frame_start
         return {"FINISHED"}
+
+    def _hear(self, scene: bpy.types.Scene, path: Path) -> None:
+        strip = sequencer.add_sound(scene, path, scene.frame_start)
+        if scene.sync_mode == "NONE":
+            scene.sync_mode = "AUDIO_SYNC"
+        if self.fit_range:
+            scene.frame_end = max(scene.frame_start, sequencer.span(strip)[1] - 1)
 
 
 CLASSES = (NewCharacter, NewFromImage, DropPortrait, ChooseVoice)

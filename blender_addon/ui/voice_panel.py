@@ -38,7 +38,9 @@ class VoicePanel(SidebarPanel, bpy.types.Panel):
 def _draw_voice(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
     group = ob.edtalk
     layout.row().prop(group, "voice_from", expand=True)
-    if group.voice_from == "FILE":
+    if group.voice_from == "FILE" and not group.voice:
+        layout.operator("edtalk.choose_voice", icon="FILE_SOUND")
+    elif group.voice_from == "FILE":
         layout.prop(group, "voice", text="File")
         layout.prop(group, "voice_start")
     elif group.voice_from == "STRIP":

@@ -103,7 +103,6 @@ def new_scene(blend: Path) -> bpy.types.Scene:
     scene = bpy.context.scene
     bpy.context.preferences.filepaths.save_version = 0  # no demo.blend1
     scene.render.fps = FPS
-    scene.sync_mode = "AUDIO_SYNC"
     scene.view_settings.view_transform = "Standard"
     blend.parent.mkdir(parents=True, exist_ok=True)
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
@@ -117,10 +116,7 @@ def bring(file: Path, folder: Path) -> Path:
 
 def give_voice(scene: bpy.types.Scene, voice: Path) -> None:
     """The character speaks this file; the sequencer plays it; the scene is as long as it is."""
-    bpy.ops.edtalk.choose_voice(filepath=str(voice), add_strip=True)
-    editor = scene.sequence_editor
-    strip = (editor.strips if hasattr(editor, "strips") else editor.sequences)[0]
-    scene.frame_end = scene.frame_start + int(strip.frame_final_duration) - 1
+    bpy.ops.edtalk.choose_voice(filepath=str(voice), add_strip=True, fit_range=True)
     say(f"{voice.name}: {scene.frame_end / FPS:.1f} seconds")
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import bpy
 import numpy as np
 import pytest
+from mathutils import Vector
 
 FIRST, LAST = 1, 12
 
@@ -99,6 +100,34 @@ def test_an_nla_layer_counts(addon: Any, talking: bpy.types.Object, renders: lis
     bpy.ops.edtalk.bake()
     after = frames_on_disk(talking)
     assert all(after[frame] == before[FIRST + LAST - frame] for frame in before)
+
+
+@pytest.mark.skipif(not bpy.app.build_options.audaspace, reason="this Blender has no sound")
+def test_a_chosen_voice_is_heard_and_the_scene_ends_with_it(resting: bpy.types.Object, voice: Path) -> None:
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end, scene.render.fps = 5, 250, 24
+    bpy.ops.edtalk.choose_voice(filepath=str(voice), add_strip=True, fit_range=True)
+    assert (scene.frame_start, scene.frame_end) == (5, 16), "half a second"
+    assert scene.sync_mode == "AUDIO_SYNC"
+    assert resting.edtalk.voice_start == 5
+
+
+def test_looking_at_a_character_shows_its_picture_from_the_front(
+    addon: Any, resting: bpy.types.Object
+) -> None:
+    resting.rotation_euler = (0.0, 0.0, 1.0)
+    bpy.context.view_layer.update()
+    window = bpy.context.window_manager.windows[0]
+    area = window.screen.areas[0]
+    area.type = "VIEW_3D"
+    view = area.spaces.active
+    assert not addon("ui.looking").shows_pictures(view), "as in a new Blender"
+    with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
+        bpy.ops.edtalk.look_at_character()
+    assert addon("ui.looking").shows_pictures(view)
+    towards = view.region_3d.view_rotation @ Vector((0.0, 0.0, 1.0))
+    front = resting.matrix_world.to_3x3() @ Vector((0.0, -1.0, 0.0))
+    assert towards.dot(front) > 0.999
 
 
 def test_a_prediction_from_the_scenes_sound(addon: Any, resting: bpy.types.Object, voice: Path) -> None:
