@@ -656,6 +656,10 @@ MESSAGES: dict[str, str] = {
     "{0} It said: {1}": "{0} Er meldete: {1}",
     "{0} has the {1} weights of {2}; the server runs {3} with {4}.": "{0} hat die {1} Gewichtungen von {2}; der Server arbeitet mit {3} und dessen {4}.",
     "Use its bundle (Server > Model Bundles), or predict it anew with this one.": "Sein Paket benutzen (Server > Modellpakete), oder mit diesem neu vorhersagen.",
+    "The server does not start with {0}: {1}": "Der Server startet nicht mit {0}: {1}",
+    "The server of before does not start either: {0}": "Auch der Server von vorher startet nicht: {0}",
+    "{0} runs again. {1}": "{0} läuft wieder. {1}",
+    "Choose another bundle, or import or download this one anew.": "Ein anderes Paket wählen, oder dieses neu importieren oder herunterladen.",
     # --- The server: verdicts, advice, notes, errors, and what it is doing ---
     "server": "Server",
     "add-on": "Add-on",

@@ -112,10 +112,29 @@ class UseBundle(TaskOperator, bpy.types.Operator):
         return cls.is_free()
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        before, ran = preferences().bundle, link.session().is_connected
         preferences().bundle = self.path
-        bundle = yield from link.session().restarted(progress)
+        try:
+            bundle = yield from link.session().restarted(progress)
+        except EDTalkError as error:
+            preferences().bundle = before
+            raise (yield from _gone_back(self.path, error, ran, progress)) from error
         _shelf.entries = yield from link.session().bundles(progress)
         return rpt_("The server runs {bundle}", bundle=bundle.title)
+
+
+def _gone_back(path: str, error: EDTalkError, ran: bool, progress: Progress) -> Steps[EDTalkError]:
+    """After a bundle did not come up: start the server as it was before, if it ran; the error that tells all this."""
+    title = next((title_of(entry) for entry in known() if entry.path == path), Path(path).name)
+    fix = n_("Choose another bundle, or import or download this one anew.")
+    cause = f"The server does not start with {title}: {error.cause}"
+    if not ran:
+        return EDTalkError(error.code, cause, fix)
+    try:
+        bundle = yield from link.session().restarted(progress)
+    except EDTalkError as again:
+        return EDTalkError(error.code, cause, f"The server of before does not start either: {again.cause}")
+    return EDTalkError(error.code, cause, f"{bundle.title} runs again. {fix}")
 
 
 class ImportBundle(TaskOperator, bpy.types.Operator):

@@ -59,6 +59,69 @@ def test_a_chosen_bundle_is_kept_and_the_server_runs_anew(
     assert "starting" in [stage.state.value for stage in addon.session.server.stages]
 
 
+@pytest.fixture
+def hole(addon: Any, own_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A bundle that the real server cannot open (others run without a model)."""
+    path = tmp_path / "with a hole"
+    path.mkdir()
+    install = addon("core.discovery").ServerInstall
+    command = install.command
+
+    def with_the_hole(self: Any, *arguments: Any) -> list[str]:
+        words: list[str] = command(self, *arguments)
+        return [word for word in words if word != "--fake"] if str(path) in words else words
+
+    monkeypatch.setattr(install, "command", with_the_hole)
+    return str(path)
+
+
+def test_a_bundle_that_does_not_start_gives_way_to_the_one_of_before(
+    addon: Any, own_folders: None, choices: Any, hole: str, tmp_path: Path
+) -> None:
+    choices.bundle = str(tmp_path / "mine")
+    bpy.ops.edtalk.start_server()
+    words = refused(bpy.ops.edtalk.use_bundle, path=hole)
+    assert "does not start with with a hole" in words and "It said: error: " in words
+    assert "No model 1 runs again" in words and "Choose another bundle" in words
+    assert choices.bundle == str(tmp_path / "mine")
+    assert addon.session.is_ready and addon.session.server.options == ("--bundle", str(tmp_path / "mine"))
+    assert addon.session.trouble is not None and "It said" in addon.session.trouble[0], (
+        "the panel says it too"
+    )
+
+
+def test_without_a_server_before_none_is_started_after_a_bundle_failed(
+    addon: Any, own_folders: None, choices: Any, hole: str
+) -> None:
+    words = refused(bpy.ops.edtalk.use_bundle, path=hole)
+    assert "It said: error: " in words and "runs again" not in words
+    assert choices.bundle == "" and not addon.session.is_connected
+    bpy.ops.edtalk.start_server()
+    assert addon.session.is_ready
+
+
+def test_when_the_server_of_before_does_not_start_either_both_are_told(
+    addon: Any, own_folders: None, choices: Any, hole: str
+) -> None:
+    bpy.ops.edtalk.start_server()
+    choices.bundle = hole  # written there by hand, say, while the server ran
+    words = refused(bpy.ops.edtalk.use_bundle, path=hole)
+    assert words.count("It said: error: ") == 2 and "of before does not start either" in words
+    assert choices.bundle == hole, "what the user had chosen is never lost"
+
+
+def test_a_choice_that_is_cancelled_while_the_server_starts_is_kept(
+    addon: Any, own_folders: None, own_server: Any, choices: Any, tmp_path: Path
+) -> None:
+    bundles, chosen = addon("ui.bundles"), SimpleNamespace(path=str(tmp_path / "mine"))
+    steps = bundles.UseBundle.steps(chosen, bpy.context, addon("core.tasks").Progress())
+    for _ in range(3):
+        addon.session.pump()
+        next(steps)
+    steps.close()
+    assert choices.bundle == str(tmp_path / "mine") and addon.session.is_connected
+
+
 def test_what_is_copied_tells_versions_and_states_but_no_keys(
     addon: Any, own_folders: None, own_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
