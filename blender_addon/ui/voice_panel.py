@@ -37,7 +37,9 @@ class VoicePanel(SidebarPanel, bpy.types.Panel):
 
 def _draw_voice(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
     group = ob.edtalk
-    layout.row().prop(group, "voice_from", expand=True)
+    row = layout.row()
+    row.use_property_split = False  # the choices in full, in any language; the panel's title is their label
+    row.prop(group, "voice_from", expand=True)
     if group.voice_from == "FILE" and not group.voice:
         layout.operator("edtalk.choose_voice", icon="FILE_SOUND")
     elif group.voice_from == "FILE":
