@@ -223,7 +223,16 @@ def _pairs(target: ast.expr, value: ast.expr) -> list[tuple[ast.expr, ast.expr]]
 def _errors(source: Source) -> Said:
     for call in source.calls(ERRORS):
         for place in ERRORS[_name(call)]:
-            yield from _of(source, call, *call.args[place : place + 1])
+            for argument in call.args[place : place + 1]:
+                yield from _of(source, call, argument)
+                yield from _in_place_of_values(source, call, argument)
+
+
+def _in_place_of_values(source: Source, call: ast.Call, argument: ast.expr) -> Said:
+    """What stands in a sentence where a value is missing: `f"{name or 'The asset'} is no pose."`."""
+    for value in ast.walk(argument):
+        if isinstance(value, ast.FormattedValue) and isinstance(value.value, ast.BoolOp | ast.IfExp):
+            yield from _of(source, call, value.value)
 
 
 # --- the server ------------------------------------------------------------------------------------------------------

@@ -173,6 +173,8 @@ MESSAGES: dict[str, str] = {
     "Copy Pose": "Pose kopieren",
     "Copy the weights as they show now, as text, for this or another character, in this or another file": "Die Gewichtungen, wie sie gerade sind, als Text kopieren, für diese oder eine andere Figur, in dieser oder einer anderen Datei",
     "Bank": "Bank",
+    "Of the new bundle's folder. Empty: the release's own": "Des Ordners für das neue Paket. Leer: der Name der Veröffentlichung",
+    "As the list calls it": "Wie die Liste es nennt",
     "All": "Alle",
     "All weights": "Alle Gewichtungen",
     "The mouth's weights": "Die Gewichtungen des Mundes",
@@ -697,6 +699,9 @@ MESSAGES: dict[str, str] = {
     "The server of before does not start either: {0}": "Auch der Server von vorher startet nicht: {0}",
     "{0} runs again. {1}": "{0} läuft wieder. {1}",
     "Choose another bundle, or import or download this one anew.": "Ein anderes Paket wählen, oder dieses neu importieren oder herunterladen.",
+    "The asset": "Das Asset",
+    "another bundle": "einem anderen Paket",
+    "none": "keine",
     # --- The server: verdicts, advice, notes, errors, and what it is doing ---
     "server": "Server",
     "add-on": "Add-on",
@@ -835,4 +840,5 @@ MESSAGES: dict[str, str] = {
     "Downloading {0}": "{0} wird heruntergeladen",
     "Writing the bundle": "Das Paket wird geschrieben",
     "Reading {0}": "{0} wird gelesen",
+    "ffmpeg stopped": "ffmpeg hat aufgehört",
 }

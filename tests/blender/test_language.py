@@ -45,10 +45,10 @@ def known_to_blender(addon: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     weights = addon("core.layouts").labels(addon("core.layouts").starter_layout())
     for cls in classes(addon):
-        rna, base = cls.bl_rna, bpy.types.PropertyGroup
+        rna, inherited = cls.bl_rna, {"rna_type", *bpy.types.PropertyGroup.bl_rna.properties.keys()}
         if issubclass(cls, bpy.types.Operator):
             area, _, name = cls.bl_idname.partition(".")
-            rna, base = getattr(getattr(bpy.ops, area), name).get_rna_type(), bpy.types.Operator
+            rna, inherited = getattr(getattr(bpy.ops, area), name).get_rna_type(), {"rna_type"}
             found |= {rna.name: cls.__name__, rna.description: cls.__name__}
         elif issubclass(cls, bpy.types.Panel | bpy.types.FileHandler):
             found[cls.bl_label] = cls.__name__
@@ -56,7 +56,7 @@ def known_to_blender(addon: Any) -> dict[str, str]:
             found |= {cls.bl_label: cls.__name__, cls.__doc__: cls.__name__}
         if issubclass(cls, bpy.types.Operator | bpy.types.PropertyGroup | bpy.types.AddonPreferences):
             for prop in rna.properties:
-                if prop.identifier not in {"rna_type", *base.bl_rna.properties.keys(), *weights}:
+                if prop.identifier not in {*inherited, *weights}:
                     found |= dict.fromkeys(_words_of(prop), f"{cls.__name__}.{prop.identifier}")
     return {text: where for text, where in found.items() if sayings.letters(text) > 1}
 
