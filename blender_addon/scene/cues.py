@@ -35,6 +35,16 @@ def from_markers(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[Cue]:
     return cues
 
 
+def mark(scene: bpy.types.Scene, words: str) -> None:
+    """Put a marker for everyone's emotion at the current frame; one that is there says something else from now on."""
+    here = [marker for marker in scene.timeline_markers if marker.frame == scene.frame_current]
+    marker = next((marker for marker in here if parse(marker.name) is not None), None)
+    if marker is None:
+        scene.timeline_markers.new(words, frame=scene.frame_current)
+    else:
+        marker.name = words
+
+
 def write(ob: bpy.types.Object, scene: bpy.types.Scene, cues: Iterable[Cue]) -> int:
     """Write cues (seconds since frame 0) as the character's emotions, blended as its settings say; how many emotions
     move. What was written so before is replaced, keys by hand stay.

@@ -40,6 +40,7 @@ class EmotionPanel(SidebarPanel, bpy.types.Panel):
         column.operator("edtalk.neutralise", icon="USER")
         column.menu("EDTALK_MT_expressions", icon="KEY_HLT")
         column = layout.column(align=True)
+        column.menu("EDTALK_MT_marks", icon="MARKER")
         column.operator("edtalk.emotions_from_markers", icon="MARKER_HLT")
         column.prop(emotion, "blend")
 
@@ -55,4 +56,16 @@ class ExpressionsMenu(bpy.types.Menu):
             self.layout.operator("edtalk.apply_preset", text=name.capitalize()).preset = name
 
 
-CLASSES = (ExpressionsMenu, EmotionPanel)
+class MarksMenu(bpy.types.Menu):
+    """Put a marker for an emotion at the current frame, and let the markers drive the emotions"""
+
+    bl_idname = "EDTALK_MT_marks"
+    bl_label = "Mark Emotion"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        presets = mixing.presets_from_json(context.object.edtalk.emotion.presets)
+        for name in (*sorted(presets), "none"):
+            self.layout.operator("edtalk.mark_emotion", text=name.capitalize()).emotion = name
+
+
+CLASSES = (MarksMenu, ExpressionsMenu, EmotionPanel)

@@ -5,18 +5,36 @@ from __future__ import annotations
 
 import bpy
 
+from ..core.wording import iface_
 from ..scene import character
 from .operators import refuse
 
+PLAIN = "Standard"
+"""The view transform that solid shading has."""
 
-def shows_pictures(space: bpy.types.Space | None) -> bool:
-    """Does a 3D view show what is on a plane? A new Blender's does not: its solid shading has one colour a material."""
-    if not isinstance(space, bpy.types.SpaceView3D):
-        return True
+
+def remark(space: bpy.types.Space | None, scene: bpy.types.Scene) -> str:
+    """Why a 3D view does not show the character as it is, in the user's language; empty where it does.
+
+    A new Blender's solid shading has one colour a material, and no solid shading knows the scene's view transform.
+    """
+    if not isinstance(space, bpy.types.SpaceView3D) or space.shading.type in {"MATERIAL", "RENDERED"}:
+        return ""
+    if space.shading.type != "SOLID" or space.shading.color_type != "TEXTURE":
+        return iface_("This view shows no pictures yet")
+    transform = scene.view_settings.view_transform
+    if transform == PLAIN:
+        return ""
+    return iface_("Solid shading shows wrong colours under {transform}", transform=transform)
+
+
+def show_pictures(space: bpy.types.SpaceView3D, scene: bpy.types.Scene) -> None:
+    """Let a view show pictures as they are, in the shading that costs least."""
     shading = space.shading
-    return shading.type in {"MATERIAL", "RENDERED"} or (
-        shading.type == "SOLID" and shading.color_type == "TEXTURE"
-    )
+    if scene.view_settings.view_transform == PLAIN:
+        shading.type, shading.light, shading.color_type = "SOLID", "FLAT", "TEXTURE"
+    else:
+        shading.type = "MATERIAL"
 
 
 class LookAtCharacter(bpy.types.Operator):
@@ -33,9 +51,8 @@ class LookAtCharacter(bpy.types.Operator):
         return in_view or refuse(cls, "Press it in a 3D view")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if not shows_pictures(context.space_data):
-            shading = context.space_data.shading
-            shading.type, shading.light, shading.color_type = "SOLID", "FLAT", "TEXTURE"
+        if remark(context.space_data, context.scene):
+            show_pictures(context.space_data, context.scene)
         view = next(region for region in context.area.regions if region.type == "WINDOW")
         context.object.select_set(True)
         with context.temp_override(region=view):

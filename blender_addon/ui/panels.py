@@ -10,7 +10,7 @@ import bpy
 from ..core.wording import iface_
 from ..core.wrapping import wrapped
 from ..scene import character
-from .looking import shows_pictures
+from .looking import remark
 
 if TYPE_CHECKING:
     from bpy.types import Panel
@@ -79,9 +79,9 @@ class CharacterPanel(SidebarPanel, bpy.types.Panel):
         group = ob.edtalk
         layout.prop(ob, "name", text="Name")
         layout.prop(group, "portrait")
-        if not shows_pictures(context.space_data):
-            draw_words(layout, iface_("This view shows no pictures yet"), "INFO")
         layout.operator("edtalk.look_at_character", icon="HIDE_OFF")
+        if words := remark(context.space_data, context.scene):
+            draw_words(layout, words, "INFO")
         for note in filter(None, group.notes.split("\n")):
             draw_words(layout, iface_(note), "INFO")
 

@@ -295,6 +295,20 @@ def test_markers_drive_emotions_and_doing_it_again_replaces_only_that(
     assert [track.name for track in speaking.animation_data.nla_tracks] == ["EDTalk Performance"]
 
 
+def test_an_emotion_is_marked_at_the_current_frame_and_felt_at_once(
+    addon: Any, speaking: bpy.types.Object
+) -> None:
+    scene = bpy.context.scene
+    scene.timeline_markers.new("Chorus", frame=20)
+    scene.frame_set(20)
+    bpy.ops.edtalk.mark_emotion(emotion="sad")
+    bpy.ops.edtalk.mark_emotion(emotion="happy 0.5")
+    assert sorted(marker.name for marker in scene.timeline_markers) == ["Chorus", "happy 0.5"]
+    assert course_of_emotion(speaking, "happy")[[18, 49]] == pytest.approx([0, 0.5], abs=1e-5)
+    with pytest.raises(RuntimeError, match="bored is no emotion"):
+        bpy.ops.edtalk.mark_emotion(emotion="bored")
+
+
 def course_of_emotion(ob: bpy.types.Object, name: str) -> np.ndarray:
     values = []
     for frame in range(FIRST, LAST + 1):

@@ -112,22 +112,37 @@ def test_a_chosen_voice_is_heard_and_the_scene_ends_with_it(resting: bpy.types.O
     assert resting.edtalk.voice_start == 5
 
 
+@pytest.mark.parametrize(("transform", "shading"), [("Standard", "SOLID"), ("AgX", "MATERIAL")])
 def test_looking_at_a_character_shows_its_picture_from_the_front(
-    addon: Any, resting: bpy.types.Object
+    addon: Any, resting: bpy.types.Object, transform: str, shading: str
 ) -> None:
+    scene, window = bpy.context.scene, bpy.context.window_manager.windows[0]
+    scene.view_settings.view_transform = transform
     resting.rotation_euler = (0.0, 0.0, 1.0)
     bpy.context.view_layer.update()
-    window = bpy.context.window_manager.windows[0]
     area = window.screen.areas[0]
     area.type = "VIEW_3D"
-    view = area.spaces.active
-    assert not addon("ui.looking").shows_pictures(view), "as in a new Blender"
+    view, remark = area.spaces.active, addon("ui.looking").remark
+    assert remark(view, scene) == "This view shows no pictures yet", "as in a new Blender"
     with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
         bpy.ops.edtalk.look_at_character()
-    assert addon("ui.looking").shows_pictures(view)
+    assert (view.shading.type, remark(view, scene)) == (shading, "")
     towards = view.region_3d.view_rotation @ Vector((0.0, 0.0, 1.0))
     front = resting.matrix_world.to_3x3() @ Vector((0.0, -1.0, 0.0))
     assert towards.dot(front) > 0.999
+
+
+def test_solid_shading_with_pictures_is_told_of_where_it_shows_wrong_colours(
+    addon: Any, resting: bpy.types.Object
+) -> None:
+    scene, area = bpy.context.scene, bpy.context.window_manager.windows[0].screen.areas[0]
+    area.type = "VIEW_3D"
+    area.spaces.active.shading.type, area.spaces.active.shading.color_type = "SOLID", "TEXTURE"
+    words = {}
+    for transform in ("Standard", "AgX"):
+        scene.view_settings.view_transform = transform
+        words[transform] = addon("ui.looking").remark(area.spaces.active, scene)
+    assert words == {"Standard": "", "AgX": "Solid shading shows wrong colours under AgX"}
 
 
 def test_a_prediction_from_the_scenes_sound(addon: Any, resting: bpy.types.Object, voice: Path) -> None:
