@@ -13,13 +13,10 @@ touched.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import signal
 import struct
 import subprocess
-import sys
-import tempfile
 import wave
 import zlib
 from collections.abc import Callable, Iterator
@@ -28,24 +25,19 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+import staging
 
-ROOT = Path(__file__).resolve().parents[2]
-MODULE = "bl_ext.user_default.edtalk"
 HAS_BLENDER = importlib.util.find_spec("bpy") is not None
 collect_ignore_glob = [] if HAS_BLENDER else ["test_*.py"]
 
 if HAS_BLENDER:
-    _profile = tempfile.TemporaryDirectory(prefix="edtalk-blender-")
-    os.environ["BLENDER_USER_RESOURCES"] = _profile.name  # read when bpy is imported
-    # the extension must find its own wheels, not the checkout
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+    staging.set_aside()
 
 
 @pytest.fixture(scope="session")
 def server_python() -> Path:
     """The Python of the environment that has the server."""
-    folder = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
-    python = Path(os.environ.get("EDTALK_TEST_SERVER_PYTHON", ROOT / ".venv" / folder))
+    python = staging.server_python()
     if not python.exists():
         pytest.skip(f"the server's environment is not here ({python})")
     return python
@@ -54,49 +46,21 @@ def server_python() -> Path:
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The packed extension for this Blender."""
-    import bpy
-
-    flavor = "A" if bpy.app.version < (5, 1, 0) else "B"
-    command = [sys.executable, str(ROOT / "blender_addon" / "build.py"), "--flavor", flavor]
-    command += ["--out", str(tmp_path_factory.mktemp("dist"))]
-    if wheels := os.environ.get("EDTALK_WHEELS"):
-        command += ["--wheels", wheels]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return Path(done.stdout.strip())
+    return staging.built(tmp_path_factory.mktemp("dist"))
 
 
 @pytest.fixture(scope="session")
 def installed(package: Path) -> str:
     """The extension is installed; the answer is its module's name."""
-    import bpy
-
-    bpy.ops.extensions.package_install_files(
-        filepath=str(package), repo="user_default", enable_on_install=True
-    )
-    assert MODULE in bpy.context.preferences.addons, "Blender refused the package"
-    return MODULE
+    staging.install(package)
+    return staging.MODULE
 
 
 @pytest.fixture(scope="session")
 def server(server_python: Path) -> Iterator[subprocess.Popen[str]]:
     """A server without a model, which the add-on finds by its connection file."""
-    command = [
-        str(server_python),
-        "-m",
-        "edtalk_server.cli",
-        "serve",
-        "--fake",
-        "--parent-pid",
-        str(os.getpid()),
-    ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
-        line = process.stdout.readline()
-        assert json.loads(line)["ready"], line
-        os.environ["EDTALK_SERVER_PYTHON"] = str(server_python)
+    with staging.serving(server_python) as process:
         yield process
-        process.terminate()
-    del os.environ["EDTALK_SERVER_PYTHON"]
 
 
 class Addon:

@@ -1,0 +1,79 @@
+"""What tests and benches in Blender need before the first line of theirs: a profile of its own, the packed extension
+with its own wheels, and a server without a model."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+ROOT = Path(__file__).resolve().parents[2]
+MODULE = "bl_ext.user_default.edtalk"
+_profiles: list[tempfile.TemporaryDirectory[str]] = []
+
+
+def set_aside() -> None:
+    """Keep away from the user's own Blender, and from the checkout: the extension must find its own wheels. Call it
+    before `bpy` is imported."""
+    profile = tempfile.TemporaryDirectory(prefix="edtalk-blender-")
+    _profiles.append(profile)  # it goes when Python ends
+    os.environ["BLENDER_USER_RESOURCES"] = profile.name
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
+
+
+def server_python() -> Path:
+    """The Python of the environment that has the server; it may not be there."""
+    folder = "Scripts/python.exe" if sys.platform == "win32" else "bin/python"
+    return Path(os.environ.get("EDTALK_TEST_SERVER_PYTHON", ROOT / ".venv" / folder))
+
+
+def built(out: Path) -> Path:
+    """The packed extension for this Blender, made in a folder."""
+    import bpy
+
+    flavor = "A" if bpy.app.version < (5, 1, 0) else "B"
+    command = [sys.executable, str(ROOT / "blender_addon" / "build.py"), "--flavor", flavor]
+    command += ["--out", str(out)]
+    if wheels := os.environ.get("EDTALK_WHEELS"):
+        command += ["--wheels", wheels]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return Path(done.stdout.strip())
+
+
+def install(package: Path) -> None:
+    """Install and enable the extension; its module is `MODULE`."""
+    import bpy
+
+    bpy.ops.extensions.package_install_files(
+        filepath=str(package), repo="user_default", enable_on_install=True
+    )
+    assert MODULE in bpy.context.preferences.addons, "Blender refused the package"
+
+
+def module(name: str) -> ModuleType:
+    """A module of the installed add-on."""
+    return importlib.import_module(f"{MODULE}.{name}")
+
+
+@contextmanager
+def serving(python: Path) -> Iterator[subprocess.Popen[str]]:
+    """A server without a model, which the add-on finds by its connection file."""
+    command = [str(python), "-m", "edtalk_server.cli", "serve", "--fake", "--parent-pid", str(os.getpid())]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert json.loads(line)["ready"], line
+        os.environ["EDTALK_SERVER_PYTHON"] = str(python)
+        try:
+            yield process
+        finally:
+            del os.environ["EDTALK_SERVER_PYTHON"]
+            process.terminate()
