@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes: baked image sequences that know what each of their frames was made from. No bpy here.
 
-A take is a folder, `take_001/`, with one file for each frame, `0001.png`, and `take.json`, which keeps a hash for each
-finished frame. The hash covers all that makes the picture, so comparing hashes says which frames are stale. A frame is
-in the manifest only while its file is whole: it is taken out before it is rendered again and put back afterwards.
+A take is a folder, `take_001/`, with one file for each frame, `0001.png`; `take.json` says how they look and whose they
+are, and `take.log` keeps a line for each frame: a hash of all that made the picture, so comparing hashes says which
+frames are stale. A frame is in the log only while its file is whole: a line takes it out before the file is replaced,
+another puts it back afterwards. A crash or a cancel therefore loses nothing that was finished, and baking again goes on
+from there.
 
-While a bake runs, what changes is appended to `take.log`, a line a frame; the manifest is written anew at its end. A
-crash or a cancel therefore loses nothing that was finished, and baking again goes on from there.
+A take of an hour has a hundred thousand frames, so nothing here reads, writes or lists all of them in one go: what
+touches each frame is `Steps` (see `tasks`), and the log is only appended to, until most of its lines are outdated.
 """
 
 from __future__ import annotations
@@ -17,25 +19,33 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
+
+import numpy as np
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from .tasks import Steps
+from .tasks import Steps, at_once
 
 log = logging.getLogger(__name__)
 
 MANIFEST = "take.json"
 JOURNAL = "take.log"
-FORMAT = 2
+FORMAT = 3
 ENCODINGS = ("png", "exr")
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _PICTURE = re.compile(r"(\d{4,})\.(png|exr)")
-_OURS = re.compile(r"\d{4,}\.(?:png|exr)(?:\.part)?")
-_AT_ONCE = 100
-"""Files between two pauses of work that touches each file of a take."""
+_OURS = re.compile(r"(?:\d{4,}\.(?:png|exr)|take\.log)(?:\.part)?")
+_FILES, _LINES, _DELETED = 200, 250, 10
+"""So many between two pauses: files that are listed, lines that are read or written, files that are deleted."""
+_LINE_BYTES = 90
+"""About how long a line is."""
+_SPARE = 1000
+"""The log is written anew when it has so many lines more than twice its frames."""
 
 
 @dataclass(frozen=True)
@@ -60,9 +70,15 @@ class Look:
 
 def frame_hash(bundle: str, source: str, weights: bytes, look: Look) -> str:
     """What a frame was made from: the bundle's and the source's identity, the weights (float32 bytes) and the look."""
-    digest = hashlib.sha256(f"{FORMAT}\n{bundle}\n{source}\n{look}\n".encode())
+    digest = _hash_of_all(bundle, source, look).copy()
     digest.update(weights)
     return digest.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _hash_of_all(bundle: str, source: str, look: Look) -> hashlib._Hash:
+    """What all frames of a take have in common."""
+    return hashlib.sha256(f"{FORMAT}\n{bundle}\n{source}\n{look}\n".encode())
 
 
 def folder_name(character: str) -> str:
@@ -102,30 +118,50 @@ class Take:
     hashes: dict[int, str] = field(default_factory=dict)
     signatures: dict[int, str] = field(default_factory=dict)
     _on_disk: tuple[Look, str] | None = None
+    _lines: int = 0
+    _is_torn: bool = False
 
     @classmethod
-    def open(cls, folder: Path) -> Take:
-        """The take in `folder`; an empty one where there is none or its manifest is damaged (all frames are stale)."""
+    def head(cls, folder: Path) -> Take:
+        """The take in `folder` without its frames; an empty one where there is none or its manifest is damaged."""
         try:
             content = json.loads((folder / MANIFEST).read_text("utf-8"))
             if content["format"] != FORMAT:
                 return cls(folder)
             take = cls(folder, Look(**content["look"]), str(content["owner"]))
-            take.hashes = {int(frame): str(value) for frame, value in content["frames"].items()}
-            take.signatures = {int(frame): str(value) for frame, value in content["signatures"].items()}
-            take._on_disk = take.look, take.owner
         except _DAMAGED:
             return cls(folder)
-        take._replay()
+        take._on_disk = take.look, take.owner
         return take
+
+    @classmethod
+    def opening(cls, folder: Path) -> Steps[Take]:
+        """The take in `folder` with its frames; none of a take whose manifest is damaged (all frames are stale)."""
+        take = cls.head(folder)
+        if take._on_disk is not None:
+            yield from take._read()
+        return take
+
+    @classmethod
+    def open(cls, folder: Path) -> Take:
+        """The same at once, for scripts and renders without a window."""
+        return at_once(cls.opening(folder))
 
     # --- what is there -------------------------------------------------------------------------------------
 
     def is_free_for(self, owner: str) -> bool:
         """May the .blend named `owner` bake into this folder? Pictures without a manifest are somebody else's."""
         if not (self.folder / MANIFEST).exists():
-            return not self._pictures()
-        return not self.hashes or self.owner in {"", owner}
+            return not any(True for _ in self._pictures())
+        return self.owner in {"", owner} or self.is_empty
+
+    @property
+    def is_empty(self) -> bool:
+        """Was no frame ever finished in it? (Known without reading the frames.)"""
+        try:
+            return self._on_disk is None or (self.folder / JOURNAL).stat().st_size == 0
+        except OSError:
+            return True
 
     def file_name(self, frame: int) -> str:
         """The file of a frame. Blender counts image sequences by the digits of their names."""
@@ -135,80 +171,91 @@ class Take:
         """Where the picture of a frame is, or will be."""
         return self.folder / self.file_name(frame)
 
-    def finished(self) -> set[int]:
+    def finished(self) -> Steps[set[int]]:
         """The frames that are finished and whose files are still there."""
-        there = {number for number, encoding in self._pictures() if encoding == self.look.encoding}
-        return there & self.hashes.keys()
+        there: set[int] = set()
+        for number, (frame, encoding) in enumerate(self._pictures()):
+            if encoding == self.look.encoding and frame in self.hashes:
+                there.add(frame)
+            if number % _FILES == _FILES - 1:
+                yield
+        return there
 
-    def stale(self, wanted: Mapping[int, str]) -> list[int]:
+    def stale(self, wanted: Mapping[int, str]) -> Steps[list[int]]:
         """The frames of `wanted` (frame -> hash) that must be rendered, rising."""
-        there = self.finished()
-        return sorted(
-            frame for frame, value in wanted.items() if frame not in there or self.hashes[frame] != value
-        )
+        there, frames = (yield from self.finished()), list[int]()
+        for number, (frame, value) in enumerate(wanted.items()):
+            if frame not in there or self.hashes[frame] != value:
+                frames.append(frame)
+            if number % _LINES == _LINES - 1:
+                yield
+        return sorted(frames)
 
     def has(self, frame: int) -> bool:
         """Is this frame finished, and its file still there?"""
         return frame in self.hashes and self.path(frame).is_file()
 
-    def span(self, frame: int) -> tuple[int, int]:
-        """First and last frame of the unbroken run of finished frames around `frame`, which must be one of them."""
-        there, first, last = self.finished(), frame, frame
-        while first - 1 in there:
-            first -= 1
-        while last + 1 in there:
-            last += 1
-        return first, last
-
     # --- baking --------------------------------------------------------------------------------------------
 
-    def begin(self, frames: Iterable[int]) -> None:
-        """Before rendering: forget these frames, so that a half-done bake never passes for a finished one.
-
-        Raises `EDTalkError` when the folder cannot be written.
-        """
-        self._make_folder()
-        forgotten = [frame for frame in frames if self.hashes.pop(frame, None)]
-        if self._on_disk != (self.look, self.owner):
-            self.flush()
-        else:
-            self._note("".join(f"- {frame}\n" for frame in forgotten))
+    def begin(self) -> None:
+        """Before rendering: say how the frames look and whose they are. Raises `EDTalkError` when the folder cannot be
+        written."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            if self._on_disk is None:  # what a damaged manifest left is not to be believed
+                (self.folder / JOURNAL).unlink(missing_ok=True)
+        except OSError as error:
+            raise _disk(self.folder, error) from error
+        if self._on_disk == (self.look, self.owner):
+            self.touch()
+            return
+        content = {"format": FORMAT, "owner": self.owner, "look": asdict(self.look)}
+        _write(self.folder / MANIFEST, json.dumps(content, indent=0).encode())
+        self._on_disk = self.look, self.owner
 
     def store(self, frame: int, value: str, data: bytes, signature: str = "") -> None:
         """Keep one finished picture (an image file's bytes), its hash and what its curves were like."""
+        self._forget(frame)
         _write(self.path(frame), data)
         self.hashes[frame], self.signatures[frame] = value, signature
-        self._note(f"+ {frame} {value} {signature}\n")
+        self._note([_finished(frame, value, signature)])
 
-    def sign(self, signatures: Mapping[int, str]) -> None:
-        """The finished frames' curves are like this now, and their pictures still the same."""
-        fresh = {frame: value for frame, value in signatures.items() if frame in self.hashes}
-        if any(self.signatures.get(frame) != value for frame, value in fresh.items()):
-            self.signatures |= fresh
-            self.flush()
+    def sign(self, signatures: Iterable[tuple[int, str]]) -> Steps[None]:
+        """The finished ones of these frames are made from curves like this now, and their pictures still the same."""
+        rest = iter(signatures)
+        while some := list(islice(rest, _LINES)):
+            fresh = [(f, s) for f, s in some if f in self.hashes and self.signatures.get(f) != s]
+            self.signatures.update(fresh)
+            self._note([_finished(frame, self.hashes[frame], value) for frame, value in fresh])
+            yield
 
-    def flush(self) -> None:
-        """Write the manifest."""
-        content = {
-            "format": FORMAT,
-            "owner": self.owner,
-            "look": asdict(self.look),
-            "frames": {str(frame): self.hashes[frame] for frame in sorted(self.hashes)},
-            "signatures": {str(frame): self.signatures.get(frame, "") for frame in sorted(self.hashes)},
-        }
-        _write(self.folder / MANIFEST, json.dumps(content, indent=0).encode())
-        (self.folder / JOURNAL).unlink(missing_ok=True)
-        self._on_disk = self.look, self.owner
+    def tidy(self) -> Steps[None]:
+        """Write the log anew, whole or not at all, when most of its lines are outdated."""
+        if self._lines <= 2 * len(self.hashes) + _SPARE:
+            return
+        target = self.folder / JOURNAL
+        partial = target.with_name(f"{JOURNAL}.part")
+        frames = iter(list(self.hashes))
+        try:
+            with partial.open("w", encoding="utf-8") as file:
+                while some := list(islice(frames, _LINES)):
+                    file.writelines(_finished(f, self.hashes[f], self.signatures.get(f, "")) for f in some)
+                    yield
+            partial.replace(target)
+        except OSError as error:
+            raise _disk(target, error) from error
+        finally:
+            partial.unlink(missing_ok=True)
+        self._lines, self._is_torn = len(self.hashes), False
 
     def hold_before(self, first: int) -> None:
-        """Let the picture before the first be there too, as a copy that no manifest lists.
+        """Let the picture before the first be there too, as a copy that the log does not list.
 
         Blender shows file `first - 1` at all scene frames before a sequence begins, and magenta where it is missing.
         (There is no file before number 0: there Blender takes 0 itself.)
         """
         if first > 0 and not self.has(first - 1):
-            if self.hashes.pop(first - 1, None):  # its file was deleted: the copy must not pass for it
-                self.flush()
+            self._forget(first - 1)  # its file was deleted: the copy must not pass for it
             try:
                 shutil.copyfile(self.path(first), self.path(first - 1))
             except OSError as error:
@@ -217,25 +264,27 @@ class Take:
     def adopt(self, other: Take) -> Steps[None]:
         """Copy the finished frames of another take that this one has not (the file was saved since, say), a few at a
         time. Takes with another look have nothing to give."""
-        missing = sorted(other.finished() - self.hashes.keys()) if self.look.is_like(other.look) else []
+        if not self.look.is_like(other.look):
+            return
+        missing = sorted((yield from other.finished()) - self.hashes.keys())
         if missing:
-            self.begin(())
+            self.begin()
         for frame in missing:
             signature = other.signatures.get(frame, "")
             self.store(frame, other.hashes[frame], other.path(frame).read_bytes(), signature)
             yield
-        if missing:
-            self.flush()
 
     # --- the folder ----------------------------------------------------------------------------------------
 
     @property
     def last_used(self) -> float:
         """When it was baked into or shown last (seconds since 1970); 0 for one that is not there."""
-        try:
-            return (self.folder / MANIFEST).stat().st_mtime
-        except OSError:
-            return 0.0
+        return _written_at(self.folder / MANIFEST)
+
+    @property
+    def stamp(self) -> tuple[float, ...]:
+        """Another value after each change of the take."""
+        return self.last_used, _written_at(self.folder / JOURNAL)
 
     def touch(self) -> None:
         """It is used now."""
@@ -251,25 +300,25 @@ class Take:
             with os.scandir(self.folder) as entries:
                 for number, entry in enumerate(entries):
                     total += entry.stat().st_size
-                    if number % _AT_ONCE == _AT_ONCE - 1:
+                    if number % _FILES == _FILES - 1:
                         yield
         except OSError as error:
             log.info("the size of %s is not known: %s", self.folder, error)
         return total
 
     def delete(self) -> Steps[None]:
-        """Delete the take's own files, a few at a time, and the folder when nothing else is in it.
+        """Delete the take's own files, a few at a time, and the folder when nothing else is in it. The manifest goes
+        last: until then it is a take.
 
         Raises `EDTalkError` when a file cannot be deleted.
         """
         try:
-            names = [name for name in _names_in(self.folder) if _OURS.fullmatch(name)]
-            for number, name in enumerate(names):
+            doomed = yield from self._own_files()
+            for number, name in enumerate(doomed):
                 (self.folder / name).unlink(missing_ok=True)
-                if number % _AT_ONCE == _AT_ONCE - 1:
+                if number % _DELETED == _DELETED - 1:
                     yield
-            for name in (JOURNAL, MANIFEST):
-                (self.folder / name).unlink(missing_ok=True)
+            (self.folder / MANIFEST).unlink(missing_ok=True)
             if not _names_in(self.folder):
                 self.folder.rmdir()
         except OSError as error:
@@ -281,41 +330,93 @@ class Take:
 
     # --- inside --------------------------------------------------------------------------------------------
 
-    def _pictures(self) -> list[tuple[int, str]]:
-        """Number and encoding of all pictures in the folder, whoever made them."""
-        matches = (_PICTURE.fullmatch(name) for name in _names_in(self.folder))
-        return [(int(match[1]), match[2]) for match in matches if match]
+    def _own_files(self) -> Steps[list[str]]:
+        """The names of all files that a bake wrote, but the manifest's."""
+        names: list[str] = []
+        with os.scandir(self.folder) as entries:
+            for number, entry in enumerate(entries):
+                if _OURS.fullmatch(entry.name):
+                    names.append(entry.name)
+                if number % _FILES == _FILES - 1:
+                    yield
+        return names
 
-    def _make_folder(self) -> None:
+    def _pictures(self) -> Iterator[tuple[int, str]]:
+        """Number and encoding of all pictures in the folder, whoever made them, in any order."""
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise _disk(self.folder, error) from error
-
-    def _note(self, lines: str) -> None:
-        """Append to the journal."""
-        if lines:
-            try:
-                with (self.folder / JOURNAL).open("a", encoding="utf-8") as file:
-                    file.write(lines)
-            except OSError as error:
-                raise _disk(self.folder / JOURNAL, error) from error
-
-    def _replay(self) -> None:
-        """What happened since the manifest was written: a bake was broken off, or is running. The last line may be cut
-        off; a frame that is not noted whole is not finished."""
-        try:
-            lines = (self.folder / JOURNAL).read_text("utf-8", errors="replace").splitlines(keepends=True)
+            with os.scandir(self.folder) as entries:
+                for entry in entries:
+                    if match := _PICTURE.fullmatch(entry.name):
+                        yield int(match[1]), match[2]
         except OSError:
             return
-        for line in lines:
-            match line.endswith("\n") and line[:-1].split(" "):
-                case ["+", frame, value, signature] if frame.isdecimal():
-                    self.hashes[int(frame)], self.signatures[int(frame)] = value, signature
-                case ["-", frame] if frame.isdecimal():
-                    self.hashes.pop(int(frame), None)
-                case _:
-                    log.info("a line of %s is not whole", self.folder / JOURNAL)
+
+    def _forget(self, frame: int) -> None:
+        """Its file is about to be replaced, or is gone: a half-done picture must never pass for a finished one."""
+        if self.hashes.pop(frame, None) is not None:
+            self._note([f"- {frame}\n"])
+
+    def _note(self, lines: list[str]) -> None:
+        """Append to the log."""
+        if not lines:
+            return
+        try:
+            with (self.folder / JOURNAL).open("a", encoding="utf-8") as file:
+                file.write("\n" * self._is_torn + "".join(lines))
+        except OSError as error:
+            raise _disk(self.folder / JOURNAL, error) from error
+        self._lines, self._is_torn = self._lines + len(lines), False
+
+    def _read(self) -> Steps[None]:
+        """What the log says. A crash may have cut its last line off; a frame that is not noted whole is not
+        finished."""
+        try:
+            with (self.folder / JOURNAL).open(encoding="utf-8", errors="replace") as file:
+                while lines := file.readlines(_LINES * _LINE_BYTES):
+                    for line in lines:
+                        self._take(line)
+                    self._lines += len(lines)
+                    self._is_torn = not lines[-1].endswith("\n")
+                    yield
+        except OSError:
+            return
+
+    def _take(self, line: str) -> None:
+        match line.endswith("\n") and line[:-1].split(" "):
+            case ["+", frame, value, signature] if frame.isdecimal():
+                self.hashes[int(frame)], self.signatures[int(frame)] = value, signature
+            case ["-", frame] if frame.isdecimal():
+                self.hashes.pop(int(frame), None)
+            case _:
+                log.info("a line of %s is not whole", self.folder / JOURNAL)
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _finished(frame: int, value: str, signature: str) -> str:
+    """The line of the log for a frame that is whole on disk."""
+    return f"+ {frame} {value} {signature}\n"
+
+
+def runs(frames: Collection[int]) -> list[range]:
+    """The unbroken runs of some frames, rising."""
+    if not frames:
+        return []
+    numbers = np.sort(np.fromiter(frames, np.int64, len(frames)))
+    breaks = np.flatnonzero(np.diff(numbers) != 1)
+    firsts, lasts = numbers[np.append(0, breaks + 1)], numbers[np.append(breaks, len(numbers) - 1)]
+    return [range(first, last + 1) for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True)]
+
+
+def run_to_show(frames: Collection[int], frame: int) -> range:
+    """The unbroken run at `frame`, or else the longest; an empty one when there are none."""
+    all_ = runs(frames)
+    return next((one for one in all_ if frame in one), max(all_, key=len, default=range(0)))
 
 
 def _names_in(folder: Path) -> list[str]:
@@ -327,10 +428,10 @@ def _names_in(folder: Path) -> list[str]:
 
 
 def takes_in(folder: Path) -> Iterator[Take]:
-    """The takes of a character's folder, by name. Folders without a manifest are not takes."""
+    """The takes of a character's folder, by name, without their frames. Folders without a manifest are not takes."""
     for name in _names_in(folder):
         if (folder / name / MANIFEST).is_file():
-            yield Take.open(folder / name)
+            yield Take.head(folder / name)
 
 
 def new_folder(folder: Path) -> Path:

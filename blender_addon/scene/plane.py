@@ -280,7 +280,7 @@ def _fit_to_take(ob: bpy.types.Object) -> None:
     """Make the plane as wide as the baked frames need it, once they are there."""
     folder = character.file_of(ob, "take")
     if folder is not None:
-        look = takes.Take.open(folder).look
+        look = takes.Take.head(folder).look
         fit(ob, look.width, look.height)
 
 

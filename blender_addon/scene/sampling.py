@@ -11,11 +11,12 @@ import numpy as np
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
+from ..core.tasks import SLICE_S, TICK_S
 from . import character
 
-SLICE_SECONDS, HEAVY_SLICE_SECONDS, HEAVY_SECONDS = 0.003, 0.03, 0.001
-"""How long the scene is stepped in one go before the window gets its turn; longer where a single frame takes so long,
-because the way back to the scene's own frame takes as much."""
+HEAVY_SLICE_SECONDS = 0.03
+"""How long a scene is stepped in one go before the window gets its turn, where a single frame takes longer than a tick:
+the way back to the scene's own frame takes as much."""
 
 _sampling = False
 
@@ -77,8 +78,8 @@ def _sample_slice(
                 )
             weights[row] = character.final_weights(evaluated)
             if row == start:
-                is_heavy = time.perf_counter() - begun > HEAVY_SECONDS
-                end = begun + (HEAVY_SLICE_SECONDS if is_heavy else SLICE_SECONDS)
+                is_heavy = time.perf_counter() - begun > TICK_S
+                end = begun + (HEAVY_SLICE_SECONDS if is_heavy else SLICE_S)
             row += 1
     finally:
         scene.frame_set(frame, subframe=subframe)

@@ -32,7 +32,7 @@ def owner() -> str:
     return Path(bpy.data.filepath).name
 
 
-def take_for_baking(ob: bpy.types.Object, base: Path, look: takes.Look, anew: bool = False) -> takes.Take:
+def folder_for_baking(ob: bpy.types.Object, base: Path, look: takes.Look, anew: bool = False) -> Path:
     """The take to bake frames of this look into, below `base`: the one that the character has there, another of its
     takes with this look, or a new one; with `anew` always that.
 
@@ -41,12 +41,9 @@ def take_for_baking(ob: bpy.types.Object, base: Path, look: takes.Look, anew: bo
     folder, old = takes_folder(ob, base), character.file_of(ob, "take")
     known = sorted(takes.takes_in(folder), key=lambda one: (one.folder == old, one.last_used), reverse=True)
     for take in [] if anew else known:
-        if is_free(ob, take) and (not take.hashes or take.look.is_like(look)):
-            break
-    else:
-        take = takes.Take(takes.new_folder(folder))
-    take.owner, take.look = owner(), look
-    return take
+        if is_free(ob, take) and (take.is_empty or take.look.is_like(look)):
+            return take.folder
+    return takes.new_folder(folder)
 
 
 def takes_folder(ob: bpy.types.Object, base: Path) -> Path:
@@ -88,8 +85,9 @@ def scanned() -> Steps[list[Entry]]:
         for folder in sorted(base.iterdir()) if base.is_dir() else ():
             for take in takes.takes_in(folder):
                 if take.owner == mine:
-                    size = yield from take.size()
-                    entries.append(Entry(take, size, tuple(shown.get(take.folder, ()))))
+                    whole = yield from takes.Take.opening(take.folder)
+                    size = yield from whole.size()
+                    entries.append(Entry(whole, size, tuple(shown.get(take.folder, ()))))
                 yield
     return entries
 

@@ -9,6 +9,7 @@ what is stale, and at its end, in one go, puts the take on the plane.
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -28,10 +29,8 @@ from . import link
 from .operators import refuse, scene_of
 from .perform import RangeOperator, found, prepared_source
 
-LAST_STORE_S = 0.1
-"""The same after a cancel: what is not written by then is rendered next time."""
 WAITING_FRAMES = 64
-"""With more frames than this in memory, writing them goes before everything else."""
+"""With so many frames in memory the server has to wait until they are written: the disk is slower than it."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +59,17 @@ class _Plan:
 
 @dataclass(frozen=True)
 class Baked:
-    """A finished bake that is not on the plane yet."""
+    """A finished bake that is not on the plane yet; `run`: the unbroken run of finished frames from its first on."""
 
     wish: Wish
     take: takes.Take
     rendered: int
+    run: range
 
     def show(self) -> None:
         """Put the take on the plane."""
         ob, scene = found(self.wish.uid), scene_of(self.wish.scene_uid)
-        first, last = self.take.span(self.wish.frames[0])
-        plane.show_take(ob, self.take, first, last)
+        plane.show_take(ob, self.take, self.run[0], self.run[-1])
         plane.follow_view_transform(ob, scene)
         link.takes_changed()
 
@@ -88,12 +87,15 @@ class Baked:
 
 def baked(wish: Wish, progress: Progress) -> Steps[Baked]:
     """Render what is stale. The .blend stays as it is (see `Baked.show`)."""
-    plan = yield from _planned(wish, progress)
-    fresh = sorted(set(wish.frames) - set(plan.stale))
-    plan.take.sign({frame: plan.signatures[frame] for frame in fresh})
+    plan, stale = (yield from _planned(wish, progress)), set[int]()
+    stale.update(plan.stale)
+    fresh = ((frame, signature) for frame, signature in plan.signatures.items() if frame not in stale)
+    yield from in_slices(plan.take.sign(fresh))
     if plan.stale:
         yield from _rendered(wish, plan, progress)
-    return Baked(wish, plan.take, len(plan.stale))
+    there = yield from in_slices(plan.take.finished())
+    yield
+    return Baked(wish, plan.take, len(plan.stale), takes.run_to_show(there, wish.frames[0]))
 
 
 def _planned(wish: Wish, progress: Progress) -> Steps[_Plan]:
@@ -103,12 +105,16 @@ def _planned(wish: Wish, progress: Progress) -> Steps[_Plan]:
     signatures = yield from _signatures(wish)  # before the weights: what is edited meanwhile shows as stale
     weights = yield from sampled_weights(wish.uid, wish.scene_uid, wish.frames, progress)
     look = bake_settings.look_of(found(wish.uid), prepared)
-    hashes = {
-        frame: takes.frame_hash(bundle.identity, prepared.source, row.tobytes(), look)
-        for frame, row in zip(wish.frames, weights, strict=True)
-    }
+    hashes: dict[int, str] = {}
+
+    def hashed() -> Steps[None]:
+        for frame, row in zip(wish.frames, weights, strict=True):
+            hashes[frame] = takes.frame_hash(bundle.identity, prepared.source, row.tobytes(), look)
+            yield
+
+    yield from in_slices(hashed())
     take = yield from _take_for(wish, look)
-    stale = list(wish.frames) if wish.again else take.stale(hashes)
+    stale = list(wish.frames) if wish.again else (yield from in_slices(take.stale(hashes)))
     return _Plan(prepared.source, weights, hashes, signatures, take, stale)
 
 
@@ -138,20 +144,22 @@ def _signatures(wish: Wish) -> Steps[dict[int, str]]:
 def _take_for(wish: Wish, look: takes.Look) -> Steps[takes.Take]:
     """The take to bake into; what the character's last one has comes along."""
     ob = found(wish.uid)
-    take = take_places.take_for_baking(ob, wish.base, look, wish.anew)
-    old = character.file_of(ob, "take")
-    if old is not None and old != take.folder:
-        yield from in_slices(take.adopt(takes.Take.open(old)))
+    folder, old = take_places.folder_for_baking(ob, wish.base, look, wish.anew), character.file_of(ob, "take")
+    take = yield from in_slices(takes.Take.opening(folder))
+    take.owner, take.look = take_places.owner(), look
+    if old is not None and old != folder:
+        yield from in_slices(take.adopt((yield from in_slices(takes.Take.opening(old)))))
     return take
 
 
 def _rendered(wish: Wish, plan: _Plan, progress: Progress) -> Steps[None]:
     """Render the stale frames, and write them as they come."""
-    take, look, waiting = plan.take, plan.take.look, list[Frame]()
-    rows = [frame - wish.frames[0] for frame in plan.stale]
-    take.begin(plan.stale)
+    take, look, waiting = plan.take, plan.take.look, deque[Frame]()
+    session, rows = link.session(), np.array(plan.stale) - wish.frames[0]
+    yield
+    take.begin()
     link.watch().follow(take)
-    rendering = link.session().render(
+    rendering = session.render(
         plan.source,
         plan.stale,
         plan.weights[rows],
@@ -164,22 +172,26 @@ def _rendered(wish: Wish, plan: _Plan, progress: Progress) -> Steps[None]:
     progress.unit = "fps"
     try:
         for _ in rendering:
-            _store(plan, waiting, SLICE_S if len(waiting) < WAITING_FRAMES else 1.0)
+            _store(plan, waiting)
+            session.hold_results_back(len(waiting) >= WAITING_FRAMES)
             yield
-        _store(plan, waiting, 60.0)
+        while waiting:
+            _store(plan, waiting)
+            yield
+        yield from in_slices(take.tidy())
     finally:
         rendering.close()
-        _store(plan, waiting, LAST_STORE_S)
-        take.flush()
+        session.hold_results_back(False)
+        _store(plan, waiting)  # what is left after a cancel is rendered next time
         link.watch().follow(None)
         progress.unit = ""
 
 
-def _store(plan: _Plan, waiting: list[Frame], seconds: float) -> None:
-    """Write frames that wait, for so long."""
-    end = time.perf_counter() + seconds
+def _store(plan: _Plan, waiting: deque[Frame]) -> None:
+    """Write frames that wait, for a short time."""
+    end = time.perf_counter() + SLICE_S
     while waiting and time.perf_counter() < end:
-        frame = waiting.pop(0)
+        frame = waiting.popleft()
         number = frame.frame
         plan.take.store(number, plan.hashes[number], bytes(frame.data), plan.signatures[number])
 

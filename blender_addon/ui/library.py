@@ -11,7 +11,7 @@ from ..scene.take_places import Entry, scanned
 from .preferences import preferences
 
 GIGABYTE = 1_000_000_000
-SCAN_S = 0.0015
+SCAN_S = 0.001
 
 
 def words_for(size: int) -> str:
@@ -31,6 +31,11 @@ class Library:
     def refresh(self) -> None:
         """Something changed: look again soon."""
         self._scan = scanned()
+
+    @property
+    def is_hurried(self) -> bool:
+        """Are there more files to look at soon?"""
+        return self._scan is not None
 
     def look_after(self) -> None:
         """From the timer: look at a few files."""

@@ -14,7 +14,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
 from ..core import takes
-from ..core.tasks import Progress, Steps
+from ..core.tasks import Progress, Steps, in_slices
 from ..core.wording import rpt_
 from ..scene import character, sound
 from . import link
@@ -60,7 +60,8 @@ class ExportMovie(TaskOperator, bpy.types.Operator):
         yield from link.session().ready(progress)
         progress.unit = "fps"
         ob, scene = found(uid), scene_of(scene_uid)
-        take, frames = _frames(ob, scene)
+        take, frames = yield from in_slices(_frames(character.file_of(ob, "take"), scene))
+        ob, scene = found(uid), scene_of(scene_uid)
         render = scene.render
         timing = TimeBase.from_blender(render.fps, render.fps_base, frames[0])
         with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
@@ -79,26 +80,25 @@ class ExportMovie(TaskOperator, bpy.types.Operator):
         return said if voice else f"{said}, {rpt_('without sound')}"
 
 
-def _frames(ob: bpy.types.Object, scene: bpy.types.Scene) -> tuple[takes.Take, range]:
+def _frames(folder: Path | None, scene: bpy.types.Scene) -> Steps[tuple[takes.Take, range]]:
     """The take, and the part of the scene's range that is baked in it. Raises `EDTalkError` where there is none."""
-    folder = character.file_of(ob, "take")
-    take = takes.Take.open(folder) if folder is not None else None
-    wanted = range(scene.frame_start, scene.frame_end + 1)
-    there = sorted(take.finished().intersection(wanted)) if take is not None else []
-    if take is None or not there:
+    wanted, runs = range(scene.frame_start, scene.frame_end + 1), list[range]()
+    if folder is not None:
+        take = yield from takes.Take.opening(folder)
+        runs = takes.runs((yield from take.finished()).intersection(wanted))
+    if not runs:
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE,
-            f"No frame from {scene.frame_start} to {scene.frame_end} is baked.",
+            f"No frame from {wanted[0]} to {wanted[-1]} is baked.",
             "Press Bake Stale, then export again.",
         )
-    if len(there) != there[-1] - there[0] + 1:
-        missing = next(frame for frame in wanted if frame > there[0] and frame not in there)
+    if len(runs) > 1:
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE,
-            f"Frame {missing} is not baked, and others may miss too.",
+            f"Frame {runs[0][-1] + 1} is not baked, and others may miss too.",
             "Press Bake Stale, then export again.",
         )
-    return take, range(there[0], there[-1] + 1)
+    return take, runs[0]
 
 
 def _voice(
@@ -108,12 +108,8 @@ def _voice(
     group = ob.edtalk
     if group.voice_from == "FILE" and not group.voice:
         return None, 0.0
-    voice = sound.voice_of(ob, scene, frames)
-    path = character.file_of(ob, "voice") if group.voice_from == "FILE" else None
-    if path is None:
-        path = folder / "voice.wav"
-        path.write_bytes(voice.data)
-    return path, -voice.time.seconds(frames[0])
+    voice = sound.voice_of(ob, scene, folder, frames)
+    return voice.path, -voice.time.seconds(frames[0])
 
 
 CLASSES = (ExportMovie,)

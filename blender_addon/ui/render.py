@@ -23,7 +23,7 @@ from shared_protocol.errors import EDTalkError
 
 from ..core import takes
 from ..core.staleness import State, judged
-from ..core.tasks import SLICE_S, Progress, Steps, Stopped
+from ..core.tasks import SLICE_S, Progress, Steps, Stopped, in_slices
 from ..core.wording import rpt_
 from ..scene import character, plane, take_places
 from ..scene.signature import Signature, has_drivers
@@ -49,10 +49,9 @@ _ready = range(0)
 # --- lending ---------------------------------------------------------------------------------------------------------
 
 
-def lend(ob: bpy.types.Object, take: takes.Take, frames: range) -> None:
-    """Let the plane show these finished frames of a take, for a render."""
-    first, last = take.span(frames[0])
-    plane.lend_take(ob, take, first, max(last, first))
+def lend(ob: bpy.types.Object, take: takes.Take, run: range) -> None:
+    """Let the plane show this run of finished frames of a take, for a render."""
+    plane.lend_take(ob, take, run[0], run[-1])
     _lent.add(ob.session_uid)
 
 
@@ -104,22 +103,23 @@ def made_ready(scene_uid: int, frames: range, progress: Progress) -> Steps[str]:
 def _made_ready(uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[int]:
     """One character; how many frames were rendered."""
     folder, rendered = character.file_of(found(uid), "take"), 0
-    take = takes.Take.open(folder) if folder is not None else None
-    if take is None or not (yield from _are_fresh(uid, take, frames)):
+    take = (yield from in_slices(takes.Take.opening(folder))) if folder is not None else None
+    there = (yield from in_slices(take.finished())) if take is not None else set[int]()
+    run = takes.run_to_show(there, frames[0])
+    if take is None or not (yield from _are_fresh(uid, take, there, frames)):
         wish = Wish(uid, scene_uid, frames, take_places.default_base())
         (done,) = yield from all_baked([wish], progress)
-        take, rendered = done.take, done.rendered
+        take, run, rendered = done.take, done.run, done.rendered
     ob = found(uid)
     first, last = ob.edtalk.take_first, ob.edtalk.take_last
     shows = ob.edtalk.show == "TAKE" and first <= frames[0] and frames[-1] <= last
     if not shows or take.folder != folder:
-        lend(ob, take, frames)
+        lend(ob, take, run)
     return rendered
 
 
-def _are_fresh(uid: int, take: takes.Take, frames: range) -> Steps[bool]:
+def _are_fresh(uid: int, take: takes.Take, finished: set[int], frames: range) -> Steps[bool]:
     """Are all of these frames baked as their curves are now? Where weights are driven, nobody knows."""
-    finished = take.finished()
     if has_drivers(found(uid)) or not all(frame in finished for frame in frames):
         return False
     left = frames

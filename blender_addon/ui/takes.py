@@ -19,19 +19,21 @@ from ..scene import character, plane
 from ..scene.take_places import Entry, scanned
 from . import link
 from .library import GIGABYTE, words_for
-from .operators import TaskOperator, refuse
+from .operators import TaskOperator, refuse, scene_of
+from .perform import found
 from .preferences import preferences
 
 NAMED_TAKES = 8
 """So many are named in the question."""
 
 
-class UseTake(bpy.types.Operator):
+class UseTake(TaskOperator, bpy.types.Operator):
     """Show this take on the plane"""
 
     bl_idname = "edtalk.use_take"
     bl_label = "Show Take"
     bl_options = {"UNDO"}
+    title = "Show Take"
 
     folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"})
 
@@ -39,32 +41,25 @@ class UseTake(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not character.is_character(context.object):
             return refuse(cls, "Select a character")
-        return context.object.is_editable or refuse(cls, "This character is linked from another file")
+        if not context.object.is_editable:
+            return refuse(cls, "This character is linked from another file")
+        return cls.is_free()
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        ob, take = context.object, takes.Take.open(character.absolute(self.folder))
-        first, last = longest_span(take, context.scene.frame_current)
-        if last < first:
-            said = rpt_("{folder} holds no finished frame. Bake again.", folder=take.folder)
-            self.report({"ERROR"}, said)
-            return {"CANCELLED"}
-        plane.show_take(ob, take, first, last)
-        plane.follow_view_transform(ob, context.scene)
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        uid, scene_uid, folder = context.object.session_uid, context.scene.session_uid, self.folder
+        progress.stage = "Looking at the frames"
+        take = yield from in_slices(takes.Take.opening(character.absolute(folder)))
+        there = yield from in_slices(take.finished())
+        yield
+        ob, scene = found(uid), scene_of(scene_uid)
+        run = takes.run_to_show(there, scene.frame_current)
+        if not run:
+            raise EDTalkError(ErrorCode.DISK, f"{take.folder} holds no finished frame.", "Bake again.")
+        plane.show_take(ob, take, run[0], run[-1])
+        plane.follow_view_transform(ob, scene)
         take.touch()
         link.takes_changed()
-        return {"FINISHED"}
-
-
-def longest_span(take: takes.Take, frame: int) -> tuple[int, int]:
-    """The unbroken run of finished frames at `frame`, or else the longest; an empty one when there are none."""
-    there = take.finished()
-    if frame in there:
-        return take.span(frame)
-    best = (0, -1)
-    for first in sorted(number for number in there if number - 1 not in there):
-        span = take.span(first)
-        best = max(best, span, key=lambda one: one[1] - one[0])
-    return best
+        return rpt_("{file}: {count} frames", file=take.folder.name, count=len(run))
 
 
 class DeletingOperator(TaskOperator):

@@ -12,11 +12,12 @@ import bpy
 
 from ..core import takes
 from ..core.staleness import Staleness, judged
+from ..core.tasks import Steps
 from ..scene import character
 from ..scene.signature import Signature
 
-HURRY_S, IDLE_S = 0.002, 0.001
-"""Seconds a look: after something changed, and for noticing what nobody told."""
+HURRY_S, IDLE_S, READ_S = 0.001, 0.0005, 0.001
+"""Seconds a look: after something changed, for noticing what nobody told, and at the take's files."""
 HURRY_PAUSE_S, IDLE_PAUSE_S = 0.02, 0.1
 """Seconds between two looks, however often the timer comes."""
 RELOAD_S = 1.0
@@ -31,8 +32,8 @@ class _Files:
 
     take: takes.Take
     finished: Container[int]
-    stamp: float
-    """When the manifest was written."""
+    stamp: tuple[float, ...]
+    """When manifest and log were written."""
 
 
 class Watch:
@@ -42,6 +43,7 @@ class Watch:
         self.map: Staleness | None = None
         self._uid = 0
         self._files: _Files | None = None
+        self._reading: Steps[_Files] | None = None
         self._looked_at_files = 0.0
         self._redrawn = self._next_look = 0.0
         self._is_news = False
@@ -50,7 +52,7 @@ class Watch:
     @property
     def is_hurried(self) -> bool:
         """Is there more to look at soon?"""
-        return self.map is not None and not self.map.is_settled
+        return self.map is not None and not (self.map.is_settled and self._reading is None)
 
     def unsettle(self) -> None:
         """Something in the scene changed."""
@@ -61,6 +63,7 @@ class Watch:
     def forget(self) -> None:
         """Another file, or another take: look at everything anew."""
         self.map, self._files, self._uid, self._looked_at_files = None, None, 0, 0.0
+        self._reading = None
 
     def follow(self, take: takes.Take | None) -> None:
         """A bake writes into this take now (None: no more)."""
@@ -82,7 +85,9 @@ class Watch:
             self.forget()
             self.map, self._uid = Staleness(frames), ob.session_uid
         self._look_at_files(ob)
-        if len(frames):
+        if self._reading is not None:
+            self._read_on()
+        elif len(frames):
             self._look_at_frames(ob, self.map)
 
     def _look_at_files(self, ob: bpy.types.Object) -> None:
@@ -92,13 +97,21 @@ class Watch:
         self._looked_at_files = now
         folder = character.file_of(ob, "take")
         if self._baking is not None:
-            self._files = _Files(self._baking, self._baking.hashes, 0.0)
+            self._files, self._reading = _Files(self._baking, self._baking.hashes, ()), None
         elif folder is None:
-            self._files = None
+            self._files = self._reading = None
         elif self._files is None or self._files.take.folder != folder or self._files.stamp != _stamp(folder):
-            take = takes.Take.open(folder)
-            self._files = _Files(take, take.finished(), _stamp(folder))
-            self.unsettle()
+            self._reading = self._reading or _read(folder)
+
+    def _read_on(self) -> None:
+        """Read a little more of what is on disk."""
+        end = time.perf_counter() + READ_S
+        while self._reading is not None and time.perf_counter() < end:
+            try:
+                next(self._reading)
+            except StopIteration as last:
+                self._files, self._reading = last.value, None
+                self.unsettle()
 
     def _look_at_frames(self, ob: bpy.types.Object, seen: Staleness) -> None:
         begun = time.perf_counter()
@@ -128,5 +141,11 @@ class Watch:
                     area.tag_redraw()
 
 
-def _stamp(folder: Path) -> float:
-    return takes.Take(folder).last_used
+def _read(folder: Path) -> Steps[_Files]:
+    stamp = _stamp(folder)
+    take = yield from takes.Take.opening(folder)
+    return _Files(take, (yield from take.finished()), stamp)
+
+
+def _stamp(folder: Path) -> tuple[float, ...]:
+    return takes.Take(folder).stamp

@@ -45,6 +45,11 @@ def look(addon: Any) -> Any:
     raise AssertionError("the frames are never all looked at")
 
 
+def finished_in(addon: Any, folder: Path) -> set[int]:
+    """The frames of a take that are whole on disk."""
+    return addon("core.tasks").at_once(addon("core.takes").Take.open(folder).finished())
+
+
 def refused(operator: Any, **options: Any) -> str:
     with pytest.raises(RuntimeError) as caught:
         operator(**options)
@@ -312,13 +317,13 @@ def test_after_blender_was_killed_while_baking_it_goes_on_where_it_was(
             time.sleep(0.001)
         blender.send_signal(signal.SIGKILL)
     assert not (frames / f"{last:04d}.png").exists(), "it was killed too late"
-    finished = addon("core.takes").Take.open(frames).finished()
+    finished = finished_in(addon, frames)
     assert len(finished) >= 19
     assert not talking.edtalk.take, "the file knows nothing of that bake"
     bpy.ops.edtalk.bake()
     assert renders == [last - len(finished)]
     assert folder_of(talking) == frames
-    assert addon("core.takes").Take.open(frames).finished() == set(range(1, last + 1))
+    assert finished_in(addon, frames) == set(range(1, last + 1))
 
 
 # --- movies ----------------------------------------------------------------------------------------------------------

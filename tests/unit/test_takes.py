@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,9 +17,12 @@ from blender_addon.core.takes import (
     folder_name,
     frame_hash,
     new_folder,
+    run_to_show,
+    runs,
     takes_in,
     too_much,
 )
+from blender_addon.core.tasks import Steps, at_once
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 FACE = Look(width=256, height=256)
@@ -34,38 +36,39 @@ def hashes(*frames: int, weight: float = 0.0) -> dict[int, str]:
 
 def bake(take: Take, wanted: dict[int, str], stop_before: int | None = None) -> list[int]:
     """Render what is stale, as the add-on does, or up to a crash; the frames that were rendered."""
-    stale = take.stale(wanted)
-    take.begin(stale)
+    stale = at_once(take.stale(wanted))
+    take.begin()
     done = []
     for frame in stale:
         if frame == stop_before:
             return done
         take.store(frame, wanted[frame], f"picture of {frame}".encode())
         done.append(frame)
-    take.flush()
     return done
 
 
-def at_once(work: Generator[None, None, int]) -> int:
-    """The result of work that pauses."""
-    while True:
-        try:
-            next(work)
-        except StopIteration as last:
-            return int(last.value)
+def stale(take: Take, wanted: dict[int, str]) -> list[int]:
+    """What would be rendered."""
+    return at_once(take.stale(wanted))
+
+
+def run_at(take: Take, frame: int) -> tuple[int, int]:
+    """The frames that are shown together with this one."""
+    run = run_to_show(at_once(take.finished()), frame)
+    return run[0], run[-1]
 
 
 def test_a_new_take_renders_every_frame_and_then_none(tmp_path: Path) -> None:
     wanted = hashes(1, 2, 3)
     assert bake(Take.open(tmp_path / "take_001"), wanted) == [1, 2, 3]
     assert (tmp_path / "take_001" / "0002.png").read_bytes() == b"picture of 2"
-    assert Take.open(tmp_path / "take_001").stale(wanted) == []
+    assert stale(Take.open(tmp_path / "take_001"), wanted) == []
 
 
 def test_only_frames_with_changed_weights_are_stale(tmp_path: Path) -> None:
     take = Take.open(tmp_path)
     bake(take, hashes(1, 2, 3, 4))
-    assert take.stale(hashes(1, 2, 3, 4) | hashes(3, weight=0.5)) == [3]
+    assert stale(take, hashes(1, 2, 3, 4) | hashes(3, weight=0.5)) == [3]
 
 
 @pytest.mark.parametrize(
@@ -88,16 +91,15 @@ def test_a_deleted_frame_is_rendered_again(tmp_path: Path) -> None:
     take = Take.open(tmp_path)
     bake(take, hashes(1, 2, 3))
     take.path(2).unlink()
-    assert Take.open(tmp_path).stale(hashes(1, 2, 3)) == [2]
+    assert stale(Take.open(tmp_path), hashes(1, 2, 3)) == [2]
 
 
 def test_after_a_crash_every_finished_frame_is_kept(tmp_path: Path) -> None:
     wanted = hashes(*range(1, 40))
     bake(Take.open(tmp_path), wanted, stop_before=33)
-    assert Take.open(tmp_path).stale(wanted) == list(range(33, 40))
+    assert stale(Take.open(tmp_path), wanted) == list(range(33, 40))
     bake(Take.open(tmp_path), wanted)
-    assert Take.open(tmp_path).stale(wanted) == []
-    assert not (tmp_path / JOURNAL).exists(), "a bake that ended well leaves one manifest"
+    assert stale(Take.open(tmp_path), wanted) == []
 
 
 def test_a_note_that_a_crash_cut_off_counts_as_not_finished(tmp_path: Path) -> None:
@@ -105,39 +107,118 @@ def test_a_note_that_a_crash_cut_off_counts_as_not_finished(tmp_path: Path) -> N
     bake(Take.open(tmp_path), wanted, stop_before=3)
     journal = tmp_path / JOURNAL
     journal.write_text(journal.read_text()[:-20])
-    assert Take.open(tmp_path).stale(wanted) == [2, 3]
+    assert stale(Take.open(tmp_path), wanted) == [2, 3]
 
 
 def test_a_crash_while_rendering_again_never_passes_old_frames_for_new_ones(tmp_path: Path) -> None:
     bake(Take.open(tmp_path), hashes(1, 2, 3))
     changed = hashes(1, 2, 3, weight=1.0)
     bake(Take.open(tmp_path), changed, stop_before=2)
-    assert 2 in Take.open(tmp_path).stale(changed)
-    assert Take.open(tmp_path).stale(hashes(2)) == [2], "its file is about to be replaced: not to be trusted"
+    assert stale(Take.open(tmp_path), changed) == [2, 3]
+    assert stale(Take.open(tmp_path), hashes(1, 2, 3)) == [1], "the others are still the old pictures, whole"
+    journal = tmp_path / JOURNAL
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-1]))
+    for wanted in (hashes(1), changed):
+        assert 1 in stale(Take.open(tmp_path), wanted), "its file was replaced, by what nobody noted"
 
 
-NO_PICTURE = '{"format": 2, "owner": "", "look": {"encoding": "/../x"}, "frames": {}, "signatures": {}}'
+def test_after_a_note_that_was_cut_off_the_next_ones_count(tmp_path: Path) -> None:
+    bake(Take.open(tmp_path), hashes(1, 2))
+    journal = tmp_path / JOURNAL
+    journal.write_text(journal.read_text()[:-20])
+    bake(Take.open(tmp_path), hashes(1, 2, 3))
+    assert stale(Take.open(tmp_path), hashes(1, 2, 3)) == []
+
+
+def test_the_log_is_written_anew_when_most_of_it_is_outdated(tmp_path: Path) -> None:
+    take = Take.open(tmp_path)
+    bake(take, hashes(1, 2))
+    for number in range(1100):
+        at_once(take.sign([(2, f"curves-{number}")]))
+    before = (tmp_path / JOURNAL).stat().st_size
+    broken_off = take.tidy()
+    next(broken_off)
+    broken_off.close()
+    assert (tmp_path / JOURNAL).stat().st_size == before, "whole or not at all"
+    at_once(take.tidy())
+    assert (tmp_path / JOURNAL).read_text().count("\n") == 2
+    again = Take.open(tmp_path)
+    assert stale(again, hashes(1, 2)) == [] and again.signatures[2] == take.signatures[2]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0001.png", "0002.png", MANIFEST, JOURNAL]
+
+
+LARGE, HASH = 15_000, "f" * 64
+"""Frames of ten minutes."""
+MOST_PAUSES, FEWEST_PAUSES = 200, 50
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory: pytest.TempPathFactory) -> Take:
+    """A take of ten minutes."""
+    take = Take(tmp_path_factory.mktemp("large") / "take_001", FACE)
+    take.begin()
+    (take.folder / JOURNAL).write_text("".join(f"+ {frame} {HASH} {'c' * 16}\n" for frame in range(LARGE)))
+    for frame in range(LARGE):
+        take.path(frame).touch()
+    return take
+
+
+def pauses(work: Steps[object]) -> int:
+    return sum(1 for _ in work)
+
+
+def test_nothing_looks_at_all_frames_of_a_long_take_in_one_go(large: Take) -> None:
+    take = Take.open(large.folder)
+    counts = {
+        "read": pauses(Take.opening(large.folder)),
+        "listed": pauses(take.finished()),
+        "compared": pauses(take.stale(dict.fromkeys(range(LARGE), HASH))),
+        "signed": pauses(take.sign((frame, "anew") for frame in range(LARGE))),
+        "counted": pauses(take.size()),
+    }
+    assert all(count >= FEWEST_PAUSES for count in counts.values()), counts
+    assert all(count <= MOST_PAUSES for count in counts.values()), f"each pause may last a tick: {counts}"
+    assert Take.open(large.folder).signatures[LARGE - 1] == "anew"
+
+
+def test_a_long_take_is_chosen_by_its_head_alone(large: Take) -> None:
+    (head,) = takes_in(large.folder.parent)
+    assert (head.look, head.is_empty, head.hashes) == (FACE, False, {})
+
+
+def test_runs_of_frames() -> None:
+    assert runs({3, 1, 2, 9, 7}) == [range(1, 4), range(7, 8), range(9, 10)]
+    assert runs(set()) == []
+    assert run_to_show({1, 2, 3, 9}, 9) == range(9, 10)
+    assert run_to_show({1, 2, 3, 9}, 5) == range(1, 4), "else the longest"
+    assert not run_to_show(set(), 5)
+
+
+NO_PICTURE = '{"format": 3, "owner": "", "look": {"encoding": "/../x"}}'
 
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", "[]", "[" * 100_000, '{"format": 2}', '{"format": 99, "frames": {"1": "x"}}', NO_PICTURE],
+    ["", "{", "[]", "[" * 100_000, '{"format": 3}', '{"format": 99, "owner": "", "look": {}}', NO_PICTURE],
 )
 def test_a_damaged_manifest_means_that_all_is_stale(tmp_path: Path, content: str) -> None:
     bake(Take.open(tmp_path), hashes(1))
     (tmp_path / MANIFEST).write_text(content)
-    assert Take.open(tmp_path).stale(hashes(1)) == [1]
+    take = Take.open(tmp_path)
+    assert stale(take, hashes(1)) == [1]
+    take.begin()
+    assert stale(Take.open(tmp_path), hashes(1)) == [1], "its old log is not believed later either"
 
 
 def test_no_part_of_a_file_is_ever_left_behind(tmp_path: Path) -> None:
     bake(Take.open(tmp_path), hashes(1, 2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["0001.png", "0002.png", MANIFEST]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0001.png", "0002.png", MANIFEST, JOURNAL]
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_with_a_fix(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(EDTalkError) as caught:
-        Take.open(tmp_path / "file" / "take_001").begin([1])
+        Take.open(tmp_path / "file" / "take_001").begin()
     assert caught.value.code == ErrorCode.DISK
     assert "finished frames are kept" in caught.value.fix
 
@@ -147,8 +228,8 @@ def test_frames_baked_elsewhere_come_along(tmp_path: Path) -> None:
     bake(old, hashes(1, 2))
     bake(new, hashes(2, weight=1.0))
     list(new.adopt(old))
-    assert Take.open(new.folder).stale(hashes(1) | hashes(2, weight=1.0)) == []
-    assert old.stale(hashes(1, 2)) == [], "the old take is untouched"
+    assert stale(Take.open(new.folder), hashes(1) | hashes(2, weight=1.0)) == []
+    assert stale(old, hashes(1, 2)) == [], "the old take is untouched"
 
 
 def test_the_frame_before_the_first_shows_the_first(tmp_path: Path) -> None:
@@ -156,7 +237,7 @@ def test_the_frame_before_the_first_shows_the_first(tmp_path: Path) -> None:
     bake(take, hashes(10, 11))
     take.hold_before(10)
     assert (tmp_path / "0009.png").read_bytes() == b"picture of 10"
-    assert take.span(10) == (10, 11)
+    assert run_at(take, 10) == (10, 11)
     bake(take, hashes(9, 10, 11))
     assert (tmp_path / "0009.png").read_bytes() == b"picture of 9", (
         "once it is baked it is a frame of its own"
@@ -167,10 +248,12 @@ def test_a_deleted_frame_ends_the_run_that_is_shown(tmp_path: Path) -> None:
     take = Take.open(tmp_path)
     bake(take, hashes(*range(1, 8)))
     take.path(4).unlink()
-    assert take.span(2) == (1, 3)
-    assert take.span(6) == (5, 7)
+    assert run_at(take, 2) == (1, 3)
+    assert run_at(take, 6) == (5, 7)
     take.hold_before(5)
-    assert Take.open(tmp_path).stale(hashes(4)) == [4], "the held picture does not pass for the deleted frame"
+    assert stale(Take.open(tmp_path), hashes(4)) == [4], (
+        "the held picture does not pass for the deleted frame"
+    )
 
 
 def test_pictures_of_somebody_else_are_not_overwritten(tmp_path: Path) -> None:
@@ -205,20 +288,18 @@ def test_frames_of_another_look_do_not_come_along(tmp_path: Path) -> None:
 
 def test_a_take_remembers_its_look_and_what_its_curves_were_like(tmp_path: Path) -> None:
     take = Take(tmp_path / "take_001", replace(FACE, encoding="exr"), "shot.blend")
-    take.begin([7])
+    take.begin()
     take.store(7, "hash", b"picture", "curves")
-    for _ in range(2):  # from the journal, then from the manifest
-        again = Take.open(take.folder)
-        assert (again.look, again.owner, again.signatures) == (take.look, "shot.blend", {7: "curves"})
-        assert again.path(7).name == "0007.exr"
-        again.flush()
+    again = Take.open(take.folder)
+    assert (again.look, again.owner, again.signatures) == (take.look, "shot.blend", {7: "curves"})
+    assert again.path(7).name == "0007.exr"
 
 
 def test_a_picture_in_another_format_is_not_the_frame(tmp_path: Path) -> None:
     take = Take(tmp_path, FACE)
     bake(take, hashes(1))
     take.path(1).rename(tmp_path / "0001.exr")
-    assert take.stale(hashes(1)) == [1]
+    assert stale(take, hashes(1)) == [1]
 
 
 def test_deleting_a_take_leaves_what_is_not_its_own(tmp_path: Path) -> None:
@@ -238,7 +319,7 @@ def test_takes_are_listed_with_their_size(tmp_path: Path) -> None:
     bake(Take(tmp_path / "take_002", FACE), hashes(1, 2))
     (tmp_path / "my own folder").mkdir()
     (listed,) = takes_in(tmp_path)
-    assert listed.folder.name == "take_002" and sorted(listed.hashes) == [1, 2]
+    assert listed.folder.name == "take_002" and sorted(Take.open(listed.folder).hashes) == [1, 2]
     size = at_once(listed.size())
     assert size == sum(path.stat().st_size for path in listed.folder.iterdir())
 
