@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from blender_addon.core import curves
+from blender_addon.core.tasks import at_once
 
 TOLERANCE = 0.01
 
@@ -34,6 +36,10 @@ def bezier(keys: curves.Keys, frame: float) -> float:
     return float(at(low)[1])
 
 
+def reduced(first: int, samples: npt.ArrayLike, tolerance: float) -> curves.Keys:
+    return at_once(curves.reduce(first, samples, tolerance))
+
+
 def signals(count: int) -> dict[str, np.ndarray]:
     generator, time = np.random.default_rng(1), np.arange(count)
     window = np.hanning(9) / np.hanning(9).sum()
@@ -50,14 +56,14 @@ def signals(count: int) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("count", [2, 3, 7, 90])
 def test_the_curve_stays_within_the_stated_error(name: str, count: int) -> None:
     samples = signals(count)[name]
-    keys = curves.reduce(5, samples, TOLERANCE)
+    keys = reduced(5, samples, TOLERANCE)
     assert (keys.frames[0], keys.frames[-1]) == (5, 4 + count)
     drawn = [bezier(keys, frame) for frame in range(5, 5 + count)]
     np.testing.assert_allclose(drawn, samples, atol=TOLERANCE + 1e-6)
 
 
 def test_what_moves_slowly_or_rests_needs_few_keys() -> None:
-    found = {name: len(curves.reduce(1, samples, TOLERANCE)) for name, samples in signals(300).items()}
+    found = {name: len(reduced(1, samples, TOLERANCE)) for name, samples in signals(300).items()}
     assert found["rest"] == 2
     assert found["a slow turn"] < 300 / 15
     assert found["speech"] < 300 / 2
@@ -66,12 +72,28 @@ def test_what_moves_slowly_or_rests_needs_few_keys() -> None:
 
 def test_a_larger_error_gives_fewer_keys() -> None:
     speech = signals(300)["speech"]
-    counts = [len(curves.reduce(1, speech, tolerance)) for tolerance in (0.001, 0.01, 0.1)]
+    counts = [len(reduced(1, speech, tolerance)) for tolerance in (0.001, 0.01, 0.1)]
     assert counts[0] > counts[1] > counts[2]
 
 
 def test_a_single_frame_is_a_single_key() -> None:
-    keys = curves.reduce(7, [0.25], TOLERANCE)
+    keys = reduced(7, [0.25], TOLERANCE)
     assert (keys.frames.tolist(), keys.values.tolist()) == ([7.0], [0.25])
     left, right = curves.handles(keys)
     assert left[0, 0] < 7 < right[0, 0]
+
+
+def test_ten_minutes_are_never_worked_through_in_one_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two pauses there is one pass over the samples, or a part of one."""
+    passes = list[str]()
+    for name in ("_slopes", "_missed"):
+        work = getattr(curves, name)
+        monkeypatch.setattr(
+            curves, name, lambda *given, do=work, name=name: (passes.append(name), do(*given))[1]
+        )
+    samples = signals(15_000)["shaking"]
+    counts = [0, *(len(passes) for _ in curves.reduce(1, samples, TOLERANCE)), len(passes)]
+    assert max(np.diff(counts)) == 1
+    assert len(passes) >= 4 and counts.count(0) > 15_000 // 2 // curves.TURNS_AT_ONCE, (
+        "finding turns pauses, too"
+    )
