@@ -9,19 +9,21 @@ and get a curve.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import bpy
 import numpy as np
 
 from ..core.curves import Keys, handles
+from ..core.tasks import Steps, at_once
 
 SLOTTED = bpy.app.version >= (4, 4, 0)
 TAG = "edtalk"
 """Custom property of the actions that this add-on made: what they are for."""
 PERFORMANCE, EMOTIONS, POSE = "performance", "emotions", "pose"
 Color = tuple[float, float, float]
+FindCurve = Callable[[], bpy.types.FCurve | None]
 
 
 @dataclass(frozen=True)
@@ -177,20 +179,33 @@ HANDLE_DIGITS = 3
 """Blender aligns handles anew whenever it updates a curve, and rounds; an artist moves them further than that."""
 
 
-def fingerprint(sheet: Sheet, paths: Iterable[str]) -> str:
-    """What the keys of these properties are like; empty when there are none. Any edit of a key changes it."""
-    curves = sheet.keyed(paths)
-    digest = hashlib.sha256()
-    for path, curve in curves.items():
+def fingerprint(find_sheet: Callable[[], Sheet | None], paths: Iterable[str]) -> Steps[str]:
+    """What the keys of these properties are like; empty when there are none. Any edit of a key changes it. The sheet is
+    found anew after each pause, a curve or less is read between two."""
+    digest, is_keyed = hashlib.sha256(), False
+    for path in paths:
+        if not (keys := (yield from _reading(_finder(find_sheet, path)))):
+            continue
+        is_keyed = True
         digest.update(path.encode())
-        keys = _read_keys(curve)
         for part in ("co", "interpolation", "handle_left_type", "handle_right_type"):
             digest.update(keys[part].tobytes())
         for side in ("left", "right"):  # others follow the keys
             own = keys[f"handle_{side}_type"][:, 0] == ALIGNED
             slopes = keys[f"handle_{side}"][own] - keys["co"][own]
             digest.update((np.round(slopes, HANDLE_DIGITS) + 0.0).tobytes())
-    return digest.hexdigest() if curves else ""
+        yield
+    return digest.hexdigest() if is_keyed else ""
+
+
+def _finder(find_sheet: Callable[[], Sheet | None], path: str) -> FindCurve:
+    """How to find a sheet's curve of a property again."""
+
+    def find_curve() -> bpy.types.FCurve | None:
+        sheet = find_sheet()
+        return sheet.find(path) if sheet is not None else None
+
+    return find_curve
 
 
 def has_keys_outside(sheet: Sheet, paths: Iterable[str], frames: range) -> bool:
@@ -215,28 +230,39 @@ def given_away(action: bpy.types.Action, name: str) -> str:
 
 def write(curve: bpy.types.FCurve, keys: Keys) -> None:
     """Set keys over their span; those outside stay as they are, and so does the curve there."""
+    at_once(writing(lambda: curve, keys))
+
+
+def writing(find_curve: Callable[[], bpy.types.FCurve], keys: Keys) -> Steps[None]:
+    """The same in steps of one call to Blender each. The curve is found anew after each pause: an undo in between
+    leaves no reference alive."""
     first, last = float(keys.frames[0]), float(keys.frames[-1])
-    _pin(curve, first, last)
-    old = _read_keys(curve)
-    times = old["co"][:, 0]
+    _pin(find_curve(), first, last)
+    old = yield from _reading(find_curve)
+    times = old["co"][:, 0] if old else np.empty(0, np.float32)
     before, after = int((times < first).sum()), int((times > last).sum())
     count, total = len(keys), before + len(keys) + after
-    curve.keyframe_points.clear()
-    curve.keyframe_points.add(total)
-    fresh = _key_parts(keys, _read_keys(curve))
+    points = find_curve().keyframe_points
+    points.clear()
+    points.add(total)
+    yield
+    fresh = _key_parts(keys, (yield from _reading(find_curve)))
+    yield
     for part, (kind, size) in KEY_PARTS.items():
         data = np.empty((total, size), kind)
-        data[:before], data[before + count :] = old[part][:before], old[part][len(times) - after :]
+        if old:
+            data[:before], data[before + count :] = old[part][:before], old[part][len(times) - after :]
         data[before : before + count] = fresh[part][:count]
-        curve.keyframe_points.foreach_set(part, data.ravel())
-    curve.update()
+        find_curve().keyframe_points.foreach_set(part, data.ravel())
+        yield
+    find_curve().update()
 
 
 def copy_keys(source: bpy.types.FCurve, target: bpy.types.FCurve) -> None:
     """Give a curve the keys of another one."""
     target.keyframe_points.clear()
     target.keyframe_points.add(len(source.keyframe_points))
-    for part, data in _read_keys(source).items():
+    for part, data in at_once(_reading(lambda: source)).items():
         target.keyframe_points.foreach_set(part, data.ravel())
     target.update()
 
@@ -270,10 +296,14 @@ def _key_parts(keys: Keys, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     return made
 
 
-def _read_keys(curve: bpy.types.FCurve) -> dict[str, np.ndarray]:
-    """The keys of a curve, one array [keys, size] for each of `KEY_PARTS`."""
-    keys = {}
+def _reading(find_curve: FindCurve) -> Steps[dict[str, np.ndarray]]:
+    """The keys of a curve, one array [keys, size] for each of `KEY_PARTS`; nothing when it is not there or has none."""
+    keys: dict[str, np.ndarray] = {}
     for part, (kind, size) in KEY_PARTS.items():
+        curve = find_curve()
+        if curve is None or not curve.keyframe_points:
+            return {}
         keys[part] = np.empty((len(curve.keyframe_points), size), kind)
         curve.keyframe_points.foreach_get(part, keys[part].ravel())
+        yield
     return keys

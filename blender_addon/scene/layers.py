@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import bpy
 
@@ -17,8 +18,10 @@ from shared_protocol.banks import Bank
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core.curves import Keys
+from ..core.tasks import Steps
 from . import actions, character
 from .actions import EMOTIONS, PERFORMANCE, Color, Sheet
+from .draft import Draft
 
 TRACKS = {PERFORMANCE: "EDTalk Performance", EMOTIONS: "EDTalk Emotions"}
 GROUPS = {Bank.MOUTH: "Mouth", Bank.POSE: "Pose", Bank.EXPRESSION: "Expression"}
@@ -143,28 +146,61 @@ def _covered(ob: bpy.types.Object) -> tuple[str, ...]:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_performance(ob: bpy.types.Object, frames: range, curves: Sequence[Keys | None]) -> Written:
+def write_performance(ob: bpy.types.Object, frames: range, curves: Sequence[Keys | None]) -> Steps[Written]:
     """Write a performance, keys of one curve for each weight (None: that stays as it is), over `frames`.
 
-    Keys of ours in the range are replaced. When the artist edited any, the action is first kept in a copy. Raises
-    `EDTalkError` when the NLA is being edited.
+    Keys of ours in the range are replaced. When the artist edited any, the action is first kept. The steps work on a
+    draft; the file changes at the last one. Raises `EDTalkError` when the NLA is being edited.
     """
     _refuse_tweaking(ob)
     adopt(ob)
-    looks = weight_paths(ob)
-    moved = _give_moved_strip_away(ob)
-    sheet = _writable(ob, PERFORMANCE)
-    before = actions.fingerprint(sheet, looks)
+    looks, strip = weight_paths(ob), strip_of(ob, PERFORMANCE)
+    is_ours = strip is not None and _plays_as_written(strip)
+    draft = Draft(ob, actions.sheet_of(strip) if is_ours else None, f"EDTalk {ob.name}", PERFORMANCE)
+    try:
+        yield
+        for (path, tinted), keys in zip(looks.items(), curves, strict=True):
+            if keys is not None:
+                actions.dress(draft.sheet.ensure(path, tinted.group), tinted.color)
+                yield from actions.writing(partial(draft.curve, path), keys)
+                yield
+        before = yield from actions.fingerprint(lambda: draft.source, looks)
+        after = yield from actions.fingerprint(lambda: draft.sheet, looks)
+        _refuse_tweaking(draft.owner)
+        return _play_draft(draft, frames, before, after)
+    finally:
+        draft.drop()
+
+
+def _play_draft(draft: Draft, frames: range, before: str, after: str) -> Written:
+    """Let the character play what is written. `before` and `after`: fingerprints of what it played and plays now."""
+    ob, sheet = draft.owner, draft.sheet
+    kept = _give_moved_strip_away(ob)
     edited = before not in {"", ob.edtalk.predicted}
-    kept = actions.keep_copy(sheet.action) if edited else moved
-    keyed = {path: keys for path, keys in zip(looks, curves, strict=True) if keys is not None}
-    _write_curves(sheet, looks, keyed)
+    old = draft.source if not kept else None
+    if old is not None:
+        name = old.action.name
+        _assign(strip_of(ob, PERFORMANCE), sheet)
+        kept = _retire(old.action, edited)
+        sheet.action.name = name
+    draft.used()
     _play(ob, PERFORMANCE, sheet)
     # keys outside the range that are not ours stay, and must still be seen as the artist's next time
-    stays = edited and actions.has_keys_outside(sheet, looks, frames)
-    ob.edtalk.predicted = "" if stays else actions.fingerprint(sheet, looks)
+    stays = edited and actions.has_keys_outside(sheet, weight_paths(ob), frames)
+    ob.edtalk.predicted = "" if stays else after
     _let_keys_lie_on_top(ob)
     return Written(kept, _hiding(ob), _covered(ob))
+
+
+def _retire(action: bpy.types.Action, is_edited: bool) -> str:
+    """What becomes of an action that a draft took the place of: the artist's, when he edited it (its name then), else
+    it goes. One that others play stays with them."""
+    is_played = action.users - action.use_fake_user > 0
+    if is_edited:
+        return actions.keep_copy(action) if is_played else actions.given_away(action, action.name)
+    if not is_played:
+        bpy.data.actions.remove(action)
+    return ""
 
 
 def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:

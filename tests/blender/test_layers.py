@@ -310,3 +310,78 @@ def test_an_override_gets_layers_of_its_own_that_are_kept(
     bpy.ops.wm.open_mainfile(filepath=str(shot))
     ob = next(one for one in bpy.data.objects if one.override_library)
     np.testing.assert_allclose(course(ob), values, atol=1e-6)
+
+
+# --- written a little at a time --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def writing(addon: Any, talking: bpy.types.Object) -> Any:
+    """A new performance of the talking character on its way, most of its curves written; and the names of all actions
+    before it."""
+    curves, names = addon("core.curves"), set(bpy.data.actions.keys())
+    bpy.ops.ed.undo_push(message="before")
+    keys = [curves.dense(FIRST, np.full(LAST, 0.7))] * 36
+    steps = addon("scene.layers").write_performance(talking, range(FIRST, LAST + 1), keys)
+    for _ in range(400):
+        next(steps)
+    return steps, names
+
+
+def test_until_a_performance_is_whole_the_old_one_plays(
+    addon: Any, talking: bpy.types.Object, writing: Any
+) -> None:
+    steps, names = writing
+    assert 0.7 not in course(talking).round(4)
+    addon("core.tasks").at_once(steps)
+    np.testing.assert_allclose(course(talking), 0.7, atol=1e-6)
+    assert set(bpy.data.actions.keys()) == names, "it took the old one's place, and its name"
+
+
+def test_of_a_performance_that_is_cancelled_while_it_is_written_nothing_stays(
+    talking: bpy.types.Object, writing: Any
+) -> None:
+    steps, names = writing
+    before = course(talking)
+    steps.close()
+    assert set(bpy.data.actions.keys()) == names
+    np.testing.assert_array_equal(course(talking), before)
+
+
+def test_an_undo_while_a_performance_is_written_ends_that_with_a_word(addon: Any, writing: Any) -> None:
+    steps, names = writing
+    bpy.ops.ed.undo_push(message="the artist does something")
+    bpy.ops.ed.undo()
+    with pytest.raises(Exception, match="changed by an undo"):
+        addon("core.tasks").at_once(steps)
+    assert set(bpy.data.actions.keys()) == names
+    ob = bpy.data.objects["face"]
+    assert 0.7 not in course(ob).round(4)
+    bpy.context.view_layer.objects.active = ob
+    bpy.ops.edtalk.predict()
+
+
+def test_curves_of_the_artists_in_our_action_and_their_modifiers_survive_predicting(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    sheet = addon("scene.layers").sheet_of(talking, "performance")
+    sheet.ensure("location", "mine").keyframe_points.insert(3, 2.5)
+    sheet.find(JAW).modifiers.new("NOISE").strength = 0.0
+    bpy.ops.edtalk.predict()
+    sheet = addon("scene.layers").sheet_of(talking, "performance")
+    assert sheet.find("location").evaluate(3) == 2.5
+    assert [modifier.type for modifier in sheet.find(JAW).modifiers] == ["NOISE"]
+
+
+def test_ten_minutes_of_keys_are_written_a_call_to_blender_at_a_time(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves, actions = addon("core.curves"), addon("scene.actions")
+    keys = curves.dense(FIRST, np.random.default_rng(0).normal(size=15_000))
+    curve = addon("scene.layers").sheet_of(talking, "performance").find(JAW)
+    found = []
+    steps = actions.writing(lambda: found.append(None) or curve, keys)
+    counts = [len(found) for _ in steps]
+    assert max(np.diff(counts)) <= 2, "found anew after each pause, and used for one call"
+    assert len(counts) >= 3 * len(actions.KEY_PARTS)
+    assert len(curve.keyframe_points) == 15_000

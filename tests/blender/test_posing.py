@@ -40,7 +40,8 @@ def speaking(addon: Any, face: bpy.types.Object) -> bpy.types.Object:
     weights = np.tile(addon("scene.character").rest_weights(face), (LAST, 1))
     weights[:, 0] = 0.5 + 0.3 * np.sin(np.arange(LAST) / 5)
     keys = [addon("core.curves").dense(FIRST, column) for column in weights.T]
-    addon("scene.layers").write_performance(face, range(FIRST, LAST + 1), keys)
+    at_once = addon("core.tasks").at_once
+    at_once(addon("scene.layers").write_performance(face, range(FIRST, LAST + 1), keys))
     return face
 
 
