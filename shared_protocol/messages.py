@@ -132,6 +132,17 @@ class PutBlob(Message):
 
 
 @dataclass(frozen=True)
+class PutPart(Message):
+    """Store a blob of `size` bytes that comes in parts: these begin at byte `start`. Parts come in order, and on one
+    connection one blob's after the other's; the last one is answered like `PutBlob`. (Capability `parts`.)"""
+
+    digest: str = ""
+    start: int = 0
+    size: int = 0
+    data: Blob = Blob(b"")
+
+
+@dataclass(frozen=True)
 class BlobStored(Message):
     """The blob is held and can be named by its digest."""
 

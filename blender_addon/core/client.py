@@ -29,6 +29,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Blob, Message
 
 from .events import TERMINAL, Event, JobEvent, Lost, Ready, StateChanged, failed, is_job_event
+from .files import PART_BYTES, Content
 from .heartbeat import Heartbeat
 from .lane import Lane
 from .requests import NO_FILES, Requests, packed
@@ -46,7 +47,7 @@ class _Operation:
 
     request: Any
     lane: Lane
-    blobs: Mapping[str, bytes] = field(default_factory=dict)
+    blobs: Mapping[str, Content] = field(default_factory=dict)
     sent: bool = False
     sent_again: bool = False
 
@@ -68,6 +69,8 @@ class Client(Requests):
         self._numbers = itertools.count(1)
         self._heartbeat = Heartbeat(clock())
         self._closed = False
+        self.is_bulk_held = False
+        """While it is true, nothing that comes on the lane of long jobs is taken, so the server runs out of credit."""
         self._broken_since: float | None = None
         self.state = "connecting"
         self.health = messages.Pong()
@@ -199,7 +202,7 @@ class Client(Requests):
     def _name(self, kind: str) -> str:
         return f"{kind}-{next(self._numbers)}"
 
-    def _request(self, request: Any, files: Mapping[str, bytes] = NO_FILES, *, urgent: bool = False) -> str:
+    def _request(self, request: Any, files: Mapping[str, Content] = NO_FILES, *, urgent: bool = False) -> str:
         return self._begin(_Operation(request, self._interactive if urgent else self._bulk, files))
 
     def _begin(self, operation: _Operation) -> str:
@@ -248,19 +251,38 @@ class Client(Requests):
 
     def _send_blobs(self, lane: Lane, missing: Sequence[str]) -> None:
         """The answer to the oldest question about files on this lane."""
-        if not lane.waiting_for_blobs:
-            return
-        operation: _Operation = lane.waiting_for_blobs.popleft()
+        if lane.waiting_for_blobs:
+            operation: _Operation = lane.waiting_for_blobs.popleft()
+            files = [operation.blobs[digest] for digest in missing if digest in operation.blobs]
+            lane.parcels.append((operation, _parcels(files, lane.takes_parts)))
+
+    @property
+    def _is_sending(self) -> bool:
+        return any(lane.parcels for lane in self._lanes) and not self.is_lost
+
+    def _send_on(self, end: float) -> None:
+        """Send files that are on their way, for so long and at least one part."""
+        while self._is_sending:
+            lane = next(lane for lane in self._lanes if lane.parcels)
+            if self._send_parcel(lane, *lane.parcels[0]):
+                lane.parcels.popleft()
+            if self._clock() >= end:
+                return
+
+    def _send_parcel(self, lane: Lane, operation: _Operation, parcels: Iterator[Message]) -> bool:
+        """Send the next message of an operation: a part of its files, or in the end its request. True: that was all."""
         if operation.request.job not in self._operations:
-            return  # cancelled meanwhile
+            return True  # cancelled meanwhile
         try:
-            for digest in missing:
-                if digest in operation.blobs:
-                    lane.send(messages.PutBlob(digest, Blob(operation.blobs[digest])))
-        except codec.CodecError as error:
+            message = next(parcels, None)
+            if message is not None:
+                lane.send(message)
+                return False
+        except EDTalkError as error:  # the file is gone, say
             self._end(failed(operation.request.job, error))
-            return
+            return True
         self._send_request(operation)
+        return True
 
     # --- inside: messages ---------------------------------------------------------------------------------
 
@@ -268,9 +290,10 @@ class Client(Requests):
         """Take what has arrived; a broken connection counts only when nothing that came before is left."""
         if self.is_lost:
             return
-        broken = [lane.is_broken() for lane in self._lanes]
-        if self._drain(self._clock() + budget_s):
+        broken, end = [lane.is_broken() for lane in self._lanes], self._clock() + budget_s
+        if self._drain(end):
             self._watch(self._has_ended(broken))
+        self._send_on(end)
 
     def _has_ended(self, broken: list[bool]) -> bool:
         """A server's end breaks both lanes, one a little later; its last words may still be on the way there."""
@@ -281,8 +304,9 @@ class Client(Requests):
 
     def _drain(self, end: float) -> bool:
         """Take what has arrived, interactive first; True when nothing is left."""
+        lanes = self._lanes[:1] if self.is_bulk_held else self._lanes
         while not self._closed:
-            if not any(self._take_one(lane) for lane in self._lanes):
+            if not any(self._take_one(lane) for lane in lanes):
                 return True
             if self._clock() >= end:
                 return False
@@ -319,7 +343,7 @@ class Client(Requests):
                 self._outbox.append(message)  # type: ignore[arg-type]
 
     def _welcomed(self, lane: Lane, welcome: messages.Welcome) -> None:
-        lane.welcomed = True
+        lane.welcomed, lane.takes_parts = True, "parts" in welcome.capabilities
         if self.welcome is None and all(one.welcomed for one in self._lanes):
             self.welcome = welcome
             self._outbox.append(Ready(welcome))
@@ -394,7 +418,7 @@ class Client(Requests):
             poller = zmq.Poller()
             for lane in self._lanes:
                 lane.register(poller)
-            poller.poll(_POLL_MS)
+            poller.poll(0 if self._is_sending else _POLL_MS)
             self._take_in(DEFAULT_BUDGET_S)
 
     def _give_up(self, job: str, timeout: float) -> None:
@@ -405,6 +429,16 @@ class Client(Requests):
             "Look at the server's log.",
         )
         self._end(failed(job, error))
+
+
+def _parcels(files: Sequence[Content], in_parts: bool) -> Iterator[Message]:
+    """The messages that take these files to the server."""
+    for file in files:
+        if not in_parts or file.size <= PART_BYTES:
+            yield messages.PutBlob(file.digest, Blob(file.part(0, file.size)))
+            continue
+        for start in range(0, file.size, PART_BYTES):
+            yield messages.PutPart(file.digest, start, file.size, Blob(file.part(start)))
 
 
 def _unreachable(cause: str) -> EDTalkError:

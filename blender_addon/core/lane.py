@@ -5,6 +5,7 @@ waiting."""
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from typing import Any
 
 import zmq
@@ -28,7 +29,11 @@ class Lane:
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], connection: Connection) -> None:
         self.welcomed = False
+        self.takes_parts = False
+        """Can the server take files in parts?"""
         self.waiting_for_blobs: deque[Any] = deque()
+        self.parcels: deque[tuple[Any, Iterator[Message]]] = deque()
+        """Operations whose files are on their way, with the messages that these still need."""
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
         self.socket.sndhwm = 0  # what we send is bounded by our own operations

@@ -6,7 +6,6 @@ The files that a request names are sent by their digest, and only when the serve
 
 from __future__ import annotations
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +18,12 @@ import numpy.typing as npt
 from shared_protocol import messages
 from shared_protocol.messages import Blob, Crop
 
+from .files import Content, content_of
+
 DEFAULT_CREDIT = 8
-NO_FILES: Mapping[str, bytes] = MappingProxyType({})
+NO_FILES: Mapping[str, Content] = MappingProxyType({})
+Data = bytes | memoryview | Content
+"""What goes to the server as a file; bytes are hashed at once (see `files` for more than some megabytes)."""
 
 
 class Requests(ABC):
@@ -31,25 +34,25 @@ class Requests(ABC):
         """A name that no other job of this client has."""
 
     @abstractmethod
-    def _request(self, request: Any, files: Mapping[str, bytes] = NO_FILES, *, urgent: bool = False) -> str:
+    def _request(self, request: Any, files: Mapping[str, Content] = NO_FILES, *, urgent: bool = False) -> str:
         """Begin a job. `files` by digest; `urgent`: on the lane that never waits behind a bake."""
 
-    def inspect(self, portrait: bytes, crop: Crop | None = None) -> str:
+    def inspect(self, portrait: Data, crop: Crop | None = None) -> str:
         """Look at a portrait without encoding it. Tells `Inspected`."""
-        digest = digest_of(portrait)
-        request = messages.Inspect(self._name("inspect"), digest, crop or Crop())
-        return self._request(request, {digest: portrait}, urgent=True)
+        file = content_of(portrait)
+        request = messages.Inspect(self._name("inspect"), file.digest, crop or Crop())
+        return self._request(request, {file.digest: file}, urgent=True)
 
-    def prepare(self, portrait: bytes, crop: Crop | None = None) -> str:
+    def prepare(self, portrait: Data, crop: Crop | None = None) -> str:
         """Encode a portrait (the bytes of an image file); without `crop` the face is found. Tells `Prepared`."""
-        digest = digest_of(portrait)
-        request = messages.Prepare(self._name("prepare"), digest, crop or Crop())
-        return self._request(request, {digest: portrait}, urgent=True)
+        file = content_of(portrait)
+        request = messages.Prepare(self._name("prepare"), file.digest, crop or Crop())
+        return self._request(request, {file.digest: file}, urgent=True)
 
     def predict(
         self,
         source: str,
-        voice: bytes,
+        voice: Data,
         *,
         fps: tuple[int, int] = (25, 1),
         frames: int = 0,
@@ -58,11 +61,11 @@ class Requests(ABC):
         seed: int = 0,
     ) -> str:
         """Weights for a voice (the bytes of an audio file). Tells `Performance`. See `messages.Predict`."""
-        digest = digest_of(voice)
+        file = content_of(voice)
         request = messages.Predict(
             job=self._name("predict"),
             source=source,
-            voice=digest,
+            voice=file.digest,
             transcript=transcript,
             fps_numerator=fps[0],
             fps_denominator=fps[1],
@@ -70,31 +73,29 @@ class Requests(ABC):
             offset=offset,
             seed=seed,
         )
-        return self._request(request, {digest: voice})
+        return self._request(request, {file.digest: file})
 
     def capture(
         self,
         source: str,
-        video: bytes,
+        video: Data,
         *,
         fps: tuple[int, int] = (25, 1),
         frames: int = 0,
         offset: float = 0.0,
-        digest: str = "",
     ) -> str:
-        """Weights for a driving video (the bytes of a file; `digest` where it is known already). Tells `Performance`
-        and `Progress`. See `messages.Capture`."""
-        digest = digest or digest_of(video)
+        """Weights for a driving video (a file). Tells `Performance` and `Progress`. See `messages.Capture`."""
+        file = content_of(video)
         request = messages.Capture(
             job=self._name("capture"),
             source=source,
-            video=digest,
+            video=file.digest,
             fps_numerator=fps[0],
             fps_denominator=fps[1],
             frames=frames,
             offset=offset,
         )
-        return self._request(request, {digest: video})
+        return self._request(request, {file.digest: file})
 
     def render(
         self,
@@ -154,11 +155,6 @@ class Requests(ABC):
     def download_bundle(self, name: str, mirror: str = "") -> str:
         """Fetch a bundle of the server's catalogue, at the user's wish. Tells `Progress` and `Bundles`."""
         return self._request(messages.DownloadBundle(self._name("download"), name, mirror))
-
-
-def digest_of(data: bytes) -> str:
-    """The name of a file: its SHA-256 in lower-case hexadecimal."""
-    return hashlib.sha256(data).hexdigest()
 
 
 def packed(values: npt.ArrayLike) -> Blob:

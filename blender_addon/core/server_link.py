@@ -270,6 +270,11 @@ class ServerLink:
         """Ask the server to give the graphics memory back; it takes it again for the next picture. Never waits."""
         self._client("release").release()
 
+    def hold_results_back(self, hold: bool) -> None:
+        """Take no more results of long jobs for now, or go on: unread frames hold the server back."""
+        if self.client is not None:
+            self.client.is_bulk_held = hold
+
     def can(self, capability: str) -> bool:
         """Does the server know this kind of request (`Welcome.capabilities`)?"""
         welcome = self.client.welcome if self.client is not None else None

@@ -7,7 +7,6 @@ raise `EDTalkError` where the server could not do it, and `Stopped` when somebod
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
@@ -32,15 +31,15 @@ from shared_protocol.messages import Progress as JobProgress
 from shared_protocol.timebase import TimeBase
 
 from . import events
+from .requests import Data
 from .server_link import Bundle, Listener, ServerLink, not_running
 from .tasks import Progress, Steps, Stopped
 
 Answer = TypeVar("Answer")
 Weights = npt.NDArray[np.float32]
-FRAMES_PER_JOB = 20_000
-"""So many frame numbers fit into one message, however large they are (`codec.MAX_HEADER_BYTES`)."""
-_HASHED_AT_ONCE = 4 * 2**20
-"""Bytes between two pauses: about two milliseconds."""
+FRAMES_PER_JOB = 2_000
+"""So many frames are asked for at once: writing the message takes about a millisecond. (Ten times as many would fit,
+however large their numbers are; see `codec.MAX_HEADER_BYTES`.)"""
 
 
 class Captured(NamedTuple):
@@ -128,13 +127,13 @@ class Session(ServerLink):
 
     # --- portraits and pictures ----------------------------------------------------------------------------
 
-    def inspect(self, portrait: bytes, crop: Crop | None, progress: Progress) -> Steps[Inspected]:
+    def inspect(self, portrait: Data, crop: Crop | None, progress: Progress) -> Steps[Inspected]:
         """Let the server look at a portrait (an image file's bytes): faces, the crop to use, and a verdict."""
         _begin(progress, "Looking at the portrait")
         job = self._client("inspect").inspect(portrait, crop)
         return (yield from self._one_answer(job, Inspected, progress))
 
-    def prepare(self, portrait: bytes, progress: Progress, *, crop: Crop | None = None) -> Steps[Prepared]:
+    def prepare(self, portrait: Data, progress: Progress, *, crop: Crop | None = None) -> Steps[Prepared]:
         """Let the server encode a portrait (it keeps it for later). Without `crop` the face is found."""
         _begin(progress, "Looking at the portrait")
         prepared = yield from self._one_answer(self._client().prepare(portrait, crop), Prepared, progress)
@@ -180,7 +179,7 @@ class Session(ServerLink):
     def predict(
         self,
         source: str,
-        voice: bytes,
+        voice: Data,
         timing: TimeBase,
         frames: range,
         progress: Progress,
@@ -196,13 +195,11 @@ class Session(ServerLink):
         return _rows(len(frames), (yield from self._one_answer(job, Performance, progress)))
 
     def capture(
-        self, source: str, video: bytes, timing: TimeBase, frames: range, progress: Progress
+        self, source: str, video: Data, timing: TimeBase, frames: range, progress: Progress
     ) -> Steps[Captured]:
-        """Weights for a driving video (a file's bytes) whose seconds belong to frames as `timing` says."""
+        """Weights for a driving video (a file) whose seconds belong to frames as `timing` says."""
         _begin(progress, "Sending the video")
-        client = self._client("capture")
-        digest = yield from _digest_of(video)
-        job = client.capture(source, video, **_timing(timing, frames), digest=digest)
+        job = self._client("capture").capture(source, video, **_timing(timing, frames))
         performance = yield from self._one_answer(job, Performance, progress)
         return Captured(_rows(len(frames), performance), performance.notes)
 
@@ -310,16 +307,6 @@ def _rows(wanted: int, performance: Performance) -> Weights:
             "Install the server and the add-on in the same version.",
         )
     return weights
-
-
-def _digest_of(data: bytes) -> Steps[str]:
-    """The name of a large file, a little at a time."""
-    content = hashlib.sha256()
-    view = memoryview(data)
-    for start in range(0, len(view), _HASHED_AT_ONCE):
-        content.update(view[start : start + _HASHED_AT_ONCE])
-        yield
-    return content.hexdigest()
 
 
 def _ignored(_event: events.JobEvent) -> None:

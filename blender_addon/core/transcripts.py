@@ -13,6 +13,7 @@ import html
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import PurePath
 
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -52,22 +53,30 @@ class Transcript:
         """Do the lines know when they are said?"""
         return any(line.span is not None for line in self.lines)
 
-    @property
+    @cached_property
+    def _parts(self) -> list[tuple[str, list[tuple[int, Felt]]]]:
+        return [_parted(line.text) for line in self.lines]
+
+    @cached_property
     def speech(self) -> str:
         """What is said, a line each, without the emotions."""
-        return "\n".join(filter(None, (_parted(line.text)[0] for line in self.lines)))
+        return "\n".join(filter(None, (speech for speech, _ in self._parts)))
 
-    @property
+    @cached_property
     def words(self) -> int:
         """How many words are said."""
         return len(self.speech.split())
 
+    @cached_property
+    def directions(self) -> int:
+        """How many emotions are in the text."""
+        return sum(len(found) for _, found in self._parts)
+
     def feelings(self, whole: Span) -> list[emotions.Cue]:
         """The emotions in the text, with seconds; a line without a time is spread evenly, by letters, over `whole`."""
         cues = []
-        for line in self.lines:
+        for line, (speech, found) in zip(self.lines, self._parts, strict=True):
             start, end = line.span or whole
-            speech, found = _parted(line.text)
             letters = max(_letters(speech), 1)
             cues += [emotions.Cue(start + (end - start) * at / letters, felt) for at, felt in found]
         return cues

@@ -16,7 +16,8 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ..core import layouts, mixing
+from ..core import files, layouts, mixing
+from ..core.tasks import Steps
 from . import bake_settings, emotion, portrait_crop, voice, writing
 
 PATHS = ("portrait", "voice", "transcript", "take")
@@ -299,6 +300,19 @@ def portrait_bytes(ob: bpy.types.Object) -> bytes:
     if (image := ob.edtalk.picture.image) is not None:
         return portrait_crop.image_bytes(image)
     return read_file(file_of(ob, "portrait"), "portrait", ErrorCode.IMAGE_UNREADABLE)
+
+
+def portrait_content(ob: bpy.types.Object) -> Steps[files.Content]:
+    """The same, to be sent: read and hashed a little at a time."""
+    if (image := ob.edtalk.picture.image) is not None:
+        return (yield from files.in_memory(portrait_crop.image_bytes(image)))
+    return (yield from picture_content(file_of(ob, "portrait")))
+
+
+def picture_content(path: Path | None) -> Steps[files.Content]:
+    """A picture's file, to be sent. Raises `EDTalkError` when it is gone or cannot be read."""
+    file = existing_file(path, "portrait", ErrorCode.IMAGE_UNREADABLE)
+    return (yield from files.on_disk(file, "portrait", ErrorCode.IMAGE_UNREADABLE))
 
 
 def read_file(path: Path | None, what: str, code: ErrorCode) -> bytes:

@@ -6,7 +6,6 @@ Its names differ between Blenders: `sequences` became `strips` in 4.4, `frame_fi
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,9 +81,9 @@ def spoken_texts(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
 # --- mixing ----------------------------------------------------------------------------------------------------------
 
 
-def mixdown(scene: bpy.types.Scene, frames: range, strip: bpy.types.Strip | None = None) -> bytes:
-    """What the scene plays over `frames` (from 0 on), or what one strip alone does, muted or not, as a WAV file's
-    bytes; the first sample is at the first frame. Blender's window stands still meanwhile.
+def mixdown(scene: bpy.types.Scene, frames: range, path: Path, strip: bpy.types.Strip | None = None) -> None:
+    """What the scene plays over `frames` (from 0 on), or what one strip alone does, muted or not, into a WAV file; the
+    first sample is at the first frame. Blender's window stands still meanwhile.
 
     Raises `EDTalkError` when this Blender has no sound built in, or cannot mix it.
     """
@@ -94,20 +93,17 @@ def mixdown(scene: bpy.types.Scene, frames: range, strip: bpy.types.Strip | None
             f"The scene {scene.name} is linked from another file, and cannot be mixed down here.",
             "Choose a voice file instead.",
         )
-    with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
-        path = Path(folder) / "mixdown.wav"
-        try:
-            with _set_up(scene, frames, strip), bpy.context.temp_override(scene=scene):
-                bpy.ops.sound.mixdown(  # in stereo: Blender's mixes to one channel add up, and clip
-                    filepath=str(path), check_existing=False, container="WAV", codec="PCM", format="S16"
-                )
-            return path.read_bytes()
-        except (RuntimeError, AttributeError, OSError) as error:
-            raise EDTalkError(
-                ErrorCode.AUDIO_UNREADABLE,
-                f"Blender could not mix down the scene's sound ({str(error).strip()}).",
-                "Choose a voice file instead; a Blender without sound (the 4.2 Python module) cannot mix.",
-            ) from error
+    try:
+        with _set_up(scene, frames, strip), bpy.context.temp_override(scene=scene):
+            bpy.ops.sound.mixdown(  # in stereo: Blender's mixes to one channel add up, and clip
+                filepath=str(path), check_existing=False, container="WAV", codec="PCM", format="S16"
+            )
+    except (RuntimeError, AttributeError, OSError) as error:
+        raise EDTalkError(
+            ErrorCode.AUDIO_UNREADABLE,
+            f"Blender could not mix down the scene's sound ({str(error).strip()}).",
+            "Choose a voice file instead; a Blender without sound (the 4.2 Python module) cannot mix.",
+        ) from error
 
 
 @contextmanager

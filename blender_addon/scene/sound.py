@@ -21,23 +21,26 @@ LEAD_S = 1.0
 
 @dataclass(frozen=True)
 class Voice:
-    """A sound file's bytes, which second of it is heard at which frame (`time`), and which one the mouth of a frame
-    speaks (`lips`): these differ by the character's sync offset."""
+    """A sound file, which second of it is heard at which frame (`time`), and which one the mouth of a frame speaks
+    (`lips`): these differ by the character's sync offset."""
 
-    data: bytes
+    path: Path
     time: TimeBase
     lips: TimeBase
 
 
-def voice_of(ob: bpy.types.Object, scene: bpy.types.Scene, frames: range | None = None) -> Voice:
-    """The voice that the character is set to; for `frames` (default: the scene's) only as much as these need.
+def voice_of(
+    ob: bpy.types.Object, scene: bpy.types.Scene, folder: Path, frames: range | None = None
+) -> Voice:
+    """The voice that the character is set to. What is not a file yet is mixed into one in `folder`, for `frames`
+    (default: the scene's) only as much as these need.
 
     Raises `EDTalkError` (audio_unreadable, audio_empty) when there is none.
     """
     group = ob.edtalk
     if group.voice_from == "FILE":
-        data = character.read_file(character.file_of(ob, "voice"), "voice", ErrorCode.AUDIO_UNREADABLE)
-        return _voice(data, ob, scene, 0, group.voice_start)
+        path = character.existing_file(character.file_of(ob, "voice"), "voice", ErrorCode.AUDIO_UNREADABLE)
+        return _voice(path, ob, scene, 0, group.voice_start)
     strip = _strip_of(ob, scene) if group.voice_from == "STRIP" else None
     if strip is None and not has_sound(scene):
         raise EDTalkError(
@@ -46,13 +49,13 @@ def voice_of(ob: bpy.types.Object, scene: bpy.types.Scene, frames: range | None 
             "Add a sound strip in the Video Sequencer, or choose a voice file.",
         )
     heard = _heard(ob, scene, frames or range(scene.frame_start, scene.frame_end + 1), strip is not None)
-    return _voice(sequencer.mixdown(scene, heard, strip), ob, scene, heard[0])
+    path = folder / "voice.wav"
+    sequencer.mixdown(scene, heard, path, strip)
+    return _voice(path, ob, scene, heard[0])
 
 
-def _voice(
-    data: bytes, ob: bpy.types.Object, scene: bpy.types.Scene, start: int, shift: float = 0.0
-) -> Voice:
-    return Voice(data, _time(scene, start, shift), _time(scene, start, shift + ob.edtalk.voice_offset))
+def _voice(path: Path, ob: bpy.types.Object, scene: bpy.types.Scene, start: int, shift: float = 0.0) -> Voice:
+    return Voice(path, _time(scene, start, shift), _time(scene, start, shift + ob.edtalk.voice_offset))
 
 
 def _time(scene: bpy.types.Scene, start: int, shift: float) -> TimeBase:

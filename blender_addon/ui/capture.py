@@ -14,7 +14,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
 from ..core import files
-from ..core.tasks import Progress, Steps
+from ..core.tasks import Progress, Steps, in_slices
 from ..core.wording import rpt_
 from ..scene import character, layers
 from . import link
@@ -77,7 +77,7 @@ class Capture(RangeOperator, bpy.types.Operator):
         timing, frames = _timing(path, context.scene, start, self.frames(context.scene))
         progress.stage = "Reading the video"
         yield
-        video = yield from files.read(path, "video", ErrorCode.VIDEO_UNREADABLE)
+        video = yield from in_slices(files.on_disk(path, "video", ErrorCode.VIDEO_UNREADABLE))
         prepared = yield from prepared_source(uid, progress)
         captured = yield from link.session().capture(prepared.source, video, timing, frames, progress)
         written = yield from written_performance(uid, scene_uid, frames, captured.weights, progress, banks)

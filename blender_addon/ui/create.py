@@ -13,8 +13,8 @@ from bpy.props import BoolProperty, EnumProperty, StringProperty
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Prepared
 
-from ..core import events
-from ..core.tasks import Progress, Steps
+from ..core import events, files
+from ..core.tasks import Progress, Steps, in_slices
 from ..core.wording import rpt_
 from ..scene import character, plane, portrait_crop, sequencer
 from . import link
@@ -30,10 +30,10 @@ _choices: list[tuple[str, str, str]] = []
 
 @dataclass(frozen=True)
 class Portrait:
-    """A picture to make a character of: the bytes of a picture file, and where they are from."""
+    """A picture to make a character of, and where it is from."""
 
     name: str
-    data: bytes
+    content: files.Content
     path: Path | None = None
     image: str = ""
 
@@ -75,8 +75,8 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         path = character.absolute(self.filepath)
-        data = character.read_file(path, "portrait", ErrorCode.IMAGE_UNREADABLE)
-        return (yield from _made(Portrait(path.stem, data, path), progress))
+        content = yield from in_slices(character.picture_content(path))
+        return (yield from _made(Portrait(path.stem, content, path), progress))
 
 
 class NewFromImage(TaskOperator, bpy.types.Operator):
@@ -108,17 +108,16 @@ class NewFromImage(TaskOperator, bpy.types.Operator):
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         image = bpy.data.images[self.image]
-        name = Path(image.name).stem
-        return (
-            yield from _made(Portrait(name, portrait_crop.image_bytes(image), None, image.name), progress)
-        )
+        name = image.name
+        content = yield from in_slices(files.in_memory(portrait_crop.image_bytes(image)))
+        return (yield from _made(Portrait(Path(name).stem, content, None, name), progress))
 
 
 def _made(portrait: Portrait, progress: Progress) -> Steps[str]:
     """A new character; the line to report."""
     session = link.session()
     bundle = yield from session.ready(progress)
-    prepared, is_found = yield from _prepared(portrait.data, progress)
+    prepared, is_found = yield from _prepared(portrait.content, progress)
     rest = events.weights_of(prepared)[0]
     if len(rest) != len(bundle.layout):
         raise EDTalkError(
@@ -142,7 +141,7 @@ def _made(portrait: Portrait, progress: Progress) -> Steps[str]:
     return rpt_("{name} is ready", name=ob.name) + "".join(f". {rpt_(note)}" for note in prepared.notes)
 
 
-def _prepared(portrait: bytes, progress: Progress) -> Steps[tuple[Prepared, bool]]:
+def _prepared(portrait: files.Content, progress: Progress) -> Steps[tuple[Prepared, bool]]:
     """Let the server encode a portrait, and whether it found the face. Where it did not, the middle of the picture is
     taken: only on a character can the crop be put in place by hand."""
     session = link.session()

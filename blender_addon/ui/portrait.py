@@ -9,7 +9,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
 from ..core import crop_box
-from ..core.tasks import Progress, Steps
+from ..core.tasks import Progress, Steps, in_slices
 from ..core.wording import n_, rpt_
 from ..scene import character, facing, portrait_crop
 from . import link
@@ -48,7 +48,8 @@ class PortraitOperator(TaskOperator):
         """Let the server look at a crop (None: find the face), make it the character's, and say what it is worth."""
         session = link.session()
         yield from session.ready(progress)
-        seen = yield from session.inspect(character.portrait_bytes(found(uid)), crop, progress)
+        portrait = yield from in_slices(character.portrait_content(found(uid)))
+        seen = yield from session.inspect(portrait, crop, progress)
         portrait_crop.set_crop(found(uid), crop)
         portrait_crop.remember(found(uid), seen)
         return f"{rpt_(VERDICTS.get(seen.verdict, seen.verdict))}. {rpt_(seen.advice)}".strip()
@@ -90,8 +91,8 @@ class NextFace(PortraitOperator, bpy.types.Operator):
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         uid, session = context.object.session_uid, link.session()
         yield from session.ready(progress)
-        chosen = portrait_crop.crop_of(found(uid))
-        seen = yield from session.inspect(character.portrait_bytes(found(uid)), chosen, progress)
+        portrait = yield from in_slices(character.portrait_content(found(uid)))
+        seen = yield from session.inspect(portrait, portrait_crop.crop_of(found(uid)), progress)
         if not seen.faces:
             raise EDTalkError(
                 ErrorCode.NO_FACE, "No face was found in the portrait.", "Put the crop on it by hand."

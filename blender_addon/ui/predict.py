@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Collection
+from pathlib import Path
 
 import bpy
 import numpy as np
 
 from shared_protocol.banks import Bank
+from shared_protocol.errors import ErrorCode
 
-from ..core import curves
-from ..core.tasks import Progress, Steps, shown
+from ..core import curves, files
+from ..core.tasks import Progress, Steps, in_slices, shown
 from ..core.wording import rpt_
 from ..scene import character, layers, script, sound
 from . import link
@@ -42,12 +45,15 @@ class Predict(RangeOperator, bpy.types.Operator):
             "Reading the voice" if is_file else "Mixing the sound: the window stands still meanwhile"
         )
         yield from shown()
-        voice = sound.voice_of(found(uid), scene_of(scene_uid), frames)
-        words = script.transcript_of(found(uid), scene_of(scene_uid)).speech
-        prepared = yield from prepared_source(uid, progress)
-        weights = yield from link.session().predict(
-            prepared.source, voice.data, voice.lips, frames, progress, transcript=words
-        )
+        with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
+            voice = sound.voice_of(found(uid), scene_of(scene_uid), Path(folder), frames)
+            yield
+            heard = yield from in_slices(files.on_disk(voice.path, "voice", ErrorCode.AUDIO_UNREADABLE))
+            words = script.transcript_of(found(uid), scene_of(scene_uid)).speech
+            prepared = yield from prepared_source(uid, progress)
+            weights = yield from link.session().predict(
+                prepared.source, heard, voice.lips, frames, progress, transcript=words
+            )
         written = yield from written_performance(uid, scene_uid, frames, weights, progress)
         said = rpt_("{name}: {count} frames predicted", name=found(uid).name, count=len(frames))
         return said + remarks(written)
@@ -63,8 +69,9 @@ def written_performance(
 ) -> Steps[layers.Written]:
     """Write weights [frames, channels] of some banks as the character's performance, and let its picture follow."""
     keys = yield from curves_of(uid, frames, weights, progress, banks)
+    progress.stage, progress.total = "Writing keys", 0
+    written = yield from in_slices(layers.write_performance(found(uid), frames, keys))
     ob, scene = found(uid), scene_of(scene_uid)
-    written = layers.write_performance(ob, frames, keys)
     ob.edtalk.show = "LIVE"
     scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
     return written
@@ -84,7 +91,7 @@ def curves_of(
         if basis.bank not in banks:
             keys.append(None)
         elif reduce:
-            keys.append(curves.reduce(frames[0], column, tolerance))
+            keys.append((yield from in_slices(curves.reduce(frames[0], column, tolerance))))
         else:
             keys.append(curves.dense(frames[0], column))
         progress.done += 1

@@ -57,6 +57,7 @@ _CAPABILITIES = (
     "movie",
     "bundles",
     "release",
+    "parts",
 )
 
 
@@ -126,6 +127,11 @@ class Desk:
             case messages.PutBlob():
                 self._blobs.put(message.digest, message.data)
                 self._peers.send(peer, messages.BlobStored(message.digest))
+            case messages.PutPart(digest):
+                whole = peer.assembly.add(digest, message.start, message.size, message.data)
+                if whole is not None:
+                    self._blobs.keep(digest, whole)
+                    self._peers.send(peer, messages.BlobStored(digest))
             case messages.Credit():
                 if job := self._book.find(peer.client, message.job):
                     job.allow(message.frames)
@@ -169,7 +175,7 @@ class Desk:
 
     def _refuse(self, peer: Peer, error: EDTalkError, message: Message | None) -> None:
         subject = job_of(message) if message else ""
-        if isinstance(message, messages.PutBlob):
+        if isinstance(message, messages.PutBlob | messages.PutPart):
             subject = message.digest
         log.info("refused %s: %s", type(message).__name__ if message else "a message", error.cause)
         self._peers.send(peer, messages.Refused(error.code, error.cause, error.fix, subject[:MAX_JOB_NAME]))

@@ -13,6 +13,8 @@ from shared_protocol import codec
 from shared_protocol.codec import Buffer
 from shared_protocol.messages import Message, Pong, Progress, Refused
 
+from .blobs import Assembly
+
 log = logging.getLogger(__name__)
 
 MAX_BACKLOG = 1000
@@ -31,6 +33,7 @@ class Peer:
     heard: float = 0.0
     probed: float = 0.0
     backlog: deque[list[Buffer]] = field(default_factory=deque)
+    assembly: Assembly = field(default_factory=Assembly)
 
 
 class Peers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import wave
 from fractions import Fraction
@@ -43,9 +42,9 @@ def clicks(path: Path, seconds: float, at: list[float], rate: int = 16000) -> Pa
     return write_wav(path, samples, rate)
 
 
-def heard_at(data: bytes) -> np.ndarray:
-    """The seconds at which there are clicks in a WAV file's bytes."""
-    with wave.open(io.BytesIO(data)) as file:
+def heard_at(path: Path) -> np.ndarray:
+    """The seconds at which there are clicks in a WAV file."""
+    with wave.open(str(path)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2").reshape(-1, file.getnchannels())
         loud = np.flatnonzero(np.abs(samples[:, 0].astype(int)) > 2500)
         starts = loud[np.diff(loud, prepend=-10_000) > 1000]
@@ -92,8 +91,8 @@ def test_ten_minutes_at_23_976_do_not_drift(
     for frame in places:
         add(addon, scene, lone, frame, 2)
     expected = sorted([101 + second * FILM for second in seconds] + [f + 0.1 * FILM for f in places])
-    voice = addon("scene.sound").voice_of(resting, scene)
-    frames = [voice.time.frame(second) for second in heard_at(voice.data)]
+    voice = addon("scene.sound").voice_of(resting, scene, tmp_path)
+    frames = [voice.time.frame(second) for second in heard_at(voice.path)]
     misses = np.abs(np.array(frames) - np.array(expected, float))
     assert misses.max() <= 0.05, misses
 
@@ -105,10 +104,10 @@ def test_only_the_range_and_a_second_around_it_is_mixed(
     scene.render.fps, scene.frame_start, scene.frame_end = 25, 0, 250
     resting.edtalk.voice_from = "SCENE"
     add(addon, scene, clicks(tmp_path / "clicks.wav", 10.0, [0.2, 2.0, 9.0]), 0, 1)
-    voice = addon("scene.sound").voice_of(resting, scene, range(first, first + 20))
-    with wave.open(io.BytesIO(voice.data)) as file:
+    voice = addon("scene.sound").voice_of(resting, scene, tmp_path, range(first, first + 20))
+    with wave.open(str(voice.path)) as file:
         assert file.getnframes() / file.getframerate() < 3.0
-    (second,) = heard_at(voice.data)
+    (second,) = heard_at(voice.path)
     assert voice.time.frame(second) == pytest.approx({0: 5, 40: 50, 200: 225}[first], abs=0.02)
     assert (scene.frame_start, scene.frame_end) == (0, 250)
 
@@ -127,8 +126,8 @@ def test_one_strip_speaks_as_it_is_trimmed_whatever_else_plays(
     scene.use_audio = False
     resting.edtalk.voice_from, resting.edtalk.speech.strip = "STRIP", "mine"
     sound = addon("scene.sound")
-    voice = sound.voice_of(resting, scene)
-    frames = [voice.time.frame(second) for second in heard_at(voice.data)]
+    voice = sound.voice_of(resting, scene, tmp_path)
+    frames = [voice.time.frame(second) for second in heard_at(voice.path)]
     assert frames == pytest.approx([11 + 50], abs=0.02)
     state = (mine.mute, scene.sequence_editor.channels[1].mute, other.mute, scene.use_audio)
     assert state == (True, True, False, False), "all is as it was"
@@ -146,8 +145,8 @@ def test_a_strip_in_a_meta_speaks(
     setattr(meta, "right_handle" if hasattr(meta, "right_handle") else "frame_final_end", 100)
     meta.mute = True
     resting.edtalk.voice_from, resting.edtalk.speech.strip = "STRIP", "mine"
-    voice = addon("scene.sound").voice_of(resting, scene)
-    assert [voice.time.frame(s) for s in heard_at(voice.data)] == pytest.approx([21], abs=0.02)
+    voice = addon("scene.sound").voice_of(resting, scene, tmp_path)
+    assert [voice.time.frame(s) for s in heard_at(voice.path)] == pytest.approx([21], abs=0.02)
     assert meta.mute
 
 
@@ -162,8 +161,8 @@ def test_a_loud_recording_on_two_channels_does_not_clip(
         file.writeframes(np.repeat(tone, 2).tobytes())
     add(addon, scene, tmp_path / "loud.wav", 1, 1)
     resting.edtalk.voice_from = "SCENE"
-    voice = addon("scene.sound").voice_of(resting, scene)
-    with wave.open(io.BytesIO(voice.data)) as file:
+    voice = addon("scene.sound").voice_of(resting, scene, tmp_path)
+    with wave.open(str(voice.path)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     assert 24_000 < np.abs(samples.astype(int)).max() < 28_000
 
@@ -205,8 +204,8 @@ def test_the_sync_offset_of_the_scenes_sound(
     scene.render.fps, scene.frame_start, scene.frame_end = 25, 1, 100
     add(addon, scene, clicks(tmp_path / "clicks.wav", 3.0, [0.4]), 1, 1)
     resting.edtalk.voice_from, resting.edtalk.voice_offset = "SCENE", 2.5
-    voice = addon("scene.sound").voice_of(resting, scene, range(30, 50))
-    (second,) = heard_at(voice.data)
+    voice = addon("scene.sound").voice_of(resting, scene, tmp_path, range(30, 50))
+    (second,) = heard_at(voice.path)
     assert voice.time.frame(second) == pytest.approx(11, abs=0.02)
     assert voice.lips.frame(second) == pytest.approx(13.5, abs=0.02)
 

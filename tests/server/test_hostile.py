@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import random
 from collections.abc import Callable
@@ -36,6 +37,7 @@ def honest(chance: random.Random, source: str) -> messages.Message:
             messages.Ping(chance.randrange(1000)),
             messages.HaveBlobs(("a" * 64, "b")),
             messages.PutBlob("c" * 64, Blob(b"data")),
+            messages.PutPart("c" * 64, chance.choice((0, 2)), 4, Blob(b"da")),
             messages.Prepare(job, "d" * 64),
             messages.Predict(job, source, "e" * 64),
             messages.Preview(job, source, Blob(weights(1).tobytes())),
@@ -246,6 +248,35 @@ def test_a_blob_under_a_wrong_name_is_refused(server: RunningServer) -> None:
     assert (refused.code, refused.subject) == ("blob_corrupt", "0" * 64)
     missing = peer.receive(messages.BlobsMissing)
     assert missing == messages.BlobsMissing(("0" * 64,))
+    peer.close()
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ([(0, 6, b"abc"), (4, 6, b"ef")], "blob_corrupt"),  # a gap
+        ([(3, 6, b"def")], "blob_corrupt"),  # no beginning
+        ([(0, 6, b"abc"), (3, 6, b"defg")], "blob_corrupt"),  # more than was said
+        ([(0, 6, b"")], "blob_corrupt"),
+        ([(0, 3, b"abx")], "blob_corrupt"),  # another content
+        ([(0, 2**28 + 1, b"abc")], "too_large"),
+        ([(0, -1, b"abc")], "blob_corrupt"),
+    ],
+)
+def test_parts_that_make_no_file_are_refused(
+    server: RunningServer, parts: list[tuple[int, int, bytes]], code: str
+) -> None:
+    digest = hashlib.sha256(b"abc").hexdigest()
+    peer = server.raw()
+    for start, size, data in parts:
+        peer.send(messages.PutPart(digest, start, size, Blob(data)))
+    refused = peer.receive(messages.Refused)
+    assert isinstance(refused, messages.Refused)
+    assert (refused.code, refused.subject) == (code, digest)
+    peer.send(messages.HaveBlobs((digest,)))
+    assert peer.receive(messages.BlobsMissing) == messages.BlobsMissing((digest,))
+    peer.send(messages.PutPart(digest, 0, 3, Blob(b"ab")), messages.PutPart(digest, 2, 3, Blob(b"c")))
+    assert peer.receive(messages.BlobStored) == messages.BlobStored(digest), "it may begin again"
     peer.close()
 
 

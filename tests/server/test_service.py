@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from blender_addon.core import files
 from blender_addon.core.client import Client
 from blender_addon.core.events import TERMINAL, Event, Ready, StateChanged, pixels_of, weights_of
+from blender_addon.core.tasks import at_once
 from edtalk_server.service.desk import MAX_SOURCES
 from edtalk_server.service.jobs import MAX_CREDIT, MAX_JOBS_PER_CLIENT
 from shared_protocol import messages
+from shared_protocol.errors import ErrorCode
 from shared_protocol.messages import (
     Cancelled,
     Crop,
@@ -122,6 +126,72 @@ def test_a_file_is_sent_once(server: RunningServer, client: Client) -> None:
     send, lane.send = lane.send, lambda message: (sent.append(message), send(message))[1]
     prepared(client)
     assert [type(message) for message in sent] == [messages.HaveBlobs, messages.Prepare]
+
+
+LARGE = bytes(range(1, 101)) * 35_000
+"""Three and a half megabytes."""
+
+
+@pytest.fixture
+def sent(client: Client) -> list[messages.Message]:
+    """What the client sends on its lane of long jobs."""
+    sent: list[messages.Message] = []
+    lane = client._bulk
+    send, lane.send = lane.send, lambda message: (sent.append(message), send(message))[1]
+    return sent
+
+
+def test_a_large_file_is_sent_in_parts_and_other_things_between(
+    server: RunningServer, client: Client, sent: list[messages.Message]
+) -> None:
+    source = prepared(client)
+    job = client.predict(source, LARGE, frames=5)
+    steps = []
+    while len(steps) < 3:
+        before = len(sent)
+        client.tick(0.0)
+        steps += [len(sent) - before] if isinstance(sent[-1], messages.PutPart) else []
+    assert steps == [1, 1, 1], "one at each look"
+    assert client.wait(client.preview(source, weights(1)[0]), 20)
+    told = client.wait(job, 20)
+    assert weights_of(told[0])[:, 0] == pytest.approx(np.arange(1, 6) / 100)
+    assert isinstance(sent[-1], messages.Predict)
+
+
+def test_a_large_file_from_the_disk_is_read_as_it_is_sent(
+    server: RunningServer, client: Client, tmp_path: Path
+) -> None:
+    source, path = prepared(client), tmp_path / "voice.wav"
+    path.write_bytes(LARGE)
+    voice = at_once(files.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
+    assert isinstance(client.wait(client.predict(source, voice, frames=5), 20)[-1], Done)
+    path.write_bytes(LARGE + b"more")
+    other = at_once(files.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
+    path.unlink()
+    (failed,) = client.wait(client.predict(source, other, frames=5), 20)
+    assert isinstance(failed, Failed) and failed.code == "audio_unreadable"
+    assert str(path) in failed.cause
+
+
+def test_sending_a_large_file_can_be_cancelled(client: Client, sent: list[messages.Message]) -> None:
+    source = prepared(client)
+    job = client.predict(source, LARGE, frames=5)
+    while not any(isinstance(message, messages.PutPart) for message in sent):
+        client.tick(0.0)
+    client.cancel(job)
+    assert [type(event) for event in client.wait(job, 20)] == [Cancelled]
+    before = len(sent)
+    for _ in range(5):
+        client.tick()
+    assert len(sent) == before, "the rest is not sent"
+    assert isinstance(client.wait(client.predict(source, LARGE, frames=5), 20)[-1], Done)
+
+
+def test_a_server_that_knows_no_parts_gets_files_whole(client: Client, sent: list[messages.Message]) -> None:
+    source = prepared(client)
+    client._bulk.takes_parts = False
+    assert isinstance(client.wait(client.predict(source, LARGE, frames=5), 20)[-1], Done)
+    assert [type(message) for message in sent] == [messages.HaveBlobs, messages.PutBlob, messages.Predict]
 
 
 def test_a_file_the_server_has_dropped_is_sent_again_unasked(server: RunningServer, client: Client) -> None:

@@ -122,6 +122,28 @@ def test_a_split_bake_that_is_stopped_asks_for_no_more(
     assert len(kept) == done and not session.is_waiting
 
 
+def test_while_frames_cannot_be_written_the_server_waits_and_previews_go_on(
+    session: Session, source: str
+) -> None:
+    kept = dict[int, bytes]()
+    steps = session.render(source, range(200), weights(200), lambda f: keep(kept, f), Progress())
+    while len(kept) < 3:
+        next(steps)
+        session.pump()
+    session.hold_results_back(True)
+    next(steps)
+    held = len(kept)
+    finish(session, session.picture(source, weights(1)[0], Progress()))
+    for _ in range(50):
+        session.pump()
+        next(steps)
+        time.sleep(0.002)
+    assert len(kept) == held
+    session.hold_results_back(False)
+    finish(session, steps)
+    assert sorted(kept) == list(range(200))
+
+
 def test_a_video_becomes_weights_at_the_scenes_frames(session: Session, source: str, tmp_path: Path) -> None:
     video = tmp_path / "v.mp4"
     with MovieWriter(video, Fraction(25), (64, 64)) as writer:
