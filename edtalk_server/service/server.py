@@ -54,10 +54,11 @@ class Server:
         self._router = _router(self._context, keys)
         self._router.bind(endpoint)
         self.connection = _connection(str(self._router.getsockopt_string(zmq.LAST_ENDPOINT)), keys)
-        self._alarm = _Alarm(self._context)
+        self._alarm = _Alarm(self._context, workers=2)
         self._peers = Peers(self._router)
         self._parents = Parents(parent_pids)
-        self._worker, self._files = Worker(self._alarm.ring), Worker(self._alarm.ring, "files")
+        self._worker = Worker(self._alarm.ring, self._alarm.leave)
+        self._files = Worker(self._alarm.ring, self._alarm.leave, "files")
         self._desk = Desk(
             backend,
             self._peers,
@@ -141,11 +142,10 @@ class Server:
         self._listen_a_little()
         self._router.close(linger=int(_FAREWELL_S * 1000))
         self._gatekeeper.close()
-        ends = [worker.stop(_WORKER_PATIENCE_S) for worker in (self._files, self._worker)]
-        finished = all(ends)
-        self._alarm.close(finished)
-        if finished:
-            self._context.term()
+        for worker in (self._files, self._worker):
+            if not worker.stop(_WORKER_PATIENCE_S):
+                log.warning("a step of the work goes on beyond the end of the server")
+        self._alarm.close()
 
     def _listen_a_little(self) -> None:
         """Flush, and go on reading for a moment: closing with unread input would make the system throw away,
@@ -160,14 +160,15 @@ class Server:
 
 
 class _Alarm:
-    """Lets the worker wake the loop: the one socket that belongs to the worker's thread."""
+    """Lets the workers wake the loop: each has one socket, which its own thread makes and closes. Whoever of loop and
+    workers is the last to end takes the context along: a step may take longer than the loop waits for it."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]]) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], workers: int) -> None:
         self.bell = context.socket(zmq.PULL)
         self.bell.bind(_WAKE_ENDPOINT)
         self._context = context
         self._thread_local = threading.local()
-        self._cords: list[zmq.Socket[bytes]] = []
+        self._users, self._lock = workers + 1, threading.Lock()
 
     def ring(self) -> None:
         cord = getattr(self._thread_local, "cord", None)
@@ -175,7 +176,6 @@ class _Alarm:
             cord = self._thread_local.cord = self._context.socket(zmq.PUSH)
             cord.linger = 0
             cord.connect(_WAKE_ENDPOINT)
-            self._cords.append(cord)
         with contextlib.suppress(zmq.Again):  # nobody listens any more: the server is ending
             cord.send(b"", zmq.NOBLOCK)
 
@@ -183,11 +183,23 @@ class _Alarm:
         while self.bell.poll(0):
             self.bell.recv()
 
-    def close(self, worker_has_ended: bool) -> None:
+    def leave(self) -> None:
+        """A worker ends, in its thread."""
+        if cord := getattr(self._thread_local, "cord", None):
+            cord.close(linger=0)
+        self._one_less()
+
+    def close(self) -> None:
+        """The loop ends; it has closed all other sockets."""
         self.bell.close(linger=0)
-        if worker_has_ended:  # its socket may be touched by another thread only then
-            for cord in self._cords:
-                cord.close(linger=0)
+        self._one_less()
+
+    def _one_less(self) -> None:
+        with self._lock:
+            self._users -= 1
+            is_last = self._users == 0
+        if is_last:
+            self._context.term()
 
 
 def _router(context: zmq.Context[zmq.Socket[bytes]], keys: Keys) -> zmq.Socket[bytes]:

@@ -29,13 +29,15 @@ class Outcome:
 
 
 class Worker:
-    """Runs steps in its own thread; `wake` is called (there) when an outcome is waiting.
+    """Runs steps in its own thread; `wake` is called (there) when an outcome is waiting, `leave` at the thread's end.
 
     All methods are for the transport thread.
     """
 
-    def __init__(self, wake: Callable[[], None], name: str = "model") -> None:
-        self._wake = wake
+    def __init__(
+        self, wake: Callable[[], None], leave: Callable[[], None] = lambda: None, name: str = "model"
+    ) -> None:
+        self._wake, self._leave = wake, leave
         self._given = 0
         self._steps: queue.SimpleQueue[tuple[Any, Callable[[], Any]] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
@@ -68,6 +70,7 @@ class Worker:
         while (item := self._steps.get()) is not None:
             self._outcomes.put(_outcome(*item))
             self._wake()
+        self._leave()
 
 
 def _outcome(ticket: Any, step: Callable[[], Any]) -> Outcome:

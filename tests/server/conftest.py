@@ -137,7 +137,11 @@ class RawPeer:
         self.lane = Lane(self._context, connection)
         if hello:
             self.lane.send(messages.Hello(client=client))
-            self.receive(messages.Welcome)
+            try:
+                self.receive(messages.Welcome)
+            except AssertionError:
+                self.close()
+                raise
 
     def send(self, *wanted: messages.Message) -> None:
         for message in wanted:
@@ -172,7 +176,11 @@ class RunningServer:
     def client(self) -> Client:
         """A connected client."""
         client = Client(self.server.connection, "test")
-        client.wait_until_ready(20)
+        try:
+            client.wait_until_ready(20)
+        except EDTalkError:
+            client.close()
+            raise
         return client
 
     def raw(self, client: str = "raw") -> RawPeer:

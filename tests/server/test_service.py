@@ -14,6 +14,7 @@ from blender_addon.core import files
 from blender_addon.core.client import Client
 from blender_addon.core.events import TERMINAL, Event, Ready, StateChanged, pixels_of, weights_of
 from blender_addon.core.tasks import at_once
+from edtalk_server.service import server as servers
 from edtalk_server.service.desk import MAX_SOURCES
 from edtalk_server.service.jobs import MAX_CREDIT, MAX_JOBS_PER_CLIENT
 from shared_protocol import messages
@@ -338,6 +339,26 @@ def test_a_cancelled_bake_ends_at_once_and_keeps_what_was_finished(
         "nothing after the end"
     )
     assert server.backend.log.count("prepare") == 2
+
+
+def test_a_step_that_outlasts_the_server_leaves_no_socket_open(
+    server: RunningServer, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "_WORKER_PATIENCE_S", 0.05)
+    source = prepared(client)
+    server.backend.at_gate.clear()
+    server.backend.gate.clear()
+    client.preview(source, weights(1)[0])
+    assert server.backend.at_gate.wait(20)
+    server.server.stop()
+    server.thread.join(20)
+    context = server.server._context
+    assert not server.thread.is_alive() and not context.closed, "the step still runs"
+    server.backend.gate.set()
+    end = time.monotonic() + 20
+    while not context.closed and time.monotonic() < end:
+        time.sleep(0.01)
+    assert context.closed, "the last one out took it along"
 
 
 def test_a_long_prediction_stops_when_nobody_wants_it(server: RunningServer, client: Client) -> None:
