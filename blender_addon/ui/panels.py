@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     Panel = object
 
-LETTERS, MARGIN, ICON, EDGES = 11, 50, 20, 14
+LETTERS, MARGIN, ICON, EDGES = 11, 62, 20, 14
 """Pixels at scale 1: the size of Blender's letters, all that is not text in a sidebar's box, an icon's width, and what
 else a button has beside its words."""
 
