@@ -19,6 +19,12 @@ class Bank(StrEnum):
     EXPRESSION = "expression"
 
 
+LIDS = ("blink_left", "blink_right")
+"""Identifiers of the bases that close the lids when they are at their maximum."""
+HEAD = ("pitch", "yaw", "roll")
+"""Identifiers of the bases that turn the head; 1 is 20 degrees."""
+
+
 @dataclass(frozen=True)
 class Basis:
     """One direction of a bank, as the animator sees it.
@@ -60,6 +66,10 @@ class BankLayout:
         """The channels of one bank in a weights row."""
         indices = [i for i, basis in enumerate(self.bases) if basis.bank is bank]
         return slice(indices[0], indices[-1] + 1) if indices else slice(0, 0)
+
+    def has(self, *identifiers: str) -> bool:
+        """Are there bases of all these identifiers?"""
+        return {basis.identifier for basis in self.bases}.issuperset(identifiers)
 
     def index(self, identifier: str) -> int:
         """The channel of a basis; `KeyError` names what is missing."""

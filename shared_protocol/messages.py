@@ -182,13 +182,21 @@ class Prepare(Message):
     crop: Crop = Crop()
 
 
+MOST_BLINKS = 40
+"""Blinks a minute that a prediction may have: with more, one would run into the next."""
+MOST_HEAD = 5
+"""The strongest movement of the head that a prediction may have."""
+
+
 @dataclass(frozen=True)
 class Predict(Message):
     """Job: a voice (an audio file as a blob) to weights. Results: one `Performance`.
 
     `frames` rows are made; row i is the voice at second `offset + i * fps_denominator / fps_numerator`;
     outside the voice is silence. `frames` = 0 means: to the end of the voice. Other banks rest at the
-    source's own weights.
+    source's own weights, but for `blinks` a minute (0 to `MOST_BLINKS`) and movements of the head (`head`: 0 none,
+    1 as people move when they talk, at most `MOST_HEAD`) where the bundle has named weights for these. Both are
+    dealt out by `seed` and the shot's own clock, on which the voice begins at second `clock`.
     """
 
     job: str = ""
@@ -200,6 +208,9 @@ class Predict(Message):
     frames: int = 0
     offset: float = 0.0
     seed: int = 0
+    blinks: float = 0.0
+    head: float = 0.0
+    clock: float = 0.0
 
 
 @dataclass(frozen=True)

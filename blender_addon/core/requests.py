@@ -59,6 +59,9 @@ class Requests(ABC):
         offset: float = 0.0,
         transcript: str = "",
         seed: int = 0,
+        blinks: float = 0.0,
+        head: float = 0.0,
+        clock: float = 0.0,
     ) -> str:
         """Weights for a voice (the bytes of an audio file). Tells `Performance`. See `messages.Predict`."""
         file = content_of(voice)
@@ -72,6 +75,9 @@ class Requests(ABC):
             frames=frames,
             offset=offset,
             seed=seed,
+            blinks=blinks,
+            head=head,
+            clock=clock,
         )
         return self._request(request, {file.digest: file})
 

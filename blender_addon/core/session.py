@@ -185,12 +185,22 @@ class Session(ServerLink):
         progress: Progress,
         *,
         transcript: str = "",
+        blinks: float = 0.0,
+        head: float = 0.0,
         seed: int = 0,
     ) -> Steps[Weights]:
-        """Weights [frames, channels] for a voice whose seconds belong to frames as `timing` says."""
+        """Weights [frames, channels] for a voice whose seconds belong to frames as `timing` says, with `blinks` a
+        minute and movements of the `head`. See `messages.Predict`."""
         _begin(progress, "Predicting")
         job = self._client().predict(
-            source, voice, **_timing(timing, frames), transcript=transcript, seed=seed
+            source,
+            voice,
+            **_timing(timing, frames),
+            transcript=transcript,
+            seed=seed,
+            blinks=blinks,
+            head=head,
+            clock=float(frames[0] / timing.fps) - timing.seconds(frames[0]),
         )
         return _rows(len(frames), (yield from self._one_answer(job, Performance, progress)))
 

@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import EnumProperty, PointerProperty, StringProperty
+from bpy.props import EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+
+from shared_protocol.messages import MOST_BLINKS, MOST_HEAD
 
 from . import sequencer
 
@@ -40,6 +42,34 @@ class EDTalkSpeech(bpy.types.PropertyGroup):
         name="Text",
         description="A text of the Text Editor: what is said",
         type=bpy.types.Text,
+        override=OVERRIDABLE,
+    )
+    blinks: FloatProperty(
+        name="Blinks",
+        description="Blinks a minute in the next prediction. They slide into pauses of the voice. 0: none",
+        default=15.0,
+        min=0.0,
+        max=MOST_BLINKS,
+        step=100,
+        precision=0,
+        override=OVERRIDABLE,
+    )
+    head: FloatProperty(
+        name="Head Motion",
+        description="How much the head moves in the next prediction: more while speaking than in pauses, with nods on "
+        "stressed syllables. 1: as people talk. 0: it keeps still",
+        default=1.0,
+        min=0.0,
+        max=MOST_HEAD,
+        soft_max=2.0,
+        step=10,
+        precision=2,
+        override=OVERRIDABLE,
+    )
+    seed: IntProperty(
+        name="Seed",
+        description="The same number gives the same blinks and head motion, another number others",
+        default=0,
         override=OVERRIDABLE,
     )
     captured: StringProperty(

@@ -51,8 +51,17 @@ class Predict(RangeOperator, bpy.types.Operator):
             heard = yield from in_slices(files.on_disk(voice.path, "voice", ErrorCode.AUDIO_UNREADABLE))
             words = script.transcript_of(found(uid), scene_of(scene_uid)).speech
             prepared = yield from prepared_source(uid, progress)
+            speech = found(uid).edtalk.speech
             weights = yield from link.session().predict(
-                prepared.source, heard, voice.lips, frames, progress, transcript=words
+                prepared.source,
+                heard,
+                voice.lips,
+                frames,
+                progress,
+                transcript=words,
+                blinks=speech.blinks,
+                head=speech.head,
+                seed=speech.seed,
             )
         written = yield from written_performance(uid, scene_uid, frames, weights, progress)
         said = rpt_("{name}: {count} frames predicted", name=found(uid).name, count=len(frames))

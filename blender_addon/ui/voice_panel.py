@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 
+from shared_protocol.banks import HEAD, LIDS
 from shared_protocol.errors import EDTalkError
 
 from ..core.wording import iface_
@@ -29,6 +30,7 @@ class VoicePanel(SidebarPanel, bpy.types.Panel):
         layout.use_property_decorate = False
         _draw_voice(layout, ob)
         _draw_transcript(layout, ob, context.scene)
+        _draw_liveliness(layout, ob)
         layout.operator("edtalk.predict", icon="FCURVE")
         layout.operator("edtalk.capture", icon="FILE_MOVIE")
         for note in filter(None, ob.edtalk.speech.captured.split("\n")):
@@ -65,6 +67,20 @@ def _draw_transcript(layout: bpy.types.UILayout, ob: bpy.types.Object, scene: bp
         draw_words(layout, iface_(error.cause), "ERROR")
         draw_words(layout, iface_(error.fix), "INFO")
     layout.operator("edtalk.emotions_from_transcript", icon="TEXT")
+
+
+def _draw_liveliness(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
+    """What a prediction adds to the mouth; grey where the bundle's weights do not tell lids and head."""
+    known, column = character.layout_of(ob), layout.column(align=True)
+    for name, needed in (("blinks", LIDS), ("head", HEAD)):
+        row = column.row(align=True)
+        row.active = known.has(*needed)
+        row.prop(ob.edtalk.speech, name)
+    column.prop(ob.edtalk.speech, "seed")
+    if not known.has(*LIDS, *HEAD):
+        draw_words(
+            layout, iface_("This bundle's weights have no names, so only the mouth is predicted"), "INFO"
+        )
 
 
 def _summary(transcript: script.Transcript) -> str:

@@ -7,11 +7,15 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
+
+from edtalk_server.motion.liveliness import Liveliness
+from shared_protocol.banks import HEAD, LIDS, BankLayout
+from shared_protocol.messages import MOST_BLINKS, MOST_HEAD
 
 _NTSC = Fraction(1000, 1001)
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -46,6 +50,46 @@ def add_voice_option(parser: argparse.ArgumentParser) -> None:
         "--voice", type=Path, required=True, help="sound file with speech (WAV, FLAC, OGG, MP3)"
     )
     add_fps_option(parser)
+
+
+def add_liveliness_options(parser: argparse.ArgumentParser) -> None:
+    """`--blinks`, `--head` and `--seed`."""
+    parser.add_argument(
+        "--blinks",
+        type=_number_up_to(MOST_BLINKS),
+        default=15.0,
+        metavar="N",
+        help="blinks a minute; 0: none (default: 15)",
+    )
+    parser.add_argument(
+        "--head",
+        type=_number_up_to(MOST_HEAD),
+        default=1.0,
+        metavar="N",
+        help="how much the head moves; 0: not at all (default: 1)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="another number gives other blinks and movements (default: 0)"
+    )
+
+
+def liveliness(arguments: argparse.Namespace, layout: BankLayout) -> Liveliness:
+    """What these options ask for; says so where the bundle cannot do it."""
+    if arguments.blinks and not layout.has(*LIDS):
+        print("note: this bundle has no named weights for the lids, so nobody blinks", file=sys.stderr)
+    if arguments.head and not layout.has(*HEAD):
+        print("note: this bundle has no named weights for the head, so it does not move", file=sys.stderr)
+    return Liveliness(arguments.blinks, arguments.head, arguments.seed)
+
+
+def _number_up_to(most: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = float(text)
+        if not 0 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between 0 and {most}")
+        return value
+
+    return number
 
 
 def add_fps_option(parser: argparse.ArgumentParser) -> None:

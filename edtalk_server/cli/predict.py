@@ -5,7 +5,12 @@ from __future__ import annotations
 import argparse
 
 from edtalk_server.cli import weights
-from edtalk_server.cli.options import add_model_options, add_voice_option
+from edtalk_server.cli.options import (
+    add_liveliness_options,
+    add_model_options,
+    add_voice_option,
+    liveliness,
+)
 from edtalk_server.engine import Engine
 from edtalk_server.media.audio import load_voice
 from edtalk_server.motion import predict
@@ -15,7 +20,8 @@ from shared_protocol.timebase import TimeBase
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edtalk predict`."""
     add_voice_option(parser)
-    weights.add_arguments(parser, "picture whose pose and expression the result keeps")
+    add_liveliness_options(parser)
+    weights.add_arguments(parser, "picture on whose pose and expression the result is built")
     add_model_options(parser)
 
 
@@ -24,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     engine = Engine.open(arguments.bundle, arguments.device)
     voice = load_voice(arguments.voice)
     own = weights.own_weights(engine, arguments.portrait)
-    rows = predict(engine.bundle, own, voice, TimeBase(arguments.fps))
+    life = liveliness(arguments, engine.bundle.layout)
+    rows = predict(engine.bundle, own, voice, TimeBase(arguments.fps), life=life)
     weights.save(arguments.output, rows, engine.bundle.layout, arguments.fps)
     return 0

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from edtalk_server.cli.options import (
     ProgressLine,
+    add_liveliness_options,
     add_model_options,
     add_voice_option,
     clean_termination,
+    liveliness,
 )
 from edtalk_server.engine import Engine
 from edtalk_server.media.audio import load_voice
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edtalk render`."""
     parser.add_argument("--portrait", type=Path, required=True, help="picture with a face")
     add_voice_option(parser)
+    add_liveliness_options(parser)
     add_model_options(parser)
     parser.add_argument(
         "-o",
@@ -70,7 +73,8 @@ def run(arguments: argparse.Namespace) -> int:
     for note in source.notes:
         print(f"note: {note}", file=sys.stderr)
     size = source.full_size if arguments.full else (engine.size, engine.size)
-    weights = predict(engine.bundle, source.weights, voice, TimeBase(arguments.fps))
+    life = liveliness(arguments, engine.bundle.layout)
+    weights = predict(engine.bundle, source.weights, voice, TimeBase(arguments.fps), life=life)
     progress = ProgressLine(len(weights), f"rendering on {engine.device_name}")
     with (
         clean_termination(),

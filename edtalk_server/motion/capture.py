@@ -20,7 +20,8 @@ from edtalk_server.media.clip import Clip, Picture
 from edtalk_server.media.portrait import Landmarker
 from edtalk_server.media.presence import FacePresence
 from edtalk_server.media.steps import Step, Steps
-from edtalk_server.motion.performance import checked_weights, interpolate
+from edtalk_server.motion.curves import interpolate
+from edtalk_server.motion.performance import checked_weights
 from edtalk_server.motion.track import FaceTrack, cut_faces, find_track
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode

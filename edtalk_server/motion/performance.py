@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.media.audio import Waveform
+from edtalk_server.motion.curves import interpolate
+from edtalk_server.motion.liveliness import STILL, Liveliness, enliven
 from edtalk_server.motion.mouth import mouth_weights
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -35,15 +37,15 @@ def predict(
     voice: Waveform,
     time_base: TimeBase | None = None,
     frames: int = 0,
-    seed: int = 0,
+    life: Liveliness = STILL,
     checkpoint: Callable[[], None] = lambda: None,
 ) -> Weights:
-    """The performance [frames, channels]: the mouth follows the voice, pose and expression rest at `source_weights`.
+    """The performance [frames, channels]: the mouth follows the voice, pose and expression rest at `source_weights`
+    but for blinks and movements of the head (`life`, default: none).
 
     Row i belongs to frame `time_base.start + i` (default: 25 fps from the voice's beginning). `frames` = 0 goes to the
     end of the voice. Outside the voice is silence. Mouth weights are absolute: silence closes the mouth, whatever the
-    portrait does. `seed` is for what is sampled; the mouth is not. `checkpoint` is called between pieces of work;
-    what it raises ends it.
+    portrait does. `checkpoint` is called between pieces of work; what it raises ends it.
     Raises `EDTalkError`: `EMPTY_RANGE`, `UNSUPPORTED` (no audio part in the bundle), `BAD_WEIGHTS`.
     """
     time_base = time_base or _MODEL_TIME
@@ -65,7 +67,7 @@ def predict(
     mouth = bundle.layout.slice_of(Bank.MOUTH)
     seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
     rows[:, mouth] = _within_sides(_mouth_at(bundle.audio_to_lip, voice, seconds, checkpoint), bundle.layout)
-    return rows
+    return enliven(rows, bundle.layout, voice, seconds, life)
 
 
 def checked_weights(source_weights: npt.ArrayLike, channels: int) -> Weights:
@@ -92,20 +94,6 @@ def _mouth_at(
     first, last = int(np.floor(moments[0])) - 1, int(np.floor(moments[-1])) + 3
     rows = mouth_weights(network, voice, first, last, checkpoint)
     return interpolate(rows, moments - float(first))
-
-
-def interpolate(rows: Weights, positions: npt.NDArray[np.float64]) -> Weights:
-    """Rows at fractional `positions` (1 <= p < len(rows) - 2) by a Catmull-Rom spline; whole positions are exact.
-
-    A straight line would flatten lip closures, which last two or three frames. The spline may not leave the range of
-    the four rows that it runs through.
-    """
-    index = np.floor(positions).astype(int)
-    t = (positions - index)[:, None]
-    a, b, c, d = (rows[index + offset].astype(np.float64) for offset in (-1, 0, 1, 2))
-    curve = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
-    around = np.stack([a, b, c, d])
-    return np.clip(curve, around.min(axis=0), around.max(axis=0)).astype(np.float32)
 
 
 def _within_sides(mouth: Weights, layout: BankLayout) -> Weights:

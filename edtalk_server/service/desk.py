@@ -221,6 +221,7 @@ class Desk:
                 job.material = self._blobs.get(request.portrait)
             case messages.Predict():
                 _check_timing(request)
+                _check_liveliness(request)
                 job.material, job.attachment = self._source(request.source), self._blobs.get(request.voice)
             case messages.Capture():
                 _check_timing(request)
@@ -462,6 +463,16 @@ def _checkpoint(job: Job) -> None:
 def _check_range(request: messages.Render) -> None:
     if not request.frames:
         raise EDTalkError(ErrorCode.EMPTY_RANGE, "The frame range is empty.", "Choose at least one frame.")
+
+
+def _check_liveliness(request: messages.Predict) -> None:
+    within = 0 <= request.blinks <= messages.MOST_BLINKS and 0 <= request.head <= messages.MOST_HEAD
+    if not within or not abs(request.clock) <= 1e6:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE,
+            "The wished number of blinks or movement of the head is out of range.",
+            f"Choose 0 to {messages.MOST_BLINKS} blinks a minute, and 0 to {messages.MOST_HEAD} for the head.",
+        )
 
 
 def _check_timing(request: messages.Predict | messages.Capture) -> None:

@@ -87,7 +87,7 @@ class EngineBackend:
             load_voice(voice),
             time_base(request),
             request.frames,
-            request.seed,
+            motion.Liveliness(request.blinks, request.head, request.seed, request.clock),
             checkpoint,
         )
 

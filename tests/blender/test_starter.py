@@ -32,6 +32,7 @@ def test_a_portrait_speaks(addon: Any, real_server: None) -> None:
     assert character.layout_of(ob) == addon("core.layouts").starter_layout()
     bpy.ops.edtalk.choose_voice(filepath=str(SAMPLES / "voice.flac"))
     ob.edtalk.writing.reduce = False  # a key on each frame, so that keys number frames
+    ob.edtalk.speech.blinks = ob.edtalk.speech.head = 0  # the mouth alone
     bpy.ops.edtalk.predict()
     jaw = actions.find(ob, "edtalk.mouth_01")
     values = np.array([key.co[1] for key in jaw.keyframe_points])
@@ -47,6 +48,36 @@ def test_a_portrait_speaks(addon: Any, real_server: None) -> None:
     assert difference[:middle].mean() > 2 * difference[middle:].mean(), (
         "the lower half of the face is what moves"
     )
+
+
+def test_a_voice_lets_the_face_blink_and_the_head_move(addon: Any, real_server: None) -> None:
+    scene = bpy.context.scene
+    scene.frame_start, scene.frame_end, scene.render.fps = 1, 250, 25
+    bpy.ops.edtalk.new_character(filepath=str(SAMPLES / "portrait.png"))
+    ob = bpy.context.object
+    ob.edtalk.writing.reduce = False
+    bpy.ops.edtalk.choose_voice(filepath=str(SAMPLES / "voice.flac"))
+    bpy.ops.edtalk.predict()
+    lid, yaw = heights(addon, ob, "Blink Left"), heights(addon, ob, "Yaw")
+    assert np.count_nonzero((lid[1:] > 0.5) & (lid[:-1] <= 0.5)) in {1, 2, 3, 4}, "15 a minute, in 10 seconds"
+    assert np.ptp(yaw) > 0.05
+    bpy.ops.edtalk.predict(first=100, last=180)
+    np.testing.assert_allclose(heights(addon, ob, "Blink Left"), lid, atol=1e-5)
+    np.testing.assert_allclose(heights(addon, ob, "Yaw"), yaw, atol=1e-5)
+    ob.edtalk.speech.seed = 1
+    bpy.ops.edtalk.predict()
+    assert np.abs(heights(addon, ob, "Yaw") - yaw).max() > 0.05, "another seed, another take"
+    ob.edtalk.speech.blinks = ob.edtalk.speech.head = 0
+    bpy.ops.edtalk.predict()
+    assert np.ptp(heights(addon, ob, "Yaw")) == np.ptp(heights(addon, ob, "Blink Left")) == 0
+
+
+def heights(addon: Any, ob: bpy.types.Object, name: str) -> np.ndarray:
+    """The keys' values of the weight of this name."""
+    banks = addon("scene.character").banks_of(ob)
+    channel = next(channel for bank in banks.values() for channel, label in bank if label == name)
+    keys = addon("scene.actions").find(ob, f"edtalk.{channel}").keyframe_points
+    return np.array([key.co[1] for key in keys])
 
 
 def test_a_rendered_performance_is_captured_from_its_movie(

@@ -16,8 +16,8 @@ from edtalk_server import bundles
 from edtalk_server.media.audio import Waveform, load_voice
 from edtalk_server.media.mel import SAMPLE_RATE, mel_spectrogram, windows
 from edtalk_server.motion import predict
+from edtalk_server.motion.curves import interpolate
 from edtalk_server.motion.mouth import mouth_weights
-from edtalk_server.motion.performance import interpolate
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig
 from shared_protocol.banks import Bank, BankLayout, numbered_layout

@@ -74,6 +74,28 @@ def test_a_voice_becomes_weights_at_the_asked_rate(
     assert "11 frames" in capsys.readouterr().out
 
 
+def test_blinks_and_the_heads_motion_can_be_chosen(bundle: str, voice: str, tmp_path: Path) -> None:
+    lively = {}
+    for options in (("--blinks", "0", "--head", "0"), ("--head", "2"), ("--head", "2", "--seed", "1")):
+        target = tmp_path / "weights.npz"
+        assert main(["predict", "--voice", voice, "--bundle", bundle, "-o", str(target), *options]) == 0
+        with np.load(target, allow_pickle=False) as data:
+            lively[options] = data["weights"][:, STARTER_LAYOUT.index("yaw")]
+    still, moved, otherwise = lively.values()
+    assert np.ptp(still) == 0 and np.ptp(moved) > 0
+    assert np.abs(moved - otherwise).max() > 0.001
+
+
+@pytest.mark.parametrize(
+    "option", [("--blinks", "41"), ("--blinks", "-1"), ("--head", "often"), ("--seed", "x")]
+)
+def test_impossible_wishes_are_refused(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", "--voice", "x.wav", "-o", "x.npz", *option])
+    assert caught.value.code == 2
+    assert option[0] in capsys.readouterr().err
+
+
 def test_a_portrait_and_a_voice_become_an_image_sequence(
     bundle: str, voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
