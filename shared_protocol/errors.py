@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     DISK = "disk"
     DOWNLOAD_FAILED = "download_failed"
     SERVER_UNREACHABLE = "server_unreachable"
+    SERVER_IN_USE = "server_in_use"
     TIMEOUT = "timeout"
 
 

@@ -82,7 +82,8 @@ class Ping(Message):
 class Pong(Message):
     """Answer to `Ping`: the state (`warming`, `ready`, `busy`, `stopping`), what it is doing, memory in bytes: the
     process's own, what it holds of the accelerator's, and what the accelerator has (0: none). With serial 0 it is
-    unasked: the state has changed, or the server looks whether the client lives.
+    unasked: the state has changed, or the server looks whether the client lives. `users` is how many programs are
+    connected, the receiver among them (0: the server does not tell).
     """
 
     serial: int = 0
@@ -93,6 +94,7 @@ class Pong(Message):
     uptime: float = 0.0
     device_memory: int = 0
     device_capacity: int = 0
+    users: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,11 @@ class Release(Message):
 
 @dataclass(frozen=True)
 class Shutdown(Message):
-    """End the server: running jobs are cancelled, then the process exits."""
+    """End the server: running jobs are cancelled, then the process exits. With `alone` only if no other program is
+    connected; otherwise the answer is `Refused` (`server_in_use`), which says who is. Only servers with the capability
+    `shutdown.alone` look at that."""
+
+    alone: bool = False
 
 
 # --- blobs --------------------------------------------------------------------------------------------------

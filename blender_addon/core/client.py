@@ -28,7 +28,7 @@ from shared_protocol.connection import Connection
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Blob, Message
 
-from .events import TERMINAL, Event, JobEvent, Lost, Ready, StateChanged, failed, is_job_event
+from .events import TERMINAL, Event, JobEvent, Kept, Lost, Ready, StateChanged, failed, is_job_event
 from .files import PART_BYTES, Content
 from .heartbeat import Heartbeat
 from .lane import Lane
@@ -126,9 +126,10 @@ class Client(Requests):
         """Ask the server to give the accelerator's memory back. Its next `Pong` tells what it holds then."""
         self._send(self._interactive, messages.Release())
 
-    def shutdown(self) -> None:
-        """Ask the server to end."""
-        self._send(self._interactive, messages.Shutdown())
+    def shutdown(self, alone: bool = False) -> None:
+        """Ask the server to end; with `alone` only if nobody else uses it, else it tells `Kept`. (Look for the
+        capability `shutdown.alone` first: older servers end in any case.)"""
+        self._send(self._interactive, messages.Shutdown(alone))
 
     # --- events -------------------------------------------------------------------------------------------
 
@@ -359,6 +360,8 @@ class Client(Requests):
             self._lose(EDTalkError(code, refused.cause, refused.fix))
         elif refused.subject in self._operations and refused.code != ErrorCode.UNKNOWN_JOB:
             self._end(messages.Failed(refused.subject, refused.code, refused.cause, refused.fix))
+        elif refused.code == ErrorCode.SERVER_IN_USE:
+            self._outbox.append(Kept(EDTalkError(ErrorCode.SERVER_IN_USE, refused.cause, refused.fix)))
         else:
             log.info("the server refused a message: %s", refused.cause)
 

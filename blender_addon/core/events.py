@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a client tells: the server's messages about jobs as they are, and three of its own. No bpy here."""
+"""What a client tells: the server's messages about jobs as they are, and four of its own. No bpy here."""
 
 from __future__ import annotations
 
@@ -48,6 +48,13 @@ class StateChanged:
 
 
 @dataclass(frozen=True)
+class Kept:
+    """The server was asked to end, and does not, because others use it."""
+
+    error: EDTalkError
+
+
+@dataclass(frozen=True)
 class Lost:
     """The connection has ended and stays so. Every open operation has got its `Failed` before this event."""
 
@@ -57,7 +64,7 @@ class Lost:
 JobEvent = (
     Inspected | Prepared | Performance | PreviewFrame | Frame | Bundles | Progress | Done | Failed | Cancelled
 )
-Event = Ready | StateChanged | Lost | JobEvent
+Event = Ready | StateChanged | Kept | Lost | JobEvent
 TERMINAL = (Done, Failed, Cancelled)
 JOB_EVENTS = get_args(JobEvent)
 

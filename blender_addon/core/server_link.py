@@ -90,6 +90,7 @@ _ICONS = {
     ServerState.NOT_INSTALLED: "ERROR",
 }
 _ENDED = (ServerState.STOPPED, ServerState.FAILED, ServerState.NOT_INSTALLED)
+_END_ALONE = "shutdown.alone"
 CLOSE_DEADLINE_S = 8.0
 """Longer than the server's process is given to end (ask, terminate, kill)."""
 
@@ -115,8 +116,13 @@ class ServerLink:
 
     def pump(self, budget_s: float = 0.004) -> bool:
         """Look after the server and take what has arrived, telling those who wait; True when there was anything."""
+        if self.server.state is ServerState.STOPPING:
+            self._take_news(budget_s)  # that others use the server is heard before it is pushed further
         self.server.poll(time.monotonic())
         self._follow_server()
+        return self._take_news(budget_s)
+
+    def _take_news(self, budget_s: float) -> bool:
         news = self.client.tick(budget_s) if self.client is not None else []
         for event in news:
             self._take(event)
@@ -134,7 +140,7 @@ class ServerLink:
                 if not isinstance(event, events.Lost):
                     self._take(event)
         self._disconnect()
-        if wanted is not None:
+        if wanted is not None and self.server.state is not ServerState.STOPPING:
             self._connected_to, self.client = wanted, Client(wanted, "blender")
 
     def _disconnect(self) -> None:
@@ -152,6 +158,8 @@ class ServerLink:
                 self._lost(event.error)
             case events.StateChanged():
                 self.server.observe(event.state)
+            case events.Kept():
+                self.server.kept(event.error)
             case _:
                 self._deliver(event)
 
@@ -220,6 +228,11 @@ class ServerLink:
         return Memory(health.memory, health.device_memory, health.device_capacity)
 
     @property
+    def others(self) -> int:
+        """How many other programs use the server, as it said last."""
+        return max(0, self.client.health.users - 1) if self.client is not None else 0
+
+    @property
     def trouble(self) -> tuple[str, str] | None:
         """Cause and fix of what stands in the way: the server's, else that of the last task."""
         if self.server.state in _ENDED and self.server.error is not None:
@@ -231,9 +244,22 @@ class ServerLink:
         self.server.start(time.monotonic())
 
     def stop_server(self) -> None:
-        """Begin to stop the server. Never waits."""
-        client = self.client
-        self.server.stop(time.monotonic(), client.shutdown if client is not None else _nothing)
+        """Begin to stop the server; one that somebody else started or uses is only let go. Never waits."""
+        self.server.stop(time.monotonic(), self._ask_to_end)
+
+    def end_server(self) -> None:
+        """Begin to end the server, whoever started it. One that others use stays, and so does the connection.
+        Never waits.
+
+        Raises `EDTalkError` when somebody else started it and it is too old to tell whether others use it.
+        """
+        if self.bundle is not None and self.server.is_adopted:
+            self._client(_END_ALONE)
+        self.server.end(time.monotonic(), self._ask_to_end)
+
+    def _ask_to_end(self) -> None:
+        if self.client is not None:
+            self.client.shutdown(alone=self.can(_END_ALONE))
 
     def close(self) -> None:
         """End everything, and wait until the server's process has ended."""
@@ -302,7 +328,3 @@ def not_running() -> EDTalkError:
     return EDTalkError(
         ErrorCode.SERVER_UNREACHABLE, "The EDTalk server is not running.", "Start it in the EDTalk panel."
     )
-
-
-def _nothing() -> None:
-    """There is nobody to ask."""

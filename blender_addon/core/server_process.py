@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 ANSWER_DEADLINE_S = 120.0
 WARM_DEADLINE_S = 300.0
+FOREIGN_DEADLINE_S = 15.0
+"""So long a server that somebody else started may take to end when it is asked."""
 _ADOPTED_LOOK_S = 1.0
 _MOST_STAGES = 30
 """So many changes of state are remembered."""
@@ -92,6 +94,7 @@ class ServerProcess:
         self._policy = RestartPolicy()
         self._ladder: StopLadder | None = None
         self._ask: Callable[[], None] = _nothing
+        self._if_kept = ServerState.STOPPED
         self._born = self._deadline = self._next_look_at = 0.0
         self._start_again_at: float | None = None
         self._shunned: set[int] = set()
@@ -145,15 +148,36 @@ class ServerProcess:
         self._shunned.clear()
         self._begin(now)
 
+    def wants_own(self) -> bool:
+        """Would a server that is started now be this Blender's own? Raises `EDTalkError` when none can be started."""
+        return bool(self._find().options)
+
     def stop(self, now: float, ask: Callable[[], None]) -> None:
-        """End the server: ask (the client's `shutdown`), terminate, kill. One that was adopted is only let
-        go."""
-        self._start_again_at = None
+        """End the server: ask (the client's `shutdown`), terminate, kill. One that was adopted is only let go, and so
+        is one that others use (see `kept`)."""
         if self._child is None:
             self._forget(ServerState.STOPPED)
             return
-        self.state, self._ask, self._ladder = ServerState.STOPPING, ask, StopLadder(now)
-        self.poll(now)
+        self._if_kept = ServerState.STOPPED
+        self._stop(now, ask)
+
+    def end(self, now: float, ask: Callable[[], None]) -> None:
+        """The same, but one that was adopted is asked too, and one that others use stays as it is, with the reason in
+        `error`."""
+        if self.connection is None:
+            self.stop(now, ask)
+            return
+        self._if_kept = self.state
+        self._stop(now, ask)
+
+    def kept(self, error: EDTalkError) -> None:
+        """The server, which was asked to end, goes on: others use it."""
+        if self.state is not ServerState.STOPPING:
+            return
+        self.state, self._ladder = self._if_kept, None
+        if self.state is ServerState.STOPPED:
+            self._let_go()
+        self.error = error
 
     # --- what the client has heard ------------------------------------------------------------------------
 
@@ -197,16 +221,23 @@ class ServerProcess:
         if self._start_again_at is not None:
             return
         if self._child is None:
-            if now >= self._next_look_at:  # asking the system about a foreign process may be slow
-                self._next_look_at = now + _ADOPTED_LOOK_S
-                if not self.is_alive:
-                    self._begin(now)
+            if self._is_due(now) and not self.is_alive:
+                self._begin(now)
         elif (status := self._child.poll()) is not None:
             self._died(now, status)
         elif self.state is ServerState.STARTING and self.connection is None and self._file is not None:
             self._look_for_file(self._file)
         if self.state in (ServerState.STARTING, ServerState.WARMING_UP):
             self._check_deadline(now)
+
+    def _is_due(self, now: float) -> bool:
+        """Is it time to look for the process? Asking the system about a foreign one may be slow."""
+        if self._child is not None:
+            return True
+        due = now >= self._next_look_at
+        if due:
+            self._next_look_at = now + _ADOPTED_LOOK_S
+        return due
 
     def _look_for_file(self, file: Path) -> None:
         if not file.exists():
@@ -229,18 +260,33 @@ class ServerProcess:
             self._fail(_failure(cause, self._last_words()))
 
     def _push(self, now: float) -> None:
-        if self._child is None or self._child.poll() is not None or self._ladder is None:
+        if self._ladder is None or (self._is_due(now) and not self.is_alive):
             self._forget(ServerState.STOPPED)
             return
-        match self._ladder.next(now):
-            case Push.ASK:
-                self._ask()
-            case Push.TERMINATE:
-                self._child.terminate()
-            case Push.KILL:
-                self._child.kill()
+        push = self._ladder.next(now)
+        if push is Push.ASK:
+            self._ask()
+        elif self._child is None:  # not ours: it is asked, and no more
+            if now > self._deadline:
+                self._fail(_does_not_end(self.connection))
+        elif push is Push.TERMINATE:
+            self._child.terminate()
+        elif push is Push.KILL:
+            self._child.kill()
 
     # --- inside -------------------------------------------------------------------------------------------
+
+    def _stop(self, now: float, ask: Callable[[], None]) -> None:
+        self.state, self._start_again_at = ServerState.STOPPING, None
+        self._ask, self._ladder, self._deadline = ask, StopLadder(now), now + FOREIGN_DEADLINE_S
+        self.poll(now)
+
+    def _let_go(self) -> None:
+        """Leave the server, ours or not, to itself; its file is its own."""
+        if self._child is not None:
+            self._dying.append(self._child)  # so that its end is noticed one day
+        self._child = self._file = None
+        self._forget(ServerState.STOPPED)
 
     def _begin(self, now: float) -> None:
         """Adopt or spawn."""
@@ -328,6 +374,14 @@ def _failure(cause: str, words: str) -> EDTalkError:
         ErrorCode.SERVER_UNREACHABLE,
         f"{cause} It said: {words}" if words else cause,
         f"Look at the logs in {paths.log_dir()}, then start it again.",
+    )
+
+
+def _does_not_end(server: Connection | None) -> EDTalkError:
+    return EDTalkError(
+        ErrorCode.TIMEOUT,
+        f"The server (process {server.pid if server else 0}) was asked to end, and does not.",
+        "End it where it was started.",
     )
 
 

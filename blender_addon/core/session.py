@@ -33,6 +33,7 @@ from shared_protocol.timebase import TimeBase
 from . import events
 from .requests import Data
 from .server_link import Bundle, Listener, ServerLink, not_running
+from .server_process import ServerState
 from .tasks import Progress, Steps, Stopped
 
 Answer = TypeVar("Answer")
@@ -53,11 +54,20 @@ class Session(ServerLink):
     """The connection with all that can be asked of it."""
 
     def restarted(self, progress: Progress) -> Steps[Bundle]:
-        """End the server (one that somebody else started is only let go) and start it anew, as it is wanted now."""
-        self.stop_server()
-        while self.is_connected:
+        """End the server, whoever started it, and start it anew, as it is wanted now. When this Blender wants one of
+        its own now, what others started or use is only let go.
+
+        Raises `EDTalkError` when others use it (it then goes on), or when none could be started.
+        """
+        if self.server.wants_own():
+            self.stop_server()
+        else:
+            self.end_server()
+        while self.server.state is ServerState.STOPPING:
             progress.stage = self.face.line  # which is in the user's language already
             yield
+        if self.server.state is not ServerState.STOPPED:
+            raise self.server.error or not_running()
         return (yield from self.ready(progress))
 
     def ready(self, progress: Progress) -> Steps[Bundle]:

@@ -17,6 +17,7 @@ from ..core.tasks import Progress, Steps
 from ..core.wording import in_english, rpt_
 from . import link
 from .operators import TaskOperator, refuse
+from .preferences import server_options
 
 
 class StartServer(TaskOperator, bpy.types.Operator):
@@ -38,7 +39,7 @@ class StartServer(TaskOperator, bpy.types.Operator):
 
 
 class RestartServer(TaskOperator, bpy.types.Operator):
-    """End the model server and start it with the settings of now. Finished frames are kept"""
+    """End the model server, whoever started it, and start it with the settings of now. Finished frames are kept"""
 
     bl_idname = "edtalk.restart_server"
     bl_label = "Restart Server"
@@ -46,6 +47,14 @@ class RestartServer(TaskOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
+        others = link.session().others
+        if others and not server_options():
+            return refuse(
+                cls,
+                "Other programs use this server ({count}): close them, or press Stop in their EDTalk panel. With a "
+                "device or a model bundle chosen, this Blender starts a server of its own",
+                count=others,
+            )
         return cls.is_free()
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
@@ -54,7 +63,7 @@ class RestartServer(TaskOperator, bpy.types.Operator):
 
 
 class StopServer(bpy.types.Operator):
-    """Stop the model server. What it was doing is cancelled; finished frames are kept"""
+    """Stop the model server, unless others use it. What it was doing here is cancelled; finished frames are kept"""
 
     bl_idname = "edtalk.stop_server"
     bl_label = "Stop Server"

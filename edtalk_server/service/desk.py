@@ -58,6 +58,7 @@ _CAPABILITIES = (
     "bundles",
     "release",
     "parts",
+    "shutdown.alone",
 )
 
 
@@ -140,12 +141,21 @@ class Desk:
             case messages.Release():
                 self._release_asked = True
             case messages.Shutdown():
+                if message.alone:
+                    self._check_alone(peer, now)
                 log.info("%s asked the server to end", peer.client)
                 self.stop_asked = True
             case _ if isinstance(message, JobRequest):
                 self._open(peer, message, now)
             case _:
                 raise codec.UnsupportedMessageError(type(message).__name__)
+
+    def _check_alone(self, peer: Peer, now: float) -> None:
+        """Raises `EDTalkError(SERVER_IN_USE)` when another program than this client's is connected."""
+        self._tell_all(now)  # writing to them shows who has vanished
+        others = self._peers.programs() - {peer.program}
+        if others:
+            raise _in_use(others)
 
     def _welcome(self, peer: Peer, hello: messages.Hello) -> None:
         low = max(hello.protocol_min, messages.PROTOCOL_MIN)
@@ -185,7 +195,10 @@ class Desk:
         activity = type(job.request).__name__.lower() if job else "" if self._warm else _OPENING
         words = ", ".join(part for part in (activity, self._backend.notice) if part)
         age, device_memory = now - self._begun, self._backend.device_memory()
-        return messages.Pong(serial, self.state, words, len(self._book), memory_in_use(), age, *device_memory)
+        users = len(self._peers.programs())
+        return messages.Pong(
+            serial, self.state, words, len(self._book), memory_in_use(), age, *device_memory, users
+        )
 
     # --- jobs in ------------------------------------------------------------------------------------------
 
@@ -449,6 +462,15 @@ class Desk:
         """End every open job because the server ends."""
         for job in self._book:
             self._end(job, messages.Cancelled(job.name, "stopping"))
+
+
+def _in_use(others: set[str]) -> EDTalkError:
+    names = ", ".join(sorted(others))
+    return EDTalkError(
+        ErrorCode.SERVER_IN_USE,
+        f"Other programs use this server: {names}.",
+        "Close them, or press Stop in their EDTalk panel, and try again.",
+    )
 
 
 def _failed(job: str, error: EDTalkError) -> messages.Failed:

@@ -35,6 +35,11 @@ class Peer:
     backlog: deque[list[Buffer]] = field(default_factory=deque)
     assembly: Assembly = field(default_factory=Assembly)
 
+    @property
+    def program(self) -> str:
+        """The program behind it: its process on this machine, else its name; empty until it has said hello."""
+        return f"process {self.pid}" if self.pid and self.client else self.client
+
 
 class Peers:
     """All connections of a ROUTER socket. The socket must be `router_mandatory`: it then tells who has gone."""
@@ -56,6 +61,10 @@ class Peers:
     def get(self, identity: bytes) -> Peer | None:
         """The connection, if it is still there."""
         return self._peers.get(identity)
+
+    def programs(self) -> set[str]:
+        """Who is connected, as far as it is known; a program may have several connections."""
+        return {peer.program for peer in self._peers.values()} - {""}
 
     def send(self, peer: Peer, message: Message) -> None:
         """Send, or keep for later what must arrive; a connection that never reads is given up."""

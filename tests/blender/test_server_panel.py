@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,6 +49,41 @@ def test_the_server_runs_with_the_chosen_device_once_restarted(
     bpy.ops.edtalk.restart_server()
     assert addon.session.is_ready and addon.session.server.connection.pid != first
     assert addon.session.server.options == ("--device", "cpu") and not link.wants_restart()
+
+
+OTHER = """
+import sys
+from blender_addon.core.client import Client
+from shared_protocol import connection
+client = Client(next(connection.find_live()), "blender")
+client.wait_until_ready(60)
+print("here", flush=True)
+sys.stdin.read()
+client.close()
+"""
+"""Another Blender that uses the running server."""
+
+
+def test_restart_is_grey_while_others_use_the_server_and_says_what_to_do(
+    addon: Any, own_folders: None, own_server: Any, choices: Any, server_python: Path
+) -> None:
+    bpy.ops.edtalk.start_server()
+    command, folder = [str(server_python), "-c", OTHER], Path(__file__).resolve().parents[2]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True, cwd=folder) as other:
+        assert other.stdout.readline() == "here\n"
+        end = time.monotonic() + 60
+        while addon.session.others == 0:
+            assert time.monotonic() < end, "the server tells how many use it"
+            addon.session.pump()
+            time.sleep(0.01)
+        words = refused(bpy.ops.edtalk.restart_server)
+        assert "Other programs use this server (1)" in words and "press Stop" in words
+        first, choices.device = addon.session.server.connection.pid, "cpu"
+        bpy.ops.edtalk.restart_server()
+        assert addon.session.is_ready and addon.session.server.connection.pid != first
+        os.kill(first, 0)  # the shared one goes on
+        other.communicate()
+    os.kill(first, signal.SIGTERM)
 
 
 def test_a_chosen_bundle_is_kept_and_the_server_runs_anew(

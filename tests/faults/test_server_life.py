@@ -48,13 +48,6 @@ class BadInstall(ServerInstall):
         return [str(self.python), "-c", code, "--connection-file", str(connection_file)]
 
 
-@pytest.fixture(autouse=True)
-def own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test sees another's servers."""
-    for name in ("RUNTIME", "DATA", "LOG"):
-        monkeypatch.setenv(f"EDTALK_{name}_DIR", str(tmp_path / name.lower()))
-
-
 @pytest.fixture
 def life() -> Iterator[Callable[[ServerInstall], ServerProcess]]:
     """A function that makes a `ServerProcess`; what it started is gone afterwards."""

@@ -26,6 +26,7 @@ CHANGES: list[bool] = []
 class SliderPanel(bpy.types.Panel):
     """One large slider of a certain character at a known place, whichever is the active one."""
 
+    bl_idname = "SLIDER_PT_test"
     bl_space_type, bl_region_type, bl_category, bl_label = "VIEW_3D", "UI", "Slider", "Slider"
 
     def draw(self, _context: bpy.types.Context) -> None:

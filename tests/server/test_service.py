@@ -12,7 +12,7 @@ import pytest
 
 from blender_addon.core import files
 from blender_addon.core.client import Client
-from blender_addon.core.events import TERMINAL, Event, Ready, StateChanged, pixels_of, weights_of
+from blender_addon.core.events import TERMINAL, Event, Kept, Ready, StateChanged, pixels_of, weights_of
 from blender_addon.core.tasks import at_once
 from edtalk_server.service import server as servers
 from edtalk_server.service.desk import MAX_SOURCES
@@ -515,3 +515,54 @@ def test_a_server_that_ends_tells_all_jobs(server: RunningServer, client: Client
     assert ends(told, job) == [Cancelled(job, "stopping")]
     server.thread.join(20)
     assert not server.thread.is_alive()
+
+
+def kept(client: Client) -> Kept:
+    """The server's answer to being asked to end while others use it."""
+    told = until(client, lambda told: any(isinstance(event, Kept) for event in told))
+    return next(event for event in told if isinstance(event, Kept))
+
+
+def test_the_server_tells_how_many_programs_use_it(server: RunningServer, client: Client) -> None:
+    until(client, lambda _told: client.health.users == 1)
+    second = server.client()
+    other = server.raw("render farm")
+    other.send(messages.Ping(1))
+    pong = other.receive(messages.Pong)
+    assert isinstance(pong, messages.Pong) and pong.users == 2, "connections of one process are one program"
+    other.close()
+    second.close()
+
+
+def test_a_server_that_others_use_does_not_end_for_one(server: RunningServer, client: Client) -> None:
+    source = prepared(client)
+    other = server.raw("render farm")
+    client.shutdown(alone=True)
+    error = kept(client).error
+    assert error.cause == "Other programs use this server: render farm." and "Stop" in error.fix
+    assert not server.server._desk.stop_asked
+    assert isinstance(client.wait(client.preview(source, weights(1)[0]), 20)[-1], Done), (
+        "it goes on as before"
+    )
+    other.send(messages.Ping(7))
+    other.receive(messages.Pong)
+    other.close()
+    _ends_alone(server, client)
+
+
+def test_a_server_ends_for_the_last_one_that_uses_it_whatever_its_connections(
+    server: RunningServer, client: Client
+) -> None:
+    second = server.client()
+    _ends_alone(server, client)
+    second.close()
+
+
+def _ends_alone(server: RunningServer, client: Client) -> None:
+    """Ask until it is noticed that the other has gone, which takes a moment."""
+    end = time.monotonic() + 20
+    while server.thread.is_alive():
+        assert time.monotonic() < end
+        client.shutdown(alone=True)
+        client.tick()
+        server.thread.join(0.2)
