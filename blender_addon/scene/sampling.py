@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +16,7 @@ from ..core.tasks import SLICE_S, TICK_S
 from . import character
 
 HEAVY_SLICE_SECONDS = 0.03
-"""How long a scene is stepped in one go before the window gets its turn, where a single frame takes longer than a tick:
+"""How long a scene is stepped in one go before the window gets its turn, where every frame takes longer than a tick:
 the way back to the scene's own frame takes as much."""
 
 _sampling = False
@@ -36,7 +37,7 @@ def sample(
     """
     uid, scene_uid = ob.session_uid, scene.session_uid
     weights = np.zeros((len(frames), len(character.channels_of(ob))), np.float32)
-    done = 0
+    done, fastest = 0, math.inf
     # Blender does not tell its evaluated copy of an action that `keyframe_insert` made for a script
     ob.update_tag(refresh={"OBJECT", "TIME"})
     while done < len(frames):
@@ -47,7 +48,7 @@ def sample(
                 "The character was removed while its weights were read.",
                 "Select another one and begin again.",
             )
-        done = _sample_slice(target, stage, frames, weights, done)
+        done, fastest = _sample_slice(target, stage, frames, weights, done, fastest)
         yield None
     yield weights
 
@@ -58,16 +59,18 @@ def _sample_slice(
     frames: Sequence[int],
     weights: np.ndarray,
     start: int,
-) -> int:
-    """Fill `weights` from row `start` for a short time; the next row to fill."""
+    fastest: float,
+) -> tuple[int, float]:
+    """Fill `weights` from row `start` for a short time; the next row to fill, and the fastest frame's seconds so far
+    (others may have been slow for reasons of their own)."""
     global _sampling
     frame, subframe = scene.frame_current, scene.frame_subframe
-    row, begun = start, time.perf_counter()
-    end = begun
+    row, before = start, time.perf_counter()
+    begun = before
     layer = next((layer for layer in scene.view_layers if ob.name in layer.objects), scene.view_layers[0])
     _sampling = True
     try:
-        while row < len(frames) and (row == start or time.perf_counter() < end):
+        while row < len(frames) and (row == start or before - begun < _slice(fastest)):
             scene.frame_set(frames[row])
             evaluated = ob.evaluated_get(layer.depsgraph)
             if not evaluated.is_evaluated:
@@ -77,11 +80,14 @@ def _sample_slice(
                     "Enable it in the Outliner (hiding it with the eye is fine), then bake again.",
                 )
             weights[row] = character.final_weights(evaluated)
-            if row == start:
-                is_heavy = time.perf_counter() - begun > TICK_S
-                end = begun + (HEAVY_SLICE_SECONDS if is_heavy else SLICE_S)
+            now = time.perf_counter()
+            before, fastest = now, min(fastest, now - before)
             row += 1
     finally:
         scene.frame_set(frame, subframe=subframe)
         _sampling = False
-    return row
+    return row, fastest
+
+
+def _slice(fastest: float) -> float:
+    return HEAVY_SLICE_SECONDS if fastest > TICK_S else SLICE_S
