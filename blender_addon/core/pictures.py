@@ -12,12 +12,26 @@ _HEADER = struct.Struct("<2sIHHIIiiHHIIiiII")
 _DPI_72 = 2835
 
 
-def bmp(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """A 24-bit BMP file of RGBA pixels [height, width, 4], rows bottom-up as the format (and Blender) has them."""
+def bmp_head(width: int, height: int) -> bytes:
+    """What stands before the rows of a 24-bit BMP file."""
+    head, size = _HEADER.size, height * _row_bytes(width)
+    file = (b"BM", head + size, 0, 0, head)
+    return _HEADER.pack(*file, 40, width, height, 1, 24, 0, size, _DPI_72, _DPI_72, 0, 0)
+
+
+def bmp_rows(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """Some rows of it, RGBA pixels [rows, width, 4], bottom-up as the format (and Blender) has them."""
     height, width, _ = pixels.shape
-    rows = np.zeros((height, -(-width * 3 // 4) * 4), np.uint8)  # each row fills whole groups of four bytes
+    rows = np.zeros((height, _row_bytes(width)), np.uint8)
     rows[:, : width * 3] = pixels[..., 2::-1].reshape(height, -1)
-    head = _HEADER.size
-    file = (b"BM", head + rows.size, 0, 0, head)
-    picture = (40, width, height, 1, 24, 0, rows.size, _DPI_72, _DPI_72, 0, 0)
-    return _HEADER.pack(*file, *picture) + rows.tobytes()
+    return rows.tobytes()
+
+
+def bmp(pixels: npt.NDArray[np.uint8]) -> bytes:
+    """A 24-bit BMP file of RGBA pixels [height, width, 4], rows bottom-up."""
+    return bmp_head(pixels.shape[1], pixels.shape[0]) + bmp_rows(pixels)
+
+
+def _row_bytes(width: int) -> int:
+    """Each row fills whole groups of four bytes."""
+    return -(-width * 3 // 4) * 4

@@ -13,6 +13,7 @@ import numpy as np
 from mathutils import Matrix
 
 from ..core import pictures, takes
+from ..core.tasks import Steps
 from ..core.wording import iface_
 from . import character
 
@@ -137,10 +138,16 @@ class PictureBuffer:
 
 
 _buffer = PictureBuffer()
+_pictures_shown = 0
+"""How many live pictures there were."""
+PACKED_ROWS = 64
+"""So many rows of a picture are converted between two pauses."""
 
 
 def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | memoryview) -> None:
     """Put a picture (RGBA, rows bottom-up) on the character's live image, so that every view shows it."""
+    global _pictures_shown
+    _pictures_shown += 1
     image = ob.edtalk.live_image
     if image is None:  # the artist deleted it
         image = ob.edtalk.live_image = new_live_image(f"{ob.name} live", width, height)
@@ -312,21 +319,31 @@ def _copied_live_image(image: bpy.types.Image, name: str) -> bpy.types.Image:
     return twin
 
 
-def settle_live_images() -> None:
+def settle_live_images() -> Steps[None]:
     """Keep the live pictures in the file. Else they would come back black, and Blender would ask at its end what to do
-    with each of them."""
-    for image in bpy.data.images:
-        if image.get(TAG) == "live" and image.is_dirty and image.is_editable:
-            _pack(image)
+    with each of them. A picture that changes meanwhile is left for the next time."""
+    doomed = [one for one in bpy.data.images if one.get(TAG) == "live" and one.is_dirty and one.is_editable]
+    for name in [image.name for image in doomed]:
+        yield from _packed(name)
 
 
-def _pack(image: bpy.types.Image) -> None:
+def _packed(name: str) -> Steps[None]:
     """Keep a picture's pixels in the file, as a BMP: nothing is faster to write. (`Image.pack` alone takes ten times as
     long to make a PNG.)"""
+    image, before = bpy.data.images[name], _pictures_shown
     width, height = image.size
     pixels = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(pixels)
-    data = pictures.bmp(np.round(pixels * 255).astype(np.uint8).reshape(height, width, 4))
+    yield
+    rows, parts = pixels.reshape(height, width, 4), [pictures.bmp_head(width, height)]
+    for start in range(0, height, PACKED_ROWS):
+        part = np.rint(rows[start : start + PACKED_ROWS] * 255)
+        parts.append(pictures.bmp_rows(part.astype(np.uint8)))
+        yield
+    image = bpy.data.images.get(name)
+    if image is None or _pictures_shown != before:
+        return
+    data = b"".join(parts)
     image.pack(data=data, data_len=len(data))
     if image.source != "FILE":
         image.source = "FILE"

@@ -13,6 +13,7 @@ import threading
 import bpy
 from bpy.app.handlers import persistent
 
+from ..core.tasks import at_once
 from ..scene import appended, character, plane
 from . import link, render
 
@@ -72,7 +73,7 @@ def on_import(imported: bpy.types.BlendImportContext, *_: object) -> None:
 @persistent
 def before_save(path: str, *_: object) -> None:
     """Keep the live pictures and make our paths relative to the file."""
-    plane.settle_live_images()
+    at_once(plane.settle_live_images())
     _paths_before[:] = character.make_paths_relative(path) if path else []
 
 

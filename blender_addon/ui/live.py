@@ -18,10 +18,13 @@ from shared_protocol.messages import Failed, Prepared, PreviewFrame
 
 from ..core.events import JobEvent
 from ..core.session import Session
+from ..core.tasks import Steps
 from ..scene import character, plane, portrait_crop, sampling
 
 AT_REST_S = 0.5
 """After so long without a new picture, the one that is there is kept in the file."""
+SETTLE_S = 0.001
+"""Seconds a look for that."""
 KNOWN_FOR_S = 1.0
 """How long it may take until a character that appeared in place of another object is noticed."""
 
@@ -56,6 +59,7 @@ class Live:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._moved = 0.0
+        self._settling: Steps[None] | None = None
         self._shows: dict[int, _Show] = {}
         self._look_soon = True
         self._was_ready = False
@@ -97,11 +101,21 @@ class Live:
             self._was_ready = self._session.is_ready
             self.forget()
         if time.monotonic() - self._moved > AT_REST_S:
-            plane.settle_live_images()
+            self._settle()
         if self._look_soon and self._session.is_ready:
             self._look_soon = False
             for window in bpy.context.window_manager.windows:
                 self.look(window.scene, window.view_layer.depsgraph)
+
+    def _settle(self) -> None:
+        """Keep pictures at rest, a little at a time."""
+        self._settling = self._settling or plane.settle_live_images()
+        end = time.perf_counter() + SETTLE_S
+        while self._settling is not None and time.perf_counter() < end:
+            try:
+                next(self._settling)
+            except StopIteration:
+                self._settling = None
 
     def characters(self, scene: bpy.types.Scene) -> list[bpy.types.Object]:
         """The characters in a scene; in large scenes not every object is asked each time."""

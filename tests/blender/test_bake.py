@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -289,6 +290,13 @@ def test_for_the_cap_only_the_longest_unused_go(
     finally:
         preferences.take_cap = 20
     assert [path.exists() for path in two_takes] == [False, True]
+
+
+def test_no_python_thread_is_ever_started(addon: Any, talking: bpy.types.Object) -> None:
+    bpy.ops.edtalk.bake()
+    addon("core.tasks").at_once(addon("scene.plane").settle_live_images())
+    look(addon)
+    assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
 
 
 # --- crashes ---------------------------------------------------------------------------------------------------------

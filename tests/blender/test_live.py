@@ -44,12 +44,27 @@ def test_a_picture_at_rest_is_kept_and_nothing_is_left_to_save(addon: Any, resti
     assert look(addon)
     image, before = resting.edtalk.live_image, pixels_of(resting)
     assert image.is_dirty
-    addon("scene.plane").settle_live_images()
+    addon("core.tasks").at_once(addon("scene.plane").settle_live_images())
     assert not image.is_dirty, "Blender would ask about it when it ends"
     np.testing.assert_array_equal(pixels_of(resting), before)
     turn(resting, 0.1)
     assert look(addon)
     assert not np.array_equal(pixels_of(resting), before), "it goes on following"
+
+
+def test_a_picture_that_changes_while_it_is_being_kept_is_kept_later(
+    addon: Any, resting: bpy.types.Object
+) -> None:
+    turn(resting, 0.7)
+    look(addon)
+    keeping = addon("scene.plane").settle_live_images()
+    next(keeping)
+    turn(resting, 0.1)
+    assert look(addon)
+    image, newest = resting.edtalk.live_image, pixels_of(resting)
+    addon("core.tasks").at_once(keeping)
+    assert image.is_dirty
+    np.testing.assert_array_equal(pixels_of(resting), newest)
 
 
 def test_another_view_transform_leaves_a_picture_at_rest_as_it_is(
@@ -58,7 +73,7 @@ def test_another_view_transform_leaves_a_picture_at_rest_as_it_is(
     turn(resting, 0.7)
     look(addon)
     plane, before = addon("scene.plane"), pixels_of(resting)
-    plane.settle_live_images()
+    addon("core.tasks").at_once(plane.settle_live_images())
     bpy.context.scene.view_settings.view_transform = "AgX"
     plane.follow_view_transform(resting, bpy.context.scene)
     np.testing.assert_allclose(pixels_of(resting), before, atol=1e-6)
