@@ -95,6 +95,7 @@ def curves_of(
     reduce, error = settings.reduce, settings.error / 100.0
     progress.stage, progress.done, progress.total, progress.eta = "Choosing keys", 0, len(layout), -1.0
     keys: list[curves.Keys | None] = []
+    yield
     for basis, column in zip(layout.bases, weights.T, strict=True):
         tolerance = error * (basis.maximum - basis.minimum)
         if basis.bank not in banks:

@@ -84,7 +84,7 @@ def _draw_liveliness(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
 
 
 def _summary(transcript: script.Transcript) -> str:
-    words, felt = transcript.words, len(transcript.feelings((0.0, 1.0)))
+    words, felt = transcript.words, transcript.directions
     if transcript.is_timed:
         lines = len(transcript.lines)
         return iface_(

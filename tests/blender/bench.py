@@ -1,6 +1,6 @@
 """How fast the add-on is in Blender, with a Python that has bpy. Not a test; docs/bench.md says how to read it.
 
-.venv-bpy50/bin/python tests/blender/bench.py [writing] [ticks]
+.venv-bpy-5.0.1/bin/python tests/blender/bench.py [writing] [ticks]
 """
 
 from __future__ import annotations

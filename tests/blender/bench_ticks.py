@@ -161,7 +161,9 @@ def show(steps: Steps, ob: bpy.types.Object) -> None:
         pixels = np.random.default_rng(0).bytes(side * side * 4)
         for _ in range(5):
             steps.timed(f"live picture, {side} x {side}", partial(plane.show_live, ob, side, side, pixels))
-            steps.timed(f"live picture, {side} x {side}, kept in the file", plane.settle_live_images)
+            keeping, name = plane.settle_live_images(), f"live picture, {side} x {side}, kept in the file"
+            while steps.timed(name, partial(next, keeping, True)) is None:
+                pass
 
 
 def perform(steps: Steps, ob: bpy.types.Object, folder: Path, seconds: int) -> None:
