@@ -84,6 +84,9 @@ def test_restart_is_grey_while_others_use_the_server_and_says_what_to_do(
         os.kill(first, 0)  # the shared one goes on
         other.communicate()
     os.kill(first, signal.SIGTERM)
+    while addon.session.server._dying:  # its end is noticed
+        addon.session.pump()
+        time.sleep(0.01)
 
 
 def test_a_chosen_bundle_is_kept_and_the_server_runs_anew(
