@@ -16,7 +16,10 @@ SCAN_S = 0.001
 
 def words_for(size: int) -> str:
     """Bytes for people."""
-    return f"{size / GIGABYTE:.1f} GB" if size >= GIGABYTE else f"{size / 1_000_000:.1f} MB"
+    for unit, name in ((GIGABYTE, "GB"), (1_000_000, "MB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size / 1000:.0f} kB"
 
 
 class Library:

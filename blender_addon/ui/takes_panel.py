@@ -47,8 +47,8 @@ class TakesList(bpy.types.UIList):
         _active_property: str,
     ) -> None:
         row = layout.row(align=True)
-        row.label(text=item.name, icon="HIDE_OFF" if item.is_shown else "BLANK1")
-        row.label(text=item.words)
+        words = f"{item.name}   {item.words}"  # two labels would share the room in halves
+        row.label(text=words, icon="HIDE_OFF" if item.is_shown else "BLANK1", translate=False)
         if not item.is_shown:
             row.operator("edtalk.use_take", text="", icon="HIDE_ON", emboss=False).folder = item.folder
             row.operator("edtalk.delete_take", text="", icon="TRASH", emboss=False).folder = item.folder
