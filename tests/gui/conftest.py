@@ -35,7 +35,7 @@ USUAL = (
     r"Blender \d.*",
     r"Blender quit",
     r"Info: .*",
-    r"Saved .*",
+    r"(Saved|Read blend:) .*",
     r"[\d:.]+ +\w+ +\| (?!ERROR|WARNING).*",  # since 5.0: time, who says it, what
     r"(?i)([\d:.]+ +system.path +\| WARNING )?could not get a list of mounted file-systems",  # there are none
 )
