@@ -3,7 +3,7 @@
 Needs a folder with a Debian that has Blender and Xvfb (EDTALK_GUI_ROOT), root rights, and the script that runs it
 (EDTALK_GUI_RUN, called with that folder, a source and an output folder, and Blender's arguments). The server runs
 outside (see outside.py), without a model unless a test's module says `MODEL = True` or EDTALK_GUI_MODEL=1 asks for the
-shipped bundle everywhere. EDTALK_GUI_OUT keeps what came of it in a folder for each script: the pictures,
+shipped bundle everywhere. EDTALK_GUI_OUT keeps what came of it in a folder for each run: the pictures,
 `result.json`, and `blender.log` with all that Blender said. Blender must say nothing but its usual words.
 """
 
@@ -95,9 +95,10 @@ def drive(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Drive:
         """`variables` are the script's; LIMIT is how many seconds it may take. `said`: what Blender may say (patterns
         of whole lines) because the script makes it fail on purpose."""
         kept = os.environ.get("EDTALK_GUI_OUT")
-        out = Path(kept) / script if kept else tmp_path_factory.mktemp(script)
-        out.mkdir(parents=True, exist_ok=True)
-        (out / "result.json").unlink(missing_ok=True)
+        name = "_".join((script, *(value for key, value in variables.items() if key != "LIMIT")))
+        out = Path(kept) / name if kept else tmp_path_factory.mktemp(script)
+        shutil.rmtree(out, ignore_errors=True)  # what came of an earlier run would be taken for this one's
+        out.mkdir(parents=True)
         handed_on = " ".join(
             f"{name}={value}" for name, value in {"FRAMES": str(frames), **variables}.items()
         )

@@ -30,6 +30,7 @@ def story() -> Iterator[float]:
     yield from drag()
     yield from leave()
     yield from use()
+    yield from load_file()
 
 
 def prepare() -> Iterator[float]:
@@ -206,6 +207,20 @@ def use() -> Iterator[float]:
     yield from window.redo()
     result["after redo"] = [numbers(crop_of(character())), chosen]
     yield from settled()
+
+
+def load_file() -> Iterator[float]:
+    """Another file is opened, by a script say, while the box is shown."""
+    bpy.ops.wm.save_mainfile()
+    side = character().edtalk.picture.side
+    yield from begin()
+    yield from hands.click(on_screen(asked[-1].center_x, asked[-1].center_y), 4)
+    bpy.ops.wm.open_mainfile(filepath=str(OUT / "shot.blend"))
+    yield 1.0
+    result["after loading"] = [remains(), character().edtalk.picture.side == side]
+    yield from begin()
+    hands.press("Escape")
+    yield 0.5
 
 
 if __name__ == "__main__":

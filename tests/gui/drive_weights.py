@@ -165,6 +165,7 @@ def assets() -> Iterator[float]:
     with inside("VIEW_3D"):
         bpy.ops.edtalk.make_pose_assets("INVOKE_DEFAULT")
     yield from finished(limit=500)
+    window.area("FILE_BROWSER").spaces.active.params.asset_library_reference = "LOCAL"
     yield 4.0
     photograph("shelf.png")
     shelf = window.region(window.area("VIEW_3D"), "ASSET_SHELF")

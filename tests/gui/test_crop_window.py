@@ -82,3 +82,7 @@ def test_that_is_one_step_to_undo(seen: dict[str, Any]) -> None:
     assert seen["after undo"] == [[], pytest.approx(0.2)]
     after, chosen = seen["after redo"]
     assert after == pytest.approx(chosen)
+
+
+def test_another_file_may_be_opened_meanwhile(seen: dict[str, Any]) -> None:
+    assert seen["after loading"] == [[], True]
