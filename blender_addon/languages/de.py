@@ -668,7 +668,7 @@ MESSAGES: dict[str, str] = {
     "The scene {0} is linked from another file, and cannot be mixed down here.": "Die Szene {0} ist aus einer anderen Datei verknüpft und kann hier nicht abgemischt werden.",
     "Choose a voice file instead.": "Stattdessen eine Stimmdatei wählen.",
     "Blender could not mix down the scene's sound ({0}).": "Blender konnte den Klang der Szene nicht abmischen ({0}).",
-    "Choose a voice file instead; a Blender without sound (the 4.2 Python module) cannot mix.": "Stattdessen eine Stimmdatei wählen; ein Blender ohne Klang (das Python-Modul 4.2) kann nicht abmischen.",
+    "Choose a voice file instead; Blenders without sound (the 4.2 Python module), and some of Linux distributions, cannot mix.": "Stattdessen eine Stimmdatei wählen; ein Blender ohne Klang (das Python-Modul 4.2) und manche aus Linux-Distributionen können nicht abmischen.",
     "The scene {0} plays no sound.": "Die Szene {0} spielt keinen Klang.",
     "Add a sound strip in the Video Sequencer, or choose a voice file.": "Einen Klangstreifen im Video-Sequenzeditor hinzufügen, oder eine Stimmdatei wählen.",
     "There is no sound strip {0} in the scene {1}.": "Es gibt keinen Klangstreifen {0} in der Szene {1}.",

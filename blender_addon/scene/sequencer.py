@@ -98,11 +98,16 @@ def mixdown(scene: bpy.types.Scene, frames: range, path: Path, strip: bpy.types.
             bpy.ops.sound.mixdown(  # in stereo: Blender's mixes to one channel add up, and clip
                 filepath=str(path), check_existing=False, container="WAV", codec="PCM", format="S16"
             )
+        if not path.is_file() or path.stat().st_size == 0:
+            raise OSError(
+                "it wrote no file"
+            )  # some builds do not, with an FFmpeg newer than they know, and finish
     except (RuntimeError, AttributeError, OSError) as error:
         raise EDTalkError(
             ErrorCode.AUDIO_UNREADABLE,
             f"Blender could not mix down the scene's sound ({str(error).strip()}).",
-            "Choose a voice file instead; a Blender without sound (the 4.2 Python module) cannot mix.",
+            "Choose a voice file instead; Blenders without sound (the 4.2 Python module), and some of Linux "
+            "distributions, cannot mix.",
         ) from error
 
 

@@ -366,3 +366,11 @@ def test_captures_that_cannot_be(resting: bpy.types.Object, movie: Path, portrai
     broken.write_bytes(b"no movie at all")
     assert "cannot read the video" in refused(filepath=str(broken))
     assert resting.animation_data is None
+
+
+def test_a_mix_that_was_not_written_is_told_of(
+    addon: Any, hearing: None, scene: bpy.types.Scene, tmp_path: Path
+) -> None:
+    add(addon, scene, clicks(tmp_path / "click.wav", 1.0, [0.5]), 1, 1)
+    with pytest.raises(Exception, match="could not mix down the scene's sound"):
+        addon("scene.sequencer").mixdown(scene, range(25), tmp_path / "nowhere" / "voice.wav")
