@@ -332,7 +332,7 @@ MESSAGES: dict[str, str] = {
     "Mirror": "Spiegeln",
     "Exchange left and right of these weights; where they are animated, with keys at the current frame": "Links und rechts dieser Gewichtungen tauschen; wo sie animiert sind, mit Schlüsselbildern auf dem aktuellen Einzelbild",
     "Mouth": "Mund",
-    "Neutralise the Portrait's Expression": "Ausdruck neutralisieren",
+    "Neutralise Expression": "Ausdruck neutralisieren",
     "Take the portrait's own expression away, in the whole shot: sets the emotion Neutral, whatever the weights are": "Den eigenen Ausdruck des Porträts in der ganzen Einstellung wegnehmen: setzt die Emotion Neutral, wie die Gewichtungen auch sind",
     "New Character": "Neue Figur",
     "Make a plane from a picture of a face": "Eine Fläche aus dem Bild eines Gesichts machen",

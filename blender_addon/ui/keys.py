@@ -181,7 +181,7 @@ class Neutralise(PoseOperator, bpy.types.Operator):
     """Take the portrait's own expression away, in the whole shot: sets the emotion Neutral, whatever the weights are"""
 
     bl_idname = "edtalk.neutralise"
-    bl_label = "Neutralise the Portrait's Expression"
+    bl_label = "Neutralise Expression"
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
