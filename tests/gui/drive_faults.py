@@ -21,8 +21,10 @@ def session() -> Any:
     return addon("ui.link").session()
 
 
-def take() -> Any:
-    return addon("core.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
+def baked() -> int:
+    """How many frames are finished."""
+    take = addon("core.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
+    return len(addon("core.tasks").at_once(take.finished()))
 
 
 def story() -> Iterator[float]:
@@ -108,7 +110,7 @@ def escape() -> Iterator[float]:
         yield 0.005
     result["the key needs [ms]"] = round((pressed[0] - begun) * 1000)
     result["cancelled after the key came [ms]"] = round((time.monotonic() - pressed[0]) * 1000)
-    result["kept after Escape"] = len(take().finished())
+    result["kept after Escape"] = baked()
     yield 0.5
     photograph("escaped.png")
 
@@ -123,7 +125,7 @@ def switch_scene() -> Iterator[float]:
     photograph("other_scene.png")
     yield from finished()
     ob = character()
-    result["baked from another scene"] = [ob.edtalk.show, ob.edtalk.take_last, len(take().finished())]
+    result["baked from another scene"] = [ob.edtalk.show, ob.edtalk.take_last, baked()]
     yield 0.5
     window.window().scene = here
     yield 0.5
@@ -138,7 +140,7 @@ def load_file() -> Iterator[float]:
     bpy.ops.wm.open_mainfile(filepath=SHOT)
     yield 1.0
     photograph("loaded.png")
-    result["after loading"] = [session().task is None, session().trouble, len(take().finished())]
+    result["after loading"] = [session().task is None, session().trouble, baked()]
     yield from bake_the_rest("after loading and baking")
 
 
