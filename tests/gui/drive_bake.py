@@ -27,7 +27,7 @@ from drive_window import (
     result,
     settled,
 )
-from hands import press, until
+from hands import F12, press, until
 
 took: dict[str, list[float]] = {}
 
@@ -301,7 +301,7 @@ def render_by_key() -> Iterator[float]:
     node = addon("scene.plane").texture_node(ob)
     bpy.app.handlers.render_pre.append(lambda *_: shown.append(node.image.get("edtalk")))
     hover("VIEW_3D")
-    press("F12")
+    press(F12)
     yield from until(lambda: bool(ended), 100)
     yield from until(lambda: node.image.get("edtalk") == "live")
     yield 0.5

@@ -13,10 +13,13 @@ from collections.abc import Callable, Iterator
 import bpy
 import drive_window
 
-ROW, COLUMN, TABS = 14, 18, 40
-"""Pixels at scale 1 between two looks: less than a button is high, and than one of a single icon is wide."""
+ROW, COLUMN, TABS, STEP = 14, 18, 40, 6
+"""Pixels at scale 1 between two looks (less than a button is high, and than one of a single icon is wide), at the right
+edge, and in looking for a button's end."""
 HOVER = 0.03
 """Seconds until Blender knows what is under the mouse."""
+F12 = "96"
+"""The key by its number: called by its name, some xdotools hold Alt as well."""
 Place = tuple[int, int]
 """Pixels from the screen's left top."""
 
@@ -110,41 +113,52 @@ class Buttons:
         place = yield from self.find(words)
         yield from click(place)
 
-    def all(self) -> Iterator[float]:
-        """Look at everything; the commands that there are, from top to bottom."""
+    def wide(self) -> Iterator[float]:
+        """Look at all of the region: for each command, from top to bottom, the places where it was met."""
         where = drive_window.area("VIEW_3D")
         side = drive_window.region(where, "UI")
-        found: dict[str, Place] = {}
-        for place in _places(side):
-            move(place)
-            yield HOVER
-            if seen := under_mouse(where, side):
-                found.setdefault(seen, place)
+        found: dict[str, list[Place]] = {}
+        for row in _rows(side):
+            seen: dict[float, str] = {}
+            for part in (0.25, 0.7, 0.1, 0.45, 0.55):
+                if len(seen) == 2 and len(set(seen.values())) == 1:
+                    break  # one button from there to here, or none
+                place = at(side, round(side.width * part), row)
+                move(place)
+                yield HOVER
+                if command := under_mouse(where, side):
+                    found.setdefault(command, []).append(place)
+                seen[part] = command
         return found
 
     def _remembered(self, words: str) -> list[Place]:
         return [place for command, place in self._places.items() if words in command]
 
 
-def edge(command: str, place: Place, direction: int) -> Iterator[float]:
-    """Where a button of the sidebar ends, to the left (-1) or the right (1) of a place on it."""
+def is_wide(command: str, places: list[Place], needed: float) -> Iterator[float]:
+    """Is a button of the sidebar, which was met at these places, so many pixels wide?"""
     where = drive_window.area("VIEW_3D")
     side = drive_window.region(where, "UI")
-    inside, outside = 0, side.width
-    while outside - inside > 2:
-        middle = (inside + outside) // 2
-        move((place[0] + direction * middle, place[1]))
-        yield HOVER
-        if under_mouse(where, side) == command:
-            inside = middle
-        else:
-            outside = middle
-    return place[0] + direction * inside
+    left, right, row = min(x for x, _ in places), max(x for x, _ in places), places[0][1]
+    for direction in (-1, 1):
+        while right - left < needed:
+            place = (left if direction < 0 else right) + direction * STEP, row
+            move(place)
+            yield HOVER
+            if under_mouse(where, side) != command:
+                break
+            left, right = min(left, place[0]), max(right, place[0])
+    return right - left >= needed
 
 
 def _places(side: bpy.types.Region) -> list[Place]:
     """Where to look, row by row. The tabs at the right edge are left out."""
     scale = bpy.context.preferences.system.ui_scale
-    rows = range(round(ROW * scale), side.height, round(ROW * scale))
     columns = range(round(COLUMN * scale), side.width - round(TABS * scale), round(COLUMN * scale))
-    return [at(side, x, y) for y in rows for x in reversed(columns)]
+    return [at(side, x, y) for y in _rows(side) for x in reversed(columns)]
+
+
+def _rows(side: bpy.types.Region) -> range:
+    """Pixels from the top."""
+    step = round(ROW * bpy.context.preferences.system.ui_scale)
+    return range(step, side.height, step)
