@@ -58,16 +58,24 @@ def photographed(name: str) -> Iterator[float]:
     yield 1.0
 
 
+def can_mix() -> bool:
+    """Does this Blender write sound? Those of distributions may not, with an FFmpeg that is newer than they know."""
+    path = OUT / "mix.wav"
+    bpy.ops.sound.mixdown(filepath=str(path), container="WAV", codec="PCM", format="S16")
+    return path.is_file() and path.stat().st_size > 0
+
+
 def speak() -> Iterator[float]:
     """Mixing must be told of before the window stands still."""
     stages: set[str] = set()
+    result["can mix"] = can_mix()
     with inside("VIEW_3D"):
         bpy.ops.edtalk.predict("INVOKE_DEFAULT")
     while (task := addon("ui.link").session().task) is not None:
         stages.add(task.progress.stage)
         yield 0.005
     yield from settled()
-    result["stages"] = sorted(stages)
+    result["stages"], result["trouble"] = sorted(stages), addon("ui.link").session().failure
     result["curves"] = len(addon("scene.actions").curves(character()))
     photograph("spoken.png")
 
