@@ -14,9 +14,27 @@ def adjust_paths(ob: bpy.types.Object, blend: str) -> None:
     """Let the paths of a character out of the file `blend` mean what they meant there. Linked ones keep theirs."""
     if ob.library is not None or ob.override_library is not None or not ob.edtalk.is_character:
         return
-    folder = str(Path(bpy.path.abspath(blend)).parent)
     for name in character.PATHS:
-        kept = getattr(ob.edtalk, name)
-        if kept.startswith("//"):
-            meant = character.absolute(bpy.path.abspath(kept, start=folder))
+        if (meant := _meant(ob, name, blend)) is not None:
             setattr(ob.edtalk, name, character.kept_path(meant))
+
+
+def find_lost_paths(ob: bpy.types.Object) -> None:
+    """The same for Blender 4.2, which tells nobody of appending, but keeps with the plane's mesh which file it came
+    from: paths that lead nowhere here, but somewhere there, mean what is there. All others are left alone."""
+    origin = getattr(ob.data, "library_weak_reference", None)
+    if origin is None or not ob.is_editable or ob.override_library is not None:
+        return
+    for name in character.PATHS:
+        meant = _meant(ob, name, origin.filepath)
+        if meant is not None and meant.exists() and not character.absolute(getattr(ob.edtalk, name)).exists():
+            setattr(ob.edtalk, name, character.kept_path(meant))
+
+
+def _meant(ob: bpy.types.Object, name: str, blend: str) -> Path | None:
+    """What a relative path of a character means in the file `blend`; None for another one."""
+    kept = getattr(ob.edtalk, name)
+    if not kept.startswith("//"):
+        return None
+    folder = str(Path(bpy.path.abspath(blend)).parent)
+    return character.absolute(bpy.path.abspath(kept, start=folder))

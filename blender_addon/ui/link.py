@@ -15,9 +15,9 @@ from ..core.discovery import ServerInstall, find_install
 from ..core.session import Session
 from ..core.tasks import Result, Steps
 from ..core.wording import n_
+from . import appending, names
 from . import library as take_library
 from . import live as live_pictures
-from . import names
 from . import watch as watching
 from .preferences import preferences, server_options
 
@@ -157,7 +157,9 @@ def start() -> None:
     _session = Session(_find_server)
     _live, _watch = live_pictures.Live(_session), watching.Watch()
     _library = take_library.Library()
-    _ticks.extend((names.look_after, _live.look_after, _watch.look_after, _library.look_after))
+    _ticks.extend(
+        (names.look_after, appending.look_after, _live.look_after, _watch.look_after, _library.look_after)
+    )
     if preferences().start_with_blender and not bpy.app.background:
         _session.start_server()
     wake()
@@ -181,6 +183,7 @@ def forget_file() -> None:
     _end_task(session())
     session().failure = None
     names.other_file()
+    appending.other_file()
     live().forget()
     watch().forget()
     library().refresh()

@@ -21,7 +21,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from ..core.tasks import Progress, Steps, Stopped, Task
 from ..core.wording import iface_, n_, rpt_, tip_
 from ..scene import character
-from . import link, names
+from . import appending, link, names
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +75,7 @@ class TaskOperator(Operator):
     def _begin(self, context: bpy.types.Context) -> Task:
         session, progress = link.session(), Progress()
         session.failure = None
+        appending.look_after()  # in background mode no timer does
         session.task = Task(self.title, self.steps(context, progress), progress)
         return session.task
 
