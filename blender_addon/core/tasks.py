@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from .wording import iface_
 
@@ -33,6 +33,24 @@ def at_once(work: Steps[Result]) -> Result:
             next(work)
         except StopIteration as last:
             return last.value
+
+
+@dataclass(frozen=True)
+class Done(Generic[Result]):
+    """Work has come to its end."""
+
+    result: Result
+
+
+def a_little(work: Steps[Result], seconds: float) -> Done[Result] | None:
+    """Go on with work for so long; None: there is more of it."""
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        try:
+            next(work)
+        except StopIteration as last:
+            return Done(last.value)
+    return None
 
 
 def in_slices(work: Steps[Result]) -> Steps[Result]:

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import time
-
 from ..core import takes
-from ..core.tasks import Steps
+from ..core.tasks import Steps, a_little
 from ..scene.take_places import Entry, scanned
 from .preferences import preferences
 
@@ -42,13 +40,9 @@ class Library:
 
     def look_after(self) -> None:
         """From the timer: look at a few files."""
-        end = time.perf_counter() + SCAN_S
-        while self._scan is not None and time.perf_counter() < end:
-            try:
-                next(self._scan)
-            except StopIteration as last:
-                self._scan, self.entries = None, last.value
-                self.serial += 1
+        if self._scan is not None and (done := a_little(self._scan, SCAN_S)):
+            self._scan, self.entries = None, done.result
+            self.serial += 1
 
     @property
     def size(self) -> int:

@@ -18,7 +18,7 @@ from shared_protocol.messages import Failed, Prepared, PreviewFrame
 
 from ..core.events import JobEvent
 from ..core.session import Session
-from ..core.tasks import Steps
+from ..core.tasks import Steps, a_little
 from ..scene import character, plane, portrait_crop, sampling
 
 AT_REST_S = 0.5
@@ -110,12 +110,8 @@ class Live:
     def _settle(self) -> None:
         """Keep pictures at rest, a little at a time."""
         self._settling = self._settling or plane.settle_live_images()
-        end = time.perf_counter() + SETTLE_S
-        while self._settling is not None and time.perf_counter() < end:
-            try:
-                next(self._settling)
-            except StopIteration:
-                self._settling = None
+        if a_little(self._settling, SETTLE_S):
+            self._settling = None
 
     def characters(self, scene: bpy.types.Scene) -> list[bpy.types.Object]:
         """The characters in a scene; in large scenes not every object is asked each time."""

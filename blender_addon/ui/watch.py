@@ -12,7 +12,7 @@ import bpy
 
 from ..core import takes
 from ..core.staleness import Staleness, judged
-from ..core.tasks import Steps
+from ..core.tasks import Steps, a_little
 from ..scene import character
 from ..scene.signature import Signature
 
@@ -105,13 +105,9 @@ class Watch:
 
     def _read_on(self) -> None:
         """Read a little more of what is on disk."""
-        end = time.perf_counter() + READ_S
-        while self._reading is not None and time.perf_counter() < end:
-            try:
-                next(self._reading)
-            except StopIteration as last:
-                self._files, self._reading = last.value, None
-                self.unsettle()
+        if self._reading is not None and (done := a_little(self._reading, READ_S)):
+            self._files, self._reading = done.result, None
+            self.unsettle()
 
     def _look_at_frames(self, ob: bpy.types.Object, seen: Staleness) -> None:
         begun = time.perf_counter()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from blender_addon.core import tasks
-from blender_addon.core.tasks import Progress, Steps, duration, in_slices
+from blender_addon.core.tasks import Done, Progress, Steps, a_little, duration, in_slices
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,20 @@ def test_a_bake_says_whom_how_far_how_fast_and_how_long() -> None:
     progress = Progress("Rendering", 12, 250, eta=75.0, rate=3.17, subject="Ada", unit="fps")
     assert progress.text == "Ada: Rendering 12 of 250, 3.2 fps, 1 min 15 s left"
     assert Progress("Reading the weights").text == "Reading the weights"
+
+
+def test_work_beside_goes_on_where_it_was_and_tells_when_it_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(1000))  # each look at it is a second later
+    monkeypatch.setattr(tasks.time, "perf_counter", lambda: next(clock))
+
+    def work() -> Steps[str]:
+        for _ in range(4):
+            yield
+        return "done"
+
+    steps = work()
+    told = [a_little(steps, 3.0) for _ in range(3)]
+    assert told == [None, None, Done("done")]
 
 
 def test_work_of_many_small_steps_pauses_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
