@@ -23,7 +23,7 @@ from .preferences import preferences, server_options
 
 log = logging.getLogger(__name__)
 
-BUDGET_S = 0.004
+BUDGET_S = 0.0015
 BUSY_S, HURRIED_S, AWAKE_S, ASLEEP_S = 0.005, 0.02, 0.1, 0.5
 """Seconds between two looks: while an answer is under way, after a change, while a server runs, otherwise."""
 
@@ -87,6 +87,15 @@ def redraw_panels(context: bpy.types.Context) -> None:
                 area.tag_redraw()
 
 
+def redraw_sidebars(context: bpy.types.Context) -> None:
+    """The same where nothing else than the panel changed: the 3D view beside it may be slow to draw."""
+    for window in context.window_manager.windows:
+        for area in window.screen.areas:
+            for region in area.regions if area.type == "VIEW_3D" else ():
+                if region.type == "UI":
+                    region.tag_redraw()
+
+
 def wake() -> None:
     """Something was asked for: look again soon."""
     global _due
@@ -123,7 +132,7 @@ def _look() -> float:
         redraw_panels(bpy.context)
     if here.is_waiting or here.task is not None:
         return BUSY_S
-    if watch().is_hurried:
+    if watch().is_hurried or library().is_hurried:
         return HURRIED_S
     return AWAKE_S if here.is_connected else ASLEEP_S
 

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
 else:
     Operator = object
 
-TIMER_SECONDS = 0.02
+TIMER_SECONDS = 0.01
 BLOCKING_PAUSE_SECONDS = 0.002
+PUMP_S = 0.001
+"""So long answers are taken in at each timer event, before the step (see `core.tasks.SLICE_S`)."""
 LISTENERS: list[Callable[[Task], None]] = []
 """Told of a blocking task while it runs: without a window nobody sees the panel."""
 
@@ -55,6 +57,7 @@ class TaskOperator(Operator):
     _timer: bpy.types.Timer | None = None
     _asking = False
     _told: frozenset[str] = frozenset()
+    _said = ""
 
     asked: BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
 
@@ -82,7 +85,7 @@ class TaskOperator(Operator):
     def _advance(self, task: Task) -> set[str] | None:
         """Take what has arrived and do one step; the operator's answer when it was the last."""
         try:
-            link.session().pump()
+            link.session().pump(PUMP_S)
             if not task.advance():
                 return None
             self.report({"INFO"}, task.message)
@@ -150,14 +153,17 @@ class TaskOperator(Operator):
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
         answer = self._advance(task)
-        link.redraw_panels(context)
         if answer is not None:
             return self._end(context, answer)
-        self._tell(context, f"{iface_(task.title)}: {task.progress.text}    {iface_('Esc: cancel')}")
+        text = f"{iface_(task.title)}: {task.progress.text}    {iface_('Esc: cancel')}"
+        if text != self._said:
+            self._said = text
+            self._tell(context, text)
         return {"RUNNING_MODAL"}
 
     def _tell(self, context: bpy.types.Context, text: str) -> None:
-        """Say in the status bar what runs."""
+        """Say in the panel and in the status bar what runs. The view beside the panel is not drawn for that."""
+        link.redraw_sidebars(context)
         context.workspace.status_text_set(text)
         self._told |= {context.workspace.name}
 
