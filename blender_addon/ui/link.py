@@ -13,7 +13,7 @@ import bpy
 
 from ..core.discovery import ServerInstall, find_install
 from ..core.session import Session
-from ..core.tasks import Result, Steps
+from ..core.tasks import SLICE_S, Result, Steps
 from ..core.wording import n_
 from . import appending, names
 from . import library as take_library
@@ -140,12 +140,14 @@ def _look() -> float:
 def finished(steps: Steps[Result]) -> Result:
     """Do all of some work now, and wait for it: for background mode and render handlers in the main thread."""
     while True:
+        begun = time.perf_counter()
         session().pump()
         try:
             next(steps)
         except StopIteration as last:
             return last.value
-        time.sleep(WAIT_S)
+        if time.perf_counter() - begun < SLICE_S:  # it waits for an answer; else there is more to do
+            time.sleep(WAIT_S)
 
 
 def _find_server() -> ServerInstall:

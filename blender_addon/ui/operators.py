@@ -18,7 +18,7 @@ from bpy.props import BoolProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ..core.tasks import Progress, Steps, Stopped, Task
+from ..core.tasks import SLICE_S, Progress, Steps, Stopped, Task
 from ..core.wording import iface_, n_, rpt_, tip_
 from ..scene import character
 from . import appending, link, names
@@ -120,12 +120,14 @@ class TaskOperator(Operator):
             return {"CANCELLED"}
         task = self._begin(context)
         while True:
+            begun = time.perf_counter()
             answer = self._advance(task)
             if answer is not None:
                 return answer
             for listen in LISTENERS:
                 listen(task)
-            time.sleep(BLOCKING_PAUSE_SECONDS)
+            if time.perf_counter() - begun < SLICE_S:  # it waits for an answer; else there is more to do
+                time.sleep(BLOCKING_PAUSE_SECONDS)
 
     # --- in the window -----------------------------------------------------------------------------------------------
 
