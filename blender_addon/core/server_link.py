@@ -22,6 +22,7 @@ from shared_protocol.messages import Crop, Failed, Pong, Prepared
 from . import events, layouts, mixing
 from .client import Client
 from .discovery import ServerInstall, find_install
+from .requests import Data
 from .server_process import ServerProcess, ServerState
 from .tasks import Task, duration, in_parts
 from .wording import iface_
@@ -276,7 +277,7 @@ class ServerLink:
         """Does the server hold this source, as far as we know?"""
         return source in self._sources
 
-    def request_source(self, portrait: bytes, listener: Listener, crop: Crop | None = None) -> str:
+    def request_source(self, portrait: Data, listener: Listener, crop: Crop | None = None) -> str:
         """Ask for a portrait to be prepared."""
         return self._listen(self._client().prepare(portrait, crop), listener)
 

@@ -132,7 +132,7 @@ def _look() -> float:
         redraw_panels(bpy.context)
     if here.is_waiting or here.task is not None:
         return BUSY_S
-    if watch().is_hurried or library().is_hurried:
+    if watch().is_hurried or library().is_hurried or live().is_hurried:
         return HURRIED_S
     return AWAKE_S if here.is_connected else ASLEEP_S
 

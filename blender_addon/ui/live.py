@@ -16,6 +16,7 @@ import numpy as np
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Failed, Prepared, PreviewFrame
 
+from ..core import files
 from ..core.events import JobEvent
 from ..core.session import Session
 from ..core.tasks import Steps, a_little
@@ -24,7 +25,7 @@ from ..scene import character, plane, portrait_crop, sampling
 AT_REST_S = 0.5
 """After so long without a new picture, the one that is there is kept in the file."""
 SETTLE_S = 0.001
-"""Seconds a look for that."""
+"""Seconds a look for that, and for reading a portrait."""
 KNOWN_FOR_S = 1.0
 """How long it may take until a character that appeared in place of another object is noticed."""
 
@@ -61,6 +62,7 @@ class Live:
         self._moved = 0.0
         self._settling: Steps[None] | None = None
         self._shows: dict[int, _Show] = {}
+        self._portraits: dict[int, Steps[files.Content]] = {}
         self._look_soon = True
         self._was_ready = False
         self._known: dict[str, tuple[int, list[str], float]] = {}
@@ -68,6 +70,7 @@ class Live:
     def forget(self) -> None:
         """Another file or another server: look at everything anew."""
         self._shows.clear()
+        self._portraits.clear()
         self._known.clear()
         self._look_soon = True
 
@@ -89,6 +92,11 @@ class Live:
         show = self._shows.get(ob.session_uid)
         return show.trouble if show is not None else ""
 
+    @property
+    def is_hurried(self) -> bool:
+        """Is there a portrait to be read soon?"""
+        return bool(self._portraits)
+
     def look_after(self) -> None:
         """From the timer: colours follow the view transform; look once after a file was loaded or the server became
         ready."""
@@ -97,6 +105,7 @@ class Live:
         for window in bpy.context.window_manager.windows:
             for ob in self.characters(window.scene):
                 plane.follow_view_transform(ob, window.scene)
+        self.read_portraits()
         if self._session.is_ready != self._was_ready:
             self._was_ready = self._session.is_ready
             self.forget()
@@ -157,12 +166,32 @@ class Live:
                     show.source, weights, str(uid), lambda event: self._hear(uid, event), show.framing
                 )
             else:
-                portrait = character.portrait_bytes(ob)
-                crop = portrait_crop.crop_of(ob)
-                self._session.request_source(portrait, lambda event: self._hear(uid, event), crop)
+                self._portraits[uid] = character.portrait_content(ob)
                 show.preparing = show.portrait
         except EDTalkError as error:
             self._failed(show, error.cause, error.fix)
+
+    def read_portraits(self) -> None:
+        """Read and hash portraits that are asked for, a little at a time, and let the server prepare them."""
+        for uid, reading in list(self._portraits.items()):
+            ob, show = character.find(uid), self._shows.get(uid)
+            if ob is None or show is None:
+                del self._portraits[uid]
+                continue
+            try:
+                if done := a_little(reading, SETTLE_S):
+                    del self._portraits[uid]
+                    self._prepare(ob, done.result)
+            except EDTalkError as error:
+                self._portraits.pop(uid, None)
+                show.preparing = ""
+                self._failed(show, error.cause, error.fix)
+
+    def _prepare(self, ob: bpy.types.Object, portrait: files.Content) -> None:
+        uid = ob.session_uid
+        self._session.request_source(
+            portrait, lambda event: self._hear(uid, event), portrait_crop.crop_of(ob)
+        )
 
     def _check_bundle(self, ob: bpy.types.Object) -> None:
         """Raises `EDTalkError` when the server's bundle cannot take this character's weights."""

@@ -14,9 +14,11 @@ import pytest
 def settle(addon: Any) -> None:
     """Pump as Blender's timer does in the window, until no answer is under way."""
     end = time.monotonic() + 30
-    while addon.session.is_waiting:
+    live = addon("ui.link").live()
+    while addon.session.is_waiting or live.is_hurried:
         assert time.monotonic() < end, "no answer came"
         addon.session.pump()
+        live.read_portraits()
         time.sleep(0.002)
 
 

@@ -184,10 +184,11 @@ def settle(addon: Any) -> None:
     """Pump as Blender's timer does in the window, until no answer is under way."""
     import time
 
-    end = time.monotonic() + 30
-    while addon.session.is_waiting:
+    live, end = addon("ui.link").live(), time.monotonic() + 30
+    while addon.session.is_waiting or live.is_hurried:
         assert time.monotonic() < end, "no answer came"
         addon.session.pump()
+        live.read_portraits()
         time.sleep(0.002)
 
 

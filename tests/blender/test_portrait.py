@@ -42,7 +42,8 @@ def follow(addon: Any, ob: bpy.types.Object) -> None:
     live.look(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
     for _ in range(2000):
         session.pump()
-        if not session.is_waiting:
+        live.read_portraits()
+        if not (session.is_waiting or live.is_hurried):
             return
         time.sleep(0.005)
     raise AssertionError("the picture never comes")
