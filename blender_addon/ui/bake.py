@@ -29,6 +29,8 @@ from . import link
 from .operators import refuse, scene_of
 from .perform import RangeOperator, found, prepared_source
 
+LAST_STORE_S = 0.1
+"""So long after a cancel, because what was seen to be rendered is to be kept. What is left is rendered next time."""
 WAITING_FRAMES = 64
 """With so many frames in memory the server has to wait until they are written: the disk is slower than it."""
 
@@ -182,14 +184,14 @@ def _rendered(wish: Wish, plan: _Plan, progress: Progress) -> Steps[None]:
     finally:
         rendering.close()
         session.hold_results_back(False)
-        _store(plan, waiting)  # what is left after a cancel is rendered next time
+        _store(plan, waiting, LAST_STORE_S)
         link.watch().follow(None)
         progress.unit = ""
 
 
-def _store(plan: _Plan, waiting: deque[Frame]) -> None:
-    """Write frames that wait, for a short time."""
-    end = time.perf_counter() + SLICE_S
+def _store(plan: _Plan, waiting: deque[Frame], seconds: float = SLICE_S) -> None:
+    """Write frames that wait, for so long."""
+    end = time.perf_counter() + seconds
     while waiting and time.perf_counter() < end:
         frame = waiting.popleft()
         number = frame.frame
