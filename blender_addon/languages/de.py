@@ -277,7 +277,7 @@ MESSAGES: dict[str, str] = {
     "Blinks a minute in the next prediction. They slide into pauses of the voice. 0: none": "Lidschläge je Minute in der nächsten Vorhersage. Sie rücken in Pausen der Stimme. 0: keine",
     "Head Motion": "Kopfbewegung",
     "How much the head moves in the next prediction: more while speaking than in pauses, with nods on stressed syllables. 1: as people talk. 0: it keeps still": "Wie sehr sich der Kopf in der nächsten Vorhersage bewegt: beim Sprechen mehr als in Pausen, mit Nicken auf betonten Silben. 1: wie beim Reden üblich. 0: er hält still",
-    "Seed": "Seed",
+    "Seed": "Startwert",
     "The same number gives the same blinks and head motion, another number others": "Dieselbe Zahl ergibt dieselben Lidschläge und Kopfbewegungen, eine andere Zahl andere",
     "This bundle's weights have no names, so only the mouth is predicted": "Die Gewichtungen dieses Pakets haben keine Namen, daher wird nur der Mund vorhergesagt",
     "The wished number of blinks or movement of the head is out of range.": "Die gewünschte Zahl der Lidschläge oder die Kopfbewegung liegt außerhalb des Bereichs.",
