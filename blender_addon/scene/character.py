@@ -23,7 +23,7 @@ from . import bake_settings, emotion, portrait_crop, voice, writing
 PATHS = ("portrait", "voice", "transcript", "take")
 """The properties that hold a file or a folder."""
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
-PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (5, 0, 0) else set()
+PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 GROUP_NAME = "EDTalk"
 """The property group's own name: the Graph Editor writes it behind each channel, "Jaw Open (EDTalk)"."""
 
