@@ -19,6 +19,7 @@ from .steps import GIGABYTE, NEWS, Runner, SetupError, clean_environment, need_d
 MODULES = {
     "4.2.23": ((3, 11), "numpy>=1.26,<2"),
     "4.3.0": ((3, 11), "numpy>=1.26,<2"),
+    "4.5.15": ((3, 11), "numpy>=1.26,<2"),
     "5.0.1": ((3, 11), "numpy>=1.26,<2"),
     "5.2.3": ((3, 13), "numpy>=2.2,<3"),
 }

@@ -14,7 +14,7 @@ from .environments import find_python
 from .options import Options
 from .steps import Runner
 
-BLENDERS = ("4.2.23", "5.0.1", "5.2.3")
+BLENDERS = ("4.2.23", "4.5.15", "5.0.1", "5.2.3")
 OUTSIDE_BLENDER = ("--ignore=tests/blender", "--ignore=tests/gui")
 WINDOWS = "EDTALK_GUI_ROOT"
 """The variable with the folders of the Blenders that have a window (`tests/gui/conftest.py` says what they are)."""
