@@ -292,6 +292,22 @@ def test_for_the_cap_only_the_longest_unused_go(
     assert [path.exists() for path in two_takes] == [False, True]
 
 
+def test_frames_that_have_come_are_kept_when_a_bake_is_cancelled(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bake, progress = addon("ui.bake"), addon("core.tasks").Progress()
+    monkeypatch.setattr(bake._store, "__defaults__", (0.0,))  # a disk too slow for a single frame in a tick
+    base = addon("scene.take_places").default_base()
+    wish = bake.Wish(talking.session_uid, bpy.context.scene.session_uid, range(FIRST, LAST + 1), base)
+    steps = bake.baked(wish, progress)
+    while not (progress.stage == "Rendering" and progress.done >= 6):
+        next(steps)
+        addon.session.pump()
+    assert not finished_in(addon, base / "face" / "take_001")
+    steps.close()
+    assert len(finished_in(addon, base / "face" / "take_001")) >= 6
+
+
 def test_no_python_thread_is_ever_started(addon: Any, talking: bpy.types.Object) -> None:
     bpy.ops.edtalk.bake()
     addon("core.tasks").at_once(addon("scene.plane").settle_live_images())
