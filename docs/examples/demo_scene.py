@@ -32,7 +32,6 @@ MOVES = (
     ("brow_raise", 0.8, 0.25, 0.5),
     ("roll", -0.4, 0.55, 0.72),
 )  # weight, by how much, from and to as shares of the shot
-BLINKS = (0.24, 0.53, 0.74)
 MARKER = ("happy", 0.7)
 
 
@@ -128,16 +127,14 @@ def bake(character: bpy.types.Object) -> None:
 
 
 def act(addon: ModuleType, character: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    """What an animator does on top of a prediction: the head moves, brows rise, the eyes blink. Four keys a change."""
+    """What an animator does on top of a prediction: the head turns and tilts, brows rise. Four keys a change."""
     channels = importlib.import_module(f"{addon.__name__}.scene.character")
     layout, names = channels.layout_of(character), channels.channels_of(character)
-    blinks = [(lid, 1.0, at, at) for at in BLINKS for lid in ("blink_left", "blink_right")]
     # the weights of the official model have numbers for names
-    known = [move for move in (*MOVES, *blinks) if any(base.identifier == move[0] for base in layout.bases)]
+    known = [move for move in MOVES if any(base.identifier == move[0] for base in layout.bases)]
     for basis, amount, start, end in known:
         first, last = (round(share * scene.frame_end) for share in (start, end))
-        fade = FADE if first != last else 2
-        frames = (first, first + fade, max(first + fade + 1, last - fade), max(first + 2 * fade + 1, last))
+        frames = (first, first + FADE, max(first + FADE + 1, last - FADE), max(first + 2 * FADE + 1, last))
         add_bump(character, names[layout.index(basis)], amount, frames)
     scene.frame_set(scene.frame_start)
     say(f"keys on top: {', '.join(sorted({basis for basis, *_ in known})) or 'none'}")
