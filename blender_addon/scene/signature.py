@@ -94,7 +94,8 @@ def _own_sheet(ob: bpy.types.Object) -> actions.Sheet | None:
     action = data.action_tweak_storage
     if action is None or not actions.SLOTTED:
         return actions.Sheet(action) if action is not None else None
-    handle = getattr(data, "action_slot_handle_tweak_storage", None)  # 4.4 does not tell it: there, the first one
+    # 4.4 does not tell it: there, the first one
+    handle = getattr(data, "action_slot_handle_tweak_storage", None)
     slot = next((slot for slot in action.slots if handle in {slot.handle, None}), None)
     return actions.Sheet(action, slot) if slot is not None else None
 
