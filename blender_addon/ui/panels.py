@@ -26,7 +26,7 @@ def draw_words(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> Non
     """Text over as many lines as it needs, as it is: in the user's language already."""
     column = layout.column(align=True)
     column.scale_y = 0.8
-    room = _room() - (0 if icon == "NONE" else ICON)
+    room = _room() - (0 if icon == "NONE" else ICON + ICON // 2)
     for number, line in enumerate(wrapped(text, room, width_of)):
         first = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
         column.label(text=line, icon=first, translate=False)
