@@ -9,6 +9,8 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import cache
+from typing import IO
 
 import bpy
 import drive_window
@@ -24,12 +26,23 @@ Place = tuple[int, int]
 """Pixels from the screen's left top."""
 
 
-def mouse(*commands: str) -> None:
-    subprocess.run(["xdotool", *commands], check=True)
+@cache
+def _hand() -> IO[str]:
+    """One xdotool for everything: to start one takes longer than Blender takes to see what it does."""
+    hand = subprocess.Popen(["xdotool", "-"], stdin=subprocess.PIPE, text=True)
+    assert hand.stdin is not None
+    return hand.stdin
+
+
+def mouse(*words: str) -> None:
+    """What xdotool is to do; it does it at once, but this does not wait for it."""
+    _hand().write(" ".join(words) + "\n")
+    _hand().flush()
 
 
 def press(*keys: str) -> None:
-    subprocess.run(["xdotool", "key", *keys], check=True)
+    """Keys, by their names or numbers, together with those that are held: "ctrl+z"."""
+    mouse("key", *keys)
 
 
 def at(where: bpy.types.Region, x: int, from_top: int) -> Place:
