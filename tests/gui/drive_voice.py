@@ -51,7 +51,10 @@ def photographed(name: str) -> Iterator[float]:
     """The whole sidebar."""
     with inside("VIEW_3D"):
         bpy.ops.screen.screen_full_area()
-    yield 2.0
+    for _ in range(4):  # Blender opens panels bit by bit
+        yield 0.5
+        window.area("VIEW_3D").tag_redraw()
+    yield 0.5
     photograph(name)
     with inside("VIEW_3D"):
         bpy.ops.screen.screen_full_area()
