@@ -252,9 +252,12 @@ class ServerLink:
         """Begin to end the server, whoever started it. One that others use stays, and so does the connection.
         Never waits.
 
-        Raises `EDTalkError` when somebody else started it and it is too old to tell whether others use it.
+        Raises `EDTalkError` when somebody else started it and it cannot tell whether others use it: it is too old, or
+        has not answered yet.
         """
-        if self.bundle is not None and self.server.is_adopted:
+        if self.server.is_adopted:
+            if self.bundle is None:
+                raise _silent()
             self._client(_END_ALONE)
         self.server.end(time.monotonic(), self._ask_to_end)
 
@@ -323,6 +326,14 @@ class ServerLink:
         self._listeners[job] = listener
         self._asked_of[job] = source
         return job
+
+
+def _silent() -> EDTalkError:
+    return EDTalkError(
+        ErrorCode.SERVER_UNREACHABLE,
+        "The server has not answered yet, so nobody knows whether others use it.",
+        "Wait until it is ready, then try again.",
+    )
 
 
 def not_running() -> EDTalkError:

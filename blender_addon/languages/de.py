@@ -602,6 +602,8 @@ MESSAGES: dict[str, str] = {
     "The clipboard holds a pose that this version cannot read.": "Die Zwischenablage enthält eine Pose, die diese Version nicht lesen kann.",
     "Copy a pose from an EDTalk character first.": "Erst die Pose einer EDTalk-Figur kopieren.",
     "The clipboard holds no pose.": "Die Zwischenablage enthält keine Pose.",
+    "The server has not answered yet, so nobody knows whether others use it.": "Der Server hat noch nicht geantwortet, daher weiß niemand, ob andere ihn verwenden.",
+    "Wait until it is ready, then try again.": "Warten, bis er bereit ist, dann noch einmal versuchen.",
     "The EDTalk server is not running.": "Der EDTalk-Server läuft nicht.",
     "Start it in the EDTalk panel.": "Ihn in der EDTalk-Leiste starten.",
     "The server has ended.": "Der Server hat sich beendet.",

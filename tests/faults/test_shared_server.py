@@ -194,6 +194,25 @@ def test_a_server_too_old_to_tell_who_uses_it_is_not_ended_for_all(
     assert session.is_ready and terminal.poll() is None
 
 
+def test_a_foreign_server_that_has_not_answered_is_not_ended(
+    terminal: subprocess.Popen[str], blender: Callable[..., Session]
+) -> None:
+    """Nobody knows yet whether others use it, and it would end for them too."""
+    session = Session(lambda: FakeModelInstall(PYTHON))
+    try:
+        os.kill(terminal.pid, signal.SIGSTOP)
+        session.start_server()
+        session.pump()
+        assert session.server.is_adopted
+        with pytest.raises(EDTalkError, match="has not answered yet"):
+            session.end_server()
+        os.kill(terminal.pid, signal.SIGCONT)
+        finish(session, session.ready(Progress()))
+        assert terminal.poll() is None
+    finally:
+        session.close()
+
+
 def test_a_foreign_server_that_does_not_end_is_waited_for_but_not_for_ever(
     terminal: subprocess.Popen[str], blender: Callable[..., Session]
 ) -> None:
