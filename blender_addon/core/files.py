@@ -5,9 +5,10 @@ window stays alive and no large file is ever whole in memory. No bpy here."""
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 from shared_protocol.codec import MAX_BLOB_BYTES
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -56,12 +57,16 @@ class OnDisk:
     what: str
     code: ErrorCode
     size: int
+    written: int
+    """When it was written last, as it was hashed (nanoseconds)."""
     digest: str
 
     def part(self, start: int, size: int = PART_BYTES) -> bytes:
-        """See `Content`."""
+        """See `Content`. Raises `EDTalkError` too when it is not the file any more that was hashed."""
         try:
             with self.path.open("rb") as file:
+                if _stamp(file) != (self.size, self.written):
+                    raise _changed(self.path, self.what, self.code)
                 file.seek(start)
                 return file.read(size)
         except OSError as error:
@@ -89,7 +94,7 @@ def on_disk(path: Path, what: str, code: ErrorCode) -> Steps[Content]:
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
-            size = path.stat().st_size
+            size, written = _stamp(file)
             if size > MAX_BLOB_BYTES:
                 raise EDTalkError(
                     ErrorCode.TOO_LARGE,
@@ -101,7 +106,19 @@ def on_disk(path: Path, what: str, code: ErrorCode) -> Steps[Content]:
                 yield
     except OSError as error:
         raise _unreadable(path, what, code, error) from error
-    return OnDisk(path, what, code, size, digest.hexdigest())
+    return OnDisk(path, what, code, size, written, digest.hexdigest())
+
+
+def _stamp(file: BinaryIO) -> tuple[int, int]:
+    """Size and time of an open file: others when somebody has written it anew."""
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+def _changed(path: Path, what: str, code: ErrorCode) -> EDTalkError:
+    return EDTalkError(
+        code, f"The {what} {path} changed while it was sent.", "Wait until it is written, then try again."
+    )
 
 
 def _unreadable(path: Path, what: str, code: ErrorCode, error: OSError) -> EDTalkError:

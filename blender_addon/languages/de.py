@@ -593,6 +593,8 @@ MESSAGES: dict[str, str] = {
     "The record of the installed server ({0}) cannot be read.": "Der Vermerk über den installierten Server ({0}) kann nicht gelesen werden.",
     "The {0} {1} cannot be read: {2}.": "{0} {1} kann nicht gelesen werden: {2}.",
     "Choose another {0} file.": "Eine andere Datei wählen ({0}).",
+    "The {0} {1} changed while it was sent.": "{0} {1} hat sich geändert, während gesendet wurde.",
+    "Wait until it is written, then try again.": "Warten, bis die Datei fertig geschrieben ist, dann noch einmal versuchen.",
     "The {0} {1} is larger than {2} MiB.": "{0} {1} ist größer als {2} MiB.",
     "Cut it to the part that you need, or make its pictures smaller.": "Auf den Teil kürzen, der gebraucht wird, oder die Bilder verkleinern.",
     "The bundle has {0} {1} weights; this add-on takes at most {2}.": "Das Paket hat {0} Gewichtungen für: {1}; dieses Add-on nimmt höchstens {2}.",

@@ -174,6 +174,28 @@ def test_a_large_file_from_the_disk_is_read_as_it_is_sent(
     assert str(path) in failed.cause
 
 
+@pytest.mark.parametrize(
+    "after",
+    [b"longer" + LARGE, LARGE[:100], LARGE[::-1], b""],
+    ids=["longer", "shorter", "of the same size", "empty"],
+)
+def test_a_file_that_changes_while_it_is_sent_is_told_of(
+    server: RunningServer, client: Client, sent: list[messages.Message], tmp_path: Path, after: bytes
+) -> None:
+    source, path = prepared(client), tmp_path / "voice.wav"
+    path.write_bytes(LARGE)
+    voice = at_once(files.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
+    job = client.predict(source, voice, frames=5)
+    while not any(isinstance(message, messages.PutPart) for message in sent):
+        client.tick(0.0)
+    path.write_bytes(after)
+    (failed,) = client.wait(job, 20)
+    assert isinstance(failed, Failed) and "changed while it was sent" in failed.cause
+    path.write_bytes(LARGE)
+    again = at_once(files.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
+    assert isinstance(client.wait(client.predict(source, again, frames=5), 20)[-1], Done)
+
+
 def test_sending_a_large_file_can_be_cancelled(client: Client, sent: list[messages.Message]) -> None:
     source = prepared(client)
     job = client.predict(source, LARGE, frames=5)
