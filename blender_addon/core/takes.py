@@ -44,6 +44,8 @@ _FILES, _LINES, _DELETED = 200, 250, 10
 """So many between two pauses: files that are listed, lines that are read or written, files that are deleted."""
 _LINE_BYTES = 90
 """About how long a line is."""
+_TORN = " is not a whole line\n"
+"""Ends a line that a crash or a full disk cut off: with a line end alone it might pass for a whole one."""
 _SPARE = 1000
 """The log is written anew when it has so many lines more than twice its frames."""
 
@@ -270,8 +272,12 @@ class Take:
         if missing:
             self.begin()
         for frame in missing:
-            signature = other.signatures.get(frame, "")
-            self.store(frame, other.hashes[frame], other.path(frame).read_bytes(), signature)
+            try:
+                data = other.path(frame).read_bytes()
+            except OSError as error:  # it is rendered again
+                log.info("%s does not come along: %s", other.path(frame), error)
+            else:
+                self.store(frame, other.hashes[frame], data, other.signatures.get(frame, ""))
             yield
 
     # --- the folder ----------------------------------------------------------------------------------------
@@ -362,8 +368,9 @@ class Take:
             return
         try:
             with (self.folder / JOURNAL).open("a", encoding="utf-8") as file:
-                file.write("\n" * self._is_torn + "".join(lines))
+                file.write(_TORN * self._is_torn + "".join(lines))
         except OSError as error:
+            self._is_torn = True  # a full disk takes a part of a line
             raise _disk(self.folder / JOURNAL, error) from error
         self._lines, self._is_torn = self._lines + len(lines), False
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -130,6 +132,41 @@ def test_after_a_note_that_was_cut_off_the_next_ones_count(tmp_path: Path) -> No
     assert stale(Take.open(tmp_path), hashes(1, 2, 3)) == []
 
 
+def test_a_note_that_was_cut_off_stays_cut_off_when_others_follow(tmp_path: Path) -> None:
+    take = Take.open(tmp_path)
+    take.begin()
+    take.store(1, hashes(1)[1], b"picture", "a" * 64)
+    journal = tmp_path / JOURNAL
+    journal.write_text(journal.read_text()[:-20])
+    bake(Take.open(tmp_path), hashes(2))
+    assert stale(Take.open(tmp_path), hashes(1, 2)) == [1]
+
+
+def test_a_note_that_a_full_disk_cut_off_does_not_swallow_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Take.open(tmp_path)
+    bake(take, hashes(1))
+    is_full = [True]
+    opened = Path.open
+
+    def filling(path: Path, *arguments: Any, **options: Any) -> Any:
+        file = opened(path, *arguments, **options)
+        if path.name != JOURNAL or not is_full.pop():
+            return file
+        file.write("+ 2 cut")
+        file.close()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "open", filling)
+    with pytest.raises(EDTalkError, match="No space left"):
+        take.store(2, hashes(2)[2], b"picture")
+    is_full.append(False)
+    take.store(3, hashes(3)[3], b"picture")
+    monkeypatch.undo()
+    assert stale(Take.open(tmp_path), hashes(1, 2, 3)) == [2]
+
+
 def test_the_log_is_written_anew_when_most_of_it_is_outdated(tmp_path: Path) -> None:
     take = Take.open(tmp_path)
     bake(take, hashes(1, 2))
@@ -230,6 +267,16 @@ def test_frames_baked_elsewhere_come_along(tmp_path: Path) -> None:
     list(new.adopt(old))
     assert stale(Take.open(new.folder), hashes(1) | hashes(2, weight=1.0)) == []
     assert stale(old, hashes(1, 2)) == [], "the old take is untouched"
+
+
+def test_a_frame_that_is_gone_meanwhile_does_not_come_along_and_is_rendered(tmp_path: Path) -> None:
+    old, new = Take.open(tmp_path / "old"), Take.open(tmp_path / "new")
+    bake(old, hashes(1, 2, 3))
+    coming = new.adopt(old)
+    next(coming)
+    old.path(2).unlink()
+    at_once(coming)
+    assert stale(Take.open(tmp_path / "new"), hashes(1, 2, 3)) == [2]
 
 
 def test_the_frame_before_the_first_shows_the_first(tmp_path: Path) -> None:
