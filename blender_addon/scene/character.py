@@ -303,10 +303,10 @@ def portrait_bytes(ob: bpy.types.Object) -> bytes:
 
 
 def portrait_content(ob: bpy.types.Object) -> Steps[files.Content]:
-    """The same, to be sent: read and hashed a little at a time."""
+    """The same, to be sent: read and hashed a little at a time, without the object, which an undo may take away."""
     if (image := ob.edtalk.picture.image) is not None:
-        return (yield from files.in_memory(portrait_crop.image_bytes(image)))
-    return (yield from picture_content(file_of(ob, "portrait")))
+        return files.in_memory(portrait_crop.image_bytes(image))
+    return picture_content(file_of(ob, "portrait"))
 
 
 def picture_content(path: Path | None) -> Steps[files.Content]:

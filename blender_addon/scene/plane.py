@@ -323,14 +323,21 @@ def settle_live_images() -> Steps[None]:
     """Keep the live pictures in the file. Else they would come back black, and Blender would ask at its end what to do
     with each of them. A picture that changes meanwhile is left for the next time."""
     doomed = [one for one in bpy.data.images if one.get(TAG) == "live" and one.is_dirty and one.is_editable]
-    for name in [image.name for image in doomed]:
-        yield from _packed(name)
+    for uid in [image.session_uid for image in doomed]:
+        yield from _packed(uid)
 
 
-def _packed(name: str) -> Steps[None]:
+def _image(uid: int) -> bpy.types.Image | None:
+    """The picture with this `session_uid`: another file may have one of the same name."""
+    return next((image for image in bpy.data.images if image.session_uid == uid), None)
+
+
+def _packed(uid: int) -> Steps[None]:
     """Keep a picture's pixels in the file, as a BMP: nothing is faster to write. (`Image.pack` alone takes ten times as
     long to make a PNG.)"""
-    image, before = bpy.data.images[name], _pictures_shown
+    image, before = _image(uid), _pictures_shown
+    if image is None:
+        return
     width, height = image.size
     pixels = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(pixels)
@@ -340,7 +347,7 @@ def _packed(name: str) -> Steps[None]:
         part = np.rint(rows[start : start + PACKED_ROWS] * 255)
         parts.append(pictures.bmp_rows(part.astype(np.uint8)))
         yield
-    image = bpy.data.images.get(name)
+    image = _image(uid)
     if image is None or _pictures_shown != before:
         return
     data = b"".join(parts)

@@ -156,7 +156,7 @@ class Live:
     def _ask(self, ob: bpy.types.Object, show: _Show) -> None:
         """Ask for the picture of the newest weights, or first for the portrait to be prepared."""
         uid = ob.session_uid
-        if show.preparing:
+        if show.preparing or not show.weights:  # which are read anew soon (see `ask_again`)
             return
         try:
             self._check_bundle(ob)

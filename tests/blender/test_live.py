@@ -69,6 +69,55 @@ def test_a_picture_that_changes_while_it_is_being_kept_is_kept_later(
     np.testing.assert_array_equal(pixels_of(resting), newest)
 
 
+@pytest.mark.parametrize("moment", [0, 1])
+def test_a_picture_that_is_being_kept_is_not_put_into_another_file(
+    addon: Any, resting: bpy.types.Object, moment: int
+) -> None:
+    """Two shots of one character: their pictures have the same names."""
+    bpy.ops.wm.save_mainfile()
+    first, there = bpy.data.filepath, pixels_of(resting)
+    bpy.ops.wm.save_as_mainfile(filepath=str(Path(first).with_name("other shot.blend")))
+    turn(resting, 0.7)
+    assert look(addon)
+    assert not np.array_equal(pixels_of(resting), there)
+    steps = addon("scene.plane").settle_live_images()
+    for _ in range(moment):
+        next(steps)
+    bpy.ops.wm.open_mainfile(filepath=first)
+    addon("core.tasks").at_once(steps)
+    np.testing.assert_array_equal(pixels_of(bpy.data.objects["face"]), there)
+
+
+def test_a_picture_that_is_deleted_while_another_is_kept_is_no_error(
+    addon: Any, resting: bpy.types.Object, portrait: Path
+) -> None:
+    turn(resting, 0.7)
+    assert look(addon)
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    turn(bpy.context.object, 0.7)
+    assert look(addon)
+    steps = addon("scene.plane").settle_live_images()
+    next(steps)
+    for ob in list(bpy.data.objects):
+        bpy.data.images.remove(ob.edtalk.live_image)
+    addon("core.tasks").at_once(steps)
+
+
+def test_an_undo_while_a_portrait_waits_to_be_read_is_no_error(
+    addon: Any, resting: bpy.types.Object, portrait: Path
+) -> None:
+    live, other = addon("ui.link").live(), portrait.with_name("other.png")
+    other.write_bytes(portrait.read_bytes() + b" ")
+    bpy.ops.ed.undo_push(message="before")
+    resting.edtalk.portrait = str(other)
+    bpy.ops.ed.undo_push(message="another portrait")
+    live.look(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+    assert live.is_hurried
+    bpy.ops.ed.undo()
+    settle(addon)
+    assert not live.is_hurried and not live.trouble(bpy.data.objects["face"])
+
+
 def test_another_view_transform_leaves_a_picture_at_rest_as_it_is(
     addon: Any, resting: bpy.types.Object
 ) -> None:
