@@ -180,7 +180,8 @@ def _play_draft(draft: Draft, frames: range, before: str, after: str) -> Written
     old = draft.source if not kept else None
     if old is not None:
         name = old.action.name
-        _assign(strip_of(ob, PERFORMANCE), sheet)
+        if (strip := strip_of(ob, PERFORMANCE)) is not None:  # its track may have been deleted meanwhile
+            _assign(strip, sheet)
         kept = _retire(old.action, edited)
         sheet.action.name = name
     draft.used()

@@ -348,6 +348,17 @@ def test_of_a_performance_that_is_cancelled_while_it_is_written_nothing_stays(
     np.testing.assert_array_equal(course(talking), before)
 
 
+def test_a_performance_whose_track_is_deleted_while_it_is_written_gets_another(
+    addon: Any, talking: bpy.types.Object, writing: Any
+) -> None:
+    steps, names = writing
+    (track,) = talking.animation_data.nla_tracks
+    talking.animation_data.nla_tracks.remove(track)
+    addon("core.tasks").at_once(steps)
+    np.testing.assert_allclose(course(talking), 0.7, atol=1e-6)
+    assert set(bpy.data.actions.keys()) == names
+
+
 def test_an_undo_while_a_performance_is_written_ends_that_with_a_word(addon: Any, writing: Any) -> None:
     steps, names = writing
     bpy.ops.ed.undo_push(message="the artist does something")
