@@ -82,7 +82,7 @@ def scanned() -> Steps[list[Entry]]:
     """The takes of this file, all characters', found a little at a time."""
     mine, entries, shown = owner(), list[Entry](), _shown()
     for base in sorted({default_base(), *(folder.parent.parent for folder in shown)}):
-        for folder in sorted(base.iterdir()) if base.is_dir() else ():
+        for folder in _folders_in(base):
             for take in takes.takes_in(folder):
                 if take.owner == mine:
                     whole = yield from takes.Take.opening(take.folder)
@@ -90,6 +90,14 @@ def scanned() -> Steps[list[Entry]]:
                     entries.append(Entry(whole, size, tuple(shown.get(take.folder, ()))))
                 yield
     return entries
+
+
+def _folders_in(base: Path) -> list[Path]:
+    """What is in a folder; nothing where it is not there or may not be read."""
+    try:
+        return sorted(base.iterdir())
+    except OSError:
+        return []
 
 
 def _shown() -> dict[Path, list[str]]:

@@ -184,9 +184,9 @@ def _rendered(wish: Wish, plan: _Plan, progress: Progress) -> Steps[None]:
     finally:
         rendering.close()
         session.hold_results_back(False)
-        _store(plan, waiting, LAST_STORE_S)
         link.watch().follow(None)
         progress.unit = ""
+        _store(plan, waiting, LAST_STORE_S)  # the last, because a full disk refuses these too
 
 
 def _store(plan: _Plan, waiting: deque[Frame], seconds: float = SLICE_S) -> None:

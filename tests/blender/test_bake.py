@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -254,6 +255,21 @@ def test_takes_are_listed_and_can_be_switched(
     assert rows[0].words.startswith("12 × PNG, ")
 
 
+def test_a_folder_that_may_not_be_read_has_no_takes(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(path: Path) -> Any:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    bpy.ops.edtalk.bake()
+    library = addon("ui.link").library()
+    monkeypatch.setattr(Path, "iterdir", refusing)
+    library.refresh()
+    while library.is_hurried:
+        library.look_after()
+    assert library.entries == [] and library.size == 0
+
+
 def test_a_take_that_is_shown_is_not_deleted(
     addon: Any, talking: bpy.types.Object, two_takes: list[Path]
 ) -> None:
@@ -306,6 +322,26 @@ def test_frames_that_have_come_are_kept_when_a_bake_is_cancelled(
     assert not finished_in(addon, base / "face" / "take_001")
     steps.close()
     assert len(finished_in(addon, base / "face" / "take_001")) >= 6
+
+
+def test_after_a_full_disk_the_panel_looks_at_the_files_again(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    takes = addon("core.takes")
+    write = takes._write
+
+    def filling(path: Path, data: bytes) -> None:
+        if path.suffix == ".png" and int(path.stem) >= 5:
+            raise takes._disk(path, OSError(errno.ENOSPC, "No space left on device"))
+        write(path, data)
+
+    monkeypatch.setattr(takes, "_write", filling)
+    assert "No space left" in refused(bpy.ops.edtalk.bake)
+    monkeypatch.undo()
+    assert finished_in(addon, Path(bpy.data.filepath).parent / "edtalk" / "face" / "take_001") == {1, 2, 3, 4}
+    assert look(addon).words == "No frame is baked", "the character shows no take yet"
+    bpy.ops.edtalk.bake()
+    assert look(addon).words == "All 12 frames are baked"
 
 
 def test_no_python_thread_is_ever_started(addon: Any, talking: bpy.types.Object) -> None:
