@@ -90,7 +90,7 @@ class Loudness:
 
     def at(self, seconds: Times, smoothing: float = 0.0) -> Times:
         """The loudness, also over a time of about `smoothing` seconds."""
-        if not len(self._loud):
+        if not len(self._loud):  # a voice of less than a hundredth of a second
             return np.zeros(len(seconds))
         curve = _smooth(self._loud, smoothing) if smoothing else self._loud
         return np.interp(seconds, self._at, curve, left=0.0, right=0.0)
@@ -98,6 +98,8 @@ class Loudness:
 
 def _smooth(values: Times, seconds: float) -> Times:
     """With a Gaussian of this standard deviation; outside is nothing."""
+    if not len(values):
+        return values
     reach = max(1, round(3 * seconds * _RATE))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (seconds * _RATE)) ** 2)
     return np.convolve(values, kernel / kernel.sum())[reach : reach + len(values)]

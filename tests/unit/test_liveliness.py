@@ -52,6 +52,12 @@ def channels(layout: BankLayout, *names: str) -> list[int]:
     return [layout.index(name) for name in names]
 
 
+@pytest.mark.parametrize("samples", [0, 100, 200])
+def test_the_shortest_voice_is_silence(layout: BankLayout, samples: int) -> None:
+    voice = Waveform(np.ones(samples, np.float32))
+    assert rows(layout, voice, Liveliness(15.0, 1.0), times(0.1)).any(), "the face lives all the same"
+
+
 def test_without_a_wish_nothing_moves(layout: BankLayout, voice: Waveform) -> None:
     own = np.random.default_rng(0).normal(size=(50, len(layout))).astype(np.float32)
     np.testing.assert_array_equal(enliven(own, layout, voice, times()[:50], STILL), own)
