@@ -41,7 +41,9 @@ _lent: set[int] = set()
 _by_operator = False
 """The operator has begun the render that is going on."""
 _gave_up = False
-"""Baking failed in the render that is going on: it is not tried again before the next."""
+"""Somebody stopped the bake in the render that is going on: none is begun before the next."""
+_hopeless: set[int] = set()
+"""The characters that could not be baked in the render that is going on: it is not tried again before the next."""
 _ready = range(0)
 """The frames that were made ready for the render in the window that is going on."""
 
@@ -86,7 +88,7 @@ def forget() -> None:
 def made_ready(scene_uid: int, frames: range, progress: Progress) -> Steps[str]:
     """Bake what is stale of a scene's characters, and let their planes show the frames; a word about it.
 
-    Raises `EDTalkError` when it failed for one of them; the others are ready all the same.
+    Raises `EDTalkError` when it failed for one of them; the others are ready all the same, and it is `_hopeless`.
     """
     rendered, troubles = 0, list[EDTalkError]()
     for uid in [ob.session_uid for ob in bakeable(scene_of(scene_uid))]:
@@ -94,6 +96,7 @@ def made_ready(scene_uid: int, frames: range, progress: Progress) -> Steps[str]:
             rendered += yield from _made_ready(uid, scene_uid, frames, progress)
         except EDTalkError as error:
             troubles.append(error)
+            _hopeless.add(uid)
     link.takes_changed()
     if troubles:
         raise troubles[0]
@@ -107,6 +110,8 @@ def _made_ready(uid: int, scene_uid: int, frames: range, progress: Progress) -> 
     there = (yield from in_slices(take.finished())) if take is not None else set[int]()
     run = takes.run_to_show(there, frames[0])
     if take is None or not (yield from _are_fresh(uid, take, there, frames)):
+        if uid in _hopeless:
+            return 0
         wish = Wish(uid, scene_uid, frames, take_places.default_base())
         (done,) = yield from all_baked([wish], progress)
         take, run, rendered = done.take, done.run, done.rendered
@@ -164,6 +169,7 @@ class Render(TaskOperator, bpy.types.Operator):
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         scene, now = context.scene, context.scene.frame_current
+        _hopeless.clear()
         frames = range(scene.frame_start, scene.frame_end + 1) if self.animation else range(now, now + 1)
         words = yield from made_ready(scene.session_uid, frames, progress)
         self._render()
@@ -198,6 +204,7 @@ def begins(*_: object) -> None:
     """A render begins."""
     global _gave_up, _ready
     _gave_up, _ready = False, range(0)
+    _hopeless.clear()
 
 
 @persistent
@@ -219,18 +226,18 @@ def _bake_now(scene: bpy.types.Scene) -> None:
     try:
         link.finished(made_ready(scene.session_uid, range(frame, frame + 1), Progress()))
     except (EDTalkError, Stopped, OSError) as error:
-        _gave_up = True
+        _gave_up = not isinstance(error, EDTalkError)
         log.warning("The scene is rendered as it is, because it could not be baked: %s", error)
 
 
 def _wait(scene: bpy.types.Scene) -> None:
     """In a render's own thread: for this frame alone, because the render may be a still; when another one comes, for
-    all that are left."""
+    all that are left (unless it leaves some out)."""
     global _gave_up, _ready
     now = scene.frame_current
     if now in _ready:
         return
-    last = max(now, scene.frame_end) if _ready else now
+    last = max(now, scene.frame_end) if _ready and scene.frame_step == 1 else now
     _ready = range(now, last + 1)
     _waiting.wait(scene.session_uid, _ready)
     _gave_up = _waiting.failed

@@ -50,7 +50,7 @@ class Waiting:
         self._task: Task | None = None
         self._last_tick = 0.0
         self.failed = False
-        """The last request ended without its frames being ready."""
+        """The last request was ended before the work was through."""
 
     def wait(self, scene_uid: int, frames: range) -> None:
         """In the render's thread: come back when the frames are ready, or cannot be."""
@@ -94,8 +94,10 @@ class Waiting:
             return
         except Stopped:
             pass
-        except EDTalkError as error:
+        except EDTalkError as error:  # the work knows what it need not try again
             session.failure = (error.cause, error.fix)
+            self._end(request)
+            return
         except Exception as error:  # the render goes on whatever happens here
             log.exception("baking before a render failed")
             session.failure = (

@@ -160,6 +160,50 @@ def test_a_node_without_a_server_renders_stale_frames_as_they_are(
     assert len(warnings) == 1, "it is said once, and not tried at each frame"
 
 
+def test_what_is_fresh_is_shown_after_a_stale_frame_that_nobody_could_bake(
+    addon: Any,
+    talking: bpy.types.Object,
+    camera: None,
+    baking_first: None,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    bpy.ops.edtalk.bake(first=2, last=3)
+    talking.edtalk.show = "LIVE"
+    addon.session.close()
+    request.getfixturevalue("nowhere")
+    scene = bpy.context.scene
+    scene.frame_end = 3
+    scene.render.filepath = str(tmp_path / "frame_")
+    bpy.ops.render.render(animation=True)
+    for frame in (2, 3):
+        assert same(read(tmp_path / f"frame_{frame:04d}.png"), baked(talking, frame)), frame
+
+
+def test_a_character_that_cannot_be_baked_does_not_stop_the_others(
+    addon: Any,
+    talking: bpy.types.Object,
+    portrait: Path,
+    camera: None,
+    baking_first: None,
+    tmp_path: Path,
+    renders: list[int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    spare = bpy.context.object
+    spare.hide_viewport = spare.hide_render = True
+    scene = bpy.context.scene
+    scene.frame_end = 3
+    scene.render.filepath = str(tmp_path / "frame_")
+    bpy.ops.render.render(animation=True)
+    assert renders == [1, 1, 1]
+    for frame in (1, 2, 3):
+        assert same(read(tmp_path / f"frame_{frame:04d}.png"), baked(talking, frame)), frame
+    warnings = [record for record in caplog.records if "could not be baked" in record.message]
+    assert len(warnings) == 1 and spare.name in warnings[0].getMessage()
+
+
 def test_linear_frames_render_like_the_others(
     addon: Any, talking: bpy.types.Object, camera: None, tmp_path: Path
 ) -> None:
