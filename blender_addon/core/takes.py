@@ -39,7 +39,7 @@ FORMAT = 3
 ENCODINGS = ("png", "exr")
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _PICTURE = re.compile(r"(\d{4,})\.(png|exr)")
-_OURS = re.compile(r"(?:\d{4,}\.(?:png|exr)|take\.log)(?:\.part)?")
+_OURS = re.compile(r"(?:\d{4,}\.(?:png|exr)|take\.log)(?:(?:\.\d+)?\.part)?|take\.json\.\d+\.part")
 _FILES, _LINES, _DELETED = 200, 250, 10
 """So many between two pauses: files that are listed, lines that are read or written, files that are deleted."""
 _LINE_BYTES = 90
@@ -90,14 +90,19 @@ def folder_name(character: str) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    partial = path.with_name(path.name + ".part")
+    """Write a file whole or not at all. (Another Blender may be writing the same one.)"""
+    partial = _partial(path)
     try:
         partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise _disk(path, error) from error
+
+
+def _partial(path: Path) -> Path:
+    """What a file is called while this Blender writes it."""
+    return path.with_name(f"{path.name}.{os.getpid()}.part")
 
 
 def _disk(path: Path, error: OSError) -> EDTalkError:
@@ -236,7 +241,7 @@ class Take:
         if self._lines <= 2 * len(self.hashes) + _SPARE:
             return
         target = self.folder / JOURNAL
-        partial = target.with_name(f"{JOURNAL}.part")
+        partial = _partial(target)
         frames = iter(list(self.hashes))
         try:
             with partial.open("w", encoding="utf-8") as file:

@@ -252,6 +252,18 @@ def test_no_part_of_a_file_is_ever_left_behind(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0001.png", "0002.png", MANIFEST, JOURNAL]
 
 
+def test_what_another_blender_is_writing_is_not_disturbed(tmp_path: Path) -> None:
+    """Two that render one file, as on a farm, bake into one take. What a crash left goes with the take."""
+    bake(Take.open(tmp_path), hashes(1))
+    others = [tmp_path / f"{name}.4711.part" for name in ("0001.png", "0002.png", JOURNAL, MANIFEST)]
+    for path in [*others, tmp_path / "0003.png.part", tmp_path / "notes.part"]:
+        path.write_bytes(b"half a file")
+    bake(Take.open(tmp_path), hashes(1, 2, 3, weight=1.0))
+    assert all(path.read_bytes() == b"half a file" for path in others)
+    at_once(Take.open(tmp_path).delete())
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.part"]
+
+
 def test_a_folder_that_cannot_be_written_is_an_error_with_a_fix(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(EDTalkError) as caught:
