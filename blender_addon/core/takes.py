@@ -18,7 +18,6 @@ import json
 import logging
 import os
 import re
-import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
@@ -98,6 +97,15 @@ def _write(path: Path, data: bytes) -> None:
     except OSError as error:
         partial.unlink(missing_ok=True)
         raise _disk(path, error) from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file whole or not at all."""
+    try:
+        data = source.read_bytes()
+    except OSError as error:
+        raise _disk(target, error) from error
+    _write(target, data)
 
 
 def _partial(path: Path) -> Path:
@@ -263,10 +271,13 @@ class Take:
         """
         if first > 0 and not self.has(first - 1):
             self._forget(first - 1)  # its file was deleted: the copy must not pass for it
+            copy = self.path(first - 1)
             try:
-                shutil.copyfile(self.path(first), self.path(first - 1))
-            except OSError as error:
-                raise _disk(self.path(first - 1), error) from error
+                _copy(self.path(first), copy)
+            except EDTalkError as error:
+                if not copy.is_file():
+                    raise
+                log.info("the copy of before has to do: %s", error)
 
     def adopt(self, other: Take) -> Steps[None]:
         """Copy the finished frames of another take that this one has not (the file was saved since, say), a few at a

@@ -303,6 +303,24 @@ def test_the_frame_before_the_first_shows_the_first(tmp_path: Path) -> None:
     )
 
 
+def test_a_take_in_a_folder_that_may_only_be_read_can_be_shown_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = Take.open(tmp_path)
+    bake(take, hashes(5))
+    take.hold_before(5)
+
+    def refusing(path: Path, data: bytes) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "write_bytes", refusing)
+    Take.open(tmp_path).hold_before(5)
+    assert (tmp_path / "0004.png").read_bytes() == b"picture of 5"
+    (tmp_path / "0004.png").unlink()
+    with pytest.raises(EDTalkError, match="Permission denied"):
+        Take.open(tmp_path).hold_before(5)
+
+
 def test_a_deleted_frame_ends_the_run_that_is_shown(tmp_path: Path) -> None:
     take = Take.open(tmp_path)
     bake(take, hashes(*range(1, 8)))
