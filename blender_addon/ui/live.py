@@ -182,8 +182,6 @@ class Live:
                 if done := a_little(reading, SETTLE_S):
                     del self._portraits[uid]
                     self._prepare(ob, done.result)
-            except ReferenceError:  # an undo has put another object in this one's place
-                self._portraits[uid] = character.portrait_content(ob)
             except EDTalkError as error:
                 self._portraits.pop(uid, None)
                 show.preparing = ""
