@@ -179,7 +179,7 @@ def _play_draft(draft: Draft, frames: range, before: str, after: str) -> Written
     edited = before not in {"", ob.edtalk.predicted}
     old = draft.source if not kept else None
     if old is not None:
-        name = old.action.name
+        name, sheet.action.use_fake_user = old.action.name, old.action.use_fake_user
         if (strip := strip_of(ob, PERFORMANCE)) is not None:  # its track may have been deleted meanwhile
             _assign(strip, sheet)
         kept = _retire(old.action, edited)

@@ -378,10 +378,12 @@ def test_curves_of_the_artists_in_our_action_and_their_modifiers_survive_predict
     sheet = addon("scene.layers").sheet_of(talking, "performance")
     sheet.ensure("location", "mine").keyframe_points.insert(3, 2.5)
     sheet.find(JAW).modifiers.new("NOISE").strength = 0.0
+    sheet.action.use_fake_user = True
     bpy.ops.edtalk.predict()
     sheet = addon("scene.layers").sheet_of(talking, "performance")
     assert sheet.find("location").evaluate(3) == 2.5
     assert [modifier.type for modifier in sheet.find(JAW).modifiers] == ["NOISE"]
+    assert sheet.action.use_fake_user
 
 
 def test_ten_minutes_of_keys_are_written_a_call_to_blender_at_a_time(
