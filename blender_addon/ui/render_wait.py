@@ -145,7 +145,7 @@ class Escape(bpy.types.Operator):
 
 def _listen_for_escape() -> None:
     window = next(iter(bpy.context.window_manager.windows), None)
-    if window is not None:
+    if window is not None and not bpy.app.background:
         with bpy.context.temp_override(window=window):
             bpy.ops.edtalk.escape_render("INVOKE_DEFAULT")
 
