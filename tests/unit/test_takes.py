@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import errno
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
 
 import numpy as np
 import pytest
 
+from blender_addon.core import takes
 from blender_addon.core.takes import (
     JOURNAL,
     MANIFEST,
@@ -413,3 +418,78 @@ def test_the_longest_unused_takes_make_room_and_never_one_in_use(tmp_path: Path)
     assert too_much([newer, older, old_but_shown], cap=200) == []
     assert too_much([newer, older, old_but_shown], cap=80) == [older]
     assert too_much([newer, older, old_but_shown], cap=10) == [older, newer]
+
+
+# --- crashes at any byte ---------------------------------------------------------------------------------------------
+
+
+class Crash(BaseException):
+    """Blender is killed."""
+
+
+class Disk:
+    """Takes so many bytes (and renamings, a byte each), then the process dies."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.room = 0
+        self._open, self._replace = Path.open, Path.replace
+        monkeypatch.setattr(Path, "write_bytes", lambda path, data: self._writing(path, data))
+        monkeypatch.setattr(Path, "replace", lambda path, target: self._renaming(path, target))
+        monkeypatch.setattr(
+            Path, "open", lambda path, *mode, **options: self._opening(path, *mode, **options)
+        )
+
+    def _take(self, data: Any, write: Callable[[Any], object]) -> int:
+        write(data[: max(self.room, 0)])
+        self._spend(len(data))
+        return len(data)
+
+    def _spend(self, size: int) -> None:
+        self.room -= size
+        if self.room < 0:
+            raise Crash
+
+    def _writing(self, path: Path, data: bytes) -> int:
+        with self._open(path, "wb", buffering=0) as file:
+            return self._take(data, file.write)
+
+    def _renaming(self, path: Path, target: Path) -> Path:
+        self._spend(1)
+        return self._replace(path, target)
+
+    def _opening(self, path: Path, mode: str = "r", **options: Any) -> Any:
+        if mode not in {"a", "w"}:
+            return self._open(path, mode, **options)
+        return self._log(self._open(path, f"{mode}b", buffering=0))
+
+    @contextmanager
+    def _log(self, opened: IO[bytes]) -> Iterator[Any]:
+        with opened as file:
+
+            def write(text: str) -> None:
+                self._take(text.encode(), file.write)
+
+            yield SimpleNamespace(write=write, writelines=lambda lines: list(map(write, lines)))
+
+
+@pytest.mark.parametrize("seed", [434, 588, 980, 1737, *range(20)])
+def test_whenever_blender_is_killed_no_picture_passes_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    disk, chance = Disk(monkeypatch), random.Random(seed)
+    monkeypatch.setattr(takes, "_SPARE", 4)
+    for _ in range(6):
+        disk.room = chance.choice([10**9, chance.randrange(800)])
+        weight = chance.randrange(5)
+        with suppress(Crash):
+            take = Take.open(tmp_path)
+            take.begin()
+            for frame in stale(take, wanted := dict.fromkeys(range(1, 5), f"{weight:04x}" * 16)):
+                picture = f"{wanted[frame]} and what follows it."
+                take.store(frame, wanted[frame], picture.encode(), "s" * chance.randrange(8))
+            at_once(take.sign([(frame, f"curves {weight}") for frame in wanted]))
+            at_once(take.tidy())
+        disk.room = 10**9
+        take = Take.open(tmp_path)
+        for frame in at_once(take.finished()):
+            assert take.path(frame).read_text() == f"{take.hashes[frame]} and what follows it."
