@@ -124,10 +124,6 @@ class ServerProcess:
         """Was it running before, started by somebody else?"""
         return self.connection is not None and self._child is None
 
-    def seconds_in_life(self, now: float) -> float:
-        """How long the server is being started or runs."""
-        return max(0.0, now - self._born)
-
     def seconds_in_state(self, now: float) -> float:
         """How long the state has been what it is."""
         known = self.stages and self.stages[-1].state is self.state

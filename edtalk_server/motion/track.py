@@ -44,11 +44,6 @@ class FaceTrack:
     notes: tuple[str, ...] = ()
 
     @property
-    def is_steady(self) -> bool:
-        """Is it one crop for the whole clip?"""
-        return len(self.seconds) == 1
-
-    @property
     def smallest_side(self) -> float:
         """The crop's side where it is smallest, in widths of the picture."""
         return float(math.exp(self.rows[:, 2].min()))
