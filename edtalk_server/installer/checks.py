@@ -71,17 +71,18 @@ def check_in_blender(options: Options, runner: Runner, version: str) -> Outcome:
 
 
 def check_in_windows(options: Options, runner: Runner, python: str) -> list[Outcome]:
-    """The tests of `tests/gui` in each Blender that can open a window here; the pictures stay in `runs/window-NAME`."""
+    """The tests of `tests/gui` in each Blender that can open a window here, the slow ones in the last alone (name the
+    newest last); the pictures stay in `runs/window-NAME`."""
     roots = [Path(root) for root in os.environ.get(WINDOWS, "").split(os.pathsep) if root]
     if not roots:
         return [Outcome("window", f"skipped: {WINDOWS} names no Blender with a window")]
-    command = [python, "-m", "pytest", "tests/gui"]
+    command = [python, "-m", "pytest", "tests/gui", "-m"]
     return [
         check(
             options,
             runner,
             f"window {root.name}",
-            command,
+            [*command, "gui" if root == roots[-1] else "gui and not slow"],
             EDTALK_GUI_ROOT=str(root),
             EDTALK_GUI_OUT=str(options.root / "runs" / f"window-{root.name}"),
         )

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 STARTER = Path(__file__).parents[2] / "edtalk_server" / "bundles" / "starter"
 FILES = ("bundle.json", "face.safetensors", "audio_to_lip.safetensors")
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 MODEL = True
 SECONDS = 7.1
 """How long the sample voice is."""
