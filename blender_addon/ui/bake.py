@@ -307,9 +307,18 @@ class BakeAll(BakeOperator, bpy.types.Operator):
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         wishes = [self.wish(ob, context.scene) for ob in bakeable(context.scene)]
-        done = yield from all_baked(wishes, progress)
+        done, troubles = list[Baked](), list[EDTalkError]()
+        for wish in wishes:
+            try:
+                done += yield from all_baked([wish], progress)
+            except EDTalkError as error:  # the others can be baked all the same
+                troubles.append(error)
+        if troubles and not done:
+            raise troubles[0]
         for one in done:
             one.show()
+        if troubles:
+            link.session().failure = troubles[0].cause, troubles[0].fix
         rendered = sum(one.rendered for one in done)
         said = rpt_("{count} characters: {frames} frames rendered", count=len(done), frames=rendered)
         return said + self.where_they_are()

@@ -183,6 +183,21 @@ def test_all_characters_are_baked(addon: Any, talking: bpy.types.Object, tmp_pat
     assert folder_of(talking) != folder_of(twin)
 
 
+def test_one_that_cannot_be_baked_is_told_of_and_the_others_are(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    assert bpy.ops.object.duplicate() == {"FINISHED"}
+    spare = bpy.context.object
+    spare.hide_viewport = True
+    assert bpy.ops.edtalk.bake_all() == {"FINISHED"}
+    assert talking.edtalk.show == "TAKE" and len(list(folder_of(talking).glob("00[01]?.png"))) == 13
+    assert spare.edtalk.show == "LIVE"
+    assert f"{spare.name} is disabled in viewports" in addon.session.failure[0]
+    talking.hide_viewport = True
+    with pytest.raises(RuntimeError, match="disabled in viewports"):
+        bpy.ops.edtalk.bake_all()
+
+
 def test_without_characters_the_button_says_what_to_do(addon: Any) -> None:
     assert "make one" in refused(bpy.ops.edtalk.bake_all)
 
