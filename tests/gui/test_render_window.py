@@ -14,7 +14,8 @@ FRAMES = 120
 @pytest.fixture(scope="module")
 def seen(drive: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """What happened in the window."""
-    return drive("drive_render", FRAMES, "1100x700")
+    rendering = ("Saved: .*", "Time: .*", "GPUTexture: Blender Texture Not Loaded!")
+    return drive("drive_render", FRAMES, "1100x700", rendering)
 
 
 @pytest.mark.parametrize("how", ["free", "locked", "persistent"])
