@@ -21,6 +21,7 @@ from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Blob, Message
 
+from . import requirements
 from .backend import Abandoned, Backend, Source, read_weights, write_weights
 from .blobs import BlobStore
 from .errands import Advance, ErrandRequest, advance, errand_for
@@ -38,7 +39,6 @@ MAX_SOURCES = 32
 MAX_SOURCE_BYTES = 1024**3
 """Of all portraits together, but the newest is always kept."""
 MAX_JOB_NAME = 200
-MAX_FRAMES = 1_000_000
 _OPENING = "opening the model"
 _RELEASING = "giving memory back"
 _CLEARING = "clearing up"
@@ -233,20 +233,20 @@ class Desk:
             case messages.Inspect() | messages.Prepare():
                 job.material = self._blobs.get(request.portrait)
             case messages.Predict():
-                _check_timing(request)
-                _check_liveliness(request)
+                requirements.check_timing(request)
+                requirements.check_liveliness(request)
                 job.material, job.attachment = self._source(request.source), self._blobs.get(request.voice)
             case messages.Capture():
-                _check_timing(request)
+                requirements.check_timing(request)
                 job.material, job.attachment = self._source(request.source), self._blobs.get(request.video)
             case messages.Movie():
-                _check_rate(request)
-                _check_count(request.last - request.first + 1, request.sound_offset)
+                requirements.check_rate(request)
+                requirements.check_count(request.last - request.first + 1, request.sound_offset)
             case messages.Preview():
                 job.material, job.look = self._source(request.source), look_of(request)
                 job.weights = read_weights(request.weights, 1, self._backend.channels)
             case messages.Render():
-                _check_range(request)
+                requirements.check_range(request)
                 job.look = look_of(request)
                 job.material, job.pace = self._source(request.source), Pace(len(request.frames), now)
                 job.weights = read_weights(request.weights, len(request.frames), self._backend.channels)
@@ -480,38 +480,3 @@ def _failed(job: str, error: EDTalkError) -> messages.Failed:
 def _checkpoint(job: Job) -> None:
     if not job.open:
         raise Abandoned
-
-
-def _check_range(request: messages.Render) -> None:
-    if not request.frames:
-        raise EDTalkError(ErrorCode.EMPTY_RANGE, "The frame range is empty.", "Choose at least one frame.")
-
-
-def _check_liveliness(request: messages.Predict) -> None:
-    within = 0 <= request.blinks <= messages.MOST_BLINKS and 0 <= request.head <= messages.MOST_HEAD
-    if not within or not abs(request.clock) <= 1e6:
-        raise EDTalkError(
-            ErrorCode.BAD_MESSAGE,
-            "The wished number of blinks or movement of the head is out of range.",
-            f"Choose 0 to {messages.MOST_BLINKS} blinks a minute, and 0 to {messages.MOST_HEAD} for the head.",
-        )
-
-
-def _check_timing(request: messages.Predict | messages.Capture) -> None:
-    _check_rate(request)
-    _check_count(request.frames, request.offset)
-
-
-def _check_rate(request: messages.Predict | messages.Capture | messages.Movie) -> None:
-    numerator, denominator = request.fps_numerator, request.fps_denominator
-    if numerator <= 0 or denominator <= 0 or not 1 <= numerator / denominator <= 1000:
-        raise EDTalkError(
-            ErrorCode.BAD_MESSAGE, "The frame rate is not between 1 and 1000.", "Set the scene's frame rate."
-        )
-
-
-def _check_count(frames: int, offset: float) -> None:
-    if not 0 <= frames <= MAX_FRAMES or abs(offset) > 1e6:
-        raise EDTalkError(
-            ErrorCode.EMPTY_RANGE, "The frame range is empty or too long.", "Choose another range."
-        )
