@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -54,7 +55,7 @@ def find_blender(options: Options, runner: Runner) -> Host:
 def pack(folder: Path, target: Path, private: Iterable[Path]) -> None:
     """Write a sample's folder as a zip, in which no .blend names one of the `private` folders."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    hidden = [variant for path in private for variant in spellings(path)]
+    hidden = [variant for path in private for variant in spellings(path, folder)]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
             info = zipfile.ZipInfo(f"{folder.name}/{path.relative_to(folder).as_posix()}", EPOCH)
@@ -63,11 +64,16 @@ def pack(folder: Path, target: Path, private: Iterable[Path]) -> None:
             archive.writestr(info, without(data, hidden) if path.suffix == ".blend" else data)
 
 
-def spellings(path: Path) -> Iterator[bytes]:
-    """How a .blend may spell a folder. The root folder is nobody's secret."""
-    if path != Path(path.anchor):
-        yield os.fsencode(path)
-        yield path.as_posix().encode()
+def spellings(path: Path, folder: Path) -> Iterator[bytes]:
+    """How a .blend in `folder` may spell a path, also relative to itself. The root folder is nobody's secret."""
+    if path == Path(path.anchor):
+        return
+    yield os.fsencode(path)
+    yield path.as_posix().encode()
+    with contextlib.suppress(ValueError):  # another drive
+        relative = Path(os.path.relpath(path, folder)).as_posix()
+        if relative.strip("./"):
+            yield f"//{relative}".encode()
 
 
 def without(data: bytes, hidden: Iterable[bytes]) -> bytes:

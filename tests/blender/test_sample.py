@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def test_no_file_of_it_names_the_machine(made: dict[str, Path]) -> None:
     assert blend.startswith(b"BLENDER"), "uncompressed, so that one can look into it"
     for path in (made["made in"], ROOT, Path.home()):
         assert str(path).encode() not in blend, path
+    assert re.findall(rb"//(?:\.\./)+[^.\0][^\0]*", blend) == [], "not even relative to the file"
 
 
 def test_all_it_needs_travels_with_it(opened: bpy.types.Object, made: dict[str, Path]) -> None:

@@ -286,17 +286,17 @@ def test_a_packed_sample_is_the_same_each_time_and_its_blend_names_no_private_fo
     folder = tmp_path / "work" / "sample"
     (folder / "edtalk").mkdir(parents=True)
     (folder / "edtalk" / "0001.png").write_bytes(b"a picture")
-    texts = [f"{folder}/sample.blend", "//voice.flac", str(tmp_path / "work")]
+    texts = [f"{folder}/sample.blend", "//voice.flac", str(tmp_path / "work"), "//../../checkout/b"]
     before = b"BLENDER" + b"".join(text.encode().ljust(200, b"\0") for text in texts)
     (folder / "sample.blend").write_bytes(before)
     packed = [tmp_path / name for name in ("one.zip", "two.zip")]
     for target in packed:
-        release.pack(folder, target, [tmp_path / "work", Path(tmp_path.anchor)])
+        release.pack(folder, target, [tmp_path / "work", tmp_path / "checkout", Path(tmp_path.anchor)])
     assert packed[0].read_bytes() == packed[1].read_bytes()
     with zipfile.ZipFile(packed[0]) as archive:
         assert archive.namelist() == ["sample/edtalk/0001.png", "sample/sample.blend"]
         after = archive.read("sample/sample.blend")
-    assert str(tmp_path / "work").encode() not in after
+    assert str(tmp_path / "work").encode() not in after and b"checkout" not in after
     assert len(after) == len(before), "a .blend is read by places: nothing may move"
     assert b"//voice.flac\0" in after
 
