@@ -341,15 +341,34 @@ def test_a_python_that_pyenv_keeps_is_found(tmp_path: Path, monkeypatch: pytest.
     assert environments.find_python((3, 98)) is None
 
 
-def test_each_blender_with_a_window_is_tested(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+    """A checkout with one test for windows, and two Blenders that can open one."""
     monkeypatch.setenv("EDTALK_GUI_ROOT", "/windows/old:/windows/new")
-    runner = Runner(tmp_path / "log", dry=True)
-    outcomes = checks.check_in_windows(Options(root=tmp_path), runner, "python")
+    (tmp_path / "tests" / "gui").mkdir(parents=True)
+    (tmp_path / "tests" / "gui" / "test_it.py").touch()
+    return Options(root=tmp_path)
+
+
+def test_each_blender_with_a_window_is_tested(windows: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = checks.check_in_windows(windows, Runner(windows.root / "log", dry=True), "python")
     assert [outcome.name for outcome in outcomes] == ["window old", "window new"]
-    first, second = [line for line in capsys.readouterr().out.splitlines() if "pytest tests/gui" in line]
+    first, second = [line for line in capsys.readouterr().out.splitlines() if "tests/gui/test_it.py" in line]
     assert "not slow" in first and "not slow" not in second
+
+
+@pytest.mark.parametrize(
+    ("answers", "fails"), [([True], False), ([False, True], False), ([False, False], True)]
+)
+def test_a_window_that_fails_gets_a_second_try_and_no_third(
+    windows: Options, monkeypatch: pytest.MonkeyPatch, answers: list[bool], fails: bool
+) -> None:
+    monkeypatch.setenv("EDTALK_GUI_ROOT", "/windows/new")
+    left = list(answers)
+    monkeypatch.setattr(Runner, "show", lambda *_arguments, **_places: left.pop(0))
+    (outcome,) = checks.check_in_windows(windows, Runner(windows.root / "log"), "python")
+    assert left == [] and outcome.failed == fails
+    assert ("test_it" in outcome.text) == fails
 
 
 def test_without_such_a_blender_the_summary_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
