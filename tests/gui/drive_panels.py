@@ -52,7 +52,7 @@ def story() -> Iterator[float]:
     yield from prepare()
     yield from pie()
     yield from sidebar("usual", 1.0)
-    yield from sidebar("large", 1.5, narrower=100)
+    yield from sidebar("large", 1.5, narrower=60)
 
 
 def prepare() -> Iterator[float]:
