@@ -178,7 +178,7 @@ def _stir(ob: bpy.types.Object) -> None:
     (The offset means nothing for an image that is no sequence.)"""
     node = texture_node(ob)
     if node is not None and node.image == ob.edtalk.live_image:
-        node.image_user.frame_offset = 1 - node.image_user.frame_offset % 2
+        node.image_user.frame_offset = (node.image_user.frame_offset + 1) % 1000  # to and fro would be no change
 
 
 def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
