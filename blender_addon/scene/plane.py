@@ -164,6 +164,7 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
         fit(ob, width, height)
     if is_traced():
         _stir(ob)
+        _redraw_views()
 
 
 def is_traced() -> bool:
@@ -178,7 +179,17 @@ def _stir(ob: bpy.types.Object) -> None:
     (The offset means nothing for an image that is no sequence.)"""
     node = texture_node(ob)
     if node is not None and node.image == ob.edtalk.live_image:
-        node.image_user.frame_offset = (node.image_user.frame_offset + 1) % 1000  # to and fro would be no change
+        node.image_user.frame_offset = (
+            node.image_user.frame_offset + 1
+        ) % 1000  # to and fro would be no change
+
+
+def _redraw_views() -> None:
+    """Cycles looks for what is new when its view is drawn."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
 
 
 def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
