@@ -142,6 +142,7 @@ _pictures_shown = 0
 """How many live pictures there were."""
 PACKED_ROWS = 64
 """So many rows of a picture are converted between two pauses."""
+ALPHA_MODES = ("STRAIGHT", "PREMUL", "CHANNEL_PACKED", "NONE")
 
 
 def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | memoryview) -> None:
@@ -155,6 +156,7 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
     elif image.users > USERS_OF_LIVE:
         apply_show(ob)  # perhaps a duplicate: it gets a picture of its own
         image = ob.edtalk.live_image
+    _stir(image)
     if tuple(image.size) != (width, height):
         image.scale(width, height)
     image.pixels.foreach_set(_buffer.floats(pixels))
@@ -162,9 +164,6 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
     image.update_tag()
     if ob.edtalk.show == "LIVE":
         fit(ob, width, height)
-    if is_traced():
-        _stir(ob)
-        _redraw_views()
 
 
 def is_traced() -> bool:
@@ -174,22 +173,14 @@ def is_traced() -> bool:
     return any(space.shading.type == "RENDERED" for space in spaces)
 
 
-def _stir(ob: bpy.types.Object) -> None:
-    """Make Cycles read the picture again: before Blender 5.2 it takes the same image at the same offset for unchanged.
-    (The offset means nothing for an image that is no sequence.)"""
-    node = texture_node(ob)
-    if node is not None and node.image == ob.edtalk.live_image:
-        node.image_user.frame_offset = (
-            node.image_user.frame_offset + 1
-        ) % 1000  # to and fro would be no change
+def _stir(image: bpy.types.Image) -> None:
+    """Make Cycles' views read a live picture anew: before Blender 5.2 they take an image for unchanged as long as it is
+    the same one with the same settings. Its pixels are opaque, so every alpha mode shows the same.
 
-
-def _redraw_views() -> None:
-    """Cycles looks for what is new when its view is drawn."""
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "VIEW_3D":
-                area.tag_redraw()
+    Blender drops unsaved pixels at that.
+    """
+    if bpy.app.version < (5, 2, 0) and is_traced():
+        image.alpha_mode = ALPHA_MODES[(ALPHA_MODES.index(image.alpha_mode) + 1) % len(ALPHA_MODES)]
 
 
 def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
@@ -366,6 +357,7 @@ def _packed(uid: int) -> Steps[None]:
     if image.source != "FILE":
         image.source = "FILE"
     image.buffers_free()  # what is shown from now on is what was packed: nothing is unsaved
+    _stir(image)  # after as many changes as there are modes Cycles has seen none
 
 
 # --- colours ---------------------------------------------------------------------------------------------------------
