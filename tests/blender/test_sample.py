@@ -20,6 +20,9 @@ SAMPLES = ROOT / "edtalk_server" / "samples"
 PACK = "import sys; from pathlib import Path; from edtalk_server.installer import release; "
 PACK += "release.pack(*(Path(path) for path in sys.argv[1:3]), [Path(path) for path in sys.argv[3:]])"
 
+IN_BLENDERS_STARTUP = b"//../../../../Desktop/"
+"""Left in the startup file of Blender 4.5 and older by somebody at Blender's."""
+
 pytestmark = pytest.mark.skipif(
     not bpy.app.build_options.audaspace, reason="this Blender cannot put a sound into its sequencer"
 )
@@ -70,7 +73,8 @@ def test_no_file_of_it_names_the_machine(made: dict[str, Path]) -> None:
     assert blend.startswith(b"BLENDER"), "uncompressed, so that one can look into it"
     for path in (made["made in"], ROOT, Path.home()):
         assert str(path).encode() not in blend, path
-    assert re.findall(rb"//(?:\.\./)+[^.\0][^\0]*", blend) == [], "not even relative to the file"
+    relative = set(re.findall(rb"//(?:\.\./)+[^.\0][^\0]*", blend))
+    assert relative <= {IN_BLENDERS_STARTUP}, "not even relative to the file"
 
 
 def test_all_it_needs_travels_with_it(opened: bpy.types.Object, made: dict[str, Path]) -> None:
