@@ -18,8 +18,8 @@ import drive_window
 ROW, COLUMN, TABS, STEP = 14, 18, 40, 6
 """Pixels at scale 1 between two looks (less than a button is high, and than one of a single icon is wide), at the right
 edge, and in looking for a button's end."""
-HOVER = 0.03
-"""Seconds until Blender knows what is under the mouse."""
+HOVER, LONG_HOVER = 0.03, 0.2
+"""Seconds until Blender knows what is under the mouse, mostly and surely."""
 F12 = "96"
 """The key by its number: called by its name, some xdotools hold Alt as well."""
 Place = tuple[int, int]
@@ -116,6 +116,9 @@ class Buttons:
             move(place)
             yield HOVER
             seen = under_mouse(where, side)
+            if words in seen:
+                yield LONG_HOVER
+                seen = under_mouse(where, side)  # it may have been the button of the place before
             self._places[seen] = place
             if words in seen:
                 return place
