@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import tempfile
 import zipfile
@@ -83,5 +84,6 @@ def without(data: bytes, hidden: Iterable[bytes]) -> bytes:
     follows a longer one; both are read up to the first zero.
     """
     for text in hidden:
-        data = data.replace(text, bytes(len(text)))
+        # a folder whose name only begins like this one is another one
+        data = re.sub(re.escape(text) + rb"(?![\w.-])", bytes(len(text)), data)
     return data

@@ -287,6 +287,7 @@ def test_a_packed_sample_is_the_same_each_time_and_its_blend_names_no_private_fo
     (folder / "edtalk").mkdir(parents=True)
     (folder / "edtalk" / "0001.png").write_bytes(b"a picture")
     texts = [f"{folder}/sample.blend", "//voice.flac", str(tmp_path / "work"), "//../../checkout/b"]
+    texts += [f"{tmp_path / 'workshop'}/c"]
     before = b"BLENDER" + b"".join(text.encode().ljust(200, b"\0") for text in texts)
     (folder / "sample.blend").write_bytes(before)
     packed = [tmp_path / name for name in ("one.zip", "two.zip")]
@@ -296,7 +297,8 @@ def test_a_packed_sample_is_the_same_each_time_and_its_blend_names_no_private_fo
     with zipfile.ZipFile(packed[0]) as archive:
         assert archive.namelist() == ["sample/edtalk/0001.png", "sample/sample.blend"]
         after = archive.read("sample/sample.blend")
-    assert str(tmp_path / "work").encode() not in after and b"checkout" not in after
+    assert f"{tmp_path / 'work'}/".encode() not in after and b"checkout" not in after
+    assert f"{tmp_path / 'workshop'}/c\0".encode() in after, "another folder, whose name begins like that"
     assert len(after) == len(before), "a .blend is read by places: nothing may move"
     assert b"//voice.flac\0" in after
 
