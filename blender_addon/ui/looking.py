@@ -55,9 +55,14 @@ class LookAtCharacter(bpy.types.Operator):
             show_pictures(context.space_data, context.scene)
         view = next(region for region in context.area.regions if region.type == "WINDOW")
         context.object.select_set(True)
+        others = [ob for ob in context.selected_objects if ob != context.object]
+        for ob in others:
+            ob.select_set(False)
         with context.temp_override(region=view):
             bpy.ops.view3d.view_axis(type="FRONT", align_active=True)
             bpy.ops.view3d.view_selected()
+        for ob in others:
+            ob.select_set(True)
         return {"FINISHED"}
 
 

@@ -40,8 +40,7 @@ def story() -> Iterator[float]:
     space.overlay.show_overlays = space.show_gizmo = space.show_region_ui = False
     scene.cycles.samples = scene.cycles.preview_samples = 1
     scene.cycles.use_preview_denoising = False
-    window.frame_the_plane()
-    yield 1.0
+    yield from look_at_the_character()
     result["seen"] = {}
     for name in os.environ["VIEWS"].split(","):
         shading, engine = VIEWS[name]
@@ -50,6 +49,19 @@ def story() -> Iterator[float]:
         space.shading.type = shading
         yield from seen_after_changes(name)
         photograph(f"{name}.png")
+
+
+def look_at_the_character() -> Iterator[float]:
+    """It alone is framed, whatever else is selected."""
+    far = bpy.data.objects.new("far", None)
+    bpy.context.collection.objects.link(far)
+    far.location.x = 100
+    far.select_set(True)
+    with window.inside("VIEW_3D"):
+        bpy.ops.edtalk.look_at_character()
+    yield 1.0
+    result["framed"] = [min(plane_on_screen().shape[:2]) > 150, far.select_get()]
+    bpy.data.objects.remove(far)
 
 
 def seen_after_changes(name: str) -> Iterator[float]:

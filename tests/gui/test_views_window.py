@@ -17,7 +17,9 @@ ALWAYS = {speed: [True, True] for speed in SPEEDS}
 
 @pytest.mark.parametrize("view", ["solid", "cycles"])
 def test_a_changed_weight_is_seen_at_once(drive: Drive, view: str) -> None:
-    assert drive("drive_views", 25, "1000x640", VIEWS=view)["seen"] == {view: ALWAYS}
+    seen = drive("drive_views", 25, "1000x640", VIEWS=view)
+    assert seen["framed"] == [True, True], "the character alone, and what was selected still is"
+    assert seen["seen"] == {view: ALWAYS}
 
 
 @pytest.mark.skipif(
@@ -25,5 +27,5 @@ def test_a_changed_weight_is_seen_at_once(drive: Drive, view: str) -> None:
 )
 @pytest.mark.timeout(2400)
 def test_a_changed_weight_is_seen_by_eevee(drive: Drive) -> None:
-    seen = drive("drive_views", 25, "1000x640", VIEWS="material,eevee", LIMIT="2000")
-    assert seen["seen"] == {"material": ALWAYS, "eevee": ALWAYS}
+    views = drive("drive_views", 25, "1000x640", VIEWS="material,eevee", LIMIT="2000")
+    assert views["seen"] == {"material": ALWAYS, "eevee": ALWAYS}
