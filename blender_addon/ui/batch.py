@@ -9,6 +9,7 @@ enabled (4.2 and later).
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -19,14 +20,18 @@ import bpy
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
+from ..core.server_process import ServerState
 from ..core.tasks import Task
 from ..core.wording import in_english
 from ..scene import character
 from . import link, operators
+from .bake import bakeable
 
 NAME = "edtalk"
 EVERY_SECONDS = 1.0
 """Between two lines of progress."""
+LAST_FRAME = 1_048_574
+"""Blender has none after it."""
 
 
 class Exit(IntEnum):
@@ -74,10 +79,11 @@ def parser() -> argparse.ArgumentParser:
 
 def frames(text: str) -> tuple[int, int]:
     """`12-80` or `12`; `ArgumentTypeError` for anything else."""
-    first, _, last = text.partition("-")
-    if not (first.isdigit() and (last or first).isdigit()) or int(last or first) < int(first):
+    match = re.fullmatch(r"([0-9]{1,7})(?:-([0-9]{1,7}))?", text)
+    first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+    if not first <= last <= LAST_FRAME:
         raise argparse.ArgumentTypeError(f"{text!r} is no range of frames such as 1-120")
-    return int(first), int(last or first)
+    return first, last
 
 
 def run(argv: Sequence[str]) -> int:
@@ -92,6 +98,10 @@ def run(argv: Sequence[str]) -> int:
     except EDTalkError as error:
         _complain(f"{error.cause} {error.fix}")
         return Exit.FAILED
+
+
+_WITHOUT_SERVER = (ServerState.FAILED, ServerState.NOT_INSTALLED)
+"""It was looked for in vain. (What goes wrong before anybody needs a server is no fault of the server's.)"""
 
 
 def _complain(text: str) -> None:
@@ -121,6 +131,7 @@ def _do(
 ) -> int:
     """One of our operators on one character, with its progress as lines."""
     session, lines = link.session(), _Lines()
+    session.failure = None
     _say(f"{ob.name}: begin")
     operators.LISTENERS.append(lines)
     try:
@@ -129,8 +140,9 @@ def _do(
         ):
             answer = operator(**options)
     except RuntimeError as error:  # what an operator reported as an error
-        _complain(" ".join(session.failure) if session.failure else str(error))
-        return Exit.FAILED if session.is_connected else Exit.NO_SERVER
+        said = str(error).strip()
+        _complain(" ".join(session.failure) if session.failure else said.partition(".poll() ")[2] or said)
+        return Exit.NO_SERVER if session.server.state in _WITHOUT_SERVER else Exit.FAILED
     finally:
         operators.LISTENERS.remove(lines)
     _say(f"{ob.name}: {'done' if 'FINISHED' in answer else 'stopped'}")
@@ -161,9 +173,12 @@ def _names(things: Sequence[bpy.types.ID]) -> str:
 def _chosen(arguments: argparse.Namespace) -> list[bpy.types.Object]:
     """The characters to work on; empty, with a word on standard error, when there is none of that name."""
     everybody = character.characters(_scene(arguments))
-    found = [ob for ob in everybody if arguments.character in (None, ob.name)]
+    if arguments.character is None:  # what is linked from another file is worked on there
+        found = bakeable(_scene(arguments)) or everybody
+    else:
+        found = [ob for ob in everybody if ob.name == arguments.character]
     if not found:
-        wanted = f"no character {arguments.character!r}" if arguments.character else "no character"
+        wanted = "no character" if arguments.character is None else f"no character {arguments.character!r}"
         _complain(f"The scene has {wanted}. It has: {_names(everybody)}.")
     return found
 
@@ -178,19 +193,39 @@ def _single(arguments: argparse.Namespace) -> bpy.types.Object | None:
 
 def _bake(arguments: argparse.Namespace) -> int:
     found, scene = _chosen(arguments), _scene(arguments)
+    target = _target(None) if arguments.save else None
+    worst: int = Exit.DONE if found else Exit.NO_CHARACTER
     for ob in found:
         answer = _do(bpy.ops.edtalk.bake, ob, scene, **_span(arguments))
-        if answer != Exit.DONE:
-            return answer
-    if found and arguments.save:
-        _save(bpy.data.filepath)
-    return Exit.DONE if found else Exit.NO_CHARACTER
+        worst = worst or answer
+        if answer in (Exit.NO_SERVER, Exit.STOPPED):  # else the others can be baked all the same
+            break
+    if worst == Exit.DONE and target is not None:
+        _save(target)
+    return worst
 
 
-def _save(target: str) -> None:
-    if not target:
+def _target(wanted: Path | None) -> Path:
+    """Where to save: known before the work begins. Raises `EDTalkError` where nothing can be saved."""
+    if wanted is None and not bpy.data.filepath:
         raise EDTalkError(ErrorCode.UNSUPPORTED, "The file has no name yet.", "Save it once from a window.")
-    bpy.ops.wm.save_as_mainfile(filepath=target)
+    target = Path(bpy.data.filepath) if wanted is None else wanted.absolute()
+    if target.is_dir() or not target.parent.is_dir():
+        raise EDTalkError(
+            ErrorCode.DISK, f"{target} cannot be written.", "Name a file in a folder that is there."
+        )
+    return target
+
+
+def _save(target: Path) -> None:
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(target))
+    except RuntimeError as error:
+        raise EDTalkError(
+            ErrorCode.DISK,
+            f"{target} cannot be written: {str(error).removeprefix('Error: ').strip()}.",
+            "Make room, or name a file that you may write.",
+        ) from error
     _say(f"saved {target}")
 
 
@@ -198,9 +233,10 @@ def _predict(arguments: argparse.Namespace) -> int:
     ob = _single(arguments)
     if ob is None:
         return Exit.NO_CHARACTER
+    target = _target(arguments.output)
     answer = _do(bpy.ops.edtalk.predict, ob, _scene(arguments), **_span(arguments))
     if answer == Exit.DONE:
-        _save(str(arguments.output.absolute()) if arguments.output else bpy.data.filepath)
+        _save(target)
     return answer
 
 

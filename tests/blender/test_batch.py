@@ -47,8 +47,11 @@ def test_a_wrong_name_or_a_wrong_range_has_a_code_of_its_own(
     batch = addon("ui.batch")
     assert batch.run(["bake", "--character", "Nobody"]) == batch.Exit.NO_CHARACTER
     assert "'face'" in capsys.readouterr().err, "it says who is there"
-    for wrong in (["bake", "--frames", "9-3"], ["bake", "--frames", "some"], ["dance"], []):
-        assert batch.run(wrong) == batch.Exit.USAGE, wrong
+    for wrong in ("9-3", "some", "1-", "1-2-3", "1-99999999999"):
+        assert batch.run(["bake", "--frames", wrong]) == batch.Exit.USAGE, wrong
+        assert repr(wrong) in capsys.readouterr().err
+    for arguments in (["dance"], [], ["export"]):
+        assert batch.run(arguments) == batch.Exit.USAGE, arguments
     assert batch.run(["bake", "--scene", "Elsewhere"]) == batch.Exit.FAILED
 
 
@@ -63,3 +66,59 @@ def test_what_fails_is_said_on_standard_error(
     talking.edtalk.portrait = str(tmp_path / "gone.png")
     assert addon("ui.batch").run(["bake"]) == addon("ui.batch").Exit.FAILED
     assert "gone.png" in capsys.readouterr().err
+
+
+def test_what_fails_before_a_server_is_needed_does_not_blame_it(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch, movie = addon("ui.batch"), str(tmp_path / "face.mp4")
+    addon.session.close()
+    assert batch.run(["export", "-o", movie]) == batch.Exit.FAILED
+    assert capsys.readouterr().err == "edtalk: Bake first: a movie is made of baked frames\n"
+    talking.edtalk.voice = str(tmp_path / "gone.wav")
+    assert batch.run(["predict"]) == batch.Exit.FAILED
+    assert "gone.wav" in capsys.readouterr().err
+
+
+def test_a_machine_without_a_server_has_a_code_of_its_own(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addon.session.close()
+    monkeypatch.delenv("EDTALK_SERVER_PYTHON")
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "no data"))
+    monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(tmp_path / "no run"))
+    assert addon("ui.batch").run(["bake"]) == addon("ui.batch").Exit.NO_SERVER
+
+
+@pytest.mark.parametrize("where", [".", "nowhere/shot.blend", "/proc/shot.blend"])
+def test_a_file_that_cannot_be_saved_is_a_failure_in_words(
+    addon: Any, talking: bpy.types.Object, capsys: pytest.CaptureFixture[str], where: str
+) -> None:
+    assert addon("ui.batch").run(["predict", "-o", where]) == addon("ui.batch").Exit.FAILED
+    assert "cannot be written" in capsys.readouterr().err
+
+
+def test_one_character_that_cannot_be_baked_does_not_stop_the_others(
+    addon: Any, talking: bpy.types.Object, portrait: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = addon("ui.batch")
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    other = bpy.context.object
+    talking.edtalk.portrait = str(portrait.with_name("gone.png"))
+    assert batch.run(["bake", "--frames", "1-3"]) == batch.Exit.FAILED
+    assert "gone.png" in capsys.readouterr().err
+    assert (Path(bpy.path.abspath(other.edtalk.take)) / "0003.png").is_file()
+
+
+def test_a_character_that_is_linked_is_not_among_every_character(
+    addon: Any, talking: bpy.types.Object, portrait: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch, library = addon("ui.batch"), str(portrait.with_name("library.blend"))
+    bpy.ops.wm.save_as_mainfile(filepath=library, copy=True)
+    talking.name = "own"
+    with bpy.data.libraries.load(library, link=True) as (_, wanted):
+        wanted.objects = ["face"]
+    bpy.context.scene.collection.objects.link(wanted.objects[0])
+    assert batch.run(["bake", "--frames", "1-3"]) == batch.Exit.DONE
+    assert batch.run(["bake", "--character", "face"]) == batch.Exit.FAILED
+    assert "linked from another file" in capsys.readouterr().err
