@@ -124,15 +124,17 @@ def _disk(path: Path, error: OSError) -> EDTalkError:
 @dataclass
 class Take:
     """One baked image sequence. `hashes` are of the frames that are whole on disk; `signatures` say what their curves
-    were like (see `staleness`); `owner` is the name of the .blend that bakes into it (files in one folder must not
-    overwrite each other's frames)."""
+    were like (see `staleness`); `owner` is the name of the .blend that bakes into it, `character` that of the character
+    in it (files in one folder, and characters whose names make the same folder, must not overwrite each other's frames).
+    """
 
     folder: Path
     look: Look = Look()
     owner: str = ""
+    character: str = ""
     hashes: dict[int, str] = field(default_factory=dict)
     signatures: dict[int, str] = field(default_factory=dict)
-    _on_disk: tuple[Look, str] | None = None
+    _on_disk: tuple[Look, str, str] | None = None
     _lines: int = 0
     _is_torn: bool = False
 
@@ -143,10 +145,11 @@ class Take:
             content = json.loads((folder / MANIFEST).read_text("utf-8"))
             if content["format"] != FORMAT:
                 return cls(folder)
-            take = cls(folder, Look(**content["look"]), str(content["owner"]))
+            whose = str(content["owner"]), str(content.get("character", ""))
+            take = cls(folder, Look(**content["look"]), *whose)
         except _DAMAGED:
             return cls(folder)
-        take._on_disk = take.look, take.owner
+        take._on_disk = take.look, *whose
         return take
 
     @classmethod
@@ -221,12 +224,13 @@ class Take:
                 (self.folder / JOURNAL).unlink(missing_ok=True)
         except OSError as error:
             raise _disk(self.folder, error) from error
-        if self._on_disk == (self.look, self.owner):
+        mine = self.look, self.owner, self.character
+        if self._on_disk == mine:
             self.touch()
             return
-        content = {"format": FORMAT, "owner": self.owner, "look": asdict(self.look)}
+        content = {"format": FORMAT, "owner": self.owner, "character": self.character, "look": asdict(self.look)}
         _write(self.folder / MANIFEST, json.dumps(content, indent=0).encode())
-        self._on_disk = self.look, self.owner
+        self._on_disk = mine
 
     def store(self, frame: int, value: str, data: bytes, signature: str = "") -> None:
         """Keep one finished picture (an image file's bytes), its hash and what its curves were like."""

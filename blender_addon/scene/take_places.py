@@ -56,8 +56,15 @@ def takes_folder(ob: bpy.types.Object, base: Path) -> Path:
 
 
 def is_free(ob: bpy.types.Object, take: takes.Take) -> bool:
-    """May the character bake into this take, or delete it? Not when another one, or another .blend, uses it."""
-    return not _users_of(take.folder, but=ob) and take.is_free_for(owner())
+    """May the character bake into this take? Not when another one, or another .blend, uses it or made it."""
+    return not _users_of(take.folder, but=ob) and take.is_free_for(owner()) and not _is_anothers(ob, take)
+
+
+def _is_anothers(ob: bpy.types.Object, take: takes.Take) -> bool:
+    """Did another character make this take, although nobody shows it (yet)?"""
+    if take.character in ("", ob.name) or take.is_empty or character.file_of(ob, "take") == take.folder:
+        return False
+    return any(one.name == take.character for one in bpy.data.objects if character.is_character(one))
 
 
 def _users_of(folder: Path, but: bpy.types.Object) -> list[bpy.types.Object]:

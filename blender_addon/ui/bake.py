@@ -146,9 +146,10 @@ def _signatures(wish: Wish) -> Steps[dict[int, str]]:
 def _take_for(wish: Wish, look: takes.Look) -> Steps[takes.Take]:
     """The take to bake into; what the character's last one has comes along."""
     ob = found(wish.uid)
-    folder, old = take_places.folder_for_baking(ob, wish.base, look, wish.anew), character.file_of(ob, "take")
+    name, old = ob.name, character.file_of(ob, "take")
+    folder = take_places.folder_for_baking(ob, wish.base, look, wish.anew)
     take = yield from in_slices(takes.Take.opening(folder))
-    take.owner, take.look = take_places.owner(), look
+    take.owner, take.character, take.look = take_places.owner(), name, look
     if old is not None and old != folder:
         yield from in_slices(take.adopt((yield from in_slices(takes.Take.opening(old)))))
     return take

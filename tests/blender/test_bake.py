@@ -183,6 +183,23 @@ def test_all_characters_are_baked(addon: Any, talking: bpy.types.Object, tmp_pat
     assert folder_of(talking) != folder_of(twin)
 
 
+def test_characters_whose_names_make_the_same_folder_keep_their_frames_apart(
+    addon: Any, talking: bpy.types.Object, portrait: Path
+) -> None:
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    other = bpy.context.object
+    talking.name, other.name = "who?", "who*"
+    other.edtalk.mouth_01 = 0.9
+    bpy.ops.edtalk.bake_all()
+    assert folder_of(talking) != folder_of(other)
+    bpy.context.view_layer.objects.active = talking
+    before = (folder_of(talking) / "0003.png").read_bytes()
+    assert before != (folder_of(other) / "0003.png").read_bytes()
+    bpy.ops.edtalk.bake_all()
+    assert (folder_of(talking) / "0003.png").read_bytes() == before
+    assert [folder_of(one).name for one in (talking, other)] == ["take_001", "take_002"]
+
+
 def test_one_that_cannot_be_baked_is_told_of_and_the_others_are(
     addon: Any, talking: bpy.types.Object
 ) -> None:
