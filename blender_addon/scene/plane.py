@@ -206,11 +206,12 @@ def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
 
 def lend_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
     """Let the plane show the frames `first` to `last` of a take for a while; what it is set to show stays as it is."""
+    make_own(ob)
     node = texture_node(ob)
     if node is None:
         return
-    image = node.image
-    if image is None or image.get(TAG) != "lent":
+    image = lent_image(ob)
+    if image is None:
         image = bpy.data.images.load(str(take.path(first)), check_existing=False)
         image.name, image[TAG] = f"{ob.name} render", "lent"
         image.source = "SEQUENCE"
@@ -224,12 +225,18 @@ def lend_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
         _follow(image, scene)
 
 
-def take_back(ob: bpy.types.Object) -> None:
-    """End `lend_take`."""
+def lent_image(ob: bpy.types.Object) -> bpy.types.Image | None:
+    """The picture that the plane shows only for a while; None for one that shows what it is set to."""
     node = texture_node(ob)
     image = node.image if node is not None else None
+    return image if image is not None and image.get(TAG) == "lent" else None
+
+
+def take_back(ob: bpy.types.Object) -> None:
+    """End `lend_take`."""
+    image = lent_image(ob)
     apply_show(ob)
-    if image is not None and image.get(TAG) == "lent":
+    if image is not None and image.is_editable:
         bpy.data.images.remove(image)
 
 

@@ -59,6 +59,7 @@ def on_load(*_: object) -> None:
 @persistent
 def on_undo(*_: object) -> None:
     """Undo may have brought back an older picture."""
+    render.tidy()
     link.live().ask_again()
 
 

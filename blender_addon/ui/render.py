@@ -83,6 +83,14 @@ def forget() -> None:
     """Another file is open: what was lent belonged to the old one."""
     _lent.clear()
     take_back()
+    tidy()
+
+
+def tidy() -> None:
+    """Take back what a file lends that was saved during a render, or a step that was undone to."""
+    for ob in bpy.data.objects:
+        if character.is_character(ob) and ob.session_uid not in _lent and plane.lent_image(ob) is not None:
+            plane.take_back(ob)
 
 
 def made_ready(scene_uid: int, frames: range, progress: Progress) -> Steps[str]:

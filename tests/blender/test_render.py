@@ -94,6 +94,43 @@ def test_a_still_is_baked_first_and_the_plane_is_as_before(
     assert not talking.edtalk.take
 
 
+def test_a_duplicate_is_rendered_with_its_own_frames(
+    addon: Any, talking: bpy.types.Object, camera: None, baking_first: None, tmp_path: Path
+) -> None:
+    """Blender lets both share a material."""
+    twin = talking.copy()
+    bpy.context.scene.collection.objects.link(twin)
+    twin.animation_data_clear()
+    twin.location.x, twin.edtalk.mouth_01 = 4, 0.9
+    assert same(rendered(tmp_path, 6), baked(talking, 6))
+    bpy.context.scene.camera.location.x = 4
+    folder = Path(bpy.data.filepath).parent / "edtalk" / "face.001" / "take_001"
+    assert same(rendered(tmp_path, 6), read(folder / "0006.png"))
+
+
+@pytest.mark.parametrize("step", ["saved", "undone"])
+def test_what_is_kept_during_a_render_shows_afterwards_what_was_shown_before(
+    addon: Any, talking: bpy.types.Object, camera: None, baking_first: None, tmp_path: Path, step: str
+) -> None:
+    def keep(*_: object) -> None:
+        bpy.ops.ed.undo_push(message="during the render")
+        bpy.ops.wm.save_as_mainfile(filepath=bpy.data.filepath)
+
+    bpy.ops.ed.undo_push(message="before the render")
+    bpy.app.handlers.render_post.append(keep)
+    rendered(tmp_path, 6)
+    bpy.app.handlers.render_post.remove(keep)
+    if step == "saved":
+        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    else:
+        bpy.data.objects["face"].location.x = 1
+        bpy.ops.ed.undo_push(message="after the render")
+        bpy.ops.ed.undo()
+    again = bpy.data.objects["face"]
+    assert addon("scene.plane").texture_node(again).image == again.edtalk.live_image
+    assert not [image for image in bpy.data.images if image.get("edtalk") == "lent"]
+
+
 def test_an_animation_is_baked_frame_by_frame(
     addon: Any,
     talking: bpy.types.Object,
