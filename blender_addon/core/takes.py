@@ -125,8 +125,7 @@ def _disk(path: Path, error: OSError) -> EDTalkError:
 class Take:
     """One baked image sequence. `hashes` are of the frames that are whole on disk; `signatures` say what their curves
     were like (see `staleness`); `owner` is the name of the .blend that bakes into it, `character` that of the character
-    in it (files in one folder, and characters whose names make the same folder, must not overwrite each other's frames).
-    """
+    (files in one folder, and characters whose names make the same folder, must not overwrite each other's frames)."""
 
     folder: Path
     look: Look = Look()
@@ -228,7 +227,12 @@ class Take:
         if self._on_disk == mine:
             self.touch()
             return
-        content = {"format": FORMAT, "owner": self.owner, "character": self.character, "look": asdict(self.look)}
+        content = {
+            "format": FORMAT,
+            "owner": self.owner,
+            "character": self.character,
+            "look": asdict(self.look),
+        }
         _write(self.folder / MANIFEST, json.dumps(content, indent=0).encode())
         self._on_disk = mine
 

@@ -36,5 +36,4 @@ def _meant(ob: bpy.types.Object, name: str, blend: str) -> Path | None:
     kept = getattr(ob.edtalk, name)
     if not kept.startswith("//"):
         return None
-    folder = str(Path(bpy.path.abspath(blend)).parent)
-    return character.absolute(bpy.path.abspath(kept, start=folder))
+    return character.absolute_from(character.absolute(blend).parent, kept)

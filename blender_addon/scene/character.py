@@ -237,15 +237,21 @@ def kept_path(path: str | Path) -> str:
     """A path as it is kept in the .blend: relative to it once that is saved (and on the same drive)."""
     if not bpy.data.filepath:
         return str(path)
-    try:
-        return bpy.path.relpath(str(path))
-    except ValueError:  # another drive on Windows
-        return str(path)
+    return _relative_to(None, path)
 
 
 def absolute(path: str, library: bpy.types.Library | None = None) -> Path:
     """A kept path, of this file or of a library, as one that can be opened."""
-    return Path(os.path.normpath(bpy.path.abspath(path, library=library)))
+    return absolute_from(None if library is None else absolute(library.filepath).parent, path)
+
+
+def absolute_from(folder: Path | None, path: str) -> Path:
+    """The same for a path that is kept in a file in `folder` (None: in this file)."""
+    start = None if folder is None else str(folder)
+    found = Path(os.path.normpath(bpy.path.abspath(path, start=start)))
+    if path.startswith("//") and "\\" in path and not found.exists():  # the file was saved on Windows
+        return Path(os.path.normpath(bpy.path.abspath(path.replace("\\", "/"), start=start)))
+    return found
 
 
 def file_of(ob: bpy.types.Object, name: str) -> Path | None:
@@ -287,11 +293,13 @@ def put_paths_back(before: list[tuple[int, str, str]]) -> None:
             setattr(ob.edtalk, name, path)
 
 
-def _relative_to(folder: str, path: Path) -> str:
+def _relative_to(folder: str | None, path: str | Path) -> str:
+    """Relative to a folder, or (None) to this file, in a way that all systems read."""
     try:
-        return bpy.path.relpath(str(path), start=folder)
+        relative = bpy.path.relpath(str(path), start=folder)
     except ValueError:  # another drive on Windows
         return str(path)
+    return relative.replace(os.sep, "/")
 
 
 def portrait_bytes(ob: bpy.types.Object) -> bytes:

@@ -251,6 +251,22 @@ def test_a_saved_file_opens_as_it_was_and_its_folder_can_be_moved(
     assert renders == [LAST - FIRST + 1], "all frames are still fresh"
 
 
+def test_a_file_that_was_saved_on_windows_finds_its_files_elsewhere(
+    addon: Any, talking: bpy.types.Object, portrait: Path
+) -> None:
+    bpy.ops.edtalk.bake()
+    (portrait.parent / "faces").mkdir()
+    portrait.rename(portrait.parent / "faces" / "face.png")
+    talking.edtalk.portrait, talking.edtalk.take = "//faces\\face.png", "//edtalk\\face\\take_001"
+    bpy.ops.edtalk.predict(first=1, last=4)
+    movie = portrait.with_name("face.mp4")
+    bpy.ops.edtalk.export_movie(filepath=str(movie))
+    assert movie.is_file()
+    bpy.ops.wm.save_mainfile()
+    kept = talking.edtalk.portrait, talking.edtalk.take
+    assert kept == ("//faces/face.png", "//edtalk/face/take_001"), "every system reads that"
+
+
 def test_the_live_picture_is_kept_in_the_file(addon: Any, resting: bpy.types.Object) -> None:
     image = resting.edtalk.live_image
     before = np.array(image.pixels[:])
