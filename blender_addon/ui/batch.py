@@ -9,10 +9,13 @@ enabled (4.2 and later).
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from pathlib import Path
 
@@ -93,7 +96,7 @@ def run(argv: Sequence[str]) -> int:
     except SystemExit as stop:  # argparse ends the process, which is Blender's to end
         return int(stop.code or 0)
     try:
-        with in_english():  # scripts and farms read it
+        with in_english(), _stoppable():  # scripts and farms read it, and end it
             return _ACTIONS[arguments.action](arguments)
     except EDTalkError as error:
         _complain(f"{error.cause} {error.fix}")
@@ -102,6 +105,26 @@ def run(argv: Sequence[str]) -> int:
 
 _WITHOUT_SERVER = (ServerState.FAILED, ServerState.NOT_INSTALLED)
 """It was looked for in vain. (What goes wrong before anybody needs a server is no fault of the server's.)"""
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl C, or a farm that asks the process to end, cancels what runs: what is finished is kept, and Blender ends
+    with the exit code for it. Where nothing runs, the process ends as it would anyhow."""
+
+    def stop(number: int, _frame: object) -> None:
+        if (task := link.session().task) is not None:
+            task.cancel()
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler or signal.SIG_DFL)  # (one that is not Python's cannot be put back)
 
 
 def _complain(text: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -122,3 +125,34 @@ def test_a_character_that_is_linked_is_not_among_every_character(
     assert batch.run(["bake", "--frames", "1-3"]) == batch.Exit.DONE
     assert batch.run(["bake", "--character", "face"]) == batch.Exit.FAILED
     assert "linked from another file" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no way to ask a process to terminate")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_bake_that_is_asked_to_end_keeps_what_is_finished_and_goes_on_later(
+    addon: Any,
+    talking: bpy.types.Object,
+    number: signal.Signals,
+    renders: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    batch, take = addon("ui.batch"), addon("core.takes").Take
+    store, before = take.store, signal.getsignal(number)
+    last = bpy.context.scene.frame_end = 400  # more than can be on their way
+
+    def store_and_be_told(self: Any, frame: int, *rest: Any) -> None:
+        store(self, frame, *rest)
+        if frame == 5:
+            os.kill(os.getpid(), number)
+
+    monkeypatch.setattr(take, "store", store_and_be_told)
+    assert batch.run(["bake"]) == batch.Exit.STOPPED
+    assert "face: stopped" in capsys.readouterr().out
+    assert signal.getsignal(number) == before
+    monkeypatch.setattr(take, "store", store)
+    (folder,) = (Path(bpy.data.filepath).parent / "edtalk" / "face").iterdir()
+    kept = len(take.open(folder).hashes)
+    assert 5 <= kept < last
+    assert batch.run(["bake"]) == batch.Exit.DONE
+    assert renders == [last, last - kept]
