@@ -718,7 +718,7 @@ MESSAGES: dict[str, str] = {
     "Show another take first, then delete this one.": "Erst einen anderen Take zeigen, dann diesen löschen.",
     "{0} It said: {1}": "{0} Er meldete: {1}",
     "{0} has the {1} weights of {2}; the server runs {3} with {4}.": "{0} hat die {1} Gewichtungen von {2}; der Server arbeitet mit {3} und dessen {4}.",
-    "Use its bundle (Server > Model Bundles), or predict it anew with this one.": "Sein Paket benutzen (Server > Modellpakete), oder mit diesem neu vorhersagen.",
+    "Use its bundle (EDTalk > Model Bundles), or predict it anew with this one.": "Sein Paket benutzen (EDTalk > Modellpakete), oder mit diesem neu vorhersagen.",
     "The server does not start with {0}: {1}": "Der Server startet nicht mit {0}: {1}",
     "The server of before does not start either: {0}": "Auch der Server von vorher startet nicht: {0}",
     "{0} runs again. {1}": "{0} läuft wieder. {1}",

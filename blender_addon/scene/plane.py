@@ -301,7 +301,10 @@ def _fit_to_take(ob: bpy.types.Object) -> None:
 
 
 def make_own(ob: bpy.types.Object) -> None:
-    """Give a duplicate pictures and a material of its own: Blender lets it share those of the original."""
+    """Give a duplicate pictures and a material of its own: Blender lets it share those of the original. (A linked
+    character is its library's, and stands for itself.)"""
+    if not ob.is_editable:
+        return
     group = ob.edtalk
     others = [other for other in bpy.data.objects if other != ob and other.edtalk.is_character]
     if group.live_image is not None and any(one.edtalk.live_image == group.live_image for one in others):

@@ -18,6 +18,7 @@ from ..core.tasks import Progress, Steps, in_slices
 from ..core.wording import rpt_
 from ..scene import character, plane, portrait_crop, sequencer
 from . import link
+from .editing import refuse_without_character
 from .operators import TaskOperator, refuse, report_error
 
 PICTURES = ".png;.jpg;.jpeg;.webp;.bmp;.tif;.tiff"
@@ -216,7 +217,7 @@ class ChooseVoice(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return character.is_character(context.object) or refuse(cls, "Select a character")
+        return refuse_without_character(cls, context)
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         """Whoever chooses it by hand will want to hear it; a frame range that somebody set stays."""

@@ -30,6 +30,14 @@ KNOWN_FOR_S = 1.0
 """How long it may take until a character that appeared in place of another object is noticed."""
 
 
+Key = tuple[str, str | None]
+"""An object's name and its library's file: what is linked may be called like what is not."""
+
+
+def _key(ob: bpy.types.Object) -> Key:
+    return ob.name, ob.library.filepath if ob.library is not None else None
+
+
 @dataclass
 class _Show:
     """One character: its portrait and crop (`portrait_crop.identity`), the framing and the weights that are shown or
@@ -65,7 +73,7 @@ class Live:
         self._portraits: dict[int, Steps[files.Content]] = {}
         self._look_soon = True
         self._was_ready = False
-        self._known: dict[str, tuple[int, list[str], float]] = {}
+        self._known: dict[str, tuple[int, list[Key], float]] = {}
 
     def forget(self) -> None:
         """Another file or another server: look at everything anew."""
@@ -124,11 +132,11 @@ class Live:
 
     def characters(self, scene: bpy.types.Scene) -> list[bpy.types.Object]:
         """The characters in a scene; in large scenes not every object is asked each time."""
-        count, (known, names, until) = len(scene.objects), self._known.get(scene.name, (-1, [], 0.0))
+        count, (known, keys, until) = len(scene.objects), self._known.get(scene.name_full, (-1, [], 0.0))
         if count != known or time.monotonic() > until:
-            names = [ob.name for ob in character.characters(scene)]
-            self._known[scene.name] = count, names, time.monotonic() + KNOWN_FOR_S
-        found = (scene.objects.get(name) for name in names)
+            keys = [_key(ob) for ob in character.characters(scene)]
+            self._known[scene.name_full] = count, keys, time.monotonic() + KNOWN_FOR_S
+        found = map(bpy.data.objects.get, keys)
         return [ob for ob in found if character.is_character(ob)]
 
     def look(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
@@ -201,7 +209,7 @@ class Live:
                 ErrorCode.BAD_WEIGHTS,
                 f"{ob.name} has the {count} weights of {ob.edtalk.bundle or 'another bundle'}; the server runs "
                 f"{bundle.title} with {len(bundle.layout)}.",
-                "Use its bundle (Server > Model Bundles), or predict it anew with this one.",
+                "Use its bundle (EDTalk > Model Bundles), or predict it anew with this one.",
             )
 
     def _failed(self, show: _Show, cause: str, fix: str) -> None:

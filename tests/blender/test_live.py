@@ -183,3 +183,32 @@ def test_a_character_of_another_bundle_says_whose_weights_it_has(
     look(addon)
     words = addon("ui.link").live().trouble(resting)
     assert "the 1 weights of Nodders 2" in words and "No model 1 with 36" in words
+
+
+def test_a_linked_character_follows_too_also_beside_an_override_of_it(
+    addon: Any, talking: bpy.types.Object, voice: Path, tmp_path: Path
+) -> None:
+    bpy.ops.wm.save_mainfile()
+    library = bpy.data.filepath
+    bpy.ops.wm.read_homefile(use_factory_startup=False, use_empty=True)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "first.blend"))
+    with bpy.data.libraries.load(library, link=True, relative=True) as (there, here):
+        here.objects = there.objects
+    scene, linked = bpy.context.scene, here.objects[0]
+    own = linked.override_create()
+    both = {"linked": linked, "overridden": own}
+    for ob in both.values():
+        scene.collection.objects.link(ob)
+    look(addon)
+    before = {name: pixels_of(ob) for name, ob in both.items()}
+    scene.frame_set(6)
+    look(addon)
+    node = addon("scene.plane").texture_node
+    for name, ob in both.items():
+        assert not np.array_equal(pixels_of(ob), before[name]), name
+        assert node(ob).image == ob.edtalk.live_image, name
+    assert own.edtalk.live_image != linked.edtalk.live_image
+    bpy.context.view_layer.objects.active = linked
+    for operator, options in (("predict", {}), ("choose_voice", {"filepath": str(voice)})):
+        with pytest.raises(RuntimeError, match="make a library override"):
+            getattr(bpy.ops.edtalk, operator)(**options)
