@@ -134,7 +134,11 @@ class TaskOperator(Operator):
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
-        self._begin(context)
+        task = self._begin(context)
+        answer = self._advance(task)  # the first step settles whom it is about, before the next click
+        if answer is not None:
+            return self._end(context, answer)
+        self._tell(context, task)
         self._timer = context.window_manager.event_timer_add(TIMER_SECONDS, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
@@ -157,17 +161,18 @@ class TaskOperator(Operator):
         answer = self._advance(task)
         if answer is not None:
             return self._end(context, answer)
+        self._tell(context, task)
+        return {"RUNNING_MODAL"}
+
+    def _tell(self, context: bpy.types.Context, task: Task) -> None:
+        """Say in the panel and in the status bar what runs, when that changed. The view beside the panel is not drawn
+        for that."""
         text = f"{iface_(task.title)}: {task.progress.text}    {iface_('Esc: cancel')}"
         if text != self._said:
             self._said = text
-            self._tell(context, text)
-        return {"RUNNING_MODAL"}
-
-    def _tell(self, context: bpy.types.Context, text: str) -> None:
-        """Say in the panel and in the status bar what runs. The view beside the panel is not drawn for that."""
-        link.redraw_sidebars(context)
-        context.workspace.status_text_set(text)
-        self._told |= {context.workspace.name}
+            link.redraw_sidebars(context)
+            context.workspace.status_text_set(text)
+            self._told |= {context.workspace.name}
 
     def _fall_silent(self, context: bpy.types.Context) -> None:
         """Give the status bar back, in every workspace that the user went through."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import bpy
 import numpy as np
@@ -183,3 +185,30 @@ def test_a_colour_configuration_without_our_spaces_stops_nothing(
     bpy.ops.edtalk.bake()
     assert talking.edtalk.live_image.colorspace_settings.name == before
     assert "changes the picture's colours" in plane.color_remark(scene)
+
+
+def test_a_button_is_about_the_character_on_which_it_was_pressed(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when the next click, before Blender's first timer event, selects or deletes something."""
+    operators, said = addon("ui.operators"), list[str]()
+
+    class Named(operators.TaskOperator):
+        def steps(self, context: Any, _progress: Any) -> Any:
+            name = context.object.name
+            yield
+            return name
+
+        def report(self, _kind: set[str], words: str) -> None:
+            said.append(words)
+
+    window = SimpleNamespace(app=SimpleNamespace(background=False), data=bpy.data)
+    monkeypatch.setattr(operators, "bpy", window)
+    context = mock.MagicMock(object=talking)
+    context.window_manager.windows = []
+    context.workspace.name = "no workspace"
+    pressed = Named()
+    assert pressed.invoke(context, None) == {"RUNNING_MODAL"}
+    context.object = None
+    assert pressed.modal(context, SimpleNamespace(type="TIMER", value="NOTHING")) == {"FINISHED"}
+    assert said == ["face"] and addon.session.task is None
