@@ -92,7 +92,12 @@ class NewFromImage(TaskOperator, bpy.types.Operator):
         _choices[:] = [(one.name, one.name, "") for one in bpy.data.images if portrait_crop.can_be(one)]
         return _choices
 
-    image: EnumProperty(name="Image", items=_images, options={"SKIP_SAVE"})
+    image: EnumProperty(
+        name="Image",
+        description="A picture of a face in this .blend",
+        items=_images,
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -33,9 +33,8 @@ class EmotionPanel(SidebarPanel, bpy.types.Panel):
             row.enabled = name in presets
             row.prop(emotion, name, slider=True)
         layout.prop(emotion, "strength", slider=True)
-        if not presets:
-            text = iface_("This bundle has no expressions, or is not known yet: predict or bake once")
-            draw_words(layout, text, "INFO")
+        if words := missing(presets):
+            draw_words(layout, words, "INFO")
         column = layout.column(align=True)
         column.operator("edtalk.neutralise", icon="USER")
         column.menu("EDTALK_MT_expressions", icon="KEY_HLT")
@@ -43,6 +42,14 @@ class EmotionPanel(SidebarPanel, bpy.types.Panel):
         column.menu("EDTALK_MT_marks", icon="MARKER")
         column.operator("edtalk.emotions_from_markers", icon="MARKER_HLT")
         column.prop(emotion, "blend")
+
+
+def missing(presets: mixing.Presets) -> str:
+    """Why some of the sliders are grey, in the user's language; empty where none is."""
+    if not presets:
+        return iface_("This bundle has no expressions, or is not known yet: predict or bake once")
+    names = [iface_(name.capitalize()) for name in mixing.EMOTIONS if name not in presets]
+    return iface_("This bundle does not know: {names}", names=", ".join(names)) if names else ""
 
 
 class ExpressionsMenu(bpy.types.Menu):

@@ -54,15 +54,14 @@ class LookAtCharacter(bpy.types.Operator):
         if remark(context.space_data, context.scene):
             show_pictures(context.space_data, context.scene)
         view = next(region for region in context.area.regions if region.type == "WINDOW")
-        context.object.select_set(True)
-        others = [ob for ob in context.selected_objects if ob != context.object]
-        for ob in others:
-            ob.select_set(False)
+        before = {ob: ob.select_get() for ob in {context.object, *context.selected_objects}}
+        for ob in before:
+            ob.select_set(ob == context.object)
         with context.temp_override(region=view):
             bpy.ops.view3d.view_axis(type="FRONT", align_active=True)
             bpy.ops.view3d.view_selected()
-        for ob in others:
-            ob.select_set(True)
+        for ob, was_selected in before.items():
+            ob.select_set(was_selected)
         return {"FINISHED"}
 
 

@@ -331,3 +331,13 @@ def test_a_character_without_a_presets_bundle_says_so(resting: bpy.types.Object)
     for operator in ("emotions_from_markers", "apply_preset", "neutralise"):
         with pytest.raises(RuntimeError, match="bundle"):
             getattr(bpy.ops.edtalk, operator)()
+
+
+def test_the_panel_says_which_emotions_a_bundle_does_not_know(
+    addon: Any, presets: dict[str, dict[str, float]]
+) -> None:
+    missing = addon("ui.emotion_panel").missing
+    assert missing(presets) == ""
+    known = {name: pose for name, pose in presets.items() if name not in {"fear", "contempt"}}
+    assert missing(known) == "This bundle does not know: Fear, Contempt"
+    assert "no expressions" in missing({})

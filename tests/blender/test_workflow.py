@@ -124,8 +124,10 @@ def test_looking_at_a_character_shows_its_picture_from_the_front(
     area.type = "VIEW_3D"
     view, remark = area.spaces.active, addon("ui.looking").remark
     assert remark(view, scene) == "This view shows no pictures yet", "as in a new Blender"
+    resting.select_set(False)
     with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
         bpy.ops.edtalk.look_at_character()
+    assert not resting.select_get(), "looking selects nothing"
     assert (view.shading.type, remark(view, scene)) == (shading, "")
     towards = view.region_3d.view_rotation @ Vector((0.0, 0.0, 1.0))
     front = resting.matrix_world.to_3x3() @ Vector((0.0, -1.0, 0.0))
