@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -42,6 +43,29 @@ def test_predicting_by_command_saves_a_file(addon: Any, talking: bpy.types.Objec
     batch, copy = addon("ui.batch"), tmp_path / "copy.blend"
     assert batch.run(["predict", "--frames", "1-4", "-o", str(copy)]) == 0
     assert copy.stat().st_size > 0
+
+
+def test_another_scene_is_baked_and_becomes_a_movie_by_command(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path
+) -> None:
+    batch, movie, scene = addon("ui.batch"), tmp_path / "face.mp4", bpy.context.scene
+    other = bpy.data.scenes.new("Other")
+    other.collection.objects.link(talking)
+    other.frame_start, other.frame_end, other.render.fps = 4, 9, 25
+    scene.collection.objects.unlink(talking)
+    assert batch.run(["bake"]) == batch.Exit.NO_CHARACTER
+    assert batch.run(["bake", "--scene", "Other"]) == 0
+    assert (talking.edtalk.take_first, talking.edtalk.take_last) == (4, 9)
+    assert batch.run(["export", "--scene", "Other", "--character", "face", "-o", str(movie)]) == 0
+    clip = bpy.data.movieclips.load(str(movie))
+    assert clip.frame_duration == 6 and clip.fps == 25
+
+
+def test_the_page_on_farms_lists_every_exit_code(addon: Any) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "farm.md").read_text("utf-8")
+    assert [int(code) for code in re.findall(r"^\| (\d+) \|", page, re.MULTILINE)] == list(
+        addon("ui.batch").Exit
+    )
 
 
 def test_a_wrong_name_or_a_wrong_range_has_a_code_of_its_own(

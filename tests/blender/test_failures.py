@@ -71,6 +71,44 @@ def test_without_a_character_the_buttons_are_grey(addon: Any) -> None:
     assert "Select a character" in refused(bpy.ops.edtalk.bake)
 
 
+def silent() -> list[str]:
+    """Our operators that are grey now and do not say why."""
+    found = []
+    for name in dir(bpy.ops.edtalk):
+        operator = getattr(bpy.ops.edtalk, name)
+        if not operator.poll() and "context is incorrect" in refused(
+            operator
+        ):  # Blender's words without ours
+            found.append(name)
+    return found
+
+
+def test_every_grey_button_says_why(addon: Any, talking: bpy.types.Object) -> None:
+    layer = bpy.context.view_layer
+    bpy.ops.wm.save_mainfile()
+    library = bpy.data.filepath
+    assert silent() == [], "on a character"
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert silent() == [], "in edit mode"
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.ops.edtalk.edit_performance()
+    assert silent() == [], "while a strip is edited"
+    bpy.ops.edtalk.edit_on_top()
+    addon.session.task = mock.Mock(title="Bake")
+    assert silent() == [], "while something runs"
+    addon.session.task = None
+    layer.objects.active = None
+    assert silent() == [], "without a character"
+    addon.session.close()
+    bpy.ops.wm.read_homefile(use_factory_startup=False, use_empty=True)
+    assert silent() == [], "without a server, in a new file"
+    with bpy.data.libraries.load(library, link=True) as (there, here):
+        here.objects = there.objects
+    bpy.context.scene.collection.objects.link(here.objects[0])
+    bpy.context.view_layer.objects.active = here.objects[0]
+    assert silent() == [], "on a linked character"
+
+
 def test_a_server_that_is_not_installed(
     addon: Any, portrait: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ def choices(addon: Any) -> Any:
     """The add-on's preferences, put back afterwards."""
     chosen = addon("ui.preferences").preferences()
     yield chosen
-    for name in ("device", "bundle"):
+    for name in ("device", "bundle", "start_with_blender"):
         chosen.property_unset(name)
 
 
@@ -49,6 +49,30 @@ def test_the_server_runs_with_the_chosen_device_once_restarted(
     bpy.ops.edtalk.restart_server()
     assert addon.session.is_ready and addon.session.server.connection.pid != first
     assert addon.session.server.options == ("--device", "cpu") and not link.wants_restart()
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_server_starts_with_blender_where_that_is_wanted(
+    addon: Any,
+    own_folders: None,
+    own_server: Any,
+    choices: Any,
+    wanted: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    link = addon("ui.link")
+    choices.start_with_blender = wanted
+    window = SimpleNamespace(background=False, timers=bpy.app.timers)
+    monkeypatch.setattr(link, "bpy", SimpleNamespace(app=window, context=bpy.context))
+    link.stop()
+    link.start()
+    end = time.monotonic() + 60
+    while wanted and not addon.session.is_ready:
+        assert time.monotonic() < end, "the server was not started"
+        addon.session.pump()
+        time.sleep(0.01)
+    assert addon.session.is_connected == wanted
+    addon.session.close()
 
 
 OTHER = """
