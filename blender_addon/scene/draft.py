@@ -29,7 +29,11 @@ class Draft:
         """The object. Raises `EDTalkError` when it is gone."""
         ob = character.find(self._ob)
         if ob is None:
-            raise _undone()
+            raise EDTalkError(
+                ErrorCode.UNKNOWN_SOURCE,
+                "The character was removed meanwhile.",
+                "Select another one and begin again.",
+            )
         return ob
 
     @property

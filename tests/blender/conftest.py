@@ -138,6 +138,23 @@ def voice(tmp_path: Path) -> Path:
     return path
 
 
+MOVIE = """
+import sys, cv2, numpy as np
+video = cv2.VideoWriter(sys.argv[1], cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 64))
+for level in range(0, 250, 25):
+    video.write(np.full((64, 64, 3), level, np.uint8))
+video.release()
+"""
+
+
+@pytest.fixture
+def movie(server_python: Path, tmp_path: Path) -> Path:
+    """Ten pictures at 25 a second that get brighter: a server without a model opens the mouth with the light."""
+    path = tmp_path / "driver.mp4"
+    subprocess.run([str(server_python), "-c", MOVIE, str(path)], check=True)
+    return path
+
+
 @pytest.fixture
 def resting(addon: Addon, server: Any, portrait: Path) -> Any:
     """A new character, in a scene of twelve frames."""

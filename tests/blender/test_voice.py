@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import wave
 from fractions import Fraction
 from pathlib import Path
@@ -310,22 +309,6 @@ def test_emotions_in_text_strips_come_where_these_lie(
 
 
 # --- from videos -----------------------------------------------------------------------------------------------------
-
-MOVIE = """
-import sys, cv2, numpy as np
-video = cv2.VideoWriter(sys.argv[1], cv2.VideoWriter_fourcc(*"mp4v"), 25, (64, 64))
-for level in range(0, 250, 25):
-    video.write(np.full((64, 64, 3), level, np.uint8))
-video.release()
-"""
-
-
-@pytest.fixture
-def movie(server_python: Path, tmp_path: Path) -> Path:
-    """Ten pictures at 25 a second that get brighter: a server without a model opens the mouth with the light."""
-    path = tmp_path / "driver.mp4"
-    subprocess.run([str(server_python), "-c", MOVIE, str(path)], check=True)
-    return path
 
 
 def test_a_video_moves_the_chosen_banks_and_leaves_the_others(
