@@ -12,9 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from blender_addon.core.client import Client
 from blender_addon.core.events import weights_of
+from edtalk_server.bundles import official, official_names
+from edtalk_server.evaluation.golden import rule
+from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.service import desk
 from shared_protocol import messages, paths
 from shared_protocol.errors import ErrorCode
@@ -197,6 +201,25 @@ def test_the_shipped_bundle_is_listed_and_so_is_what_the_catalogue_offers(client
     )
     assert starter.installed and not starter.running and starter.bytes > 1_000_000
     assert (offered.name, offered.installed, offered.bytes) == ("large", False, 12_000_000)
+
+
+def test_a_folder_with_the_official_checkpoints_becomes_a_bundle_of_the_list(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny = EDTalkConfig(size=16, style_dim=40, width_base=128, width_max=4, enhancement_hidden=4)
+    monkeypatch.setattr(official, "FACE", tiny)
+    for name, key, kind, tensors in (
+        ("EDTalk.pt", "gen", "edtalk", official_names.face_tensors(tiny)),
+        ("Audio2Lip.pt", "audio2lip", "audio2lip", official_names.audio_tensors(official.AUDIO)),
+    ):
+        torch.save({key: rule.checkpoint("TEST", kind, tensors)}, tmp_path / name)
+    told = client.wait(client.import_bundle(tmp_path, "mine"), 120)
+    (answer,) = (event for event in told if isinstance(event, messages.Bundles))
+    mine = next(one for one in answer.bundles if one.name == "mine")
+    assert mine.installed and not mine.running and mine.bytes > 0 and mine.licence
+    assert Path(mine.path).is_dir()
+    stages = {event.stage for event in told if isinstance(event, JobProgress)}
+    assert "writing the bundle" in stages
 
 
 def test_an_import_that_cannot_work_says_why(client: Client, tmp_path: Path) -> None:
