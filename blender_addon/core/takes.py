@@ -466,7 +466,7 @@ def takes_in(folder: Path) -> Iterator[Take]:
 
 
 def new_folder(folder: Path) -> Path:
-    """Where the next take of a character goes: `take_001`, or the first number after all that are there."""
+    """Where the next take of a character goes: `take_001`, or the first number that is free."""
     number = 1
     while (folder / f"take_{number:03d}").exists():
         number += 1

@@ -118,6 +118,8 @@ class AdjustCrop(bpy.types.Operator):
         self._held: tuple[Grip, Point, Crop] | None = None
         self._question: Steps[Inspected] | None = None
         self._lines: list[str] = []
+        link.session().start_server()
+        link.wake()
         self._ask()
         self._handle = bpy.types.SpaceView3D.draw_handler_add(self._draw, (), "WINDOW", "POST_PIXEL")
         self._timer = context.window_manager.event_timer_add(TIMER_SECONDS, window=context.window)
@@ -166,14 +168,19 @@ class AdjustCrop(bpy.types.Operator):
     # --- the server --------------------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
-        """Let the server look at this crop, when it is there; an older question is dropped."""
+        """Let the server look at this crop, as soon as it is there; an older question is dropped."""
         self._forget_question()
-        session = link.session()
-        if session.is_ready and session.can("inspect"):
-            self._question = session.inspect(self._portrait, self._crop, Progress())
+        self._is_to_ask = True
 
     def _hear(self) -> None:
-        """Go on with the question that is under way."""
+        """Go on with the question that is to be asked, or is under way."""
+        session = link.session()
+        if self._is_to_ask and session.is_ready:
+            self._is_to_ask = False
+            if session.can("inspect"):
+                self._question = session.inspect(self._portrait, self._crop, Progress())
+        elif self._is_to_ask:
+            self._say([session.face.line])  # which is in the user's language already
         if self._question is None:
             return
         try:
@@ -187,8 +194,12 @@ class AdjustCrop(bpy.types.Operator):
 
     def _told(self, verdict: str, advice: str) -> None:
         self._question = None
-        self._lines = [iface_(line) for line in (VERDICTS.get(verdict, verdict), advice) if line]
-        self._area.tag_redraw()
+        self._say([iface_(line) for line in (VERDICTS.get(verdict, verdict), advice) if line])
+
+    def _say(self, lines: list[str]) -> None:
+        if lines != self._lines:
+            self._lines = lines
+            self._area.tag_redraw()
 
     def _forget_question(self) -> None:
         if self._question is not None:

@@ -182,6 +182,31 @@ def test_the_box_begins_on_what_was_found(addon: Any, broad: bpy.types.Object, w
     assert view.first_crop(broad, (WIDTH, HEIGHT)).center_x == 30
 
 
+def test_adjusting_the_crop_starts_the_server_and_tells_its_verdict_once_it_is_there(
+    addon: Any, broad: bpy.types.Object, wide: Path, own_server: Any
+) -> None:
+    view, session, said = addon("ui.crop_view"), addon.session, list[str]()
+    session.close()
+    operator = view.AdjustCrop
+    crop = SimpleNamespace(
+        _question=None,
+        _portrait=wide.read_bytes(),
+        _crop=view.first_crop(broad, (WIDTH, HEIGHT)),
+        _forget_question=lambda: None,
+        _say=lambda lines: said.extend(line for line in lines if line not in said),
+        _told=lambda verdict, advice: (said.append(verdict), setattr(crop, "_question", None)),
+    )
+    operator._ask(crop)
+    session.start_server()
+    end = time.monotonic() + 60
+    while said[-1:] == [] or said[-1] not in addon("ui.portrait").VERDICTS:
+        assert time.monotonic() < end, said
+        session.pump()
+        operator._hear(crop)
+        time.sleep(0.01)
+    assert any("starting" in line for line in said)
+
+
 # --- full pictures ---------------------------------------------------------------------------------------------------
 
 
