@@ -46,6 +46,8 @@ _hopeless: set[int] = set()
 """The characters that could not be baked in the render that is going on: it is not tried again before the next."""
 _ready = range(0)
 """The frames that were made ready for the render in the window that is going on."""
+_has_memory = False
+"""The render in the window that is going on was given the server's graphics memory."""
 
 
 # --- lending ---------------------------------------------------------------------------------------------------------
@@ -71,6 +73,17 @@ def look_after() -> None:
     """From the timer: is the render over?"""
     if (_lent or _by_operator) and not is_rendering():
         take_back()
+
+
+def give_memory() -> None:
+    """From the timer: a render in the window gets the server's graphics memory, once what it waits for is baked."""
+    global _has_memory
+    session = link.session()
+    if not is_rendering() or session.task is not None:
+        _has_memory = False
+    elif not _has_memory and session.is_ready and session.can("release") and session.memory.device > 0:
+        _has_memory = True
+        session.release()
 
 
 @persistent
@@ -277,6 +290,7 @@ def register() -> None:
     bpy.types.TOPBAR_MT_render.append(draw_menu)
     link.on_tick(_waiting.tick)
     link.on_tick(look_after)
+    link.on_tick(give_memory)
 
 
 def unregister() -> None:

@@ -274,3 +274,33 @@ def test_around_the_matte_one_sees_through_the_plane(
     solid = wanted > 0.99
     assert solid.any() and (wanted < 0.01).any()
     assert np.abs(read(Path(scene.render.filepath)) - opaque)[solid].mean() <= 1.0
+
+
+def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_more(
+    addon: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bpy.ops.edtalk.start_server()
+    render, session, given = addon("ui.render"), addon.session, list[str]()
+    memory = addon("core.server_link").Memory(1, 5 * 10**9, 8 * 10**9)
+    monkeypatch.setattr(type(session), "memory", property(lambda _: memory))
+    monkeypatch.setattr(session, "release", lambda: given.append("given"))
+    rendering, task = True, object()
+    monkeypatch.setattr(render, "is_rendering", lambda: rendering)
+    for session.task, rendering, times in (
+        (None, False, 0),
+        (task, True, 0),
+        (None, True, 1),
+        (None, True, 1),
+        (task, True, 1),
+        (None, True, 2),
+        (None, False, 2),
+        (None, True, 3),
+    ):
+        render.give_memory()
+        assert len(given) == times, (session.task, rendering)
+    memory = addon("core.server_link").Memory(1, 0, 0)
+    rendering = False
+    render.give_memory()
+    rendering = True
+    render.give_memory()
+    assert len(given) == 3, "there is none on a processor"
