@@ -13,7 +13,13 @@ WHEELS = {"zmq": "python3-zmq", "msgpack": "python3-msgpack", "numpy": "python3-
 """What the packages carry as wheels (or Blender has), and the Debian package that has it otherwise."""
 
 
-def _check_wheels() -> None:
+def _check_package() -> None:
+    """Raises `ImportError` that says what was installed instead of the package for this Blender."""
+    if importlib.util.find_spec("shared_protocol") is None:  # every package carries it
+        raise ImportError(
+            "This is EDTalk's source code, not the extension: install a zip that python blender_addon/build.py made, "
+            "or one of a release."
+        )
     missing = [name for name in WHEELS if importlib.util.find_spec(name) is None]
     if missing:
         raise ImportError(
@@ -25,7 +31,7 @@ def _check_wheels() -> None:
 
 def register() -> None:
     """Blender enables the add-on."""
-    _check_wheels()
+    _check_package()
     from . import scene, ui
 
     scene.register()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +69,23 @@ def test_blender_accepts_the_package(package: Path) -> None:
         [sys.executable, str(command), "validate", str(package)], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_source_code_in_a_zip_says_that_it_is_not_the_extension(tmp_path: Path) -> None:
+    source, folder = tmp_path / "edtalk-main.zip", Path(__file__).resolve().parents[2] / "blender_addon"
+    with zipfile.ZipFile(source, "w") as archive:
+        for file in (*folder.rglob("*.py"), *folder.rglob("*.toml")):
+            archive.write(file, Path("edtalk-main") / "blender_addon" / file.relative_to(folder))
+    script = (
+        "import os, sys; os.environ['BLENDER_USER_RESOURCES'] = sys.argv[2]\n"
+        "import bpy\n"
+        "bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo='user_default', enable_on_install=True)\n"
+    )
+    elsewhere = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [sys.executable, "-c", script, str(source), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=elsewhere, cwd=tmp_path)
+    assert done.returncode != 0
+    assert "This is EDTalk's source code, not the extension" in done.stderr
 
 
 def test_a_clean_start_says_nothing_on_stderr(package: Path, tmp_path: Path) -> None:
