@@ -157,6 +157,8 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
         apply_show(ob)  # perhaps a duplicate: it gets a picture of its own
         image = ob.edtalk.live_image
     _stir(image)
+    if 0 in image.size:  # it was unpacked, say, and its file is gone
+        image.source = "GENERATED"
     if tuple(image.size) != (width, height):
         image.scale(width, height)
     image.pixels.foreach_set(_buffer.floats(pixels))

@@ -118,6 +118,22 @@ def test_an_undo_while_a_portrait_waits_to_be_read_is_no_error(
     assert not live.is_hurried and not live.trouble(bpy.data.objects["face"])
 
 
+def test_a_picture_that_was_unpacked_to_a_file_that_is_gone_comes_back(
+    addon: Any, resting: bpy.types.Object
+) -> None:
+    turn(resting, 0.7)
+    assert look(addon)
+    before = pixels_of(resting)
+    addon("core.tasks").at_once(addon("scene.plane").settle_live_images())
+    bpy.ops.file.unpack_all(method="WRITE_LOCAL")
+    for file in (Path(bpy.data.filepath).parent / "textures").iterdir():
+        file.unlink()
+    resting.edtalk.live_image.reload()
+    addon("ui.link").live().ask_again()
+    assert look(addon)
+    np.testing.assert_array_equal(pixels_of(resting), before)
+
+
 def test_another_view_transform_leaves_a_picture_at_rest_as_it_is(
     addon: Any, resting: bpy.types.Object
 ) -> None:
