@@ -96,6 +96,8 @@ def baked(wish: Wish, progress: Progress) -> Steps[Baked]:
     if plan.stale:
         yield from _rendered(wish, plan, progress)
     there = yield from in_slices(plan.take.finished())
+    if not there:  # somebody deleted them meanwhile
+        raise EDTalkError(ErrorCode.DISK, f"{plan.take.folder} holds no finished frame.", "Bake again.")
     yield
     return Baked(wish, plan.take, len(plan.stale), takes.run_to_show(there, wish.frames[0]))
 

@@ -356,6 +356,21 @@ def test_frames_that_have_come_are_kept_when_a_bake_is_cancelled(
     assert len(finished_in(addon, base / "face" / "take_001")) >= 6
 
 
+def test_frames_that_somebody_deletes_while_they_are_baked_are_told_of(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = addon("core.takes").Take
+    finished = take.finished
+
+    def cleared(self: Any) -> Any:
+        for file in self.folder.glob("*.png"):
+            file.unlink()
+        return finished(self)
+
+    monkeypatch.setattr(take, "finished", cleared)
+    assert "take_001 holds no finished frame. Bake again." in refused(bpy.ops.edtalk.bake)
+
+
 def test_after_a_full_disk_the_panel_looks_at_the_files_again(
     addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
