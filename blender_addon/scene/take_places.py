@@ -60,6 +60,13 @@ def is_free(ob: bpy.types.Object, take: takes.Take) -> bool:
     return not _users_of(take.folder, but=ob) and take.is_free_for(owner()) and not _is_anothers(ob, take)
 
 
+def is_mine(take: takes.Take) -> bool:
+    """Did this .blend bake it, or the one of the same name beside it, of which this is a copy elsewhere?"""
+    beside = take.folder.parent.parent.parent / owner()
+    is_another = beside.is_file() and os.path.realpath(beside) != os.path.realpath(bpy.data.filepath)
+    return take.owner == owner() and not is_another
+
+
 def _is_anothers(ob: bpy.types.Object, take: takes.Take) -> bool:
     """Did another character make this take, although nobody shows it (yet)?"""
     if take.character in ("", ob.name) or take.is_empty or character.file_of(ob, "take") == take.folder:
@@ -87,11 +94,11 @@ class Entry:
 
 def scanned() -> Steps[list[Entry]]:
     """The takes of this file, all characters', found a little at a time."""
-    mine, entries, shown = owner(), list[Entry](), _shown()
+    entries, shown = list[Entry](), _shown()
     for base in sorted({default_base(), *(folder.parent.parent for folder in shown)}):
         for folder in _folders_in(base):
             for take in takes.takes_in(folder):
-                if take.owner == mine:
+                if is_mine(take):
                     whole = yield from takes.Take.opening(take.folder)
                     size = yield from whole.size()
                     entries.append(Entry(whole, size, tuple(shown.get(take.folder, ()))))

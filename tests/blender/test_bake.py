@@ -323,6 +323,28 @@ def test_deleting_unused_takes_spares_those_of_other_files(
     assert all(path.exists() for path in two_takes), "they belong to the other file"
 
 
+def test_a_file_that_was_saved_elsewhere_under_the_same_name_leaves_the_first_ones_takes_alone(
+    addon: Any, talking: bpy.types.Object
+) -> None:
+    """Versions of a shot in folders of their own. The copy still shows a take in the first one's."""
+    bpy.ops.edtalk.bake()
+    bpy.ops.edtalk.bake_range(new_take=True)
+    there = folder_of(talking)
+    bpy.ops.edtalk.use_take(folder="//edtalk/face/take_001")
+    bpy.ops.wm.save_mainfile()
+    first = Path(bpy.data.filepath)
+    second = first.parent.with_name("v2") / first.name
+    second.parent.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(second))
+    bpy.ops.edtalk.purge_takes()
+    assert (there / "0012.png").is_file()
+    with pytest.raises(RuntimeError, match="is no take of this file"):
+        bpy.ops.edtalk.delete_take(folder=str(there))
+    bpy.ops.wm.open_mainfile(filepath=str(first))
+    bpy.ops.edtalk.purge_takes()
+    assert not there.exists(), "its own it deletes"
+
+
 def test_for_the_cap_only_the_longest_unused_go(
     addon: Any, talking: bpy.types.Object, two_takes: list[Path]
 ) -> None:
