@@ -70,8 +70,8 @@ def take_back() -> None:
 
 
 def look_after() -> None:
-    """From the timer: is the render over?"""
-    if (_lent or _by_operator) and not is_rendering():
+    """From the timer: is the render over? (While something is baked it has perhaps not begun.)"""
+    if (_lent or _by_operator) and not is_rendering() and link.session().task is None:
         take_back()
 
 
@@ -192,7 +192,13 @@ class Render(TaskOperator, bpy.types.Operator):
         scene, now = context.scene, context.scene.frame_current
         _hopeless.clear()
         frames = range(scene.frame_start, scene.frame_end + 1) if self.animation else range(now, now + 1)
-        words = yield from made_ready(scene.session_uid, frames, progress)
+        is_ready = False
+        try:
+            words = yield from made_ready(scene.session_uid, frames, progress)
+            is_ready = True
+        finally:
+            if not is_ready:  # one failed, or the user cancelled it, when others were lent their frames
+                take_back()
         self._render()
         return words
 

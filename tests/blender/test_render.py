@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,37 @@ def test_a_duplicate_is_rendered_with_its_own_frames(
     bpy.context.scene.camera.location.x = 4
     folder = Path(bpy.data.filepath).parent / "edtalk" / "face.001" / "take_001"
     assert same(rendered(tmp_path, 6), read(folder / "0006.png"))
+
+
+def test_the_first_of_two_keeps_what_it_is_lent_while_the_second_is_baked(
+    addon: Any, talking: bpy.types.Object, portrait: Path
+) -> None:
+    """As in the window, where the timer looks after each step whether a render is over."""
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    render, tasks, session = addon("ui.render"), addon("core.tasks"), addon.session
+    progress = tasks.Progress()
+    steps = render.made_ready(bpy.context.scene.session_uid, range(3, 5), progress)
+    session.task = tasks.Task("Bake", steps, progress)
+    end = time.monotonic() + 30
+    while not session.task.advance():
+        assert time.monotonic() < end
+        session.pump()
+        render.look_after()
+    lent = addon("scene.plane").lent_image
+    assert lent(talking) is not None and lent(bpy.context.object) is not None
+    session.task = None
+    render.look_after()
+    assert lent(talking) is None and lent(bpy.context.object) is None, "no render began"
+
+
+def test_when_one_cannot_be_baked_the_others_show_what_they_showed(
+    addon: Any, talking: bpy.types.Object, portrait: Path
+) -> None:
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    bpy.context.object.edtalk.portrait = str(portrait.with_name("gone.png"))
+    with pytest.raises(RuntimeError, match=r"gone\.png"):
+        bpy.ops.edtalk.render()
+    assert addon("scene.plane").texture_node(talking).image == talking.edtalk.live_image
 
 
 @pytest.mark.parametrize("step", ["saved", "undone"])
