@@ -36,6 +36,8 @@ from .preferences import preferences
 
 log = logging.getLogger(__name__)
 
+_Loan = tuple[takes.Take, range]
+"""A take, and the unbroken run of its frames that a plane is to show."""
 _lent: set[int] = set()
 """The characters whose planes show a take for the render that is going on."""
 _by_operator = False
@@ -111,21 +113,26 @@ def made_ready(scene_uid: int, frames: range, progress: Progress) -> Steps[str]:
 
     Raises `EDTalkError` when it failed for one of them; the others are ready all the same, and it is `_hopeless`.
     """
-    rendered, troubles = 0, list[EDTalkError]()
+    rendered, loans, troubles = 0, dict[int, _Loan](), list[EDTalkError]()
     for uid in [ob.session_uid for ob in bakeable(scene_of(scene_uid))]:
         try:
-            rendered += yield from _made_ready(uid, scene_uid, frames, progress)
+            rendered += yield from _made_ready(uid, scene_uid, frames, progress, loans)
         except EDTalkError as error:
             troubles.append(error)
             _hopeless.add(uid)
+    for uid, (take, run) in loans.items():  # all at once: an undo meanwhile would take the first ones back
+        if (ob := character.find(uid)) is not None:
+            lend(ob, take, run)
     link.takes_changed()
     if troubles:
         raise troubles[0]
     return rpt_("{count} frames baked", count=rendered)
 
 
-def _made_ready(uid: int, scene_uid: int, frames: range, progress: Progress) -> Steps[int]:
-    """One character; how many frames were rendered."""
+def _made_ready(
+    uid: int, scene_uid: int, frames: range, progress: Progress, loans: dict[int, _Loan]
+) -> Steps[int]:
+    """One character; how many frames were rendered. What its plane is to show goes into `loans`."""
     folder, rendered = character.file_of(found(uid), "take"), 0
     take = (yield from in_slices(takes.Take.opening(folder))) if folder is not None else None
     there = (yield from in_slices(take.finished())) if take is not None else set[int]()
@@ -140,7 +147,7 @@ def _made_ready(uid: int, scene_uid: int, frames: range, progress: Progress) -> 
     first, last = ob.edtalk.take_first, ob.edtalk.take_last
     shows = ob.edtalk.show == "TAKE" and first <= frames[0] and frames[-1] <= last
     if not shows or take.folder != folder:
-        lend(ob, take, run)
+        loans[uid] = take, run
     return rendered
 
 

@@ -118,16 +118,26 @@ def test_the_first_of_two_keeps_what_it_is_lent_while_the_second_is_baked(
     progress = tasks.Progress()
     steps = render.made_ready(bpy.context.scene.session_uid, range(3, 5), progress)
     session.task = tasks.Task("Bake", steps, progress)
-    end = time.monotonic() + 30
+    bpy.ops.ed.undo_push(message="before")
+    bpy.context.object.location.x = 1
+    bpy.ops.ed.undo_push(message="moved")
+    end, second = time.monotonic() + 30, False
     while not session.task.advance():
         assert time.monotonic() < end
         session.pump()
         render.look_after()
-    lent = addon("scene.plane").lent_image
-    assert lent(talking) is not None and lent(bpy.context.object) is not None
+        if progress.subject == "face.001" and not second:
+            second = True
+            bpy.ops.ed.undo()
+
+    def lent() -> list[bool]:
+        names = ("face", "face.001")
+        return [addon("scene.plane").lent_image(bpy.data.objects[name]) is not None for name in names]
+
+    assert second and lent() == [True, True]
     session.task = None
     render.look_after()
-    assert lent(talking) is None and lent(bpy.context.object) is None, "no render began"
+    assert lent() == [False, False], "no render began"
 
 
 def test_when_one_cannot_be_baked_the_others_show_what_they_showed(
