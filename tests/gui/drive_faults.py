@@ -31,6 +31,7 @@ def story() -> Iterator[float]:
     yield from prepare()
     yield from undo_while_predicting()
     yield from escape()
+    yield from press_the_cross()
     yield from switch_scene()
     yield from load_file()
     yield from revert()
@@ -95,10 +96,15 @@ def some_frames() -> Iterator[float]:
     assert session().task is not None, "it was meant to come in between"
 
 
+def over_the_view() -> hands.Place:
+    """Where keys go to the 3D view."""
+    view = window.region(area("VIEW_3D"))
+    return hands.at(view, view.width // 3, view.height // 2)
+
+
 def escape() -> Iterator[float]:
     """How long the window takes to end a bake after the key."""
-    view = window.region(area("VIEW_3D"))
-    hands.move(hands.at(view, view.width // 3, view.height // 2))
+    hands.move(over_the_view())
     begin_to_bake()
     yield from some_frames()
     pressed: list[float] = []
@@ -113,6 +119,22 @@ def escape() -> Iterator[float]:
     result["kept after Escape"] = baked()
     yield 0.5
     photograph("escaped.png")
+
+
+def press_the_cross() -> Iterator[float]:
+    """The same with the button in the panel, while no frame comes at all."""
+    bake = addon("ui.bake")
+    before, bake.WAITING_FRAMES = bake.WAITING_FRAMES, 0
+    begin_to_bake()
+    yield from hands.until(
+        lambda: session().task is not None and session().task.progress.stage == "Rendering"
+    )
+    yield from hands.Buttons().press("edtalk.cancel")
+    yield from hands.until(lambda: session().task is None, 10)
+    result["cancelled by the cross"] = session().task is None
+    bake.WAITING_FRAMES = before
+    hands.move(over_the_view())
+    yield 0.5
 
 
 def switch_scene() -> Iterator[float]:

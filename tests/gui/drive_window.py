@@ -199,6 +199,7 @@ def story() -> Iterator[float]:
     photograph("baked.png")
     yield from undo_while_baking()
     yield from disable_while_baking()
+    yield from bake_by_command()
 
 
 def bake_all_anew() -> None:
@@ -238,6 +239,31 @@ def disable_while_baking() -> Iterator[float]:
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
     yield from finished()
     result["last frame after enabling again"] = character().edtalk.take_last
+
+
+def bake_by_command() -> Iterator[float]:
+    """Another Blender, without a window, bakes a copy of the file from nothing; its frames are compared with ours."""
+    ob, copy = character(), OUT / "farm" / "shot.blend"
+    copy.parent.mkdir()
+    mine, theirs = Path(bpy.path.abspath(ob.edtalk.take)), copy.parent / "edtalk" / "portrait" / "take_001"
+    kept, ob.edtalk.take = ob.edtalk.take, ""
+    bpy.ops.wm.save_as_mainfile(filepath=str(copy), copy=True)
+    ob.edtalk.take = kept
+    bpy.ops.wm.save_userpref()  # the other one has the same add-ons
+    command = [bpy.app.binary_path, "-b", str(copy), "--command", "edtalk", "bake"]
+    command += ["--character", ob.name, "--frames", f"1-{FRAMES}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as other:
+        while other.poll() is None:
+            yield 0.1
+        said, complained = other.communicate()
+    names = [f"{frame:04d}.png" for frame in range(FRAMES + 1)]
+    same = [name for name in names if (theirs / name).read_bytes() == (mine / name).read_bytes()]
+    result["by command"] = {
+        "code": other.returncode,
+        "said": said,
+        "complained": complained,
+        "same": len(same),
+    }
 
 
 def key_values(curve: bpy.types.FCurve) -> list[float]:

@@ -31,6 +31,10 @@ def test_escape_keeps_what_is_finished(seen: dict[str, Any]) -> None:
     assert 5 <= seen["kept after Escape"] < FRAMES
 
 
+def test_the_cross_in_the_panel_ends_a_bake_too(seen: dict[str, Any]) -> None:
+    assert seen["cancelled by the cross"]
+
+
 def test_another_scene_may_be_shown_meanwhile(seen: dict[str, Any]) -> None:
     assert seen["baked from another scene"] == ["TAKE", FRAMES, FRAMES]
 

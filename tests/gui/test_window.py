@@ -13,7 +13,7 @@ FRAMES = 125
 @pytest.fixture(scope="module")
 def seen(drive: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """What happened in the window."""
-    return drive("drive_window", FRAMES)
+    return drive("drive_window", FRAMES, said=(r"Writing userprefs: .*",))
 
 
 def test_predicting_makes_the_curves(seen: dict[str, Any]) -> None:
@@ -42,3 +42,11 @@ def test_an_undo_while_baking_breaks_nothing(seen: dict[str, Any]) -> None:
 def test_the_add_on_may_be_disabled_while_baking(seen: dict[str, Any]) -> None:
     assert seen["disabled while baking"], "it was meant to come in between"
     assert seen["last frame after enabling again"] == FRAMES
+
+
+def test_a_blender_without_a_window_bakes_the_same_frames_by_command(seen: dict[str, Any]) -> None:
+    other = seen["by command"]
+    assert other["code"] == 0, other
+    assert "edtalk: portrait: begin" in other["said"] and "edtalk: portrait: done" in other["said"]
+    assert "edtalk" not in other["complained"] and "Traceback" not in other["complained"]
+    assert other["same"] == FRAMES + 1, "bit for bit"
