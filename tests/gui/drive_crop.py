@@ -133,7 +133,11 @@ def drag() -> Iterator[float]:
     for x in (0.1, 0.2):
         character().location.x = x
         bpy.ops.ed.undo_push(message=f"moved to {x}")
+    with window.inside("VIEW_3D"):
+        bpy.ops.edtalk.stop_server()
+    yield from hands.until(lambda: not addon("ui.link").session().is_connected)
     yield from begin()
+    result["judged by a server that was not running"] = bool(told)
     photograph("crop.png")
     yield from colours()
     crop, step = asked[-1], asked[-1].side / 8

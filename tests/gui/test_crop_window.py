@@ -62,6 +62,7 @@ def test_a_drag_outside_turns_it(seen: dict[str, Any]) -> None:
 
 
 def test_the_words_below_judge_each_new_place(seen: dict[str, Any]) -> None:
+    assert seen["judged by a server that was not running"]
     assert seen["words in the corner"] and "good" not in seen["words in the corner"][0]
     assert seen["unchanged meanwhile"]
 
