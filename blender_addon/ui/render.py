@@ -78,14 +78,16 @@ def look_after() -> None:
 
 
 def give_memory() -> None:
-    """From the timer: a render in the window gets the server's graphics memory, once what it waits for is baked."""
+    """From the timer: a render in the window gets the server's graphics memory, once what it waits for is baked. Once a
+    render, because one that bakes again and again would have the model loaded each time."""
     global _has_memory
     session = link.session()
-    if not is_rendering() or session.task is not None:
+    if not is_rendering():
         _has_memory = False
-    elif not _has_memory and session.is_ready and session.can("release") and session.memory.device > 0:
+    elif not _has_memory and session.task is None and session.is_ready:
         _has_memory = True
-        session.release()
+        if session.can("release") and session.memory.device > 0:
+            session.release()
 
 
 @persistent

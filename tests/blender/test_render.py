@@ -334,9 +334,9 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
         (None, True, 1),
         (None, True, 1),
         (task, True, 1),
+        (None, True, 1),
+        (None, False, 1),
         (None, True, 2),
-        (None, False, 2),
-        (None, True, 3),
     ):
         render.give_memory()
         assert len(given) == times, (session.task, rendering)
@@ -345,4 +345,4 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
     render.give_memory()
     rendering = True
     render.give_memory()
-    assert len(given) == 3, "there is none on a processor"
+    assert len(given) == 2, "there is none on a processor"
