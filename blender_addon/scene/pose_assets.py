@@ -21,7 +21,7 @@ from ..core.curves import dense
 from . import actions, character, layers, posing
 
 POSE, LABEL = "edtalk_pose", "edtalk_pose_name"
-"""Custom properties of the actions: the pose as text, and what it was called when it was made."""
+"""Custom properties of the actions: the pose as text, and what one of the bundle was called when it was made."""
 CATALOG = ASSET_TAG = "EDTalk"
 LARGEST = 128
 """Pixels of a preview's side at most: sixty larger ones would make the file heavy."""
@@ -29,11 +29,12 @@ LARGEST = 128
 
 @dataclass(frozen=True)
 class PoseAsset:
-    """A pose to be kept: its name, the sentence that explains it, and the values."""
+    """A pose to be kept: its name, the sentence that explains it, the values, and whether it is the artist's own."""
 
     name: str
     description: str
     pose: posing.Pose
+    is_own: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,14 @@ def weights_of(ob: bpy.types.Object, pose: posing.Pose) -> np.ndarray:
 
 
 def keep(ob: bpy.types.Object, found: Sequence[tuple[PoseAsset, Picture]], folder: Path) -> None:
-    """Put poses into the current file as assets, in our catalog, which is listed in `folder`. Those that were made
-    before are made anew."""
+    """Put poses into the current file as assets, in our catalog, which is listed in `folder`. The bundle's
+    that were made before are made anew; an artist's own takes no other's place."""
     catalogs.add(folder, catalogs.EDTALK, CATALOG)
     known = {
         action.get(LABEL): action for action in bpy.data.actions if actions.role_of(action) == actions.POSE
     }
     for asset, picture in found:
-        _keep(ob, asset, picture, known.get(asset.name))
+        _keep(ob, asset, picture, None if asset.is_own else known.get(asset.name))
 
 
 def _keep(ob: bpy.types.Object, asset: PoseAsset, picture: Picture, old: bpy.types.Action | None) -> None:
@@ -90,7 +91,9 @@ def _keep(ob: bpy.types.Object, asset: PoseAsset, picture: Picture, old: bpy.typ
         path = character.data_path(channels[identifier])
         actions.write(sheet.ensure(path, looks[path].group), dense(1, [value]))
     action = sheet.action
-    action[POSE], action[LABEL] = poses.to_text(asset.pose), asset.name
+    action[POSE] = poses.to_text(asset.pose)
+    if not asset.is_own:
+        action[LABEL] = asset.name
     action.asset_mark()
     action.asset_data.description = asset.description
     action.asset_data.catalog_id = catalogs.EDTALK

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,15 +26,12 @@ else:
     AssetShelf = bpy.types.AssetShelf
 
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
+Poses = Callable[[bpy.types.Object], Sequence[pose_assets.PoseAsset]]
+"""The poses to make of a character."""
 
 
-class MakePoseAssets(TaskOperator, bpy.types.Operator):
-    """Put poses of the bundle's weights and expressions, with pictures of this face, into the file's Asset Browser"""
-
-    bl_idname = "edtalk.make_pose_assets"
-    bl_label = "Make Pose Assets"
-    bl_options = {"UNDO"}
-    title = "Make Pose Assets"
+class PoseAssetOperator(TaskOperator):
+    """What both ways to make pose assets have in common."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -43,20 +41,64 @@ class MakePoseAssets(TaskOperator, bpy.types.Operator):
             return refuse(cls, "Save the file first: the list of asset catalogs lies beside it")
         return cls.is_free()
 
-    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        uid = context.object.session_uid
+    @staticmethod
+    def kept(uid: int, poses: Poses, progress: Progress) -> Steps[int]:
+        """Let the server draw a character in these poses (which may be the bundle's that it then has), and keep them as
+        assets; how many there are."""
         prepared = yield from prepared_source(uid, progress)
-        wanted, made = pose_assets.poses_of(found(uid)), []
+        wanted, pictured = poses(found(uid)), []
         for number, asset in enumerate(wanted):
             weights = pose_assets.weights_of(found(uid), asset.pose)
             frame = yield from link.session().picture(prepared.source, weights, progress)
             progress.stage, progress.done, progress.total = "Making pictures of poses", number, len(wanted)
-            made.append((asset, pose_assets.Picture(frame.width, frame.height, bytes(frame.pixels))))
-        pose_assets.keep(found(uid), made, Path(bpy.data.filepath).parent)
+            pictured.append((asset, pose_assets.Picture(frame.width, frame.height, bytes(frame.pixels))))
+        pose_assets.keep(found(uid), pictured, Path(bpy.data.filepath).parent)
         _refresh_browsers()
+        return len(wanted)
+
+
+class MakePoseAssets(PoseAssetOperator, bpy.types.Operator):
+    """Put poses of the bundle's weights and expressions, with pictures of this face, into the file's Asset Browser"""
+
+    bl_idname = "edtalk.make_pose_assets"
+    bl_label = "Make Pose Assets"
+    bl_options = {"UNDO"}
+    title = "Make Pose Assets"
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        count = yield from self.kept(context.object.session_uid, pose_assets.poses_of, progress)
         return rpt_(
             "{count} poses are in the Asset Browser (in a catalog once the file is saved and opened again)",
-            count=len(made),
+            count=count,
+        )
+
+
+class KeepPose(PoseAssetOperator, bpy.types.Operator):
+    """Put what the sliders show, with a picture of this face, into the file's Asset Browser"""
+
+    bl_idname = "edtalk.keep_pose"
+    bl_label = "Keep Pose as Asset"
+    bl_options = {"UNDO"}
+    title = "Keep Pose as Asset"
+
+    name: StringProperty(
+        name="Name", description="What the Asset Browser calls it", default="Pose", options={"SKIP_SAVE"}
+    )
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if not self.asked and not bpy.app.background:
+            return self.ask(context, confirm="Keep")
+        return super().invoke(context, event)
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        self.layout.prop(self, "name")
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        ob, name = context.object, self.name.strip() or "Pose"
+        own = pose_assets.PoseAsset(name, f"A pose of {ob.name}", posing.taken(ob), is_own=True)
+        yield from self.kept(ob.session_uid, lambda _: [own], progress)
+        return rpt_(
+            "{name} is in the Asset Browser (in a catalog once the file is saved and opened again)", name=name
         )
 
 
@@ -142,7 +184,7 @@ def draw_in_browser(self: bpy.types.Menu, context: bpy.types.Context) -> None:
         self.layout.operator(ApplyPose.bl_idname)
 
 
-CLASSES = (MakePoseAssets, ApplyPose, PoseShelf)
+CLASSES = (MakePoseAssets, KeepPose, ApplyPose, PoseShelf)
 
 
 def register() -> None:

@@ -53,6 +53,25 @@ def test_making_them_again_makes_no_doubles_and_keeps_the_artists(
     assert set(poses()) == names and bpy.data.actions["Walk"] == mine
 
 
+def test_an_artists_own_pose_is_kept_beside_all_others(addon: Any, library: bpy.types.Object) -> None:
+    library.edtalk.mouth_01, library.edtalk.pose_02 = 0.75, -0.5
+    before = {action.name: action[addon("scene.pose_assets").POSE] for action in poses().values()}
+    for _ in range(2):
+        bpy.ops.edtalk.keep_pose(name="Happy")
+    bpy.ops.edtalk.make_pose_assets()
+    after = {action.name: action[addon("scene.pose_assets").POSE] for action in poses().values()}
+    assert set(after) - set(before) == {"Happy.001", "Happy.002"}
+    assert {name: after[name] for name in before} == before, "nothing took another's place"
+    own = poses()["Happy.002"]
+    assert (
+        np.array(own.preview.image_pixels_float[:]).max() > 0.1
+        and "edtalk" in own.asset_data.tags[0].name.lower()
+    )
+    bpy.ops.edtalk.reset_weights()
+    bpy.ops.edtalk.apply_pose(action="Happy.002")
+    assert (library.edtalk.mouth_01, library.edtalk.pose_02) == (0.75, -0.5)
+
+
 def test_a_pose_is_applied_to_a_character(addon: Any, library: bpy.types.Object) -> None:
     bpy.ops.edtalk.apply_pose(action="Happy")
     assert (library.edtalk.expression_01, library.edtalk.expression_02) == (3.0, -1.0)
