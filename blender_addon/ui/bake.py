@@ -227,7 +227,7 @@ class BakeOperator(RangeOperator):
         name="Folder",
         description="Where takes go; empty: beside the .blend",
         subtype="DIR_PATH",
-        options={"SKIP_SAVE"},
+        options={"SKIP_SAVE"} | character.PATH_OPTIONS,
     )
 
     def wish(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> Wish:

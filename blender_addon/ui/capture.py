@@ -35,7 +35,7 @@ class Capture(RangeOperator, bpy.types.Operator):
     bl_options = {"UNDO"}
     title = "Capture"
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
     filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     start: FloatProperty(

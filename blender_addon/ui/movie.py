@@ -31,7 +31,7 @@ class ExportMovie(TaskOperator, bpy.types.Operator):
     bl_label = "Export Movie"
     title = "Export Movie"
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
     check_existing: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})

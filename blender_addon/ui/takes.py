@@ -35,7 +35,7 @@ class UseTake(TaskOperator, bpy.types.Operator):
     bl_options = {"UNDO"}
     title = "Show Take"
 
-    folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"})
+    folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -109,7 +109,7 @@ class DeleteTake(DeletingOperator, bpy.types.Operator):
     bl_label = "Delete Take"
     title = "Delete Take"
 
-    folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"})
+    folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
 
     def doomed(self, entries: list[Entry]) -> list[takes.Kept]:
         folder = character.absolute(self.folder)
