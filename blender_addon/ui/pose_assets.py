@@ -41,21 +41,6 @@ class PoseAssetOperator(TaskOperator):
             return refuse(cls, "Save the file first: the list of asset catalogs lies beside it")
         return cls.is_free()
 
-    @staticmethod
-    def kept(uid: int, poses: Poses, progress: Progress) -> Steps[int]:
-        """Let the server draw a character in these poses (which may be the bundle's that it then has), and keep them as
-        assets; how many there are."""
-        prepared = yield from prepared_source(uid, progress)
-        wanted, pictured = poses(found(uid)), []
-        for number, asset in enumerate(wanted):
-            weights = pose_assets.weights_of(found(uid), asset.pose)
-            frame = yield from link.session().picture(prepared.source, weights, progress)
-            progress.stage, progress.done, progress.total = "Making pictures of poses", number, len(wanted)
-            pictured.append((asset, pose_assets.Picture(frame.width, frame.height, bytes(frame.pixels))))
-        pose_assets.keep(found(uid), pictured, Path(bpy.data.filepath).parent)
-        _refresh_browsers()
-        return len(wanted)
-
 
 class MakePoseAssets(PoseAssetOperator, bpy.types.Operator):
     """Put poses of the bundle's weights and expressions, with pictures of this face, into the file's Asset Browser"""
@@ -66,7 +51,7 @@ class MakePoseAssets(PoseAssetOperator, bpy.types.Operator):
     title = "Make Pose Assets"
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        count = yield from self.kept(context.object.session_uid, pose_assets.poses_of, progress)
+        count = yield from _kept(context.object.session_uid, pose_assets.poses_of, progress)
         return rpt_(
             "{count} poses are in the Asset Browser (in a catalog once the file is saved and opened again)",
             count=count,
@@ -96,10 +81,25 @@ class KeepPose(PoseAssetOperator, bpy.types.Operator):
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         ob, name = context.object, self.name.strip() or "Pose"
         own = pose_assets.PoseAsset(name, f"A pose of {ob.name}", posing.taken(ob), is_own=True)
-        yield from self.kept(ob.session_uid, lambda _: [own], progress)
+        yield from _kept(ob.session_uid, lambda _: [own], progress)
         return rpt_(
             "{name} is in the Asset Browser (in a catalog once the file is saved and opened again)", name=name
         )
+
+
+def _kept(uid: int, poses: Poses, progress: Progress) -> Steps[int]:
+    """Let the server draw a character in these poses (which may be the bundle's that it then has), and keep them as
+    assets; how many there are."""
+    prepared = yield from prepared_source(uid, progress)
+    wanted, pictured = poses(found(uid)), []
+    for number, asset in enumerate(wanted):
+        weights = pose_assets.weights_of(found(uid), asset.pose)
+        frame = yield from link.session().picture(prepared.source, weights, progress)
+        progress.stage, progress.done, progress.total = "Making pictures of poses", number, len(wanted)
+        pictured.append((asset, pose_assets.Picture(frame.width, frame.height, bytes(frame.pixels))))
+    pose_assets.keep(found(uid), pictured, Path(bpy.data.filepath).parent)
+    _refresh_browsers()
+    return len(wanted)
 
 
 def _refresh_browsers() -> None:
