@@ -188,6 +188,20 @@ def assets() -> Iterator[float]:
     photograph("browser.png")
     mouse("key", "Escape")
     yield 0.5
+    mouse("mousemove", *at(window.region(window.area("VIEW_3D")), 200, 200))
+    yield 0.5
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.keep_pose("INVOKE_DEFAULT", name="Smirk")
+    yield 1.0
+    photograph("keep.png")
+    result["asks before"] = "Smirk" not in bpy.data.actions
+    mouse("key", "Return")
+    yield 1.0
+    yield from finished()
+    kept = bpy.data.actions.get("Smirk")
+    result["kept"] = kept is not None and kept.asset_data is not None
+    yield 1.0
+    photograph("kept.png")
 
 
 if __name__ == "__main__":

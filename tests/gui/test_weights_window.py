@@ -37,3 +37,7 @@ def test_the_performance_itself_can_be_opened(seen: dict[str, Any]) -> None:
 
 def test_a_click_in_the_asset_shelf_applies_a_pose(seen: dict[str, Any]) -> None:
     assert seen["changed by a click"] > 0
+
+
+def test_a_pose_of_ones_own_is_kept_under_the_name_that_is_asked_for(seen: dict[str, Any]) -> None:
+    assert seen["asks before"] and seen["kept"]
