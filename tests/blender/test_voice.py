@@ -91,7 +91,8 @@ def test_ten_minutes_at_23_976_do_not_drift(
         add(addon, scene, lone, frame, 2)
     expected = sorted([101 + second * FILM for second in seconds] + [f + 0.1 * FILM for f in places])
     voice = addon("scene.sound").voice_of(resting, scene, tmp_path)
-    frames = [voice.time.frame(second) for second in heard_at(voice.path)]
+    frames = [float(voice.time.frame(second)) for second in heard_at(voice.path)]
+    assert len(frames) == len(expected), frames
     misses = np.abs(np.array(frames) - np.array(expected, float))
     assert misses.max() <= 0.05, misses
 
