@@ -5,7 +5,6 @@ Needs a folder with a Debian that has Blender and Xvfb (EDTALK_GUI_ROOT), root r
 outside (see outside.py), without a model unless a test's module says `MODEL = True` or EDTALK_GUI_MODEL=1 asks for the
 shipped bundle everywhere. EDTALK_GUI_OUT keeps what came of it in a folder for each run: the pictures,
 `result.json`, and `blender.log` with all that Blender said. Blender must say nothing but its usual words.
-EDTALK_GUI_EEVEE=1 adds what takes very long without a graphics card.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ VIEWS = {
     ),
     "cycles": ("RENDERED", "CYCLES"),
 }
-LIMIT = 300 if "eevee" in os.environ["VIEWS"] else 30
+LIMIT = 100 if "eevee" in os.environ["VIEWS"] else 30
 """Seconds that a picture may take to be seen: EEVEE compiles shaders first."""
 CHANGES = {"slowly": 1.0, "one after another": 0.1, "many at once": 0.0}
 """Seconds between four changes of a weight."""
