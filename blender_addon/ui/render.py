@@ -84,10 +84,12 @@ def give_memory() -> None:
     session = link.session()
     if not is_rendering():
         _has_memory = False
-    elif not _has_memory and session.task is None and session.is_ready:
+        return
+    if _has_memory or session.task is not None or not session.is_ready:
+        return
+    if session.can("release") and session.memory.device > 0:  # told a moment after it is taken
         _has_memory = True
-        if session.can("release") and session.memory.device > 0:
-            session.release()
+        session.release()
 
 
 @persistent

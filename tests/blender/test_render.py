@@ -346,3 +346,6 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
     rendering = True
     render.give_memory()
     assert len(given) == 2, "there is none on a processor"
+    memory = addon("core.server_link").Memory(1, 5 * 10**9, 8 * 10**9)
+    render.give_memory()
+    assert len(given) == 3, "the server told of it later"
