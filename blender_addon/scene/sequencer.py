@@ -20,6 +20,10 @@ from . import character
 SOUNDING = {"SOUND", "SCENE"}
 """The types of strips that sound by themselves. (A movie's sound is a strip of its own.)"""
 
+MIX_RATE = 16_000
+"""Of a mixdown, in Hz: what the networks hear. Where Blender (4.3 to 5.2) raises a sound's rate to twice and more, as a
+speech recording's to a film's 48 kHz, it ends each strip on samples that it never wrote: a click as loud as can be."""
+
 
 def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection:
     """The sequencer's strips, metas not opened; the scene must have a sequencer."""
@@ -96,7 +100,12 @@ def mixdown(scene: bpy.types.Scene, frames: range, path: Path, strip: bpy.types.
     try:
         with _set_up(scene, frames, strip), bpy.context.temp_override(scene=scene):
             bpy.ops.sound.mixdown(  # in stereo: Blender's mixes to one channel add up, and clip
-                filepath=str(path), check_existing=False, container="WAV", codec="PCM", format="S16"
+                filepath=str(path),
+                check_existing=False,
+                container="WAV",
+                codec="PCM",
+                format="S16",
+                mixrate=MIX_RATE,
             )
         if not path.is_file() or path.stat().st_size == 0:
             raise OSError(
