@@ -328,7 +328,7 @@ MESSAGES: dict[str, str] = {
     "Key these weights at the current frame with the values they show": "Diese Gewichtungen auf dem aktuellen Einzelbild mit den Werten festhalten, die sie zeigen",
     "List Bundles": "Pakete auflisten",
     "Ask the server anew which model bundles there are; it is started when it does not run": "Den Server neu fragen, welche Modellpakete es gibt; er wird gestartet, wenn er nicht läuft",
-    "Keep Pose as Asset": "Pose als Asset behalten",
+    "Keep Pose": "Pose behalten",
     "Put what the sliders show, with a picture of this face, into the file's Asset Browser": "Was die Regler zeigen, mit einem Bild dieses Gesichts, in den Asset-Browser der Datei legen",
     "What the Asset Browser calls it": "Wie der Asset-Browser sie nennt",
     "Keep": "Behalten",

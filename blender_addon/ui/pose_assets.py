@@ -62,9 +62,9 @@ class KeepPose(PoseAssetOperator, bpy.types.Operator):
     """Put what the sliders show, with a picture of this face, into the file's Asset Browser"""
 
     bl_idname = "edtalk.keep_pose"
-    bl_label = "Keep Pose as Asset"
+    bl_label = "Keep Pose"
     bl_options = {"UNDO"}
-    title = "Keep Pose as Asset"
+    title = "Keep Pose"
 
     name: StringProperty(
         name="Name", description="What the Asset Browser calls it", default="Pose", options={"SKIP_SAVE"}

@@ -21,9 +21,9 @@ EDITED, FELT = 80, 120
 TAKEN_AT = {"edit": EDITED, "happy": 140, "baked": 20}
 MENU = 260
 """How far down the menu of the preferences' arrow reaches, in pixels."""
-EXPRESSION, HEADER, SLIDER, ROW, MARK = 200, 26, 31, 21, 277
+EXPRESSION, HEADER, SLIDER, ROW = 220, 26, 31, 21
 """Pixels at scale 1: from Edit Performance down to the title Expression; from a closed panel to the next; from a
-title to its first slider, from slider to slider; from the title Emotion to Mark Emotion."""
+title to its first slider, from slider to slider."""
 TITLE, KEY, MIDDLE = 220, 103, 110
 """From the sidebar's right edge to a title, to the key in it, and to the middle of the sliders."""
 SLOW = 240.0
@@ -237,7 +237,11 @@ def mark_an_emotion() -> Iterator[float]:
     yield from click_below(EXPRESSION, TITLE, "Expression")
     yield from click_below(EXPRESSION + HEADER, TITLE, "Emotion")
     yield from at_frame(FELT)
-    yield from click_below(EXPRESSION + HEADER + MARK, MIDDLE, "Mark Emotion")
+    yield from turn_wheel("down", 60)
+    x, y = yield from buttons.find("edtalk.emotions_from_markers")
+    yield from hands.click((x, y - ROW))  # the menu above it
+    clicks.append("Mark Emotion")
+    yield 0.8
     workplace("emotion")
     hands.press("h")
     clicks.append("Happy")
