@@ -47,13 +47,27 @@ class Runner:
         self.say(f"    done in {time.monotonic() - started:.0f} s")
         return output
 
-    def show(self, title: str, command: Sequence[str], folder: Path, **environment: str) -> bool:
-        """Run one program with its output on the screen. True if it succeeded (or was only to be said)."""
+    def show(
+        self, title: str, command: Sequence[str], folder: Path, *, at_end: bool = False, **environment: str
+    ) -> bool:
+        """Run one program with its output on the screen; `at_end` in one piece when it ended, for programs beside each
+        other. True if it succeeded (or was only to be said)."""
         self.say(f"\n=== {title}: {subprocess.list2cmdline(command)}")
         if self.dry:
             return True
-        full = clean_environment() | environment
-        return subprocess.run(list(command), cwd=folder, env=full, check=False).returncode == 0
+        done = subprocess.run(
+            list(command),
+            cwd=folder,
+            env=clean_environment() | environment,
+            check=False,
+            stdout=subprocess.PIPE if at_end else None,
+            stderr=subprocess.STDOUT if at_end else None,
+            encoding="utf-8",
+            errors="replace",
+        )
+        if at_end:
+            self.say(f"\n=== {title} ended\n{done.stdout.rstrip()}")
+        return done.returncode == 0
 
     def _run_logged(self, command: Sequence[str], environment: dict[str, str]) -> str:
         self.log.parent.mkdir(parents=True, exist_ok=True)

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -341,6 +343,38 @@ def test_a_python_that_pyenv_keeps_is_found(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     assert environments.find_python((3, 99)) == str(program)
     assert environments.find_python((3, 98)) is None
+
+
+def test_the_blender_modules_are_tested_beside_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each waits for the other, says its words in two parts, and one of them fails."""
+    (tmp_path / "tests").mkdir()
+    program = (
+        "import pathlib, sys, time\n"
+        "mine, other = sys.argv[1:]\n"
+        "pathlib.Path(mine).touch()\n"
+        "print('one', mine, flush=True)\n"
+        "while not pathlib.Path(other).exists(): time.sleep(0.01)\n"
+        "print('two', mine, flush=True)\n"
+        "sys.exit(mine == 'b')\n"
+    )
+
+    def prepare(options: Options, runner: Runner, version: str) -> Callable[[], checks.Outcome]:
+        names = [version, {"a": "b", "b": "a"}[version]]
+        command = [sys.executable, "-c", program, *names]
+        return partial(checks.check, options, runner, f"Blender {version}", command, at_end=True)
+
+    monkeypatch.setattr(checks, "BLENDERS", ("a", "b"))
+    monkeypatch.setattr(checks, "AT_ONCE", 2)
+    monkeypatch.setattr(checks, "_prepare", prepare)
+    outcomes = checks.check_in_modules(Options(root=tmp_path), Runner(tmp_path / "log"))
+    assert [(outcome.name, outcome.failed) for outcome in outcomes] == [
+        ("Blender a", False),
+        ("Blender b", True),
+    ]
+    said = capsys.readouterr().out
+    assert "one a\ntwo a\n" in said and "one b\ntwo b\n" in said, "each in one piece"
 
 
 @pytest.fixture
