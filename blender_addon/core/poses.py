@@ -1,26 +1,34 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Poses: values of some bases by their identifiers, as text that goes through the clipboard and into assets. No bpy.
+"""Poses: values of some bases by their identifiers, as text that goes through the clipboard, into assets, and into
+files. No bpy.
 
-Identifiers are stable between versions of a bundle, so a pose fits every character whose bundle knows its names.
+Identifiers are stable between versions of a bundle, so a pose fits every character whose bundle knows its names. A file
+holds any number of poses by name, like the presets of a `bundle.json`; its lines are sorted, one value each, so that
+artists' files can be compared and merged like any text.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-KIND = "edtalk_pose"
+KIND, FILE_KIND = "edtalk_pose", "edtalk_poses"
 VERSION = 1
+LARGEST = 16 * 2**20
+"""Bytes of a file of poses at most: some ten thousand poses."""
 _FIX = "Copy a pose from an EDTalk character first."
+_FILE_FIX = "Choose a file that Export Poses wrote."
 
 
 def to_text(pose: Mapping[str, float]) -> str:
     """A pose as text."""
-    weights = {name: round(float(value), 6) for name, value in pose.items()}
-    return json.dumps({KIND: VERSION, "weights": weights})
+    return json.dumps({KIND: VERSION, "weights": _rounded(pose)})
 
 
 def from_text(text: str) -> dict[str, float]:
@@ -36,3 +44,47 @@ def from_text(text: str) -> dict[str, float]:
             ErrorCode.UNSUPPORTED, "The clipboard holds a pose that this version cannot read.", _FIX
         )
     return pose
+
+
+def write_file(path: Path, poses: Mapping[str, Mapping[str, float]]) -> None:
+    """Write poses by name into a file, whole or not at all. Raises `EDTalkError` when the place does not take it."""
+    content = {FILE_KIND: VERSION, "poses": {name: _rounded(pose) for name, pose in poses.items()}}
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    whole = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        whole.write_text(text, "utf-8", newline="\n")
+        whole.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            whole.unlink()
+        cause = f"The file {path} cannot be written ({error.strerror or error})."
+        raise EDTalkError(ErrorCode.UNSUPPORTED, cause, "Choose another place.") from error
+
+
+def read_file(path: Path) -> dict[str, dict[str, float]]:
+    """The poses of a file by name. Raises `EDTalkError` when it holds none, or cannot be read."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise ValueError(f"{size} bytes")
+        content = json.loads(path.read_text("utf-8"))
+        version = content[FILE_KIND]
+        poses = {
+            str(name): {str(identifier): float(value) for identifier, value in pose.items()}
+            for name, pose in content["poses"].items()
+        }
+    except OSError as error:
+        cause = f"The file {path} cannot be read ({error.strerror or error})."
+        raise EDTalkError(ErrorCode.UNSUPPORTED, cause, _FILE_FIX) from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise EDTalkError(ErrorCode.UNSUPPORTED, f"{path.name} is no file of poses.", _FILE_FIX) from error
+    if version != VERSION or not all(
+        math.isfinite(value) for pose in poses.values() for value in pose.values()
+    ):
+        cause = f"{path.name} holds poses that this version cannot read."
+        raise EDTalkError(ErrorCode.UNSUPPORTED, cause, _FILE_FIX)
+    return poses
+
+
+def _rounded(pose: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(float(value), 6) for name, value in pose.items()}

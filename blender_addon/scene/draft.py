@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A performance that is being written, a little at a time, in an action that nobody plays yet.
+"""A performance or a pose that is being written, a little at a time, in an action that nobody uses yet.
 
-Nothing of it is seen before it is whole: then the character's strip plays it, in one go. Whoever works on a draft
-pauses, and an undo in between leaves no reference alive, so all is found anew by its `session_uid`.
+Nothing of it is seen before it is whole: then the character's strip plays it, or the Asset Browser shows it, in one go.
+Whoever works on a draft pauses, and an undo in between leaves no reference alive, so all is found anew by its
+`session_uid`.
 """
 
 from __future__ import annotations
@@ -57,11 +58,11 @@ class Draft:
         return curve
 
     def used(self) -> None:
-        """It is played now."""
+        """It is played now, or shown."""
         self._is_used = True
 
     def drop(self) -> None:
-        """Away with it, unless it is played."""
+        """Away with it, unless it is used."""
         sheet = _found(self._draft)
         if sheet is not None and not self._is_used:
             bpy.data.actions.remove(sheet.action)
@@ -86,6 +87,6 @@ def _found(identity: tuple[int, int]) -> Sheet | None:
 def _undone() -> EDTalkError:
     return EDTalkError(
         ErrorCode.UNKNOWN_SOURCE,
-        "The file was changed by an undo while the performance was written.",
+        "The file was changed by an undo while keys were written.",
         "Begin again.",
     )

@@ -7,7 +7,8 @@ the action as text with the bases' identifiers, so that it fits characters of ot
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,13 +19,18 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ..core import catalogs, mixing, poses
 from ..core.curves import dense
+from ..core.tasks import Steps
 from . import actions, character, layers, posing
+from .draft import Draft
 
 POSE, LABEL = "edtalk_pose", "edtalk_pose_name"
 """Custom properties of the actions: the pose as text, and what one of the bundle was called when it was made."""
 CATALOG = ASSET_TAG = "EDTalk"
 LARGEST = 128
 """Pixels of a preview's side at most: sixty larger ones would make the file heavy."""
+
+
+_UNNUMBERED = re.compile(r"\.\d{3,}$")
 
 
 @dataclass(frozen=True)
@@ -37,13 +43,15 @@ class PoseAsset:
     is_own: bool = False
 
 
-@dataclass(frozen=True)
-class Picture:
-    """Raw RGBA, rows bottom-up."""
+Picture = np.ndarray
+"""uint8 RGBA [height, width, 4], rows bottom-up."""
 
-    width: int
-    height: int
-    pixels: bytes
+
+def small(width: int, height: int, pixels: bytes) -> Picture:
+    """A frame as an asset shows it, of its raw RGBA, rows bottom-up."""
+    step = -(-max(width, height) // LARGEST)
+    whole = np.frombuffer(pixels, np.uint8).reshape(height, width, 4)
+    return np.ascontiguousarray(whole[step // 2 :: step, step // 2 :: step])
 
 
 def poses_of(ob: bpy.types.Object) -> list[PoseAsset]:
@@ -63,52 +71,104 @@ def poses_of(ob: bpy.types.Object) -> list[PoseAsset]:
     return found
 
 
+def own_poses() -> dict[str, posing.Pose]:
+    """The poses in this file that artists kept, by their assets' names."""
+    return {action.name: pose_of_action(action) for action in bpy.data.actions if _is_own(action)}
+
+
+def has_own() -> bool:
+    """Is there one?"""
+    return any(map(_is_own, bpy.data.actions))
+
+
+def _is_own(action: bpy.types.Action) -> bool:
+    return (
+        actions.role_of(action) == actions.POSE
+        and action.asset_data is not None
+        and action.library is None
+        and LABEL not in action
+        and POSE in action
+    )
+
+
+def fitting(ob: bpy.types.Object, given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
+    """Those of the poses that hold a weight which the character has. Raises `EDTalkError` when none does."""
+    known = set(posing.channels_by_identifier(ob))
+    found = {name: pose for name, pose in given.items() if not known.isdisjoint(pose)}
+    if not found:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            "There is no pose with a weight that this character has.",
+            "Choose a file that Export Poses wrote, of characters with this one's bundle.",
+        )
+    return found
+
+
+def missing(given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
+    """Those of the poses that artists have not kept in this file yet, under the same name or that with a number."""
+    own = own_poses()
+    return {
+        name: pose
+        for name, pose in given.items()
+        if not any(name in (other, _UNNUMBERED.sub("", other)) and pose == old for other, old in own.items())
+    }
+
+
 def weights_of(ob: bpy.types.Object, pose: posing.Pose) -> np.ndarray:
-    """The portrait in a pose, float32 [channels]."""
-    row, layout = character.rest_weights(ob), character.layout_of(ob)
-    for identifier, value in pose.items():
-        row[layout.index(identifier)] = value
+    """The portrait in a pose, float32 [channels]. What the character's bundle does not know is left out."""
+    row = character.rest_weights(ob)
+    for channel, basis in enumerate(character.layout_of(ob).bases):
+        row[channel] = pose.get(basis.identifier, row[channel])
     return row
 
 
-def keep(ob: bpy.types.Object, found: Sequence[tuple[PoseAsset, Picture]], folder: Path) -> None:
-    """Put poses into the current file as assets, in our catalog, which is listed in `folder`. The bundle's
-    that were made before are made anew; an artist's own takes no other's place."""
+def keep(ob: bpy.types.Object, found: Sequence[tuple[PoseAsset, Picture]], folder: Path) -> Steps[None]:
+    """Put poses into the current file as assets, in our catalog, which is listed in `folder`. The bundle's that were
+    made before are made anew; an artist's own takes no other's place.
+
+    The steps work on drafts; the file changes at the last one. Raises `EDTalkError` when the character is gone by then.
+    """
+    looks, channels = layers.weight_paths(ob), posing.channels_by_identifier(ob)
+    drafts: list[tuple[PoseAsset, Draft]] = []
+    try:
+        for asset, picture in found:
+            owner = drafts[-1][1].owner if drafts else ob
+            drafts.append((asset, draft := Draft(owner, None, asset.name, actions.POSE)))
+            for identifier in filter(
+                channels.__contains__, asset.pose
+            ):  # what the bundle lacks stays in the text
+                path = character.data_path(channels[identifier])
+                curve = draft.sheet.ensure(path, looks[path].group)
+                actions.write(curve, dense(1, [asset.pose[identifier]]))
+                yield
+            preview = draft.sheet.action.preview_ensure()
+            preview.image_size = picture.shape[1], picture.shape[0]
+            preview.image_pixels_float.foreach_set((picture / np.float32(255)).ravel())
+            yield
+        _show(drafts, folder)
+    finally:
+        for _, draft in drafts:
+            draft.drop()
+
+
+def _show(drafts: Sequence[tuple[PoseAsset, Draft]], folder: Path) -> None:
+    """Let the Asset Browser have what is drawn."""
     catalogs.add(folder, catalogs.EDTALK, CATALOG)
-    known = {
+    named = {
         action.get(LABEL): action for action in bpy.data.actions if actions.role_of(action) == actions.POSE
     }
-    for asset, picture in found:
-        _keep(ob, asset, picture, None if asset.is_own else known.get(asset.name))
-
-
-def _keep(ob: bpy.types.Object, asset: PoseAsset, picture: Picture, old: bpy.types.Action | None) -> None:
-    if old is not None:
-        bpy.data.actions.remove(old)
-    sheet, looks = actions.new_sheet(asset.name, actions.POSE, ob), layers.weight_paths(ob)
-    channels = posing.channels_by_identifier(ob)
-    for identifier, value in asset.pose.items():
-        path = character.data_path(channels[identifier])
-        actions.write(sheet.ensure(path, looks[path].group), dense(1, [value]))
-    action = sheet.action
-    action[POSE] = poses.to_text(asset.pose)
-    if not asset.is_own:
-        action[LABEL] = asset.name
-    action.asset_mark()
-    action.asset_data.description = asset.description
-    action.asset_data.catalog_id = catalogs.EDTALK
-    action.asset_data.tags.new(ASSET_TAG, skip_if_exists=True)
-    _show(action, picture)
-
-
-def _show(action: bpy.types.Action, picture: Picture) -> None:
-    """Give the asset its preview."""
-    step = -(-max(picture.width, picture.height) // LARGEST)
-    pixels = np.frombuffer(picture.pixels, np.uint8).reshape(picture.height, picture.width, 4)
-    small = np.ascontiguousarray(pixels[step // 2 :: step, step // 2 :: step], np.float32) / np.float32(255)
-    preview = action.preview_ensure()
-    preview.image_size = small.shape[1], small.shape[0]
-    preview.image_pixels_float.foreach_set(small.ravel())
+    for asset, draft in drafts:
+        action = draft.sheet.action
+        action[POSE] = poses.to_text(asset.pose)
+        if not asset.is_own:
+            if (old := named.get(asset.name)) is not None:
+                bpy.data.actions.remove(old)
+            action[LABEL] = action.name = asset.name
+        action.asset_mark()
+        action.asset_data.description = asset.description
+        action.asset_data.catalog_id = catalogs.EDTALK
+        action.asset_data.tags.new(ASSET_TAG, skip_if_exists=True)
+        draft.used()
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------

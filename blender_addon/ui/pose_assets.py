@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from ..core.tasks import Progress, Steps
+from ..core.tasks import Progress, Steps, in_slices
 from ..core.wording import rpt_
 from ..scene import character, pose_assets, posing
 from . import link
@@ -51,7 +51,7 @@ class MakePoseAssets(PoseAssetOperator, bpy.types.Operator):
     title = "Make Pose Assets"
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        count = yield from _kept(context.object.session_uid, pose_assets.poses_of, progress)
+        count = yield from kept(context.object.session_uid, pose_assets.poses_of, progress)
         return rpt_(
             "{count} poses are in the Asset Browser (in a catalog once the file is saved and opened again)",
             count=count,
@@ -81,13 +81,13 @@ class KeepPose(PoseAssetOperator, bpy.types.Operator):
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         ob, name = context.object, self.name.strip() or "Pose"
         own = pose_assets.PoseAsset(name, f"A pose of {ob.name}", posing.taken(ob), is_own=True)
-        yield from _kept(ob.session_uid, lambda _: [own], progress)
+        yield from kept(ob.session_uid, lambda _: [own], progress)
         return rpt_(
             "{name} is in the Asset Browser (in a catalog once the file is saved and opened again)", name=name
         )
 
 
-def _kept(uid: int, poses: Poses, progress: Progress) -> Steps[int]:
+def kept(uid: int, poses: Poses, progress: Progress) -> Steps[int]:
     """Let the server draw a character in these poses (which may be the bundle's that it then has), and keep them as
     assets; how many there are."""
     prepared = yield from prepared_source(uid, progress)
@@ -96,8 +96,9 @@ def _kept(uid: int, poses: Poses, progress: Progress) -> Steps[int]:
         weights = pose_assets.weights_of(found(uid), asset.pose)
         frame = yield from link.session().picture(prepared.source, weights, progress)
         progress.stage, progress.done, progress.total = "Making pictures of poses", number, len(wanted)
-        pictured.append((asset, pose_assets.Picture(frame.width, frame.height, bytes(frame.pixels))))
-    pose_assets.keep(found(uid), pictured, Path(bpy.data.filepath).parent)
+        pictured.append((asset, pose_assets.small(frame.width, frame.height, bytes(frame.pixels))))
+    progress.stage, progress.total = "Writing keys", 0
+    yield from in_slices(pose_assets.keep(found(uid), pictured, Path(bpy.data.filepath).parent))
     _refresh_browsers()
     return len(wanted)
 

@@ -31,7 +31,9 @@ class WeightsPanel(SidebarPanel, bpy.types.Panel):
         row = side_by_side(column, "Copy Pose", "Paste Pose")
         row.operator("edtalk.copy_pose", icon="COPYDOWN")
         row.operator("edtalk.paste_pose", icon="PASTEDOWN")
-        column.operator("edtalk.keep_pose", icon="ADD")
+        row = column.row(align=True)
+        row.operator("edtalk.keep_pose", icon="ADD")
+        row.menu("EDTALK_MT_poses", text="", icon="DOWNARROW_HLT")
         column.operator("edtalk.make_pose_assets", icon="ASSET_MANAGER")
         column = layout.column(align=True)
         column.use_property_split, column.use_property_decorate = True, False

@@ -117,7 +117,7 @@ def outcome(addon: Any, task: Any) -> str:
 
 
 ENDS = {
-    undo_and_redo: {"done", "The file was changed by an undo while the performance was written."},
+    undo_and_redo: {"done", "The file was changed by an undo while keys were written."},
     another_scene: {"done"},
     another_file: {"dropped"},
     delete_the_character: {

@@ -99,3 +99,22 @@ def test_an_unsaved_file_has_no_place_for_catalogs(addon: Any, server: Any, unsa
     unsaved()
     with pytest.raises(RuntimeError, match="Save the file first"):
         bpy.ops.edtalk.make_pose_assets()
+
+
+def test_they_are_written_a_little_at_a_time_and_shown_together(
+    addon: Any, resting: bpy.types.Object, tmp_path: Path
+) -> None:
+    module = addon("scene.pose_assets")
+    pose = addon("scene.posing").taken(resting)
+    picture = module.small(300, 200, bytes(300 * 200 * 4))
+    assert picture.shape == (67, 100, 4), "no side is longer than 128"
+    wanted = [(module.PoseAsset(name, "", pose, is_own=True), picture) for name in ("A", "B", "C")]
+    for stop in (1, 50, 110):
+        work = module.keep(resting, wanted, tmp_path)
+        for _ in range(stop):
+            next(work)
+        assert bpy.data.actions and not poses(), "nothing is shown yet"
+        work.close()
+        assert not bpy.data.actions, "a cancel leaves nothing"
+    assert sum(1 for _ in module.keep(resting, wanted, tmp_path)) == 3 * (len(pose) + 1)
+    assert set(poses()) == {"A", "B", "C"}

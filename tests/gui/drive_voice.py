@@ -90,13 +90,7 @@ def capture() -> Iterator[float]:
         bpy.ops.edtalk.capture("INVOKE_DEFAULT")
     yield 3.0
     photograph("choose.png")
-    browser = next(w for w in bpy.context.window_manager.windows if w.screen.areas[0].type == "FILE_BROWSER")
-    chooser = browser.screen.areas[0].spaces.active
-    chooser.params.directory, chooser.params.filename = str(SRC).encode(), movie.name
-    yield 1.0
-    with bpy.context.temp_override(window=browser, area=browser.screen.areas[0]):
-        bpy.ops.file.execute()
-    yield 1.0
+    yield from window.choose_file(movie)
     result["capturing"] = addon("ui.link").session().task is not None
     photograph("capturing.png")
     yield from finished(limit=400)

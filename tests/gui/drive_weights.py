@@ -3,6 +3,7 @@ as an animator makes them, with mouse and keys where that is the point."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -33,6 +34,7 @@ def story() -> Iterator[float]:
     yield from look_at_panels()
     yield from edit_the_performance()
     yield from assets()
+    yield from pose_files()
 
 
 def prepare() -> Iterator[float]:
@@ -202,6 +204,31 @@ def assets() -> Iterator[float]:
     result["kept"] = kept is not None and kept.asset_data is not None
     yield 1.0
     photograph("kept.png")
+
+
+def pose_files() -> Iterator[float]:
+    """The pose that was kept goes to a file, and comes back from there."""
+    bpy.ops.wm.call_menu(name="EDTALK_MT_poses")
+    yield 1.0
+    photograph("poses.png")
+    mouse("key", "Escape")
+    yield 0.5
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.export_poses("INVOKE_DEFAULT")
+    yield 3.0
+    yield from window.choose_file(OUT / "poses.json")
+    content = json.loads((OUT / "poses.json").read_text("utf-8"))
+    result["written"] = list(content["poses"])
+    content["poses"] |= {f"Smirk {number}": content["poses"]["Smirk"] for number in range(200)}
+    (OUT / "poses.json").write_text(json.dumps(content), "utf-8")
+    bpy.data.actions.remove(bpy.data.actions["Smirk"])
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.import_poses("INVOKE_DEFAULT")
+    yield 3.0
+    yield from window.choose_file(OUT / "poses.json")
+    result["importing"] = addon("ui.link").session().task is not None
+    yield from finished()
+    result["read"] = sum(action.name.startswith("Smirk") for action in bpy.data.actions)
 
 
 if __name__ == "__main__":

@@ -131,6 +131,17 @@ def frame_the_plane() -> None:
         bpy.ops.view3d.view_selected()
 
 
+def choose_file(path: Path) -> Iterator[float]:
+    """In the file browser that has opened in a window of its own, type a path and accept it."""
+    browser = next(w for w in bpy.context.window_manager.windows if w.screen.areas[0].type == "FILE_BROWSER")
+    chooser = browser.screen.areas[0].spaces.active
+    chooser.params.directory, chooser.params.filename = str(path.parent).encode(), path.name
+    yield 1.0
+    with bpy.context.temp_override(window=browser, area=browser.screen.areas[0]):
+        bpy.ops.file.execute()
+    yield 1.0
+
+
 def finished(limit: float = 240) -> Iterator[float]:
     """Wait for the task in the panel."""
     session, end = addon("ui.link").session(), time.monotonic() + limit
