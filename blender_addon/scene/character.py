@@ -248,10 +248,21 @@ def absolute(path: str, library: bpy.types.Library | None = None) -> Path:
 def absolute_from(folder: Path | None, path: str) -> Path:
     """The same for a path that is kept in a file in `folder` (None: in this file)."""
     start = None if folder is None else str(folder)
-    found = Path(os.path.normpath(bpy.path.abspath(path, start=start)))
+    found = _whole(bpy.path.abspath(path, start=start))
     if path.startswith("//") and "\\" in path and not found.exists():  # the file was saved on Windows
-        return Path(os.path.normpath(bpy.path.abspath(path.replace("\\", "/"), start=start)))
+        return _whole(bpy.path.abspath(path.replace("\\", "/"), start=start))
     return found
+
+
+def _whole(path: str) -> Path:
+    """Of a script's relative path too: the server's current folder is another one. (Links stay: they may be moved.)"""
+    return Path(os.path.normpath(Path(path).absolute()))
+
+
+def beside(name: str) -> str:
+    """Where a new file goes unless another place is chosen: beside this one; while this one is not saved, the folder
+    that the file browser showed last (by script: the current one)."""
+    return str(Path(bpy.data.filepath).parent / name)
 
 
 def file_of(ob: bpy.types.Object, name: str) -> Path | None:

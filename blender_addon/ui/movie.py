@@ -48,14 +48,13 @@ class ExportMovie(TaskOperator, bpy.types.Operator):
         if self.filepath:
             return super().invoke(context, event)
         self._asking = True
-        blend = Path(bpy.data.filepath)
-        self.filepath = str(blend.with_name(f"{takes.folder_name(context.object.name)}{SUFFIX}"))
+        self.filepath = _offered(context.object)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         uid, scene_uid = context.object.session_uid, context.scene.session_uid
-        output = character.absolute(self.filepath)
+        output = character.absolute(self.filepath or _offered(context.object))
         output = output if output.suffix else output.with_suffix(SUFFIX)
         yield from link.session().ready(progress)
         progress.unit = "fps"
@@ -78,6 +77,11 @@ class ExportMovie(TaskOperator, bpy.types.Operator):
             )
         said = rpt_("{file}: {count} frames", file=output, count=len(frames))
         return said if voice else f"{said}, {rpt_('without sound')}"
+
+
+def _offered(ob: bpy.types.Object) -> str:
+    """Where its movie goes unless another place is chosen."""
+    return character.beside(f"{takes.folder_name(ob.name)}{SUFFIX}")
 
 
 def _frames(folder: Path | None, scene: bpy.types.Scene) -> Steps[tuple[takes.Take, range]]:

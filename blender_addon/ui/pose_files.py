@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 from bpy.props import BoolProperty, StringProperty
 
@@ -19,6 +17,7 @@ from .operators import refuse, report_error
 from .pose_assets import PoseAssetOperator, kept
 
 SUFFIX = ".json"
+OFFERED = f"poses{SUFFIX}"
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 
 
@@ -39,12 +38,12 @@ class ExportPoses(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         if self.filepath:
             return self.execute(context)
-        self.filepath = str(Path(bpy.data.filepath).with_name(f"poses{SUFFIX}"))
+        self.filepath = character.beside(OFFERED)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        path = character.absolute(self.filepath)
+        path = character.absolute(self.filepath or character.beside(OFFERED))
         path = path if path.suffix else path.with_suffix(SUFFIX)
         try:
             found = pose_assets.own_poses()

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -490,6 +491,25 @@ def test_the_voice_begins_where_it_does_in_the_scene(
     for talking.edtalk.voice_start, scene.frame_start in ((1, 1), (6, 1), (1, 6)):
         bpy.ops.edtalk.export_movie(filepath=str(tmp_path / "movie.mp4"))
     assert asked == pytest.approx([0.0, 0.2, -0.2])
+
+
+def test_without_a_path_a_movie_goes_beside_the_file_or_into_the_current_folder(
+    addon: Any,
+    talking: bpy.types.Object,
+    unsaved: Callable[[], bpy.types.Object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bpy.ops.edtalk.bake()
+    bpy.ops.edtalk.export_movie()
+    assert (Path(bpy.data.filepath).parent / "face.mp4").is_file()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    ob = unsaved()
+    bpy.context.scene.frame_end = 2
+    bpy.ops.edtalk.bake()
+    bpy.ops.edtalk.export_movie()
+    assert [path.name for path in (tmp_path / "here").iterdir()] == [f"{ob.name}.mp4"]
 
 
 def test_a_movie_of_what_is_not_baked_is_refused(

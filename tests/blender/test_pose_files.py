@@ -44,6 +44,11 @@ def test_own_poses_go_to_a_file_and_come_back_once(
     assert (kept.edtalk.mouth_01, kept.edtalk.pose_02) == (0.75, -0.5)
 
 
+def test_without_a_path_they_go_beside_the_file(addon: Any, kept: bpy.types.Object) -> None:
+    bpy.ops.edtalk.export_poses()
+    assert (Path(bpy.data.filepath).parent / "poses.json").is_file()
+
+
 def test_another_pose_of_the_same_name_is_kept_beside_it(
     addon: Any, kept: bpy.types.Object, tmp_path: Path
 ) -> None:
