@@ -10,7 +10,6 @@ artists' files can be compared and merged like any text.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,6 +21,10 @@ KIND, FILE_KIND = "edtalk_pose", "edtalk_poses"
 VERSION = 1
 LARGEST = 16 * 2**20
 """Bytes of a file of poses at most: some ten thousand poses."""
+MOST = 3.4e38
+"""No value is larger: single precision, which Blender and the networks have, holds no more."""
+_NOT_THAT = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+"""What reading another text than ours raises."""
 _FIX = "Copy a pose from an EDTalk character first."
 _FILE_FIX = "Choose a file that Export Poses wrote."
 
@@ -37,9 +40,9 @@ def from_text(text: str) -> dict[str, float]:
         content = json.loads(text)
         version, weights = content[KIND], content["weights"]
         pose = {str(name): float(value) for name, value in weights.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except _NOT_THAT as error:
         raise EDTalkError(ErrorCode.UNSUPPORTED, "The clipboard holds no pose.", _FIX) from error
-    if version != VERSION or not all(math.isfinite(value) for value in pose.values()):
+    if version != VERSION or not _is_sound(pose):
         raise EDTalkError(
             ErrorCode.UNSUPPORTED, "The clipboard holds a pose that this version cannot read.", _FIX
         )
@@ -67,23 +70,27 @@ def read_file(path: Path) -> dict[str, dict[str, float]]:
         size = path.stat().st_size
         if size > LARGEST:
             raise ValueError(f"{size} bytes")
-        content = json.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8-sig")  # Windows' editors write a mark before the text
+        content = json.loads(text)
         version = content[FILE_KIND]
         poses = {
-            str(name): {str(identifier): float(value) for identifier, value in pose.items()}
+            name: _rounded({identifier: float(value) for identifier, value in pose.items()})
             for name, pose in content["poses"].items()
         }
+        "".join(poses).encode()  # half characters, which JSON can spell, are no names
     except OSError as error:
         cause = f"The file {path} cannot be read ({error.strerror or error})."
         raise EDTalkError(ErrorCode.UNSUPPORTED, cause, _FILE_FIX) from error
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except _NOT_THAT as error:
         raise EDTalkError(ErrorCode.UNSUPPORTED, f"{path.name} is no file of poses.", _FILE_FIX) from error
-    if version != VERSION or not all(
-        math.isfinite(value) for pose in poses.values() for value in pose.values()
-    ):
+    if version != VERSION or not all(map(_is_sound, poses.values())):
         cause = f"{path.name} holds poses that this version cannot read."
         raise EDTalkError(ErrorCode.UNSUPPORTED, cause, _FILE_FIX)
     return poses
+
+
+def _is_sound(pose: Mapping[str, float]) -> bool:
+    return all(abs(value) <= MOST for value in pose.values())  # false for what is no number, too
 
 
 def _rounded(pose: Mapping[str, float]) -> dict[str, float]:

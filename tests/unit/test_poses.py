@@ -54,6 +54,8 @@ def test_git_merges_what_two_people_added(tmp_path: Path) -> None:
         b'{"edtalk_poses": 1, "poses": {"A": {"b": "c"}}}',
         b'{"edtalk_pose": 1, "weights": {}}',
         b"[" * 100_000,
+        b'{"edtalk_poses": 1, "poses": {"A": {"b": 1' + b"0" * 400 + b"}}}",
+        b'{"edtalk_poses": 1, "poses": {"\\ud800": {"b": 1}}}',
     ],
 )
 def test_other_files_are_named(tmp_path: Path, content: bytes) -> None:
@@ -63,12 +65,24 @@ def test_other_files_are_named(tmp_path: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ['{"edtalk_poses": 2, "poses": {}}', '{"edtalk_poses": 1, "poses": {"A": {"b": NaN}}}']
+    "content",
+    [
+        '{"edtalk_poses": 2, "poses": {}}',
+        '{"edtalk_poses": 1, "poses": {"A": {"b": NaN}}}',
+        '{"edtalk_poses": 1, "poses": {"A": {"b": 1e400}}}',
+        '{"edtalk_poses": 1, "poses": {"A": {"b": -1e39}}}',
+    ],
 )
 def test_files_of_later_versions_and_odd_values_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "later.json").write_text(content, "utf-8")
     with pytest.raises(EDTalkError, match="this version cannot read"):
         poses.read_file(tmp_path / "later.json")
+
+
+def test_a_file_of_a_windows_editor_is_read_and_no_finer_than_it_would_be_written(tmp_path: Path) -> None:
+    text = '{"edtalk_poses": 1,\r\n "poses": {"A": {"b": 0.33333333}}}'
+    (tmp_path / "notepad.json").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert poses.read_file(tmp_path / "notepad.json") == {"A": {"b": 0.333333}}
 
 
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
