@@ -612,6 +612,8 @@ MESSAGES: dict[str, str] = {
     "The {0} {1} cannot be read: {2}.": "{0} {1} kann nicht gelesen werden: {2}.",
     "The file {0} cannot be read ({1}).": "Die Datei {0} kann nicht gelesen werden ({1}).",
     "The file {0} cannot be written ({1}).": "Die Datei {0} kann nicht geschrieben werden ({1}).",
+    "The list of asset catalogs beside the file cannot be changed ({0}).": "Die Liste der Asset-Kataloge neben der Datei kann nicht geändert werden ({0}).",
+    "Make its folder writable, or save the .blend elsewhere.": "Den Ordner beschreibbar machen, oder die .blend-Datei woanders speichern.",
     "Choose another place.": "Einen anderen Ort wählen.",
     "{0} is no file of poses.": "{0} ist keine Datei mit Posen.",
     "{0} holds poses that this version cannot read.": "{0} enthält Posen, die diese Version nicht lesen kann.",

@@ -30,7 +30,11 @@ LARGEST = 128
 """Pixels of a preview's side at most: sixty larger ones would make the file heavy."""
 
 
-_UNNUMBERED = re.compile(r"\.\d{3,}$")
+UNNAMED = "Pose"
+_NUMBER = re.compile(r"\.\d+$")
+"""What Blender puts behind a name that is taken, in place of a number that is there."""
+_TELLING = 40
+"""Bytes of a name that are compared: Blender cuts long ones, before 5.0 at 63 and with a number behind it."""
 
 
 @dataclass(frozen=True)
@@ -105,13 +109,19 @@ def fitting(ob: bpy.types.Object, given: Mapping[str, posing.Pose]) -> dict[str,
 
 
 def missing(given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
-    """Those of the poses that artists have not kept in this file yet, under the same name or that with a number."""
-    own = own_poses()
-    return {
-        name: pose
-        for name, pose in given.items()
-        if not any(name in (other, _UNNUMBERED.sub("", other)) and pose == old for other, old in own.items())
-    }
+    """Those of the poses that artists have not kept here yet, under the same name or what Blender made of it."""
+    there = {_identity(name, pose) for name, pose in own_poses().items()}
+    return {name: pose for name, pose in given.items() if _identity(name, pose) not in there}
+
+
+def called(name: str) -> str:
+    """A name that anybody wrote, as an asset can have it."""
+    return name.replace("\0", "").strip() or UNNAMED
+
+
+def _identity(name: str, pose: posing.Pose) -> tuple[bytes, frozenset[tuple[str, float]]]:
+    """What does not change when Blender makes a name another."""
+    return _NUMBER.sub("", called(name)).encode(errors="replace")[:_TELLING], frozenset(pose.items())
 
 
 def weights_of(ob: bpy.types.Object, pose: posing.Pose) -> np.ndarray:
@@ -154,21 +164,33 @@ def keep(ob: bpy.types.Object, found: Sequence[tuple[PoseAsset, Picture]], folde
 def _show(drafts: Sequence[tuple[PoseAsset, Draft]], folder: Path) -> None:
     """Let the Asset Browser have what is drawn."""
     catalogs.add(folder, catalogs.EDTALK, CATALOG)
-    named = {
-        action.get(LABEL): action for action in bpy.data.actions if actions.role_of(action) == actions.POSE
-    }
+    before: dict[str, list[bpy.types.Action]] = {}
+    for action in bpy.data.actions:
+        if actions.role_of(action) == actions.POSE and action.library is None and LABEL in action:
+            before.setdefault(action[LABEL], []).append(action)
     for asset, draft in drafts:
         action = draft.sheet.action
         action[POSE] = poses.to_text(asset.pose)
-        if not asset.is_own:
-            if (old := named.get(asset.name)) is not None:
-                bpy.data.actions.remove(old)
-            action[LABEL] = action.name = asset.name
         action.asset_mark()
         action.asset_data.description = asset.description
         action.asset_data.catalog_id = catalogs.EDTALK
         action.asset_data.tags.new(ASSET_TAG, skip_if_exists=True)
+        if not asset.is_own:
+            if old := before.get(asset.name):  # (an expression and a weight can have one name)
+                _replace(old.pop(0), action)
+            action[LABEL] = action.name = asset.name
         draft.used()
+
+
+def _replace(old: bpy.types.Action, new: bpy.types.Action) -> None:
+    """Let a pose be the new one, wherever artists put it."""
+    if old.users > int(old.use_fake_user):  # (it looks through the whole file)
+        old.user_remap(new)
+    if old.asset_data is not None:
+        new.asset_data.catalog_id = old.asset_data.catalog_id
+        for tag in old.asset_data.tags:
+            new.asset_data.tags.new(tag.name, skip_if_exists=True)
+    bpy.data.actions.remove(old)
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -198,7 +220,10 @@ def pose_of_action(action: bpy.types.Action | None) -> posing.Pose:
     """The pose that an action keeps. Raises `EDTalkError` when it keeps none."""
     if action is None or not isinstance(action.get(POSE), str):
         raise _no_pose(action.name if action is not None else "")
-    return poses.from_text(action[POSE])
+    try:
+        return poses.from_text(action[POSE])
+    except EDTalkError as error:
+        raise _no_pose(action.name) from error
 
 
 def _no_pose(name: str) -> EDTalkError:

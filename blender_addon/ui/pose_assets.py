@@ -79,7 +79,7 @@ class KeepPose(PoseAssetOperator, bpy.types.Operator):
         self.layout.prop(self, "name")
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        ob, name = context.object, self.name.strip() or "Pose"
+        ob, name = context.object, pose_assets.called(self.name)
         own = pose_assets.PoseAsset(name, f"A pose of {ob.name}", posing.taken(ob), is_own=True)
         yield from kept(ob.session_uid, lambda _: [own], progress)
         return rpt_(

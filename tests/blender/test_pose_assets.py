@@ -53,6 +53,50 @@ def test_making_them_again_makes_no_doubles_and_keeps_the_artists(
     assert set(poses()) == names and bpy.data.actions["Walk"] == mine
 
 
+def test_made_again_they_stay_where_an_artist_put_them(addon: Any, library: bpy.types.Object) -> None:
+    empty = bpy.data.objects.new("Empty", None)
+    empty.animation_data_create().action = bpy.data.actions["Happy"]
+    bpy.data.actions["Happy"].asset_data.tags.new("favourite")
+    catalog = bpy.data.actions["Happy"].asset_data.catalog_id = "12345678-1234-1234-1234-123456789abc"
+    bpy.ops.edtalk.make_pose_assets()
+    action = bpy.data.actions["Happy"]
+    assert empty.animation_data.action == action
+    assert action.asset_data.catalog_id == catalog
+    assert {tag.name for tag in action.asset_data.tags} == {"favourite", "EDTalk"}
+
+
+def test_an_expression_and_a_weight_may_have_one_name(addon: Any, resting: bpy.types.Object) -> None:
+    session = addon.session
+    twin = {"mouth 1": {"expression_01": 3.0}}
+    session.bundle = dataclasses.replace(session.bundle, presets=twin)
+    bpy.ops.edtalk.make_pose_assets()
+    before = {name: action["edtalk_pose"] for name, action in poses().items()}
+    assert len(before) == 1 + 2 * 36 and {"Mouth 1", "Mouth 1.001"} <= set(before)
+    bpy.ops.edtalk.make_pose_assets()
+    assert {name: action["edtalk_pose"] for name, action in poses().items()} == before
+
+
+def test_a_linked_file_keeps_its_poses(addon: Any, library: bpy.types.Object, tmp_path: Path) -> None:
+    bpy.ops.wm.save_mainfile()
+    path = bpy.data.filepath
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "proj ect ä" / "other.blend"))
+    for action in list(poses().values()):
+        bpy.data.actions.remove(action)
+    with bpy.data.libraries.load(path, link=True) as (_there, here):
+        here.actions = ["Happy"]
+    linked = here.actions[0].session_uid
+    bpy.ops.edtalk.make_pose_assets()
+    assert linked in [action.session_uid for action in bpy.data.actions if action.library is not None]
+
+
+def test_a_list_of_catalogs_that_cannot_be_read_is_told(addon: Any, resting: bpy.types.Object) -> None:
+    path = Path(bpy.data.filepath).parent / "blender_assets.cats.txt"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(RuntimeError, match="list of asset catalogs beside the file cannot be changed"):
+        bpy.ops.edtalk.keep_pose(name="Smirk")
+    assert not poses() and path.read_bytes() == b"\xff\xfe\x00"
+
+
 def test_an_artists_own_pose_is_kept_beside_all_others(addon: Any, library: bpy.types.Object) -> None:
     library.edtalk.mouth_01, library.edtalk.pose_02 = 0.75, -0.5
     before = {action.name: action[addon("scene.pose_assets").POSE] for action in poses().values()}
