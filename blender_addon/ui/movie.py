@@ -18,18 +18,18 @@ from ..core.tasks import Progress, Steps, in_slices
 from ..core.wording import rpt_
 from ..scene import character, sound
 from . import link
+from .new_file import NewFile, place
 from .operators import TaskOperator, refuse, scene_of
 from .perform import found
 
-SUFFIX = ".mp4"
 
-
-class ExportMovie(TaskOperator, bpy.types.Operator):
+class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
     """Write the baked frames with the voice as a movie, at the scene's frame rate"""
 
     bl_idname = "edtalk.export_movie"
     bl_label = "Export Movie"
     title = "Export Movie"
+    suffixes = (".mp4", ".mov", ".mkv")
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
     check_existing: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
@@ -48,14 +48,13 @@ class ExportMovie(TaskOperator, bpy.types.Operator):
         if self.filepath:
             return super().invoke(context, event)
         self._asking = True
-        self.filepath = _offered(context.object)
+        self.filepath = character.beside(_offered(context.object))
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         uid, scene_uid = context.object.session_uid, context.scene.session_uid
-        output = character.absolute(self.filepath or _offered(context.object))
-        output = output if output.suffix else output.with_suffix(SUFFIX)
+        output = place(self.filepath, _offered(context.object))
         yield from link.session().ready(progress)
         progress.unit = "fps"
         ob, scene = found(uid), scene_of(scene_uid)
@@ -80,8 +79,8 @@ class ExportMovie(TaskOperator, bpy.types.Operator):
 
 
 def _offered(ob: bpy.types.Object) -> str:
-    """Where its movie goes unless another place is chosen."""
-    return character.beside(f"{takes.folder_name(ob.name)}{SUFFIX}")
+    """What its movie is called unless another name is chosen."""
+    return f"{takes.folder_name(ob.name)}.mp4"
 
 
 def _frames(folder: Path | None, scene: bpy.types.Scene) -> Steps[tuple[takes.Take, range]]:

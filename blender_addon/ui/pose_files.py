@@ -13,23 +13,24 @@ from ..core import poses
 from ..core.tasks import Progress, Steps
 from ..core.wording import rpt_
 from ..scene import character, pose_assets
+from .new_file import NewFile, place
 from .operators import refuse, report_error
 from .pose_assets import PoseAssetOperator, kept
 
-SUFFIX = ".json"
-OFFERED = f"poses{SUFFIX}"
+OFFERED = "poses.json"
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 
 
-class ExportPoses(bpy.types.Operator):
+class ExportPoses(NewFile, bpy.types.Operator):
     """Write the poses that you kept in this file into a text file"""
 
     bl_idname = "edtalk.export_poses"
     bl_label = "Export Poses"
+    suffixes = (".json",)
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
     check_existing: BoolProperty(default=True, options=HIDDEN)
-    filter_glob: StringProperty(default=f"*{SUFFIX}", options=HIDDEN)
+    filter_glob: StringProperty(default="*.json", options=HIDDEN)
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -43,8 +44,7 @@ class ExportPoses(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        path = character.absolute(self.filepath or character.beside(OFFERED))
-        path = path if path.suffix else path.with_suffix(SUFFIX)
+        path = place(self.filepath, OFFERED)
         try:
             found = pose_assets.own_poses()
             poses.write_file(path, found)
@@ -64,7 +64,7 @@ class ImportPoses(PoseAssetOperator, bpy.types.Operator):
     title = "Import Poses"
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
-    filter_glob: StringProperty(default=f"*{SUFFIX}", options=HIDDEN)
+    filter_glob: StringProperty(default="*.json", options=HIDDEN)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.filepath:
@@ -78,7 +78,7 @@ class ImportPoses(PoseAssetOperator, bpy.types.Operator):
         given = poses.read_file(path)
         fitting = pose_assets.fitting(ob, given)
         wanted = [
-            pose_assets.PoseAsset(name, f"A pose from {path.name}", pose, is_own=True)
+            pose_assets.PoseAsset(pose_assets.called(name), f"A pose from {path.name}", pose, is_own=True)
             for name, pose in pose_assets.missing(fitting).items()
         ]
         if wanted:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -84,3 +85,53 @@ def test_without_an_own_pose_the_button_says_so(addon: Any, resting: bpy.types.O
 def test_a_place_that_cannot_be_written_is_told(addon: Any, kept: bpy.types.Object, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match=r"no\.json cannot be written"):
         bpy.ops.edtalk.export_poses(filepath=str(tmp_path / "none" / "no.json"))
+
+
+@pytest.mark.parametrize("name", ["N" * 300, "ä" * 100, "Smirk.001", "Smirk.1", "", "  ", "a\0b"])
+def test_whatever_blender_makes_of_a_name_a_pose_comes_once(
+    addon: Any, kept: bpy.types.Object, tmp_path: Path, name: str
+) -> None:
+    for taken in ("Smirk.001", "Smirk.1"):
+        bpy.data.actions.new(taken)
+    path = tmp_path / "theirs.json"
+    path.write_text(json.dumps({"edtalk_poses": 1, "poses": {name: {"mouth_01": 1 / 3}}}), "utf-8")
+    for _ in range(2):
+        bpy.ops.edtalk.import_poses(filepath=str(path))
+        assert len(own(addon)) == 2
+    bpy.ops.edtalk.export_poses(filepath=str(path))
+    bpy.ops.edtalk.import_poses(filepath=str(path))
+    assert len(own(addon)) == 2
+
+
+def test_a_folder_is_where_the_file_goes(addon: Any, kept: bpy.types.Object, tmp_path: Path) -> None:
+    (tmp_path / "shots").mkdir()
+    bpy.ops.edtalk.export_poses(filepath=str(tmp_path / "shots") + "/")
+    assert (tmp_path / "shots" / "poses.json").is_file() and not (tmp_path / "shots.json").exists()
+    assert addon("ui.new_file").place("/", "poses.json") == Path("/poses.json").absolute()
+
+
+@pytest.mark.parametrize(
+    ("module", "kind", "typed", "becomes"),
+    [
+        ("ui.pose_files", "ExportPoses", "/there/mine", "/there/mine.json"),
+        ("ui.pose_files", "ExportPoses", "/there/mine v1.2", "/there/mine v1.2.json"),
+        ("ui.pose_files", "ExportPoses", "/there/mine.JSON", "/there/mine.JSON"),
+        ("ui.pose_files", "ExportPoses", "/there/", "/there/"),
+        ("ui.movie", "ExportMovie", "/there/face", "/there/face.mp4"),
+        ("ui.movie", "ExportMovie", "/there/face.mov", "/there/face.mov"),
+    ],
+)
+def test_the_file_browser_asks_about_the_file_that_would_be_overwritten(
+    addon: Any, module: str, kind: str, typed: str, becomes: str
+) -> None:
+    """It looks for the name that `check` leaves."""
+    operator = getattr(addon(module), kind)
+    dialog = SimpleNamespace(filepath=typed, suffixes=operator.suffixes)
+    assert operator.check(dialog, bpy.context) == (typed != becomes)
+    assert dialog.filepath == becomes
+
+
+def test_a_damaged_pose_is_named(addon: Any, kept: bpy.types.Object, tmp_path: Path) -> None:
+    bpy.data.actions["Smirk"]["edtalk_pose"] = "damaged"
+    with pytest.raises(RuntimeError, match="Smirk is no pose of EDTalk"):
+        bpy.ops.edtalk.export_poses(filepath=str(tmp_path / "mine.json"))

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What operators that write a file have in common: where it goes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bpy
+
+from ..scene import character
+
+
+class NewFile:
+    """Mix-in of an operator that writes `filepath`, which ends with one of its `suffixes`."""
+
+    suffixes: tuple[str, ...] = ()
+    if TYPE_CHECKING:
+        filepath: str
+
+    def check(self, _context: bpy.types.Context) -> bool:
+        """While a name is typed: it gets its suffix, so that the file browser asks before a file of that name is
+        overwritten. True: it changed."""
+        typed = self.filepath
+        if not typed.endswith(("/", os.sep)) and not typed.lower().endswith(self.suffixes):
+            self.filepath = typed + self.suffixes[0]
+        return self.filepath != typed
+
+
+def place(path: str, offered: str) -> Path:
+    """Where the file goes: as `offered` into a folder, or beside this .blend. A name without a suffix gets its one."""
+    whole = character.absolute(path or character.beside(offered))
+    if whole.is_dir():
+        return whole / offered
+    return whole if whole.suffix else whole.with_suffix(Path(offered).suffix)
