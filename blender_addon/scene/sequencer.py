@@ -20,9 +20,8 @@ from . import character
 SOUNDING = {"SOUND", "SCENE"}
 """The types of strips that sound by themselves. (A movie's sound is a strip of its own.)"""
 
-MIX_RATE = 16_000
-"""Of a mixdown, in Hz: what the networks hear. Where Blender (4.3 to 5.2) raises a sound's rate to twice and more, as a
-speech recording's to a film's 48 kHz, it ends each strip on samples that it never wrote: a click as loud as can be."""
+HEARD_RATE, FILM_RATE, LOWEST_RATE = 16_000, 48_000, 8_000
+"""Of a mixdown, in Hz: what the networks hear, what a film's sound has, and Blender's least."""
 
 
 def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection:
@@ -85,9 +84,16 @@ def spoken_texts(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
 # --- mixing ----------------------------------------------------------------------------------------------------------
 
 
-def mixdown(scene: bpy.types.Scene, frames: range, path: Path, strip: bpy.types.Strip | None = None) -> None:
-    """What the scene plays over `frames` (from 0 on), or what one strip alone does, muted or not, into a WAV file; the
-    first sample is at the first frame. Blender's window stands still meanwhile.
+def mixdown(
+    scene: bpy.types.Scene,
+    frames: range,
+    path: Path,
+    strip: bpy.types.Strip | None = None,
+    rate: int = HEARD_RATE,
+) -> None:
+    """What the scene plays over `frames` (from 0 on), or what one strip alone does, muted or not, into a WAV file of
+    `rate` Hz, or less where a sound has less; the first sample is at the first frame. Blender's window stands
+    still meanwhile.
 
     Raises `EDTalkError` when this Blender has no sound built in, or cannot mix it.
     """
@@ -105,7 +111,7 @@ def mixdown(scene: bpy.types.Scene, frames: range, path: Path, strip: bpy.types.
                 container="WAV",
                 codec="PCM",
                 format="S16",
-                mixrate=MIX_RATE,
+                mixrate=_rate(sounding(scene), rate),
             )
         if not path.is_file() or path.stat().st_size == 0:
             raise OSError(
@@ -118,6 +124,18 @@ def mixdown(scene: bpy.types.Scene, frames: range, path: Path, strip: bpy.types.
             "Choose a voice file instead; Blenders without sound (the 4.2 Python module), and some of Linux "
             "distributions, cannot mix.",
         ) from error
+
+
+def _rate(heard: list[bpy.types.Strip], wanted: int) -> int:
+    """The rate to mix at: none of the sounds is raised. Where Blender (4.3 to 5.2) raises one, as a speech recording of
+    8, 11, 12 or 16 kHz to a film's 48, it ends its strip on samples that it never wrote: a click as loud as can be.
+
+    Other scenes' sounds, and those that are played faster or slower, are not looked into.
+    """
+    if any(strip.type != "SOUND" or getattr(strip, "retiming_keys", ()) for strip in heard):
+        wanted = min(wanted, HEARD_RATE)
+    rates = [strip.sound.samplerate for strip in heard if strip.type == "SOUND" and strip.sound is not None]
+    return max(min([wanted, *rates]), LOWEST_RATE)
 
 
 @contextmanager

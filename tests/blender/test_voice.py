@@ -109,6 +109,34 @@ def test_ten_minutes_at_23_976_do_not_drift(
     assert misses.max() <= 0.05, misses
 
 
+@pytest.mark.parametrize(
+    ("rate", "heard", "film"),
+    [(8000, 8000, 8000), (12_000, 12_000, 12_000), (16_000, 16_000, 16_000), (48_000, 16_000, 48_000)],
+)
+def test_a_movie_sounds_as_fine_as_it_can_without_clicks(
+    addon: Any,
+    scene: bpy.types.Scene,
+    resting: bpy.types.Object,
+    hearing: None,
+    tmp_path: Path,
+    rate: int,
+    heard: int,
+    film: int,
+) -> None:
+    scene.render.fps, scene.frame_start, scene.frame_end = 25, 0, 60
+    resting.edtalk.voice_from = "SCENE"
+    silence = write_wav(tmp_path / "silence.wav", np.zeros(round(0.73 * rate)), rate)
+    for channel in (1, 2, 3, 4):
+        add(addon, scene, silence, 3 + 4 * channel, channel)
+    (tmp_path / "film").mkdir()
+    predicted = addon("scene.sound").voice_of(resting, scene, tmp_path).path
+    played, _ = addon("ui.movie")._voice(resting, scene, range(61), tmp_path / "film")
+    for path, mixed in ((predicted, heard), (played, film)):
+        with wave.open(str(path)) as file:
+            assert file.getframerate() == mixed
+        assert not heard_at(path).size
+
+
 @pytest.mark.parametrize("first", [0, 40, 200])
 def test_only_the_range_and_a_second_around_it_is_mixed(
     addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, tmp_path: Path, first: int
