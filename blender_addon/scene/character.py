@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import bpy
 import numpy as np
@@ -255,7 +255,10 @@ def absolute_from(folder: Path | None, path: str) -> Path:
 
 
 def _whole(path: str) -> Path:
-    """Of a script's relative path too: the server's current folder is another one. (Links stay: they may be moved.)"""
+    """Of a script's relative path too: the server's current folder is another one. (Links stay: they may be moved.)
+    A path of Windows stays as it is on other systems: nothing there is meant by it."""
+    if os.name != "nt" and PureWindowsPath(path).is_absolute():
+        return Path(path)
     return Path(os.path.normpath(Path(path).absolute()))
 
 
@@ -291,7 +294,7 @@ def make_paths_relative(blend: str) -> list[tuple[int, str, str]]:
             continue
         for name in PATHS:
             path = file_of(ob, name)
-            if path is not None and _library_of(ob, name) is None:
+            if path is not None and path.is_absolute() and _library_of(ob, name) is None:
                 before.append((ob.session_uid, name, getattr(ob.edtalk, name)))
                 setattr(ob.edtalk, name, _relative_to(folder, path))
     return before

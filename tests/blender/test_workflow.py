@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -267,6 +269,19 @@ def test_a_file_that_was_saved_on_windows_finds_its_files_elsewhere(
     bpy.ops.wm.save_mainfile()
     kept = talking.edtalk.portrait, talking.edtalk.take
     assert kept == ("//faces/face.png", "//edtalk/face/take_001"), "every system reads that"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there such a path is meant")
+@pytest.mark.parametrize("path", ["D:\\sounds\\voice.wav", "//server/x", "\\\\server\\share\\voice.wav"])
+def test_what_lies_on_a_drive_of_windows_is_still_there_when_the_file_goes_back(
+    addon: Any, resting: bpy.types.Object, tmp_path: Path, path: str
+) -> None:
+    resting.edtalk.voice = path
+    bpy.ops.wm.save_mainfile()
+    with pytest.raises(RuntimeError, match=re.escape(path.strip("/")) + " is not there"):
+        bpy.ops.edtalk.predict()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    assert bpy.data.objects["face"].edtalk.voice == path
 
 
 def test_the_live_picture_is_kept_in_the_file(addon: Any, resting: bpy.types.Object) -> None:
