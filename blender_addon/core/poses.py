@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -71,7 +72,7 @@ def read_file(path: Path) -> dict[str, dict[str, float]]:
         if size > LARGEST:
             raise ValueError(f"{size} bytes")
         text = path.read_text("utf-8-sig")  # Windows' editors write a mark before the text
-        content = json.loads(text)
+        content = json.loads(text, object_pairs_hook=partial(_once, path.name))
         version = content[FILE_KIND]
         poses = {
             name: _rounded({identifier: float(value) for identifier, value in pose.items()})
@@ -87,6 +88,17 @@ def read_file(path: Path) -> dict[str, dict[str, float]]:
         cause = f"{path.name} holds poses that this version cannot read."
         raise EDTalkError(ErrorCode.UNSUPPORTED, cause, _FILE_FIX)
     return poses
+
+
+def _once(file: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object in JSON. Of two of one name, as a merge that kept both leaves them, the last would hide the first."""
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            cause = f"{file} holds two of the name {name}."
+            raise EDTalkError(ErrorCode.UNSUPPORTED, cause, "Rename one of them in the file.")
+        found[name] = value
+    return found
 
 
 def _is_sound(pose: Mapping[str, float]) -> bool:

@@ -617,6 +617,8 @@ MESSAGES: dict[str, str] = {
     "Choose another place.": "Einen anderen Ort wählen.",
     "{0} is no file of poses.": "{0} ist keine Datei mit Posen.",
     "{0} holds poses that this version cannot read.": "{0} enthält Posen, die diese Version nicht lesen kann.",
+    "{0} holds two of the name {1}.": "{0} enthält den Namen {1} zweimal.",
+    "Rename one of them in the file.": "Einen davon in der Datei umbenennen.",
     "Choose a file that Export Poses wrote.": "Eine Datei wählen, die „Posen exportieren“ geschrieben hat.",
     "There is no pose with a weight that this character has.": "Keine der Posen hat eine Gewichtung, die diese Figur hat.",
     "Choose a file that Export Poses wrote, of characters with this one's bundle.": "Eine Datei wählen, die „Posen exportieren“ von Figuren mit demselben Paket geschrieben hat.",

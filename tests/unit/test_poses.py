@@ -85,6 +85,13 @@ def test_a_file_of_a_windows_editor_is_read_and_no_finer_than_it_would_be_writte
     assert poses.read_file(tmp_path / "notepad.json") == {"A": {"b": 0.333333}}
 
 
+@pytest.mark.parametrize("inside", ['"Pout": {"b": 1}, "Pout": {"b": 2}', '"A": {"Pout": 1, "Pout": 2}'])
+def test_what_a_merge_left_twice_is_named_and_not_lost(tmp_path: Path, inside: str) -> None:
+    (tmp_path / "merged.json").write_text('{"edtalk_poses": 1, "poses": {' + inside + "}}", "utf-8")
+    with pytest.raises(EDTalkError, match=r"merged\.json holds two of the name Pout"):
+        poses.read_file(tmp_path / "merged.json")
+
+
 def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "huge.json").open("wb") as file:
         file.truncate(poses.LARGEST + 1)
