@@ -140,17 +140,18 @@ class ApplyPose(PoseOperator, bpy.types.Operator):
     def _pose(self, context: bpy.types.Context) -> posing.Pose:
         asset = getattr(context, "asset", None)
         if self.action or (asset is None and self.relative_asset_identifier):
-            kind, _, name = self.relative_asset_identifier.rpartition("/")
-            if self.action or kind == "Action":
-                return pose_assets.pose_of_action(bpy.data.actions.get(self.action or name))
-            return pose_assets.pose_of_file(self._library(kind), name)
+            file, inside, name = self.relative_asset_identifier.partition(".blend/Action/")
+            if self.action or not inside:  # of this file; (there may be slashes in a name)
+                name = self.action or file.removeprefix("Action/")
+                return pose_assets.pose_of_action(bpy.data.actions.get(name))
+            return pose_assets.pose_of_file(self._library(f"{file}.blend"), name)
         return pose_assets.pose_of_asset(asset) if asset is not None else pose_assets.pose_of_action(None)
 
     def _library(self, inside: str) -> str:
         """The file of an asset in a library of the preferences."""
         libraries = bpy.context.preferences.filepaths.asset_libraries
         library = libraries.get(self.asset_library_identifier)
-        return str(Path(library.path if library else "") / inside.removesuffix("/Action"))
+        return str(Path(library.path if library else "") / inside)
 
 
 class PoseShelf(AssetShelf):

@@ -126,6 +126,30 @@ def test_a_pose_is_applied_to_a_character(addon: Any, library: bpy.types.Object)
         bpy.ops.edtalk.apply_pose(action="No such")
 
 
+@pytest.mark.parametrize("name", ["Smirk", "Smirk/left", "Action/Smirk.blend/x"])
+@pytest.mark.parametrize("file", ["", "more/lib.blend/"])
+def test_the_shelf_applies_a_pose_of_any_name_and_place(
+    addon: Any, resting: bpy.types.Object, tmp_path: Path, name: str, file: str
+) -> None:
+    """The shelf tells where the asset lies in its library."""
+    resting.edtalk.mouth_01 = 0.75
+    bpy.ops.edtalk.keep_pose(name=name)
+    bpy.ops.edtalk.reset_weights()
+    if file:
+        (tmp_path / "more").mkdir()
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "more" / "lib.blend"), copy=True)
+        bpy.data.actions.remove(bpy.data.actions[name])
+    libraries = bpy.context.preferences.filepaths.asset_libraries
+    library = libraries.new(name="Ours", directory=str(tmp_path))
+    try:
+        bpy.ops.edtalk.apply_pose(
+            asset_library_identifier="Ours", relative_asset_identifier=f"{file}Action/{name}"
+        )
+    finally:
+        libraries.remove(library)
+    assert resting.edtalk.mouth_01 == 0.75
+
+
 def test_a_pose_comes_from_another_file_without_leaving_anything(
     addon: Any, library: bpy.types.Object, tmp_path: Path
 ) -> None:
