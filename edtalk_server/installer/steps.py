@@ -6,6 +6,7 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,9 @@ class Runner:
         self.dry = dry
 
     def say(self, text: str) -> None:
-        print(text, flush=True)
+        encoding = sys.stdout.encoding or "utf-8"  # a console of Windows has few letters
+        shown = text.encode(encoding, "replace").decode(encoding)
+        print(f"{shown}\n", end="", flush=True)  # in one piece, beside others
 
     def run(self, title: str, command: Sequence[str], **environment: str) -> str:
         """Run one program to its end. Returns its output; raises `CalledProcessError` (with the output) if it fails."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import io
 import shutil
 import subprocess
 import sys
@@ -375,6 +376,16 @@ def test_the_blender_modules_are_tested_beside_each_other(
     ]
     said = capsys.readouterr().out
     assert "one a\ntwo a\n" in said and "one b\ntwo b\n" in said, "each in one piece"
+
+
+def test_a_console_with_few_letters_shows_what_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "cp1252", newline="\n"))
+    program = "import sys; sys.stdout.buffer.write('ä 驚'.encode())"
+    assert Runner(tmp_path / "log").show("Tests", [sys.executable, "-c", program], tmp_path, at_end=True)
+    assert shown.getvalue().endswith("ä ?\n".encode("cp1252"))
 
 
 @pytest.fixture
