@@ -54,10 +54,11 @@ def write_file(path: Path, poses: Mapping[str, Mapping[str, float]]) -> None:
     """Write poses by name into a file, whole or not at all. Raises `EDTalkError` when the place does not take it."""
     content = {FILE_KIND: VERSION, "poses": {name: _rounded(pose) for name, pose in poses.items()}}
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    whole = path.with_name(f".{path.name}.{os.getpid()}")
+    target = path.resolve()  # a link stays one
+    whole = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         whole.write_text(text, "utf-8", newline="\n")
-        whole.replace(path)
+        whole.replace(target)
     except OSError as error:
         with suppress(OSError):
             whole.unlink()

@@ -209,10 +209,13 @@ def pose_of_asset(asset: bpy.types.AssetRepresentation) -> posing.Pose:
 
 
 def pose_of_file(library: str, name: str) -> posing.Pose:
-    """The pose in an action of another file; nothing of that file stays."""
+    """The pose in an action of another file; nothing of that file stays. Raises `EDTalkError` when there is none."""
     with bpy.data.temp_data() as temporary:
-        with temporary.libraries.load(library, link=False) as (there, here):
-            here.actions = [name] if name in there.actions else []
+        try:
+            with temporary.libraries.load(library, link=False) as (there, here):
+                here.actions = [name] if name in there.actions else []
+        except OSError as error:
+            raise _no_pose(name) from error
         return pose_of_action(here.actions[0] if here.actions else None)
 
 

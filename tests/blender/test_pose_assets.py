@@ -124,6 +124,8 @@ def test_a_pose_is_applied_to_a_character(addon: Any, library: bpy.types.Object)
     assert (library.edtalk.mouth_01, library.edtalk.mouth_02) == (-6.0, before)
     with pytest.raises(RuntimeError, match="no pose"):
         bpy.ops.edtalk.apply_pose(action="No such")
+    with pytest.raises(RuntimeError, match="Wink is no pose of EDTalk"):
+        bpy.ops.edtalk.apply_pose(relative_asset_identifier="gone.blend/Action/Wink")
 
 
 @pytest.mark.parametrize("name", ["Smirk", "Smirk/left", "Action/Smirk.blend/x"])

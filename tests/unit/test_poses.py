@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -19,6 +20,15 @@ def test_what_goes_in_comes_out(tmp_path: Path) -> None:
     poses.write_file(tmp_path / "poses.json", given)
     assert poses.read_file(tmp_path / "poses.json") == given
     assert [path.name for path in tmp_path.iterdir()] == ["poses.json"], "nothing is left over"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_a_link_stays_one(tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "poses.json").symlink_to(tmp_path / "shared" / "poses.json")
+    poses.write_file(tmp_path / "poses.json", {"A": SMIRK})
+    assert (tmp_path / "poses.json").is_symlink()
+    assert poses.read_file(tmp_path / "shared" / "poses.json") == {"A": SMIRK}
 
 
 def test_the_same_poses_make_the_same_file_in_any_order(tmp_path: Path) -> None:
