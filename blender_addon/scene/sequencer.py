@@ -89,11 +89,12 @@ def mixdown(
     frames: range,
     path: Path,
     strip: bpy.types.Strip | None = None,
-    rate: int = HEARD_RATE,
+    *,
+    for_people: bool = False,
 ) -> None:
-    """What the scene plays over `frames` (from 0 on), or what one strip alone does, muted or not, into a WAV file of
-    `rate` Hz, or less where a sound has less; the first sample is at the first frame. Blender's window stands
-    still meanwhile.
+    """What the scene plays over `frames` (from 0 on), or what one strip alone does, muted or not, into a WAV file; the
+    first sample is at the first frame. It is as fine as the networks need, or, `for_people`, as the sounds are.
+    Blender's window stands still meanwhile.
 
     Raises `EDTalkError` when this Blender has no sound built in, or cannot mix it.
     """
@@ -111,7 +112,7 @@ def mixdown(
                 container="WAV",
                 codec="PCM",
                 format="S16",
-                mixrate=_rate(sounding(scene), rate),
+                mixrate=_rate([one for one in sounding(scene) if _is_in(one, frames)], for_people),
             )
         if not path.is_file() or path.stat().st_size == 0:
             raise OSError(
@@ -126,16 +127,25 @@ def mixdown(
         ) from error
 
 
-def _rate(heard: list[bpy.types.Strip], wanted: int) -> int:
-    """The rate to mix at: none of the sounds is raised. Where Blender (4.3 to 5.2) raises one, as a speech recording of
-    8, 11, 12 or 16 kHz to a film's 48, it ends its strip on samples that it never wrote: a click as loud as can be.
+def _is_in(strip: bpy.types.Strip, frames: range) -> bool:
+    first, end = span(strip)
+    return first <= frames[-1] and frames[0] < end
 
-    Other scenes' sounds, and those that are played faster or slower, are not looked into.
+
+def _rate(heard: list[bpy.types.Strip], for_people: bool) -> int:
+    """The rate to mix at, in Hz.
+
+    Where Blender (4.3 to 5.2) raises a sound's rate, as of a speech recording of 8, 11, 12 or 16 kHz to a film's 48, it
+    ends its strip on samples that it never wrote: a click as loud as can be, another one each time. So none is raised
+    for the networks. People get the finest sound as it is, and beside it what Blender plays and renders itself; sounds
+    that are not files of their own count as fine.
     """
-    if any(strip.type != "SOUND" or getattr(strip, "retiming_keys", ()) for strip in heard):
-        wanted = min(wanted, HEARD_RATE)
     rates = [strip.sound.samplerate for strip in heard if strip.type == "SOUND" and strip.sound is not None]
-    return max(min([wanted, *rates]), LOWEST_RATE)
+    if not for_people:
+        return max(min([HEARD_RATE, *rates]), LOWEST_RATE)
+    if not rates or any(strip.type != "SOUND" for strip in heard):
+        return FILM_RATE
+    return max(min(FILM_RATE, max(rates)), LOWEST_RATE)
 
 
 @contextmanager

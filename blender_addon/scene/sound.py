@@ -34,10 +34,11 @@ def voice_of(
     scene: bpy.types.Scene,
     folder: Path,
     frames: range | None = None,
-    rate: int = sequencer.HEARD_RATE,
+    *,
+    for_people: bool = False,
 ) -> Voice:
-    """The voice that the character is set to. What is not a file yet is mixed into one in `folder`, at `rate` Hz at
-    most, for `frames` (default: the scene's) only as much as these need.
+    """The voice that the character is set to. What is not a file yet is mixed into one in `folder`, for the networks or
+    `for_people`, for `frames` (default: the scene's) only as much as these need.
 
     Raises `EDTalkError` (audio_unreadable, audio_empty) when there is none.
     """
@@ -54,7 +55,7 @@ def voice_of(
         )
     heard = _heard(ob, scene, frames or range(scene.frame_start, scene.frame_end + 1), strip is not None)
     path = folder / "voice.wav"
-    sequencer.mixdown(scene, heard, path, strip, rate)
+    sequencer.mixdown(scene, heard, path, strip, for_people=for_people)
     return _voice(path, ob, scene, heard[0])
 
 

@@ -16,7 +16,7 @@ from shared_protocol.timebase import TimeBase
 from ..core import takes
 from ..core.tasks import Progress, Steps, in_slices
 from ..core.wording import rpt_
-from ..scene import character, sequencer, sound
+from ..scene import character, sound
 from . import link
 from .new_file import NewFile, place
 from .operators import TaskOperator, refuse, scene_of
@@ -111,7 +111,7 @@ def _voice(
     group = ob.edtalk
     if group.voice_from == "FILE" and not group.voice:
         return None, 0.0
-    voice = sound.voice_of(ob, scene, folder, frames, sequencer.FILM_RATE)
+    voice = sound.voice_of(ob, scene, folder, frames, for_people=True)
     return voice.path, -voice.time.seconds(frames[0])
 
 

@@ -113,7 +113,7 @@ def test_ten_minutes_at_23_976_do_not_drift(
     ("rate", "heard", "film"),
     [(8000, 8000, 8000), (12_000, 12_000, 12_000), (16_000, 16_000, 16_000), (48_000, 16_000, 48_000)],
 )
-def test_a_movie_sounds_as_fine_as_it_can_without_clicks(
+def test_the_voice_is_as_fine_as_its_sound_is_and_ends_on_no_click(
     addon: Any,
     scene: bpy.types.Scene,
     resting: bpy.types.Object,
@@ -135,6 +135,31 @@ def test_a_movie_sounds_as_fine_as_it_can_without_clicks(
         with wave.open(str(path)) as file:
             assert file.getframerate() == mixed
         assert not heard_at(path).size
+
+
+def test_a_coarse_sound_makes_no_music_dull(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, tmp_path: Path
+) -> None:
+    scene.render.fps, scene.frame_start, scene.frame_end = 25, 0, 60
+    resting.edtalk.voice_from = "SCENE"
+    for channel, rate in enumerate((16_000, 48_000), start=1):
+        add(addon, scene, write_wav(tmp_path / f"{rate}.wav", np.zeros(rate), rate), 0, channel)
+    played, _ = addon("ui.movie")._voice(resting, scene, range(61), tmp_path)
+    with wave.open(str(played)) as file:
+        assert file.getframerate() == 48_000
+
+
+def test_a_telephone_elsewhere_in_the_shot_does_not_make_the_voice_coarse(
+    addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, hearing: None, tmp_path: Path
+) -> None:
+    scene.render.fps, scene.frame_start, scene.frame_end = 25, 0, 500
+    resting.edtalk.voice_from = "SCENE"
+    for frame, rate in ((0, 16_000), (300, 8_000)):
+        add(addon, scene, write_wav(tmp_path / f"{rate}.wav", np.zeros(2 * rate), rate), frame, 1)
+    for first, expected in ((0, 16_000), (300, 8_000)):
+        voice = addon("scene.sound").voice_of(resting, scene, tmp_path, range(first, first + 20))
+        with wave.open(str(voice.path)) as file:
+            assert file.getframerate() == expected
 
 
 @pytest.mark.parametrize("first", [0, 40, 200])
