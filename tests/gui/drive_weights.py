@@ -216,7 +216,7 @@ def pose_files() -> Iterator[float]:
     with inside("VIEW_3D"):
         bpy.ops.edtalk.export_poses("INVOKE_DEFAULT")
     yield 3.0
-    yield from window.choose_file(OUT / "poses.json")
+    yield from window.choose_file(OUT / "poses")  # it gets its suffix
     content = json.loads((OUT / "poses.json").read_text("utf-8"))
     result["written"] = list(content["poses"])
     content["poses"] |= {f"Smirk {number}": content["poses"]["Smirk"] for number in range(200)}
