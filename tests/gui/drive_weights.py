@@ -219,7 +219,7 @@ def pose_files() -> Iterator[float]:
     yield from window.choose_file(OUT / "poses")  # it gets its suffix
     content = json.loads((OUT / "poses.json").read_text("utf-8"))
     result["written"] = list(content["poses"])
-    content["poses"] |= {f"Smirk {number}": content["poses"]["Smirk"] for number in range(200)}
+    content["poses"] |= {f"Smirk {number}": content["poses"]["Smirk"] for number in range(40)}
     (OUT / "poses.json").write_text(json.dumps(content), "utf-8")
     bpy.data.actions.remove(bpy.data.actions["Smirk"])
     with inside("VIEW_3D"):

@@ -46,4 +46,4 @@ def test_a_pose_of_ones_own_is_kept_under_the_name_that_is_asked_for(seen: dict[
 def test_own_poses_go_to_a_file_and_back_by_the_file_browser(seen: dict[str, Any]) -> None:
     assert seen["written"] == ["Smirk"]
     assert seen["importing"], "it draws pictures while the window goes on"
-    assert seen["read"] == 201
+    assert seen["read"] == 41
