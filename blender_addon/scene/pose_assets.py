@@ -210,23 +210,36 @@ def pose_of_asset(asset: bpy.types.AssetRepresentation) -> posing.Pose:
 
 def pose_of_file(library: str, name: str) -> posing.Pose:
     """The pose in an action of another file; nothing of that file stays. Raises `EDTalkError` when there is none."""
+    try:
+        text = _text_of_file(library, name) if Path(library).is_file() else None
+    except OSError:
+        text = None
+    if text is None:
+        raise _no_pose(name)
+    return _pose_of_text(text, name)
+
+
+def _text_of_file(library: str, name: str) -> str | None:
+    """What an action of another file keeps. Nothing that holds the temporary data leaves: Blender would crash."""
     with bpy.data.temp_data() as temporary:
-        try:
-            with temporary.libraries.load(library, link=False) as (there, here):
-                here.actions = [name] if name in there.actions else []
-        except OSError as error:
-            raise _no_pose(name) from error
-        return pose_of_action(here.actions[0] if here.actions else None)
+        with temporary.libraries.load(library, link=False) as (there, here):
+            here.actions = [name] if name in there.actions else []
+        kept = here.actions[0].get(POSE) if here.actions else None
+        return kept if isinstance(kept, str) else None
 
 
 def pose_of_action(action: bpy.types.Action | None) -> posing.Pose:
     """The pose that an action keeps. Raises `EDTalkError` when it keeps none."""
     if action is None or not isinstance(action.get(POSE), str):
         raise _no_pose(action.name if action is not None else "")
+    return _pose_of_text(action[POSE], action.name)
+
+
+def _pose_of_text(text: str, name: str) -> posing.Pose:
     try:
-        return poses.from_text(action[POSE])
+        return poses.from_text(text)
     except EDTalkError as error:
-        raise _no_pose(action.name) from error
+        raise _no_pose(name) from error
 
 
 def _no_pose(name: str) -> EDTalkError:

@@ -128,6 +128,17 @@ def test_a_pose_is_applied_to_a_character(addon: Any, library: bpy.types.Object)
         bpy.ops.edtalk.apply_pose(relative_asset_identifier="gone.blend/Action/Wink")
 
 
+def test_a_damaged_library_is_told(addon: Any, library: bpy.types.Object, tmp_path: Path) -> None:
+    bpy.ops.wm.save_mainfile()
+    whole = Path(bpy.data.filepath).read_bytes()
+    for number, content in enumerate((b"no such thing", whole[: len(whole) // 2], b"")):
+        path = tmp_path / f"{number}.blend"
+        path.write_bytes(content)
+        for _ in range(5):
+            with pytest.raises(RuntimeError, match="Wink is no pose of EDTalk"):
+                bpy.ops.edtalk.apply_pose(relative_asset_identifier=f"{path}/Action/Wink")
+
+
 @pytest.mark.parametrize("name", ["Smirk", "Smirk/left", "Action/Smirk.blend/x"])
 @pytest.mark.parametrize("file", ["", "more/lib.blend/"])
 def test_the_shelf_applies_a_pose_of_any_name_and_place(
