@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+from . import whole
 
 FILE = "blender_assets.cats.txt"
 HEADER = "# Catalogs of the assets in this folder and below.\nVERSION 1\n\n"
@@ -37,7 +38,5 @@ def _add(folder: Path, identity: str, name: str) -> Path:
     if any(line.startswith(f"{identity}:") for line in text.splitlines()):
         return path
     text += ("" if text.endswith("\n") else "\n") + f"{identity}:{name}:{name}\n"
-    whole = path.with_name(f".{path.name}.{os.getpid()}")
-    whole.write_text(text, "utf-8")
-    whole.replace(path)
+    whole.write(path, text.encode())
     return path

@@ -10,13 +10,13 @@ artists' files can be compared and merged like any text.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+from . import whole
 
 KIND, FILE_KIND = "edtalk_pose", "edtalk_poses"
 VERSION = 1
@@ -54,14 +54,9 @@ def write_file(path: Path, poses: Mapping[str, Mapping[str, float]]) -> None:
     """Write poses by name into a file, whole or not at all. Raises `EDTalkError` when the place does not take it."""
     content = {FILE_KIND: VERSION, "poses": {name: _rounded(pose) for name, pose in poses.items()}}
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-    target = path.resolve()  # a link stays one
-    whole = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        whole.write_text(text, "utf-8", newline="\n")
-        whole.replace(target)
+        whole.write(path.resolve(), text.encode())  # a link stays one
     except OSError as error:
-        with suppress(OSError):
-            whole.unlink()
         cause = f"The file {path} cannot be written ({error.strerror or error})."
         raise EDTalkError(ErrorCode.UNSUPPORTED, cause, "Choose another place.") from error
 

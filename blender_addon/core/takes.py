@@ -28,6 +28,7 @@ import numpy as np
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
+from . import whole
 from .tasks import Steps, at_once
 
 log = logging.getLogger(__name__)
@@ -89,13 +90,9 @@ def folder_name(character: str) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all. (Another Blender may be writing the same one.)"""
-    partial = _partial(path)
     try:
-        partial.write_bytes(data)
-        partial.replace(path)
+        whole.write(path, data)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise _disk(path, error) from error
 
 
@@ -106,11 +103,6 @@ def _copy(source: Path, target: Path) -> None:
     except OSError as error:
         raise _disk(target, error) from error
     _write(target, data)
-
-
-def _partial(path: Path) -> Path:
-    """What a file is called while this Blender writes it."""
-    return path.with_name(f"{path.name}.{os.getpid()}.part")
 
 
 def _disk(path: Path, error: OSError) -> EDTalkError:
@@ -257,7 +249,7 @@ class Take:
         if self._lines <= 2 * len(self.hashes) + _SPARE:
             return
         target = self.folder / JOURNAL
-        partial = _partial(target)
+        partial = whole.partial(target)
         frames = iter(list(self.hashes))
         try:
             with partial.open("w", encoding="utf-8") as file:

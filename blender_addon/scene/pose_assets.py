@@ -28,8 +28,6 @@ POSE, LABEL = "edtalk_pose", "edtalk_pose_name"
 CATALOG = ASSET_TAG = "EDTalk"
 LARGEST = 128
 """Pixels of a preview's side at most: sixty larger ones would make the file heavy."""
-
-
 UNNAMED = "Pose"
 _NUMBER = re.compile(r"\.\d+$")
 """What Blender puts behind a name that is taken, in place of a number that is there."""

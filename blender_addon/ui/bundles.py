@@ -150,26 +150,14 @@ class ImportBundle(TaskOperator, bpy.types.Operator):
         name="Name", description="Of the new bundle's folder. Empty: the release's own", options={"SKIP_SAVE"}
     )
 
-    _browsing = False
-
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         return cls.is_free()
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if self.directory:
+        if self.asked or self.directory:
             return super().invoke(context, event)
-        self._browsing = True
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        if self._browsing:
-            # The file browser can only call `execute`, which may not become modal: begin again, with the folder.
-            self._browsing = False
-            bpy.ops.edtalk.import_bundle("INVOKE_DEFAULT", directory=self.directory, name=self.name)
-            return {"CANCELLED"}
-        return super().execute(context)
+        return self.browse(context)
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         folder = Path(character.absolute(self.directory))

@@ -57,10 +57,8 @@ class Capture(RangeOperator, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.asked or self.filepath:
             return super().invoke(context, event)
-        self._asking = True
         self.start = context.scene.frame_start
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return self.browse(context)
 
     def draw(self, _context: bpy.types.Context) -> None:
         layout = self.layout

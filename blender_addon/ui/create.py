@@ -51,8 +51,6 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
     filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
 
-    _browsing = False
-
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if context.mode != "OBJECT":
@@ -60,19 +58,9 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
         return cls.is_free()
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if self.filepath:
+        if self.asked or self.filepath:
             return super().invoke(context, event)
-        self._browsing = True
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        if self._browsing:
-            # The file browser can only call `execute`, which may not become modal: begin again, with the file.
-            self._browsing = False
-            bpy.ops.edtalk.new_character("INVOKE_DEFAULT", filepath=self.filepath)
-            return {"CANCELLED"}
-        return super().execute(context)
+        return self.browse(context)
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         path = character.absolute(self.filepath)

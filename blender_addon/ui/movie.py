@@ -47,10 +47,8 @@ class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.filepath:
             return super().invoke(context, event)
-        self._asking = True
         self.filepath = character.beside(_offered(context.object))
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return self.browse(context)
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         uid, scene_uid = context.object.session_uid, context.scene.session_uid

@@ -113,7 +113,7 @@ class TaskOperator(Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         if self._asking:
-            # A dialog can only call `execute`, which may not become modal: begin again, with the answers.
+            # Dialogs and file browsers can only call `execute`, which may not become modal: begin again, with answers.
             self._asking = False
             operator = getattr(bpy.ops.edtalk, self.bl_idname.partition("_OT_")[2])
             operator("INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)), asked=True)
@@ -149,6 +149,12 @@ class TaskOperator(Operator):
         return context.window_manager.invoke_props_dialog(
             self, title=iface_(title or self.bl_label), confirm_text=iface_(confirm or self.bl_label)
         )
+
+    def browse(self, context: bpy.types.Context) -> set[str]:
+        """From `invoke`, while no file is named: let the user choose one first."""
+        self._asking = True
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         task = link.session().task

@@ -67,11 +67,9 @@ class ImportPoses(PoseAssetOperator, bpy.types.Operator):
     filter_glob: StringProperty(default="*.json", options=HIDDEN)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if self.filepath:
+        if self.asked or self.filepath:
             return super().invoke(context, event)
-        self._asking = True
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        return self.browse(context)
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         ob, path = context.object, character.absolute(self.filepath)
