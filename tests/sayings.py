@@ -290,12 +290,12 @@ def _is_whole(node: Any) -> bool:
 def said_by_bundle() -> dict[str, str]:
     """Names and descriptions of the shipped bundle's weights, its own description and expressions; the numbers that
     weights of the official release have for names."""
-    from shared_protocol.banks import numbered_layout  # in Blender it is there once the add-on is
+    from shared_protocol.banks import numbered_layout
 
     folder = SERVER / "bundles" / "starter"
     bundle = json.loads((folder / "bundle.json").read_text("utf-8"))
     texts = [bundle["description"], *(name.capitalize() for name in bundle["presets"])]
-    for basis in json.loads((ADDON / "core" / "starter_layout.json").read_text("utf-8")):
+    for basis in json.loads((ADDON / "core" / "weights" / "starter_layout.json").read_text("utf-8")):
         texts += [basis["name"], basis["description"]]
     texts += [basis.name for basis in numbered_layout().bases]
     return dict.fromkeys(texts, "the bundles")

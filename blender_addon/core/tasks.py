@@ -12,7 +12,7 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from .wording import iface_
+from .text.translate import iface_
 
 Result = TypeVar("Result")
 Steps = Generator[None, None, Result]

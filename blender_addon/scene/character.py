@@ -16,9 +16,11 @@ from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, Po
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ..core import files, layouts, mixing
+from ..core.server import uploads
 from ..core.tasks import Steps
-from . import bake_settings, emotion, portrait_crop, voice, writing
+from ..core.weights import layouts, mixing
+from . import emotion, key_settings, portrait_crop, voice
+from .takes import bake_settings
 
 PATHS = ("portrait", "voice", "transcript", "take")
 """The properties that hold a file or a folder."""
@@ -114,8 +116,8 @@ class EDTalkCharacter:
     take_image: PointerProperty(name="Baked frames", type=bpy.types.Image, override=OVERRIDABLE)
     bake: PointerProperty(type=bake_settings.EDTalkBake, override=OVERRIDABLE)
     emotion: PointerProperty(type=emotion.EDTalkEmotion, override=OVERRIDABLE)
-    gain: PointerProperty(type=writing.EDTalkGain, override=OVERRIDABLE)
-    writing: PointerProperty(type=writing.EDTalkWriting, override=OVERRIDABLE)
+    gain: PointerProperty(type=key_settings.EDTalkGain, override=OVERRIDABLE)
+    writing: PointerProperty(type=key_settings.EDTalkWriting, override=OVERRIDABLE)
     speech: PointerProperty(type=voice.EDTalkSpeech, override=OVERRIDABLE)
     picture: PointerProperty(type=portrait_crop.EDTalkPicture, override=OVERRIDABLE)
 
@@ -169,7 +171,7 @@ def read_weights(ob: bpy.types.Object, channels: Sequence[str] | None = None) ->
 
 def final_weights(ob: bpy.types.Object) -> np.ndarray:
     """The weights that an object shows, float32 [channels]: the animated ones, the gains of the banks, and the emotions
-    on top (see `core.mixing`). Hand in an evaluated one to see drivers and NLA."""
+    on top (see `core.weights.mixing`). Hand in an evaluated one to see drivers and NLA."""
     group = ob.edtalk
     mixer = mixing.mixer_from_texts(group.layout, group.rest, group.emotion.presets)
     gains = np.array([getattr(group.gain, bank.value) for bank in Bank], np.float32)
@@ -324,17 +326,17 @@ def portrait_bytes(ob: bpy.types.Object) -> bytes:
     return read_file(file_of(ob, "portrait"), "portrait", ErrorCode.IMAGE_UNREADABLE)
 
 
-def portrait_content(ob: bpy.types.Object) -> Steps[files.Content]:
+def portrait_content(ob: bpy.types.Object) -> Steps[uploads.Content]:
     """The same, to be sent: read and hashed a little at a time, without the object, which an undo may take away."""
     if (image := ob.edtalk.picture.image) is not None:
-        return files.in_memory(portrait_crop.image_bytes(image))
+        return uploads.in_memory(portrait_crop.image_bytes(image))
     return picture_content(file_of(ob, "portrait"))
 
 
-def picture_content(path: Path | None) -> Steps[files.Content]:
+def picture_content(path: Path | None) -> Steps[uploads.Content]:
     """A picture's file, to be sent. Raises `EDTalkError` when it is gone or cannot be read."""
     file = existing_file(path, "portrait", ErrorCode.IMAGE_UNREADABLE)
-    return (yield from files.on_disk(file, "portrait", ErrorCode.IMAGE_UNREADABLE))
+    return (yield from uploads.on_disk(file, "portrait", ErrorCode.IMAGE_UNREADABLE))
 
 
 def read_file(path: Path | None, what: str, code: ErrorCode) -> bytes:
@@ -363,7 +365,7 @@ _GROUPS = (
     bake_settings.EDTalkBake,
     portrait_crop.EDTalkPicture,
     *emotion.CLASSES,
-    *writing.CLASSES,
+    *key_settings.CLASSES,
     *voice.CLASSES,
 )
 

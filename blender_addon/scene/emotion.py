@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from ..core.mixing import EMOTIONS, NEUTRAL
+from ..core.weights.mixing import EMOTIONS, NEUTRAL
 
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 

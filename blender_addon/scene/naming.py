@@ -19,7 +19,7 @@ from bpy.props import FloatProperty, PointerProperty
 from shared_protocol.banks import BankLayout
 from shared_protocol.errors import EDTalkError
 
-from ..core import layouts
+from ..core.weights import layouts
 from . import character
 
 _EVALUATING_JOBS = ("RENDER", "RENDER_PREVIEW", "OBJECT_BAKE")

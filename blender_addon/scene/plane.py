@@ -12,9 +12,10 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core import pictures, takes
+from ..core import pictures
+from ..core.takes import takes
 from ..core.tasks import Steps
-from ..core.wording import iface_
+from ..core.text.translate import iface_
 from . import character
 
 TAG = "edtalk"

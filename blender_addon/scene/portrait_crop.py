@@ -15,7 +15,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop, Inspected, Prepared
 
 from ..core import pictures
-from ..core.wording import CONTEXT
+from ..core.text.translate import CONTEXT
 
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 TAG = "edtalk"

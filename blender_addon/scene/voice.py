@@ -9,7 +9,7 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, PointerProperty,
 
 from shared_protocol.messages import MOST_BLINKS, MOST_HEAD
 
-from . import sequencer
+from .speech import sequencer
 
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 

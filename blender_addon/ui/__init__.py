@@ -7,45 +7,23 @@ from types import ModuleType
 
 
 def _classes() -> tuple[type, ...]:
-    from . import (
-        bake,
-        bake_panel,
-        bundles,
-        capture,
-        create,
-        crop_view,
-        editing,
-        emotion_panel,
-        emotions,
-        keys,
-        looking,
-        movie,
-        operators,
-        panels,
-        pie,
-        portrait,
-        portrait_panel,
-        pose_assets,
-        pose_files,
-        predict,
-        preferences,
-        render,
-        server,
-        server_panel,
-        takes,
-        takes_panel,
-        transcript,
-        voice_panel,
-        weights_panel,
-    )
+    from . import panels, pie
+    from .bake import bake_operators, bake_panel, movie, takes, takes_panel
+    from .character import create, crop_view, portrait, portrait_panel, view_character
+    from .performance import capture, predict, transcript, voice_panel
+    from .poses import pose_assets, pose_files
+    from .render import render_operators
+    from .runtime import preferences, task_operator
+    from .server import bundles, server_operators, server_panel
+    from .weights import editing, emotion_panel, emotions, keys, weights_panel
 
     return (
         *preferences.CLASSES,
-        *server.CLASSES,
+        *server_operators.CLASSES,
         *bundles.CLASSES,
-        operators.Cancel,
+        task_operator.Cancel,
         *create.CLASSES,
-        *looking.CLASSES,
+        *view_character.CLASSES,
         *portrait.CLASSES,
         *crop_view.CLASSES,
         *predict.CLASSES,
@@ -56,8 +34,8 @@ def _classes() -> tuple[type, ...]:
         *emotions.CLASSES,
         *pose_assets.CLASSES,
         *pose_files.CLASSES,
-        *bake.CLASSES,
-        *render.CLASSES,
+        *bake_operators.CLASSES,
+        *render_operators.CLASSES,
         *takes.CLASSES,
         *movie.CLASSES,
         *server_panel.CLASSES,
@@ -74,22 +52,28 @@ def _classes() -> tuple[type, ...]:
 
 def _drawing() -> tuple[ModuleType, ...]:
     """What draws beside the panels or keeps what they draw, and the command line."""
-    from . import batch, bundles, create, overlay, pie, pose_assets, render, takes_panel, timeline
+    from . import batch, pie
+    from .bake import takes_panel, timeline
+    from .character import create, overlay
+    from .poses import pose_assets
+    from .render import render_operators
+    from .server import bundles
 
-    return overlay, timeline, takes_panel, render, pose_assets, batch, create, bundles, pie
+    return overlay, timeline, takes_panel, render_operators, pose_assets, batch, create, bundles, pie
 
 
 def register() -> None:
     """Register classes and handlers, begin to pump."""
     import bpy
 
-    from . import handlers, language, link
+    from . import handlers, language
+    from .runtime import pump
 
     language.register()
     for cls in _classes():
         bpy.utils.register_class(cls)
     handlers.register()
-    link.start()
+    pump.start()
     for module in _drawing():
         module.register()
 
@@ -98,11 +82,12 @@ def unregister() -> None:
     """End what runs, and leave nothing behind."""
     import bpy
 
-    from . import handlers, language, link
+    from . import handlers, language
+    from .runtime import pump
 
     for module in _drawing():
         module.unregister()
-    link.stop()
+    pump.stop()
     handlers.unregister()
     for cls in reversed(_classes()):
         bpy.utils.unregister_class(cls)

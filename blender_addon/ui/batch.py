@@ -23,12 +23,12 @@ import bpy
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ..core.server_process import ServerState
+from ..core.server.process import ServerState
 from ..core.tasks import Task
-from ..core.wording import in_english
+from ..core.text.translate import in_english
 from ..scene import character
-from . import link, operators
-from .bake import bakeable
+from .bake.bake_operators import bakeable
+from .runtime import pump, task_operator
 
 NAME = "edtalk"
 EVERY_SECONDS = 1.0
@@ -113,7 +113,7 @@ def _stoppable() -> Iterator[None]:
     with the exit code for it. Where nothing runs, the process ends as it would anyhow."""
 
     def stop(number: int, _frame: object) -> None:
-        if (task := link.session().task) is not None:
+        if (task := pump.session().task) is not None:
             task.cancel()
         else:
             signal.signal(number, signal.SIG_DFL)
@@ -153,10 +153,10 @@ def _do(
     operator: Callable[..., set[str]], ob: bpy.types.Object, scene: bpy.types.Scene, **options: object
 ) -> int:
     """One of our operators on one character, with its progress as lines."""
-    session, lines = link.session(), _Lines()
+    session, lines = pump.session(), _Lines()
     session.failure = None
     _say(f"{ob.name}: begin")
-    operators.LISTENERS.append(lines)
+    task_operator.LISTENERS.append(lines)
     try:
         with bpy.context.temp_override(
             scene=scene, view_layer=_layer(scene, ob), object=ob, active_object=ob
@@ -167,7 +167,7 @@ def _do(
         _complain(" ".join(session.failure) if session.failure else said.partition(".poll() ")[2] or said)
         return Exit.NO_SERVER if session.server.state in _WITHOUT_SERVER else Exit.FAILED
     finally:
-        operators.LISTENERS.remove(lines)
+        task_operator.LISTENERS.remove(lines)
     _say(f"{ob.name}: {'done' if 'FINISHED' in answer else 'stopped'}")
     return Exit.DONE if "FINISHED" in answer else Exit.STOPPED
 

@@ -15,7 +15,8 @@ from bpy.app.handlers import persistent
 
 from ..core.tasks import at_once
 from ..scene import appended, character, plane
-from . import link, render
+from .render import render_operators
+from .runtime import pump
 
 _paths_before: list[tuple[int, str, str]] = []
 """The characters' paths as they were before the save that is going on."""
@@ -34,9 +35,9 @@ def _is_ours_to_answer(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | 
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> bool:
     """The frame, or something in the scene, changed; True when a new live picture is on its way."""
-    is_asked = _is_ours_to_answer(scene, depsgraph) and link.live().look(scene, depsgraph)
+    is_asked = _is_ours_to_answer(scene, depsgraph) and pump.live().look(scene, depsgraph)
     if is_asked:
-        link.wake()
+        pump.wake()
     return is_asked
 
 
@@ -46,21 +47,21 @@ def on_edit(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None
     changes none.)"""
     is_asked = on_change(scene, depsgraph)
     if is_asked or (depsgraph is not None and depsgraph.id_type_updated("ACTION")):
-        link.watch().unsettle()
+        pump.watch().unsettle()
 
 
 @persistent
 def on_load(*_: object) -> None:
     """Another file is open: what was running belonged to the old one."""
-    render.forget()
-    link.forget_file()
+    render_operators.forget()
+    pump.forget_file()
 
 
 @persistent
 def on_undo(*_: object) -> None:
     """Undo may have brought back an older picture."""
-    render.tidy()
-    link.live().ask_again()
+    render_operators.tidy()
+    pump.live().ask_again()
 
 
 @persistent

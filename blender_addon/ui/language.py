@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The catalogues for Blender, and Blender's translators for `core.wording`.
+"""The catalogues for Blender, and Blender's translators for `core.text.translate`.
 
 Blender asks for an operator's label in a context of its own, and for all else in the default one. Our messages are
 known in both, and in one of ours: where Blender's own catalogue has a word already, that one counts, and where it means
@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from bpy.app import translations
 
-from ..core import wording
+from ..core.text import translate
 from ..languages import CATALOGUES, messages
-from .preferences import PACKAGE
+from .runtime.preferences import PACKAGE
 
-CONTEXTS = (translations.contexts.default, translations.contexts.operator_default, wording.CONTEXT)
+CONTEXTS = (translations.contexts.default, translations.contexts.operator_default, translate.CONTEXT)
 
 
 def register() -> None:
@@ -24,13 +24,13 @@ def register() -> None:
         for language, catalogue in CATALOGUES.items()
     }
     translations.register(PACKAGE, known)
-    speech = wording.Speech(
+    speech = translate.Speech(
         translations.pgettext_iface, translations.pgettext_tip, translations.pgettext_rpt, messages()
     )
-    wording.speak(speech)
+    translate.speak(speech)
 
 
 def unregister() -> None:
     """Speak English again."""
-    wording.speak(wording.ENGLISH)
+    translate.speak(translate.ENGLISH)
     translations.unregister(PACKAGE)

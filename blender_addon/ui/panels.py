@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from ..core.wording import iface_
-from ..core.wrapping import wrapped
+from ..core.text.text_wrap import wrapped
+from ..core.text.translate import iface_
 from ..scene import character
-from .looking import remark
+from .character.view_character import remark
 
 if TYPE_CHECKING:
     from bpy.types import Panel

@@ -6,7 +6,7 @@ from __future__ import annotations
 import bpy
 
 from ..scene import character
-from .preferences import preferences
+from .runtime.preferences import preferences
 
 KEYMAP, KEY = "Object Mode", "E"
 _items: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []

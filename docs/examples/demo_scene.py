@@ -53,7 +53,7 @@ def main() -> None:
     say(f"character {character.name!r} is made from {portrait.name} by {character.edtalk.bundle}")
     give_voice(scene, voice)
     bpy.ops.edtalk.predict()
-    curves = importlib.import_module(f"{addon.__name__}.scene.actions").curves(character)
+    curves = importlib.import_module(f"{addon.__name__}.scene.keys.actions").curves(character)
     say(f"predicted {scene.frame_end} frames: {len(curves)} curves")
     bake(character)
     act(addon, character, scene)

@@ -23,8 +23,8 @@ from edtalk_server.bundles import library
 from edtalk_server.bundles.catalogue import Offer, checked_address, offers
 from edtalk_server.bundles.load import read_manifest
 from edtalk_server.bundles.manifest import MANIFEST_FILE, FileEntry, invalid
-from edtalk_server.media.sequence import disk_error, make_folder
 from edtalk_server.media.steps import Step, Steps
+from edtalk_server.media.video.sequence import disk_error, make_folder
 from shared_protocol import __version__
 from shared_protocol.errors import EDTalkError, ErrorCode
 

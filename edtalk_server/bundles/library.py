@@ -12,8 +12,8 @@ from edtalk_server.bundles.catalogue import Offer, is_name, offers
 from edtalk_server.bundles.load import STARTER, find, read_manifest
 from edtalk_server.bundles.manifest import MANIFEST_FILE, BundleManifest, invalid
 from edtalk_server.bundles.save import save
-from edtalk_server.media.sequence import disk_error, make_folder
 from edtalk_server.media.steps import Step, Steps
+from edtalk_server.media.video.sequence import disk_error, make_folder
 from shared_protocol import paths
 from shared_protocol.errors import EDTalkError
 

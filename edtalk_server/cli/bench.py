@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edtalk_server.cli.options import add_model_options
-from edtalk_server.evaluation import speed
-from edtalk_server.evaluation.speed_networks import network_lines
-from edtalk_server.media.sequence import write_whole
+from edtalk_server.evaluation.speed import timing
+from edtalk_server.evaluation.speed.networks import network_lines
+from edtalk_server.media.video.sequence import write_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,9 +33,9 @@ def _positive(text: str) -> int:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print a line for each number as it is known."""
-    machine = speed.machine()
+    machine = timing.machine()
     print(", ".join(f"{name} {value}" for name, value in machine.items() if value is not None))
-    print(speed.HEADER)
+    print(timing.HEADER)
     lines = []
     for line in _lines(arguments):
         print(line, flush=True)
@@ -50,10 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _lines(arguments: argparse.Namespace) -> Iterator[speed.Line]:
+def _lines(arguments: argparse.Namespace) -> Iterator[timing.Line]:
     yield from network_lines(arguments.bundle, arguments.device, arguments.rounds)
     if arguments.facekit:
-        from edtalk_server.evaluation.speed_renderer import renderer_lines  # needs the 'train' extra
+        from edtalk_server.evaluation.speed.renderer import renderer_lines
 
         yield from renderer_lines(arguments.facekit, arguments.rounds)
     else:

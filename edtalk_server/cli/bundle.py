@@ -5,14 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from edtalk_server.cli import library
+from edtalk_server.cli import bundle_library
 from shared_protocol.banks import Bank
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `cli.library` adds, `check [DIR]`, `show [DIR]`, `describe [DIR]`."""
+    """What `cli.bundle_library` adds, `check [DIR]`, `show [DIR]`, `describe [DIR]`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    library.add_arguments(actions)
+    bundle_library.add_arguments(actions)
     for action, text in (("check", "verify every file and tensor"), ("show", "print what the bundle is")):
         one = actions.add_parser(action, help=text)
         one.add_argument("bundle", nargs="?", default="starter", help="folder or name (default: starter)")
@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Do the action; problems are `EDTalkError`s that name the file, field or tensor."""
     match arguments.action:
         case "list" | "import" | "download":
-            return library.run(arguments)
+            return bundle_library.run(arguments)
         case "check":
             return _check(arguments.bundle)
         case "describe":
@@ -79,12 +79,12 @@ def _show(name: str) -> int:
 
 def _describe(arguments: argparse.Namespace) -> int:
     from edtalk_server.cli.options import ProgressLine
-    from edtalk_server.evaluation import rendered
-    from edtalk_server.training.meaning.describe import describe, name_bases
+    from edtalk_server.evaluation.meaning.describe import describe, name_bases
+    from edtalk_server.evaluation.people import rendered_holdout
 
-    facekit = rendered.find_facekit(arguments.facekit)
+    facekit = rendered_holdout.find_facekit(arguments.facekit)
     line = ProgressLine(arguments.people, "rendering", unit="people")
-    people = rendered.HoldoutSet.of(facekit, arguments.people).load(line.show)
+    people = rendered_holdout.HoldoutSet.of(facekit, arguments.people).load(line.show)
     if arguments.name_bases:
         name_bases(arguments.bundle, people)
     line = ProgressLine(arguments.emotional, "emotions", unit="people")

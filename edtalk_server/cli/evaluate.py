@@ -10,14 +10,15 @@ from pathlib import Path
 from edtalk_server import bundles
 from edtalk_server.cli.options import ProgressLine
 from edtalk_server.engine.engine import Engine
-from edtalk_server.evaluation import filmed, holdout, rendered, sheets, tables
-from edtalk_server.evaluation.judge import Judge
-from edtalk_server.evaluation.pictures import Picture
-from edtalk_server.evaluation.reenactment import Measures
+from edtalk_server.evaluation import sheets, tables
+from edtalk_server.evaluation.evaluate import judged
+from edtalk_server.evaluation.measures.model_under_test import Judge
+from edtalk_server.evaluation.measures.reenactment import Measures
+from edtalk_server.evaluation.metrics.image_distance import Picture
+from edtalk_server.evaluation.people import filmed, holdout, rendered_holdout
 from edtalk_server.evaluation.report import Report
-from edtalk_server.evaluation.trial import judged
-from edtalk_server.media import portrait
-from edtalk_server.media.sequence import make_folder, write_whole
+from edtalk_server.media.faces import portrait
+from edtalk_server.media.video.sequence import make_folder, write_whole
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 
@@ -80,16 +81,18 @@ def _people(arguments: argparse.Namespace, engine: Engine) -> tuple[list[holdout
             arguments.clips, engine.size, arguments.frames, engine.landmarker(), show
         )
         return people, f"{len(people)} clips of {arguments.clips.name}"
-    if engine.size != rendered.SIZE:
+    if engine.size != rendered_holdout.SIZE:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
-            f"People are rendered with {rendered.SIZE} pixels, this bundle has {engine.size}.",
+            f"People are rendered with {rendered_holdout.SIZE} pixels, this bundle has {engine.size}.",
             "Judge it on videos with --clips.",
         )
     if arguments.data:
         clips = holdout.one_per_person(holdout.clips(arguments.data), arguments.people)
         return [holdout.Person(clip) for clip in clips], f"{len(clips)} clips of {arguments.data.name}"
-    people_set = rendered.HoldoutSet.of(rendered.find_facekit(arguments.facekit), arguments.people)
+    people_set = rendered_holdout.HoldoutSet.of(
+        rendered_holdout.find_facekit(arguments.facekit), arguments.people
+    )
     line = ProgressLine(arguments.people, "rendering", unit="people")
     return people_set.load(line.show), f"{arguments.people} rendered people"
 
@@ -107,11 +110,11 @@ def _measures(arguments: argparse.Namespace) -> Measures:
     measures = Measures.own()
     likeness, distribution = dict(measures.likeness), dict(measures.distribution)
     if arguments.lpips_weights:
-        from edtalk_server.evaluation.lpips import Lpips
+        from edtalk_server.evaluation.metrics.lpips import Lpips
 
         likeness["lpips"] = Lpips.from_file(arguments.lpips_weights).compare
     if arguments.fid_weights:
-        from edtalk_server.evaluation.inception import FidFeatures
+        from edtalk_server.evaluation.metrics.inception import FidFeatures
 
         distribution["fid"] = FidFeatures.from_file(arguments.fid_weights).summary
     return Measures(likeness, distribution)

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from edtalk_server.motion.liveliness import Liveliness
+from edtalk_server.motion.idle_motion import Liveliness
 from shared_protocol.banks import HEAD, LIDS, BankLayout
 from shared_protocol.messages import MOST_BLINKS, MOST_HEAD
 

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from edtalk_server.cli import weights
-from edtalk_server.cli.options import (
-    add_liveliness_options,
-    add_model_options,
-    add_voice_option,
-    liveliness,
-)
+from edtalk_server.cli import weights_file
+from edtalk_server.cli.options import add_liveliness_options, add_model_options, add_voice_option, liveliness
 from edtalk_server.engine import Engine
-from edtalk_server.media.audio import load_voice
+from edtalk_server.media.audio.voice import load_voice
 from edtalk_server.motion import predict
 from shared_protocol.timebase import TimeBase
 
@@ -21,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `edtalk predict`."""
     add_voice_option(parser)
     add_liveliness_options(parser)
-    weights.add_arguments(parser, "picture on whose pose and expression the result is built")
+    weights_file.add_arguments(parser, "picture on whose pose and expression the result is built")
     add_model_options(parser)
 
 
@@ -29,8 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict and write; prints what was written."""
     engine = Engine.open(arguments.bundle, arguments.device)
     voice = load_voice(arguments.voice)
-    own = weights.own_weights(engine, arguments.portrait)
+    own = weights_file.own_weights(engine, arguments.portrait)
     life = liveliness(arguments, engine.bundle.layout)
     rows = predict(engine.bundle, own, voice, TimeBase(arguments.fps), life=life)
-    weights.save(arguments.output, rows, engine.bundle.layout, arguments.fps)
+    weights_file.save(arguments.output, rows, engine.bundle.layout, arguments.fps)
     return 0

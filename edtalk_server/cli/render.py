@@ -16,11 +16,11 @@ from edtalk_server.cli.options import (
     liveliness,
 )
 from edtalk_server.engine import Engine
-from edtalk_server.media.audio import load_voice
-from edtalk_server.media.look import FACE, FULL, Look
-from edtalk_server.media.portrait import load_portrait
-from edtalk_server.media.sequence import SequenceWriter, check_pattern, is_deep, is_pattern
-from edtalk_server.media.video import MovieWriter
+from edtalk_server.media.audio.voice import load_voice
+from edtalk_server.media.faces.portrait import load_portrait
+from edtalk_server.media.output_spec import FACE, FULL, Look
+from edtalk_server.media.video.sequence import SequenceWriter, check_pattern, is_deep, is_pattern
+from edtalk_server.media.video.writer import MovieWriter
 from edtalk_server.motion import predict
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase

@@ -46,9 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until asked to end. Prints one line of JSON when the model is open."""
-    from edtalk_server.service import tuning
+    from edtalk_server.service import memory
 
-    tuning.apply(args.threads)  # before anything imports torch; may start this process anew
+    memory.apply(args.threads)  # before anything imports torch; may start this process anew
     return _serve(args)
 
 

@@ -7,11 +7,11 @@ import logging
 from pathlib import Path
 
 from edtalk_server.cli import train_film, train_finetune
-from edtalk_server.media.sequence import encode_png, make_folder, write_whole
-from edtalk_server.training import export as exporting
-from edtalk_server.training import run as running
-from edtalk_server.training import starter
+from edtalk_server.media.video.sequence import encode_png, make_folder, write_whole
 from edtalk_server.training.paper import command as paper
+from edtalk_server.training.starter import export as exporting
+from edtalk_server.training.starter import pipeline
+from edtalk_server.training.starter import run as running
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     run_parser = actions.add_parser("run", help="train; can be stopped and continued")
     running.add_arguments(run_parser)
     run_parser.set_defaults(do=running.run)
-    starter.add_arguments(actions.add_parser("starter", help="all of it: data, stages, bundle, judgement"))
+    pipeline.add_arguments(actions.add_parser("starter", help="all of it: data, stages, bundle, judgement"))
     export_parser = actions.add_parser("export", help="make a bundle of what was trained")
     export_parser.add_argument("--run", type=Path, required=True, help="the --out of `edtalk train run`")
     export_parser.add_argument("--audio", type=Path, help="folder with audio_to_lip.safetensors and .json")
@@ -72,15 +72,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _data(arguments: argparse.Namespace) -> int:
     # These need numba, which only this action needs.
-    from edtalk_server.training.data import generate
+    from edtalk_server.synthetic.data import generate
 
     generate.run(arguments)
     return 0
 
 
 def _preview(arguments: argparse.Namespace) -> int:
-    from edtalk_server.training.renderer.data_sheet import data_sheet
-    from edtalk_server.training.renderer.frame import Renderer
+    from edtalk_server.synthetic.renderer.frame import Renderer
+    from edtalk_server.synthetic.sheets.data_sheet import data_sheet
 
     seeds = range(arguments.seed, arguments.seed + arguments.people)
     sheet = data_sheet(Renderer(arguments.facekit), seeds, arguments.size)

@@ -8,7 +8,7 @@ from typing import Any
 
 from edtalk_server import bundles
 from edtalk_server.cli.options import ProgressLine, add_model_options
-from edtalk_server.media.sequence import write_whole
+from edtalk_server.media.video.sequence import write_whole
 from edtalk_server.training.datasets.film.cache import FilmCache, SkipRecord
 from edtalk_server.training.datasets.film.layout import Layout, find_footage
 from edtalk_server.training.datasets.film.prepare import LandmarkReader, Limits, prepare_all

@@ -8,7 +8,7 @@ from typing import Any
 
 from edtalk_server import bundles
 from edtalk_server.cli.options import DEVICES, ProgressLine, clean_termination
-from edtalk_server.media.sequence import make_folder
+from edtalk_server.media.video.sequence import make_folder
 from edtalk_server.training.datasets.film.cache import FilmCache
 from edtalk_server.training.datasets.film.layout import Footage
 from edtalk_server.training.datasets.film.prepare import LandmarkReader, prepare_all

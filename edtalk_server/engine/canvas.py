@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from edtalk_server.engine.source import Source
-from edtalk_server.media.look import Levels
-from edtalk_server.media.paste import Plate, bounded
-from edtalk_server.media.portrait import Picture, cut
+from edtalk_server.media.faces.paste import Plate, bounded
+from edtalk_server.media.faces.portrait import Picture, cut
+from edtalk_server.media.output_spec import Levels
 from shared_protocol.messages import Crop
 
 MOST_CANVASES = 8

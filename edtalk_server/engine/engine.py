@@ -17,19 +17,19 @@ from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
 from edtalk_server.engine.canvas import Canvases, fine_photo
 from edtalk_server.engine.device import choose_device, device_name
-from edtalk_server.engine.residence import Encoded, Residence, is_out_of_memory, out_of_memory
-from edtalk_server.engine.source import (
-    Picture,
-    Source,
-    Weights,
-    check_portrait,
-    check_weights,
-    new_source,
+from edtalk_server.engine.device_manager import Encoded, Residence, is_out_of_memory, out_of_memory
+from edtalk_server.engine.source import Picture, Source, Weights, check_portrait, check_weights, new_source
+from edtalk_server.media.faces import portrait as portraits
+from edtalk_server.media.faces.detection import Face, find_faces
+from edtalk_server.media.faces.portrait_quality import (
+    Judgement,
+    TurnReader,
+    Verdict,
+    judge_crop,
+    judge_portrait,
+    no_face,
 )
-from edtalk_server.media import portrait as portraits
-from edtalk_server.media.faces import Face, find_faces
-from edtalk_server.media.judge import Judgement, TurnReader, Verdict, judge_crop, judge_portrait, no_face
-from edtalk_server.media.look import FACE, PLAIN, Levels, Look, Rendered, face_matte
+from edtalk_server.media.output_spec import FACE, PLAIN, Levels, Look, Rendered, face_matte
 from edtalk_server.networks.compact import CompactNetwork
 from shared_protocol.messages import Crop
 

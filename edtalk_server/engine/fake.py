@@ -11,17 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.engine.canvas import Canvases
-from edtalk_server.engine.source import (
-    Picture,
-    Source,
-    Weights,
-    check_portrait,
-    check_weights,
-    new_source,
-)
-from edtalk_server.media.faces import Face
-from edtalk_server.media.judge import Judgement
-from edtalk_server.media.look import FACE, PLAIN, Look, Rendered, face_matte
+from edtalk_server.engine.source import Picture, Source, Weights, check_portrait, check_weights, new_source
+from edtalk_server.media.faces.detection import Face
+from edtalk_server.media.faces.portrait_quality import Judgement
+from edtalk_server.media.output_spec import FACE, PLAIN, Look, Rendered, face_matte
 from shared_protocol.banks import BankLayout, numbered_layout
 from shared_protocol.messages import Crop
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.media.judge import Judgement, Verdict
-from edtalk_server.media.look import LARGEST_SIDE
-from edtalk_server.media.paste import bounded
+from edtalk_server.media.faces.paste import bounded
+from edtalk_server.media.faces.portrait_quality import Judgement, Verdict
+from edtalk_server.media.output_spec import LARGEST_SIDE
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
@@ -23,9 +23,9 @@ Weights = npt.NDArray[np.float32]
 @dataclass(frozen=True, eq=False)
 class Source:
     """Immutable. `key` is the content hash of bundle, portrait and crop; `weights` [channels] are the
-    portrait's own; `crop` was used; `verdict` and `notes` tell what the portrait is worth (`media.judge`). `portrait`
-    is the whole picture, scaled down where it is very large, and `place` the crop on it. `prepared` belongs to the
-    engine that made it."""
+    portrait's own; `crop` was used; `verdict` and `notes` tell what the portrait is worth
+    (`media.faces.portrait_quality`). `portrait` is the whole picture, scaled down where it is very large, and `place`
+    the crop on it. `prepared` belongs to the engine that made it."""
 
     key: str
     weights: Weights

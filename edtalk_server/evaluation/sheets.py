@@ -9,10 +9,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edtalk_server.evaluation.holdout import FloatArray
-from edtalk_server.evaluation.judge import Judge
-from edtalk_server.evaluation.pictures import Picture
-from edtalk_server.media.sequence import encode_png, make_folder, write_whole
+from edtalk_server.evaluation.measures.model_under_test import Judge
+from edtalk_server.evaluation.metrics.image_distance import Picture
+from edtalk_server.evaluation.people.holdout import FloatArray
+from edtalk_server.media.video.sequence import encode_png, make_folder, write_whole
 from shared_protocol.banks import Bank, BankLayout, Basis
 
 

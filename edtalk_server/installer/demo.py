@@ -31,7 +31,7 @@ def run(options: Options, runner: Runner) -> None:
     finally:
         if not runner.dry:
             remember_ours(place)  # also what a failed run left there
-    mark = "import sys; from pathlib import Path; from edtalk_server.media.video import mark_movie; "
+    mark = "import sys; from pathlib import Path; from edtalk_server.media.video.writer import mark_movie; "
     mark += "mark_movie(Path(sys.argv[1]))"
     runner.run("mark the movie as synthetic", [environment.python, "-c", mark, str(place / "demo.mp4")])
     if not runner.dry:

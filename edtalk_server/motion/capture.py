@@ -16,10 +16,10 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.media.clip import Clip, Picture
-from edtalk_server.media.portrait import Landmarker
-from edtalk_server.media.presence import FacePresence
+from edtalk_server.media.faces.portrait import Landmarker
+from edtalk_server.media.faces.presence import FacePresence
 from edtalk_server.media.steps import Step, Steps
+from edtalk_server.media.video.reader import Clip, Picture
 from edtalk_server.motion.curves import interpolate
 from edtalk_server.motion.performance import checked_weights
 from edtalk_server.motion.track import FaceTrack, cut_faces, find_track

@@ -15,8 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edtalk_server.media.audio import Waveform
-from edtalk_server.media.mel import (
+from edtalk_server.media.audio.mel import (
     BANDS,
     HOP,
     SAMPLES_PER_FRAME,
@@ -26,6 +25,7 @@ from edtalk_server.media.mel import (
     whole_frames,
     window_starts,
 )
+from edtalk_server.media.audio.voice import Waveform
 
 Weights = npt.NDArray[np.float32]
 AudioToLip = Callable[[Tensor], Tensor]

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.media.audio import Waveform
+from edtalk_server.media.audio.voice import Waveform
 from edtalk_server.motion.curves import interpolate
-from edtalk_server.motion.liveliness import STILL, Liveliness, enliven
+from edtalk_server.motion.idle_motion import STILL, Liveliness, enliven
 from edtalk_server.motion.mouth import mouth_weights
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode

@@ -14,10 +14,10 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.media.clip import Clip, Picture
-from edtalk_server.media.faces import Face, find_faces
-from edtalk_server.media.portrait import Landmarker, crop_around, cut
+from edtalk_server.media.faces.detection import Face, find_faces
+from edtalk_server.media.faces.portrait import Landmarker, crop_around, cut
 from edtalk_server.media.steps import Step, Steps
+from edtalk_server.media.video.reader import Clip, Picture
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 

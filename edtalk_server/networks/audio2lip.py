@@ -40,7 +40,7 @@ class ConvBlock(nn.Module):
 class Audio2Lip(nn.Module):
     """Mel windows [N, 1, 80, 16] (bands, frames; values in [-4, 4]) -> mouth weights [N, outputs].
 
-    Window i belongs to video frame i at 25 fps (`media.mel.windows`). Use it in evaluation mode.
+    Window i belongs to video frame i at 25 fps (`media.audio.mel.windows`). Use it in evaluation mode.
     """
 
     def __init__(self, config: Audio2LipConfig | None = None) -> None:

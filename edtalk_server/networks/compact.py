@@ -35,7 +35,7 @@ from edtalk_server.networks.compact_blocks import (
     shrink,
     warp,
 )
-from edtalk_server.networks.compact_reader import LANDMARKS, PointReader
+from edtalk_server.networks.compact_motion_encoder import LANDMARKS, PointReader
 from edtalk_server.networks.interface import Encoding
 
 FLOW_SCALE = 0.25  # what a head's unit means as flow at the coarse levels; finer levels correct less

@@ -17,9 +17,9 @@ from edtalk_server.networks.banks import Banks
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.encoder import Encoder, Heads
 from edtalk_server.networks.enhancement import Enhancement
+from edtalk_server.networks.fast import Constants, Prepared, decode, fold, prepare
 from edtalk_server.networks.generator import Enhance, Generator, Recorder, keep_feature, record_nothing
 from edtalk_server.networks.interface import Encoding
-from edtalk_server.networks.shortcuts import Constants, Prepared, decode, fold, prepare
 
 
 class EDTalk(nn.Module):

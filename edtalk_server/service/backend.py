@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.media.judge import Inspection
-from edtalk_server.media.look import Look, Rendered
+from edtalk_server.media.faces.portrait_quality import Inspection
+from edtalk_server.media.output_spec import Look, Rendered
 from edtalk_server.media.steps import Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode

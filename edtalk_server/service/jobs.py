@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edtalk_server.media.look import PLAIN, Look
+from edtalk_server.media.output_spec import PLAIN, Look
 from edtalk_server.media.steps import Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -28,7 +28,7 @@ from shared_protocol.messages import (
     Render,
 )
 
-from .pace import Pace
+from .throughput import Pace
 
 MAX_JOBS_PER_CLIENT = 64
 MAX_OPEN_BYTES = 512 * 1024 * 1024

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edtalk_server.media.audio import SAMPLE_RATE, load_voice
-from edtalk_server.media.clip import Clip
-from edtalk_server.media.faces import Face, find_faces
-from edtalk_server.media.judge import Inspection, Judgement, rough_crops
-from edtalk_server.media.look import Look, Rendered
-from edtalk_server.media.portrait import Picture, load_portrait
+from edtalk_server.media.audio.voice import SAMPLE_RATE, load_voice
+from edtalk_server.media.faces.detection import Face, find_faces
+from edtalk_server.media.faces.portrait import Picture, load_portrait
+from edtalk_server.media.faces.portrait_quality import Inspection, Judgement, rough_crops
+from edtalk_server.media.output_spec import Look, Rendered
 from edtalk_server.media.steps import Step, Steps
+from edtalk_server.media.video.reader import Clip
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.codec import Buffer
 from shared_protocol.messages import Capture, Crop, Predict

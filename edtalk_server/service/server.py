@@ -21,9 +21,9 @@ from shared_protocol.processes import process_start
 
 from .authentication import Gatekeeper, Keys, protect
 from .backend import Backend
-from .desk import Desk
+from .connections import Peers
+from .dispatcher import Desk
 from .parents import Parents
-from .peers import Peers
 from .worker import Worker
 
 log = logging.getLogger(__name__)

@@ -66,7 +66,7 @@ class Steps:
 
 def watch_operators(steps: Steps) -> None:
     """Note each step of every operator that takes long, by its title and stage."""
-    base = module("ui.operators").TaskOperator
+    base = module("ui.runtime.task_operator").TaskOperator
     advance = base._advance
 
     def timed(self: Any, task: Any) -> Any:
@@ -80,7 +80,7 @@ def watch_operators(steps: Steps) -> None:
 
 def ticks(steps: Steps, name: str, count: int = 400) -> None:
     """Let Blender's timer come so often, as it does in the window."""
-    link = module("ui.link")
+    link = module("ui.runtime.pump")
     for _ in range(count):
         steps.timed(f"timer: {name}", link._look)
         time.sleep(0.005)
@@ -172,15 +172,15 @@ def perform(steps: Steps, ob: bpy.types.Object, folder: Path, seconds: int) -> N
     bpy.ops.edtalk.choose_voice(filepath=str(voice), add_strip=True)
     ob.edtalk.speech.transcript_from = "FILE"
     ob.edtalk.transcript = str(write_transcript(folder / "words.srt"))
-    module("ui.predict").Predict.title = "Predict (few keys)"
+    module("ui.performance.predict").Predict.title = "Predict (few keys)"
     bpy.ops.edtalk.predict()
     ob.edtalk.writing.reduce, ob.edtalk.voice_from = False, "SCENE"
-    module("ui.predict").Predict.title = "Predict (a key a frame, scene's sound)"
+    module("ui.performance.predict").Predict.title = "Predict (a key a frame, scene's sound)"
     bpy.ops.edtalk.predict()
-    panel, script = module("ui.voice_panel"), module("scene.script")
+    panel, script = module("ui.performance.voice_panel"), module("scene.speech.script")
     for _ in range(5):
         steps.timed("panel: transcript's summary", lambda: panel._summary(script.transcript_of(ob, scene)))
-    cues = module("scene.cues")  # (the model-less server has no expressions, so the button is grey)
+    cues = module("scene.speech.cues")  # (the model-less server has no expressions, so the button is grey)
     steps.timed("click: emotions from transcript", lambda: cues.write(ob, scene, script.feelings(ob, scene)))
 
 
@@ -192,7 +192,7 @@ def capture(folder: Path, size: int) -> None:
 
 def bake(steps: Steps, ob: bpy.types.Object) -> None:
     """The whole shot; nothing; after an edit; into a new take; then other takes are shown and deleted."""
-    operators = module("ui.bake")
+    operators = module("ui.bake.bake_operators")
     for operators.Bake.title in ("Bake (all)", "Bake (nothing changed)"):
         bpy.ops.edtalk.bake()
     ticks(steps, "after a bake")

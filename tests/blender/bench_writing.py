@@ -35,8 +35,12 @@ def performance() -> np.ndarray:
 
 def measured(_folder: Path, _arguments: argparse.Namespace) -> str:
     """The numbers, as text."""
-    curves, layers, at_once = module("core.curves"), module("scene.layers"), module("core.tasks").at_once
-    layout = module("core.layouts").starter_layout()
+    curves, layers, at_once = (
+        module("core.weights.curves"),
+        module("scene.keys.layers"),
+        module("core.tasks").at_once,
+    )
+    layout = module("core.weights.layouts").starter_layout()
     ob = bpy.data.objects.new("face", None)
     bpy.context.scene.collection.objects.link(ob)
     module("scene.character").set_source(ob, "", "Starter", layout, np.zeros(CHANNELS, np.float32), [])

@@ -64,7 +64,7 @@ def server(server_python: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 class Addon:
-    """The enabled add-on: its modules by name, `addon("scene.actions")`."""
+    """The enabled add-on: its modules by name, `addon("scene.keys.actions")`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -77,7 +77,7 @@ class Addon:
     @property
     def session(self) -> Any:
         """The add-on's session."""
-        return self("ui.link").session()
+        return self("ui.runtime.pump").session()
 
 
 @pytest.fixture
@@ -194,7 +194,7 @@ def unsaved(addon: Addon, portrait: Path) -> Callable[[], Any]:
 @pytest.fixture
 def renders(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many frames each render request asked for."""
-    client, counts = addon("core.client").Client, []
+    client, counts = addon("core.server.client").Client, []
     ask = client.render
 
     def counted(self: Any, source: str, frames: Any, weights: Any, **options: Any) -> str:
@@ -212,7 +212,7 @@ def own_server(
     """The add-on will start a server of its own (without a model); the answer kills it."""
     monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(tmp_path / "run"))
     monkeypatch.setenv("EDTALK_SERVER_PYTHON", str(server_python))
-    install = addon("core.discovery").ServerInstall
+    install = addon("core.server.discovery").ServerInstall
     command = install.command
     monkeypatch.setattr(install, "command", lambda *arguments: [*command(*arguments), "--fake"])
     session = addon.session

@@ -26,7 +26,7 @@ def folder_of(ob: bpy.types.Object) -> Path:
 
 def move_key(addon: Any, ob: bpy.types.Object, frame: int, by: float = 0.8) -> None:
     """Move the mouth's key at a frame as an animator would, in the Graph Editor."""
-    curve = addon("scene.actions").find(ob, "edtalk.mouth_01")
+    curve = addon("scene.keys.actions").find(ob, "edtalk.mouth_01")
     key = next((key for key in curve.keyframe_points if key.co[0] == frame), None)
     if key is None:
         key = curve.keyframe_points.insert(frame, curve.evaluate(frame))
@@ -37,7 +37,7 @@ def move_key(addon: Any, ob: bpy.types.Object, frame: int, by: float = 0.8) -> N
 
 def look(addon: Any) -> Any:
     """Let the timer tick until all frames were looked at; what is known of them."""
-    watch = addon("ui.link").watch()
+    watch = addon("ui.runtime.pump").watch()
     watch._looked_at_files = 0.0
     watch.unsettle()
     for _ in range(1000):
@@ -50,7 +50,7 @@ def look(addon: Any) -> Any:
 
 def finished_in(addon: Any, folder: Path) -> set[int]:
     """The frames of a take that are whole on disk."""
-    return addon("core.tasks").at_once(addon("core.takes").Take.open(folder).finished())
+    return addon("core.tasks").at_once(addon("core.takes.takes").Take.open(folder).finished())
 
 
 def refused(operator: Any, **options: Any) -> str:
@@ -74,7 +74,7 @@ def test_a_longer_range_has_only_its_new_frames_to_bake(addon: Any, talking: bpy
     bpy.ops.edtalk.bake()
     assert look(addon).words == "All 12 frames are baked"
     bpy.context.scene.frame_end = 20
-    watch = addon("ui.link").watch()
+    watch = addon("ui.runtime.pump").watch()
     for _ in range(100):  # no more than ticks, as in the window
         watch._next_look = 0.0
         watch.look_after()
@@ -268,7 +268,7 @@ def two_takes(addon: Any, talking: bpy.types.Object) -> list[Path]:
 
 def listed(addon: Any) -> list[str]:
     """What the list in the panel shows after some ticks."""
-    link = addon("ui.link")
+    link = addon("ui.runtime.pump")
     for _ in range(50):
         for work in link._ticks:
             work()
@@ -295,7 +295,7 @@ def test_a_folder_that_may_not_be_read_has_no_takes(
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     bpy.ops.edtalk.bake()
-    library = addon("ui.link").library()
+    library = addon("ui.runtime.pump").library()
     monkeypatch.setattr(Path, "iterdir", refusing)
     library.refresh()
     while library.is_hurried:
@@ -352,11 +352,11 @@ def test_for_the_cap_only_the_longest_unused_go(
     bpy.ops.edtalk.bake_range(new_take=True)
     sizes = sum(path.stat().st_size for path in folder_of(talking).parent.rglob("*.*") if path.is_file())
     os.utime(two_takes[0] / "take.json", (1, 1))
-    preferences = addon("ui.preferences").preferences()
+    preferences = addon("ui.runtime.preferences").preferences()
     preferences.take_cap = (sizes - 1000) / 1e9
     try:
         listed(addon)
-        assert [take.folder for take in addon("ui.link").library().excess()] == [two_takes[0]]
+        assert [take.folder for take in addon("ui.runtime.pump").library().excess()] == [two_takes[0]]
         bpy.ops.edtalk.purge_takes(to_cap=True)
     finally:
         preferences.take_cap = 20
@@ -366,9 +366,9 @@ def test_for_the_cap_only_the_longest_unused_go(
 def test_frames_that_have_come_are_kept_when_a_bake_is_cancelled(
     addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bake, progress = addon("ui.bake"), addon("core.tasks").Progress()
+    bake, progress = addon("ui.bake.bake_operators"), addon("core.tasks").Progress()
     monkeypatch.setattr(bake._store, "__defaults__", (0.0,))  # a disk too slow for a single frame in a tick
-    base = addon("scene.take_places").default_base()
+    base = addon("scene.takes.take_places").default_base()
     wish = bake.Wish(talking.session_uid, bpy.context.scene.session_uid, range(FIRST, LAST + 1), base)
     steps = bake.baked(wish, progress)
     while not (progress.stage == "Rendering" and progress.done >= 6):
@@ -382,7 +382,7 @@ def test_frames_that_have_come_are_kept_when_a_bake_is_cancelled(
 def test_frames_that_somebody_deletes_while_they_are_baked_are_told_of(
     addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = addon("core.takes").Take
+    take = addon("core.takes.takes").Take
     finished = take.finished
 
     def cleared(self: Any) -> Any:
@@ -397,7 +397,7 @@ def test_frames_that_somebody_deletes_while_they_are_baked_are_told_of(
 def test_after_a_full_disk_the_panel_looks_at_the_files_again(
     addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    takes = addon("core.takes")
+    takes = addon("core.takes.takes")
     write = takes._write
 
     def filling(path: Path, data: bytes) -> None:
@@ -477,7 +477,7 @@ def test_a_take_becomes_a_movie_with_the_voice(
 def test_the_voice_begins_where_it_does_in_the_scene(
     addon: Any, talking: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    session, asked = addon("core.session").Session, list[float]()
+    session, asked = addon("core.server.session").Session, list[float]()
     movie = session.movie
 
     def noted(self: Any, *arguments: Any, **options: Any) -> Any:

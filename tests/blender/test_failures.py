@@ -41,7 +41,7 @@ def test_a_portrait_that_is_not_there(addon: Any, server: Any) -> None:
 
 
 def test_a_corrupt_voice_keeps_the_curves(addon: Any, talking: bpy.types.Object, voice: Path) -> None:
-    actions = addon("scene.actions")
+    actions = addon("scene.keys.actions")
     before = [key.co[1] for key in actions.find(talking, "edtalk.mouth_01").keyframe_points]
     voice.write_bytes(b"RIFF\0\0\0\0WAVEfmt " + bytes(range(200)))
     words = refused(bpy.ops.edtalk.predict)
@@ -63,7 +63,7 @@ def test_a_scene_without_sound(addon: Any, resting: bpy.types.Object) -> None:
 def test_an_empty_range(addon: Any, talking: bpy.types.Object, operator: str) -> None:
     words = refused(getattr(bpy.ops.edtalk, operator), first=10, last=5)
     assert "from frame 10 to 5 holds no frame" in words
-    assert len(addon("scene.actions").curves(talking)) == 36
+    assert len(addon("scene.keys.actions").curves(talking)) == 36
 
 
 def test_without_a_character_the_buttons_are_grey(addon: Any) -> None:
@@ -139,7 +139,7 @@ def test_a_server_that_dies_while_baking_loses_no_finished_frame(
     bpy.ops.edtalk.new_character(filepath=str(portrait))
     bpy.ops.edtalk.choose_voice(filepath=str(voice))
     bpy.ops.edtalk.predict()
-    ob, take = bpy.context.object, addon("core.takes").Take
+    ob, take = bpy.context.object, addon("core.takes.takes").Take
     store = take.store
 
     def store_then_kill(self: Any, frame: int, *rest: Any) -> None:
@@ -151,7 +151,7 @@ def test_a_server_that_dies_while_baking_loses_no_finished_frame(
     words = refused(bpy.ops.edtalk.bake)
     assert "server" in words.lower()
     monkeypatch.setattr(take, "store", store)
-    assert len(addon("scene.actions").curves(ob)) == 36
+    assert len(addon("scene.keys.actions").curves(ob)) == 36
     folder = Path(bpy.data.filepath).parent / "edtalk" / "face" / "take_001"
     finished = take.open(folder).hashes
     assert set(range(1, 6)) <= set(finished)
@@ -201,7 +201,7 @@ def test_frames_before_zero_are_refused(addon: Any, talking: bpy.types.Object) -
 
 def test_a_scene_and_a_character_may_be_renamed_while_baking(addon: Any, talking: bpy.types.Object) -> None:
     scene = bpy.context.scene
-    tasks, bake = addon("core.tasks"), addon("ui.bake")
+    tasks, bake = addon("core.tasks"), addon("ui.bake.bake_operators")
     steps = bake.sampled_weights(talking.session_uid, scene.session_uid, range(1, 13), tasks.Progress())
     next(steps)
     scene.name, talking.name = "another scene", "another name"
@@ -229,7 +229,7 @@ def test_a_button_is_about_the_character_on_which_it_was_pressed(
     addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also when the next click, before Blender's first timer event, selects or deletes something."""
-    operators, said = addon("ui.operators"), list[str]()
+    operators, said = addon("ui.runtime.task_operator"), list[str]()
 
     class Named(operators.TaskOperator):
         def steps(self, context: Any, _progress: Any) -> Any:

@@ -43,7 +43,7 @@ def classes(addon: Any) -> list[type]:
 def known_to_blender(addon: Any) -> dict[str, str]:
     """Labels and tooltips of classes, properties and choices, and whose they are."""
     found: dict[str, str] = {}
-    weights = addon("core.layouts").labels(addon("core.layouts").starter_layout())
+    weights = addon("core.weights.layouts").labels(addon("core.weights.layouts").starter_layout())
     for cls in classes(addon):
         rna, inherited = cls.bl_rna, {"rna_type", *bpy.types.PropertyGroup.bl_rna.properties.keys()}
         if issubclass(cls, bpy.types.Operator):
@@ -94,7 +94,7 @@ def test_tooltips_are_of_one_line_whatever_the_python(addon: Any) -> None:
 @pytest.fixture
 def german(addon: Any) -> Iterator[None]:
     """The add-on's own words in German."""
-    wording, languages = addon("core.wording"), addon("languages")
+    wording, languages = addon("core.text.translate"), addon("languages")
     before = wording._speech
 
     def translate(text: str) -> str:
@@ -123,7 +123,7 @@ def drawn(panel: type) -> list[str]:
 
 def test_a_grey_button_says_why_in_german_and_in_english_again(addon: Any, german: None) -> None:
     assert "Eine Figur auswählen" in refused(bpy.ops.edtalk.choose_voice)
-    addon("core.wording").speak(addon("core.wording").ENGLISH)
+    addon("core.text.translate").speak(addon("core.text.translate").ENGLISH)
     assert "Select a character" in refused(bpy.ops.edtalk.choose_voice)
 
 
@@ -137,13 +137,13 @@ def test_a_task_tells_its_stages_and_its_end_in_german(
     addon: Any, resting: Any, voice: Path, german: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     lines: set[str] = set()
-    addon("ui.operators").LISTENERS.append(lambda task: lines.add(task.progress.text))
+    addon("ui.runtime.task_operator").LISTENERS.append(lambda task: lines.add(task.progress.text))
     try:
         bpy.ops.edtalk.choose_voice(filepath=str(voice))
         bpy.ops.edtalk.predict()
         bpy.ops.edtalk.bake()
     finally:
-        addon("ui.operators").LISTENERS.pop()
+        addon("ui.runtime.task_operator").LISTENERS.pop()
     assert "Die Stimme wird gelesen" in lines
     assert any(line.startswith("Rendern ") and " von 12" in line for line in lines), lines
     told = capfd.readouterr().out
@@ -160,7 +160,7 @@ def test_the_panels_words_and_notes_from_the_file_are_german(
     assert drawn(panels.CharacterPanel) == [
         "Der Kopf blickt etwa 31 Grad zur Seite: ein Bild von vorn verwenden."
     ]
-    remarks = addon("ui.bake_panel")._remarks(bpy.context.scene, talking)
+    remarks = addon("ui.bake.bake_panel")._remarks(bpy.context.scene, talking)
     assert ("Vor dem Rendern backen", "INFO") in remarks
     assert addon.session.face.line.startswith(("Server: bereit", "Server: beschäftigt"))
 
@@ -172,7 +172,7 @@ def test_names_in_the_file_stay_as_they_are(talking: Any, german: None) -> None:
 
 
 def test_reports_for_programs_stay_english(addon: Any, resting: Any, german: None) -> None:
-    assert re.search("State: Server: (ready|busy)", addon("ui.server").described())
+    assert re.search("State: Server: (ready|busy)", addon("ui.server.server_operators").described())
     batch, lines = addon("ui.batch"), []
     said, batch._say = batch._say, lines.append
     try:
@@ -184,7 +184,7 @@ def test_reports_for_programs_stay_english(addon: Any, resting: Any, german: Non
 
 
 def test_disabling_the_add_on_forgets_its_languages(addon: Any) -> None:
-    wording = addon("core.wording")
+    wording = addon("core.text.translate")
     assert wording._speech.messages, "spoken while it is enabled"
     bpy.ops.preferences.addon_disable(module=addon.name)
     assert wording._speech is wording.ENGLISH

@@ -33,7 +33,7 @@ def key(ob: bpy.types.Object, frame: int, value: float) -> None:
 
 
 def predicted_keys(addon: Any, ob: bpy.types.Object) -> list[tuple[float, ...]]:
-    sheet = addon("scene.layers").sheet_of(ob, "performance")
+    sheet = addon("scene.keys.layers").sheet_of(ob, "performance")
     return [tuple(point.co) for point in sheet.find(JAW).keyframe_points]
 
 
@@ -47,7 +47,7 @@ def test_a_key_on_top_is_the_value_that_was_set_and_shifts_what_lies_below(
     np.testing.assert_allclose(after - before, 1.5 - before[3], atol=1e-5)
     assert predicted_keys(addon, talking) == generated
     hand = talking.animation_data.action
-    assert addon("scene.actions").role_of(hand) == "", "the action with the keys is the artist's"
+    assert addon("scene.keys.actions").role_of(hand) == "", "the action with the keys is the artist's"
 
 
 def test_predicting_again_changes_the_performance_and_leaves_keys_on_top(
@@ -56,12 +56,14 @@ def test_predicting_again_changes_the_performance_and_leaves_keys_on_top(
     key(talking, 4, 1.5)
     key(talking, 9, -0.5)
     hand = talking.animation_data.action
-    offsets = [tuple(point.co) for point in addon("scene.actions").find(talking, JAW).keyframe_points]
+    offsets = [tuple(point.co) for point in addon("scene.keys.actions").find(talking, JAW).keyframe_points]
     performance = predicted_keys(addon, talking)
     talking.edtalk.voice_start = 4  # the voice comes later
     bpy.ops.edtalk.predict()
     assert talking.animation_data.action == hand
-    assert [tuple(point.co) for point in addon("scene.actions").find(talking, JAW).keyframe_points] == offsets
+    assert [
+        tuple(point.co) for point in addon("scene.keys.actions").find(talking, JAW).keyframe_points
+    ] == offsets
     assert predicted_keys(addon, talking) != performance
     below = dict(predicted_keys(addon, talking))
     assert seen(talking, 4) == pytest.approx(below[4] + offsets[0][1], abs=1e-5)
@@ -77,12 +79,12 @@ def test_keys_that_were_there_before_predicting_stay_and_are_told_of(
     for _ in range(2):
         bpy.ops.edtalk.predict()
         assert (seen(resting, 2), seen(resting, 9)) == (1.25, 0.25)
-    look = addon("scene.layers").look(resting)
+    look = addon("scene.keys.layers").look(resting)
     assert look.performance and look.hiding == resting.animation_data.action.name
     below = predicted_keys(addon, resting)
     bpy.ops.edtalk.edit_on_top()
     assert (seen(resting, 2), seen(resting, 9)) == (1.25, 0.25), "what they show stays"
-    assert not addon("scene.layers").look(resting).hiding
+    assert not addon("scene.keys.layers").look(resting).hiding
     key(resting, 5, 2.0)
     assert seen(resting, 5) == pytest.approx(2.0)
     assert predicted_keys(addon, resting) == below, "the performance is still there"
@@ -154,7 +156,7 @@ def test_a_performance_of_the_first_version_comes_onto_its_track(
 def test_a_first_version_performance_in_the_artists_action_is_taken_out_of_it(
     addon: Any, talking: bpy.types.Object
 ) -> None:
-    layers, actions = addon("scene.layers"), addon("scene.actions")
+    layers, actions = addon("scene.keys.layers"), addon("scene.keys.actions")
     data = talking.animation_data
     sheet = layers.sheet_of(talking, "performance")
     talking.location.x = 3
@@ -257,7 +259,7 @@ def test_a_reduced_performance_that_was_edited_is_noticed(addon: Any, talking: b
     ob = bpy.data.objects["face"]
     bpy.ops.edtalk.predict()
     assert [action.name for action in bpy.data.actions] == ["EDTalk face"]
-    curve = addon("scene.layers").sheet_of(ob, "performance").find(JAW)
+    curve = addon("scene.keys.layers").sheet_of(ob, "performance").find(JAW)
     curve.keyframe_points[0].handle_right[1] += 0.25  # a slope is an edit, too
     curve.update()
     bpy.ops.edtalk.predict()
@@ -279,7 +281,7 @@ def test_a_part_that_is_predicted_anew_leaves_the_curve_beside_it(
 
 
 def test_the_curves_wear_the_colours_of_their_banks(addon: Any, talking: bpy.types.Object) -> None:
-    curves = addon("scene.layers").sheet_of(talking, "performance").curves()
+    curves = addon("scene.keys.layers").sheet_of(talking, "performance").curves()
     assert {curve.color_mode for curve in curves} == {"CUSTOM"}
     assert len({tuple(curve.color) for curve in curves}) == 36
     assert {curve.group.name for curve in curves} == {"Mouth", "Pose", "Expression"}
@@ -319,10 +321,10 @@ def test_an_override_gets_layers_of_its_own_that_are_kept(
 def writing(addon: Any, talking: bpy.types.Object) -> Any:
     """A new performance of the talking character on its way, most of its curves written; and the names of all actions
     before it."""
-    curves, names = addon("core.curves"), set(bpy.data.actions.keys())
+    curves, names = addon("core.weights.curves"), set(bpy.data.actions.keys())
     bpy.ops.ed.undo_push(message="before")
     keys = [curves.dense(FIRST, np.full(LAST, 0.7))] * 36
-    steps = addon("scene.layers").write_performance(talking, range(FIRST, LAST + 1), keys)
+    steps = addon("scene.keys.layers").write_performance(talking, range(FIRST, LAST + 1), keys)
     for _ in range(400):
         next(steps)
     return steps, names
@@ -375,12 +377,12 @@ def test_an_undo_while_a_performance_is_written_ends_that_with_a_word(addon: Any
 def test_curves_of_the_artists_in_our_action_and_their_modifiers_survive_predicting(
     addon: Any, talking: bpy.types.Object
 ) -> None:
-    sheet = addon("scene.layers").sheet_of(talking, "performance")
+    sheet = addon("scene.keys.layers").sheet_of(talking, "performance")
     sheet.ensure("location", "mine").keyframe_points.insert(3, 2.5)
     sheet.find(JAW).modifiers.new("NOISE").strength = 0.0
     sheet.action.use_fake_user = True
     bpy.ops.edtalk.predict()
-    sheet = addon("scene.layers").sheet_of(talking, "performance")
+    sheet = addon("scene.keys.layers").sheet_of(talking, "performance")
     assert sheet.find("location").evaluate(3) == 2.5
     assert [modifier.type for modifier in sheet.find(JAW).modifiers] == ["NOISE"]
     assert sheet.action.use_fake_user
@@ -389,9 +391,9 @@ def test_curves_of_the_artists_in_our_action_and_their_modifiers_survive_predict
 def test_ten_minutes_of_keys_are_written_a_call_to_blender_at_a_time(
     addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    curves, actions = addon("core.curves"), addon("scene.actions")
+    curves, actions = addon("core.weights.curves"), addon("scene.keys.actions")
     keys = curves.dense(FIRST, np.random.default_rng(0).normal(size=15_000))
-    curve = addon("scene.layers").sheet_of(talking, "performance").find(JAW)
+    curve = addon("scene.keys.layers").sheet_of(talking, "performance").find(JAW)
     found = []
     steps = actions.writing(lambda: found.append(None) or curve, keys)
     counts = [len(found) for _ in steps]

@@ -19,16 +19,16 @@ LAST = 12
 def jobs(addon: Any, movie: Path) -> dict[str, Callable[[Any], Any]]:
     """How each of the long tasks begins, as its operator does it; each gets the progress."""
     ob, scene, frames = bpy.context.object, bpy.context.scene, range(1, LAST + 1)
-    bake = addon("ui.bake")
+    bake = addon("ui.bake.bake_operators")
     wish = bake.Wish(
-        ob.session_uid, scene.session_uid, frames, addon("scene.take_places").default_base(), again=True
+        ob.session_uid, scene.session_uid, frames, addon("scene.takes.take_places").default_base(), again=True
     )
     banks = list(importlib.import_module("shared_protocol.banks").Bank)
     asked = {
-        "predict": ("ui.predict", "Predict", {"frames": lambda _scene: frames}),
-        "bake": ("ui.bake", "Bake", {"wish": lambda *_: wish, "where_they_are": str}),
+        "predict": ("ui.performance.predict", "Predict", {"frames": lambda _scene: frames}),
+        "bake": ("ui.bake.bake_operators", "Bake", {"wish": lambda *_: wish, "where_they_are": str}),
         "capture": (
-            "ui.capture",
+            "ui.performance.capture",
             "Capture",
             {
                 "filepath": str(movie),
@@ -37,8 +37,8 @@ def jobs(addon: Any, movie: Path) -> dict[str, Callable[[Any], Any]]:
                 "_start": lambda _scene: 1.0,
             },
         ),
-        "pose assets": ("ui.pose_assets", "MakePoseAssets", {}),
-        "movie": ("ui.movie", "ExportMovie", {"filepath": "//face.mp4"}),
+        "pose assets": ("ui.poses.pose_assets", "MakePoseAssets", {}),
+        "movie": ("ui.bake.movie", "ExportMovie", {"filepath": "//face.mp4"}),
     }
 
     def begin(module: str, name: str, options: dict[str, Any]) -> Callable[[Any], Any]:

@@ -81,7 +81,7 @@ def test_a_smaller_bundle_names_what_it_has_and_the_rest_is_not_used(
 @pytest.fixture
 def layouts(addon: Any) -> Any:
     """The layouts of two bundles."""
-    of = addon("core.layouts")
+    of = addon("core.weights.layouts")
     small = of.layout_from_rows(
         [
             {"identifier": "smirk", "name": "Smirk", "bank": "mouth", "minimum": 0, "maximum": 2},
@@ -98,7 +98,7 @@ def give(addon: Any) -> Any:
     def given(ob: Any, layout: Any) -> None:
         rest = [0.0] * len(layout)
         addon("scene.character").set_source(ob, "another", "Another 1", layout, rest, ())
-        addon("ui.names").look_after()
+        addon("ui.weights.names").look_after()
 
     return given
 
@@ -165,7 +165,7 @@ def test_undo_brings_the_old_names_back(addon: Any, resting: Any, layouts: Any, 
     bpy.ops.ed.undo_push(message="another bundle")
     assert channel(bpy.context.object, "mouth_01").name == "Smirk"
     bpy.ops.ed.undo()
-    addon("ui.names").look_after()
+    addon("ui.weights.names").look_after()
     assert channel(bpy.context.object, "mouth_01").name == "Mouth 1"
 
 
@@ -200,7 +200,7 @@ def test_a_library_override_keeps_what_was_changed_before_and_after(
     ob.edtalk.mouth_01 = 0.75
     give(ob, layouts.starter)
     bpy.context.view_layer.objects.active = ob
-    addon("ui.names").look_after()
+    addon("ui.weights.names").look_after()
     assert channel(ob, "mouth_01").name == "Jaw Open"
     ob.edtalk.mouth_02 = -0.5
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
@@ -226,12 +226,12 @@ def test_of_two_characters_with_different_bundles_the_active_one_names_the_weigh
     assert channel(second, "mouth_01").name == "Mouth 1"
     for active, name in ((resting, "Smirk"), (second, "Mouth 1"), (None, "Mouth 1"), (resting, "Smirk")):
         objects.active = active
-        addon("ui.names").look_after()
+        addon("ui.weights.names").look_after()
         assert channel(resting, "mouth_01").name == name
 
 
 def test_sliders_show_the_bundles_whole_range(resting: Any, addon: Any) -> None:
-    panel, layout = addon("ui.weights_panel").MouthPanel, mock.MagicMock()
+    panel, layout = addon("ui.weights.weights_panel").MouthPanel, mock.MagicMock()
     panel.draw(SimpleNamespace(layout=layout, bank=panel.bank), SimpleNamespace(object=resting))
     shown = [call.kwargs for call in layout.column().prop.call_args_list]
     assert len(shown) == 20 and all(one["slider"] for one in shown)
@@ -242,7 +242,7 @@ def test_names_that_no_property_can_have_are_made_readable(resting: Any, give: A
         {"identifier": "odd", "name": "O\\ud800d\\u0000d\\n", "bank": "mouth", "minimum": 3, "maximum": 1}
     ]
     rows[0]["name"] = rows[0]["name"].encode().decode("unicode_escape")
-    give(resting, addon("core.layouts").layout_from_rows(rows))
+    give(resting, addon("core.weights.layouts").layout_from_rows(rows))
     odd = channel(resting, "mouth_01")
     assert (odd.name, odd.soft_min, odd.soft_max) == ("Odd", -1.0, 1.0)
 
@@ -261,7 +261,7 @@ def test_what_was_named_otherwise_goes_with_the_add_on(
 
 
 def test_tooltips_follow_the_language(resting: Any, give: Any, layouts: Any, addon: Any) -> None:
-    wording, german = addon("core.wording"), addon("languages").CATALOGUES["de"]
+    wording, german = addon("core.text.translate"), addon("languages").CATALOGUES["de"]
     before = wording._speech
 
     def translate(text: str) -> str:
@@ -270,11 +270,11 @@ def test_tooltips_follow_the_language(resting: Any, give: Any, layouts: Any, add
     give(resting, layouts.starter)
     wording.speak(wording.Speech(translate, translate, translate))
     try:
-        addon("ui.names").look_after()
+        addon("ui.weights.names").look_after()
         jaw = channel(resting, "mouth_01")
         assert jaw.description.startswith("Der Unterkiefer sinkt") and "0 (gar nicht)" in jaw.description
         assert jaw.name == "Jaw Open", "Blender translates names itself"
     finally:
         wording.speak(before)
-    addon("ui.names").look_after()
+    addon("ui.weights.names").look_after()
     assert channel(resting, "mouth_01").description.startswith("Lower jaw drops")

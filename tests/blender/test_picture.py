@@ -123,7 +123,7 @@ def test_a_new_bake_is_what_the_next_render_shows(
     bpy.context.scene.view_settings.view_transform = "Standard"
     bpy.ops.edtalk.bake()
     before = rendered(tmp_path, 6)
-    curve = addon("scene.actions").find(talking, "edtalk.mouth_01")
+    curve = addon("scene.keys.actions").find(talking, "edtalk.mouth_01")
     curve.keyframe_points[5].co[1] += 3
     curve.update()
     bpy.ops.edtalk.bake()
@@ -145,7 +145,7 @@ def test_switching_between_live_and_baked_changes_the_image_only(
 
 
 def test_the_live_picture_follows_the_weights(addon: Any, talking: bpy.types.Object) -> None:
-    live, scene = addon("ui.link").live(), bpy.context.scene
+    live, scene = addon("ui.runtime.pump").live(), bpy.context.scene
     shown = []
     for frame in (1, 6):
         scene.frame_set(frame)
@@ -172,7 +172,7 @@ def test_after_a_server_restart_the_live_picture_comes_back(
     bpy.ops.edtalk.start_server()
     ob.edtalk.mouth_01 = 2.5
     ob.update_tag()
-    assert addon("ui.link").live().look(scene, bpy.context.evaluated_depsgraph_get())
+    assert addon("ui.runtime.pump").live().look(scene, bpy.context.evaluated_depsgraph_get())
     settle(addon)
     assert addon.session.failure is None
     bpy.ops.edtalk.bake(first=1, last=1)
@@ -184,7 +184,7 @@ def settle(addon: Any) -> None:
     """Pump as Blender's timer does in the window, until no answer is under way."""
     import time
 
-    live, end = addon("ui.link").live(), time.monotonic() + 30
+    live, end = addon("ui.runtime.pump").live(), time.monotonic() + 30
     while addon.session.is_waiting or live.is_hurried:
         assert time.monotonic() < end, "no answer came"
         addon.session.pump()
@@ -193,7 +193,7 @@ def settle(addon: Any) -> None:
 
 
 def test_another_portrait_is_shown_at_once(addon: Any, talking: bpy.types.Object, tmp_path: Path) -> None:
-    live, scene = addon("ui.link").live(), bpy.context.scene
+    live, scene = addon("ui.runtime.pump").live(), bpy.context.scene
     live.look(scene, bpy.context.evaluated_depsgraph_get())
     settle(addon)
     before = np.array(talking.edtalk.live_image.pixels[:])

@@ -40,7 +40,7 @@ def test_each_weight_and_expression_becomes_an_asset_with_a_picture(
         for name in ("Mouth 1", "Mouth 1 -", "Happy")
     }
     assert np.abs(pictures["Mouth 1"] - pictures["Mouth 1 -"]).max() > 0.1, "they show the pose"
-    assert addon("scene.actions").curves(library) == [], "the character itself is left alone"
+    assert addon("scene.keys.actions").curves(library) == [], "the character itself is left alone"
 
 
 def test_making_them_again_makes_no_doubles_and_keeps_the_artists(
@@ -99,11 +99,11 @@ def test_a_list_of_catalogs_that_cannot_be_read_is_told(addon: Any, resting: bpy
 
 def test_an_artists_own_pose_is_kept_beside_all_others(addon: Any, library: bpy.types.Object) -> None:
     library.edtalk.mouth_01, library.edtalk.pose_02 = 0.75, -0.5
-    before = {action.name: action[addon("scene.pose_assets").POSE] for action in poses().values()}
+    before = {action.name: action[addon("scene.poses.pose_assets").POSE] for action in poses().values()}
     for _ in range(2):
         bpy.ops.edtalk.keep_pose(name="Happy")
     bpy.ops.edtalk.make_pose_assets()
-    after = {action.name: action[addon("scene.pose_assets").POSE] for action in poses().values()}
+    after = {action.name: action[addon("scene.poses.pose_assets").POSE] for action in poses().values()}
     assert set(after) - set(before) == {"Happy.001", "Happy.002"}
     assert {name: after[name] for name in before} == before, "nothing took another's place"
     own = poses()["Happy.002"]
@@ -169,7 +169,7 @@ def test_a_pose_comes_from_another_file_without_leaving_anything(
     bpy.ops.wm.save_mainfile()
     path = bpy.data.filepath
     bpy.ops.wm.read_homefile(use_factory_startup=False, use_empty=True)
-    assert addon("scene.pose_assets").pose_of_file(path, "Happy") == {
+    assert addon("scene.poses.pose_assets").pose_of_file(path, "Happy") == {
         "expression_01": 3.0,
         "expression_02": -1.0,
     }
@@ -185,8 +185,8 @@ def test_an_unsaved_file_has_no_place_for_catalogs(addon: Any, server: Any, unsa
 def test_they_are_written_a_little_at_a_time_and_shown_together(
     addon: Any, resting: bpy.types.Object, tmp_path: Path
 ) -> None:
-    module = addon("scene.pose_assets")
-    pose = addon("scene.posing").taken(resting)
+    module = addon("scene.poses.pose_assets")
+    pose = addon("scene.poses.posing").taken(resting)
     picture = module.small(300, 200, bytes(300 * 200 * 4))
     assert picture.shape == (67, 100, 4), "no side is longer than 128"
     wanted = [(module.PoseAsset(name, "", pose, is_own=True), picture) for name in ("A", "B", "C")]

@@ -22,7 +22,7 @@ def kept(addon: Any, resting: bpy.types.Object) -> bpy.types.Object:
 
 
 def own(addon: Any) -> dict[str, dict[str, float]]:
-    return addon("scene.pose_assets").own_poses()
+    return addon("scene.poses.pose_assets").own_poses()
 
 
 def test_own_poses_go_to_a_file_and_come_back_once(
@@ -113,12 +113,12 @@ def test_a_folder_is_where_the_file_goes(addon: Any, kept: bpy.types.Object, tmp
 @pytest.mark.parametrize(
     ("module", "kind", "typed", "becomes"),
     [
-        ("ui.pose_files", "ExportPoses", "/there/mine", "/there/mine.json"),
-        ("ui.pose_files", "ExportPoses", "/there/mine v1.2", "/there/mine v1.2.json"),
-        ("ui.pose_files", "ExportPoses", "/there/mine.JSON", "/there/mine.JSON"),
-        ("ui.pose_files", "ExportPoses", "/there/", "/there/"),
-        ("ui.movie", "ExportMovie", "/there/face", "/there/face.mp4"),
-        ("ui.movie", "ExportMovie", "/there/face.mov", "/there/face.mov"),
+        ("ui.poses.pose_files", "ExportPoses", "/there/mine", "/there/mine.json"),
+        ("ui.poses.pose_files", "ExportPoses", "/there/mine v1.2", "/there/mine v1.2.json"),
+        ("ui.poses.pose_files", "ExportPoses", "/there/mine.JSON", "/there/mine.JSON"),
+        ("ui.poses.pose_files", "ExportPoses", "/there/", "/there/"),
+        ("ui.bake.movie", "ExportMovie", "/there/face", "/there/face.mp4"),
+        ("ui.bake.movie", "ExportMovie", "/there/face.mov", "/there/face.mov"),
     ],
 )
 def test_the_file_browser_asks_about_the_file_that_would_be_overwritten(

@@ -25,7 +25,7 @@ def presets() -> dict[str, dict[str, float]]:
 @pytest.fixture
 def face(addon: Any, resting: bpy.types.Object, presets: dict[str, dict[str, float]]) -> bpy.types.Object:
     """A character of the starter bundle, whose portrait smiles a little and looks aside."""
-    character, layout = addon("scene.character"), addon("core.layouts").starter_layout()
+    character, layout = addon("scene.character"), addon("core.weights.layouts").starter_layout()
     rest = np.zeros(36, np.float32)
     rest[layout.index("smile")], rest[layout.index("yaw")] = 0.25, 0.5
     character.set_source(resting, resting.edtalk.source, "Starter 0.1.0", layout, rest, [], presets)
@@ -39,16 +39,16 @@ def speaking(addon: Any, face: bpy.types.Object) -> bpy.types.Object:
     bpy.context.scene.frame_end = LAST
     weights = np.tile(addon("scene.character").rest_weights(face), (LAST, 1))
     weights[:, 0] = 0.5 + 0.3 * np.sin(np.arange(LAST) / 5)
-    keys = [addon("core.curves").dense(FIRST, column) for column in weights.T]
+    keys = [addon("core.weights.curves").dense(FIRST, column) for column in weights.T]
     at_once = addon("core.tasks").at_once
-    at_once(addon("scene.layers").write_performance(face, range(FIRST, LAST + 1), keys))
+    at_once(addon("scene.keys.layers").write_performance(face, range(FIRST, LAST + 1), keys))
     return face
 
 
 @pytest.fixture
 def clipboard(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Blender without a window has none: what would be in it."""
-    kept, keys = [""], addon("ui.keys")
+    kept, keys = [""], addon("ui.weights.keys")
     monkeypatch.setattr(keys, "clipboard", lambda: kept[0])
     monkeypatch.setattr(keys, "put_on_clipboard", lambda text: kept.__setitem__(0, text))
     return kept
@@ -89,7 +89,7 @@ def test_reset_reaches_a_few_frames_and_leaves_the_rest_of_the_shot(
 
 
 def test_a_second_key_near_the_first_leaves_that_one(addon: Any, speaking: bpy.types.Object) -> None:
-    scene, posing = bpy.context.scene, addon("scene.posing")
+    scene, posing = bpy.context.scene, addon("scene.poses.posing")
     for frame, value in ((30, 1.0), (34, 0.1)):
         scene.frame_set(frame)
         posing.strike(speaking, scene, {"jaw_open": value})
@@ -109,7 +109,7 @@ def test_with_reach_zero_a_key_holds(addon: Any, speaking: bpy.types.Object) -> 
 def test_one_click_keys_a_bank(addon: Any, face: bpy.types.Object, bank: str, count: int) -> None:
     bpy.context.scene.frame_set(7)
     bpy.ops.edtalk.key_weights(bank=bank)
-    curves = addon("scene.actions").assigned(face).curves()
+    curves = addon("scene.keys.actions").assigned(face).curves()
     assert len(curves) == count
     assert {curve.keyframe_points[0].co[0] for curve in curves} == {7}
     assert {curve.group.name for curve in curves} <= {"Mouth", "Pose", "Expression"}
@@ -120,21 +120,21 @@ def test_one_click_keys_a_bank(addon: Any, face: bpy.types.Object, bank: str, co
 
 
 def test_without_animation_a_pose_is_only_set(addon: Any, face: bpy.types.Object) -> None:
-    addon("scene.posing").strike(face, bpy.context.scene, {"jaw_open": 0.5})
-    assert face.edtalk.mouth_01 == 0.5 and addon("scene.actions").curves(face) == []
+    addon("scene.poses.posing").strike(face, bpy.context.scene, {"jaw_open": 0.5})
+    assert face.edtalk.mouth_01 == 0.5 and addon("scene.keys.actions").curves(face) == []
     bpy.ops.edtalk.reset_weights()
     assert face.edtalk.mouth_01 == 0.0 and face.edtalk.pose_02 == 0.5
     bpy.context.scene.tool_settings.use_keyframe_insert_auto = True
-    addon("scene.posing").strike(face, bpy.context.scene, {"jaw_open": 0.5})
-    assert len(addon("scene.actions").curves(face)) == 1, "auto-keying keys it"
+    addon("scene.poses.posing").strike(face, bpy.context.scene, {"jaw_open": 0.5})
+    assert len(addon("scene.keys.actions").curves(face)) == 1, "auto-keying keys it"
 
 
 def test_mirror_exchanges_left_and_right(addon: Any, face: bpy.types.Object) -> None:
-    addon("scene.posing").strike(
+    addon("scene.poses.posing").strike(
         face, bpy.context.scene, {"blink_left": 1.0, "jaw_left": 0.25, "pitch": 0.1, "gaze_left": -0.5}
     )
     bpy.ops.edtalk.mirror_weights()
-    pose = addon("scene.posing").taken(face)
+    pose = addon("scene.poses.posing").taken(face)
     wanted = {
         "blink_left": 0,
         "blink_right": 1,
@@ -156,7 +156,7 @@ def test_a_pose_goes_to_another_character_as_text(
 ) -> None:
     twin = face.copy()
     bpy.context.scene.collection.objects.link(twin)
-    addon("scene.posing").strike(face, bpy.context.scene, {"jaw_open": 0.75, "frown": 0.5})
+    addon("scene.poses.posing").strike(face, bpy.context.scene, {"jaw_open": 0.75, "frown": 0.5})
     bpy.ops.edtalk.copy_pose(bank="mouth")
     assert json.loads(clipboard[0])["weights"]["jaw_open"] == 0.75
     bpy.context.view_layer.objects.active = twin
@@ -169,16 +169,16 @@ def test_pasting_something_else_changes_nothing(
     addon: Any, face: bpy.types.Object, clipboard: list[str], text: str
 ) -> None:
     clipboard[0] = text
-    before = addon("scene.posing").taken(face)
+    before = addon("scene.poses.posing").taken(face)
     with pytest.raises(RuntimeError, match="pose"):
         bpy.ops.edtalk.paste_pose()
-    assert addon("scene.posing").taken(face) == before
+    assert addon("scene.poses.posing").taken(face) == before
 
 
 def test_what_a_driver_holds_is_left_to_it(addon: Any, face: bpy.types.Object) -> None:
     face.driver_add("edtalk.mouth_01").driver.expression = "0.125"
     bpy.ops.edtalk.key_weights(bank="pose")
-    posed = addon("scene.posing").strike(face, bpy.context.scene, {"jaw_open": 1.0, "pucker": 0.5})
+    posed = addon("scene.poses.posing").strike(face, bpy.context.scene, {"jaw_open": 1.0, "pucker": 0.5})
     assert posed.driven == ("mouth_01",) and face.edtalk.mouth_06 == 0.5
 
 
@@ -258,7 +258,7 @@ def test_an_expression_can_be_keyed_as_weights(
 
 def test_an_expression_is_keyed_also_where_nothing_moves_yet(addon: Any, face: bpy.types.Object) -> None:
     bpy.ops.edtalk.apply_preset(preset="sad")
-    assert len(addon("scene.actions").curves(face)) == 7
+    assert len(addon("scene.keys.actions").curves(face)) == 7
 
 
 def test_markers_drive_emotions_and_doing_it_again_replaces_only_that(
@@ -323,7 +323,7 @@ def test_emotions_from_markers_at_a_broken_frame_rate(addon: Any, speaking: bpy.
     scene.render.fps, scene.render.fps_base = 24, 1.001
     scene.timeline_markers.new("happy", frame=50)
     bpy.ops.edtalk.emotions_from_markers()
-    curve = addon("scene.layers").sheet_of(speaking, "emotions").find("edtalk.emotion.happy")
+    curve = addon("scene.keys.layers").sheet_of(speaking, "emotions").find("edtalk.emotion.happy")
     assert curve.keyframe_points[0].co[0] == 50.0
 
 
@@ -336,7 +336,7 @@ def test_a_character_without_a_presets_bundle_says_so(resting: bpy.types.Object)
 def test_the_panel_says_which_emotions_a_bundle_does_not_know(
     addon: Any, presets: dict[str, dict[str, float]]
 ) -> None:
-    missing = addon("ui.emotion_panel").missing
+    missing = addon("ui.weights.emotion_panel").missing
     assert missing(presets) == ""
     known = {name: pose for name, pose in presets.items() if name not in {"fear", "contempt"}}
     assert missing(known) == "This bundle does not know: Fear, Contempt"

@@ -112,14 +112,14 @@ def test_blender_ends_quietly_while_a_server_is_connected(
 ) -> None:
     script = (
         "import atexit, os, sys; os.environ['BLENDER_USER_RESOURCES'] = sys.argv[2]\n"
-        "atexit.register(lambda: print('session at the end:', link._session))\n"
+        "atexit.register(lambda: print('session at the end:', pump._session))\n"
         "import bpy, importlib\n"
         "bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo='user_default', enable_on_install=True)\n"
-        "link = importlib.import_module('bl_ext.user_default.edtalk.ui.link')\n"
+        "pump = importlib.import_module('bl_ext.user_default.edtalk.ui.runtime.pump')\n"
         "bpy.ops.edtalk.new_character(filepath=sys.argv[3])\n"
         "import numpy\n"
         "ob = bpy.context.object.edtalk\n"
-        "link.session().request_preview(ob.source, numpy.zeros(36, numpy.float32), 'x', lambda event: None)\n"
+        "pump.session().request_preview(ob.source, numpy.zeros(36, numpy.float32), 'x', lambda event: None)\n"
     )
     command = [sys.executable, "-c", script, str(package), str(tmp_path / "profile"), str(portrait)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

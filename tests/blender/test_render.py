@@ -34,7 +34,7 @@ def camera(addon: Any) -> None:
 
 @pytest.fixture
 def baking_first(addon: Any) -> Iterator[None]:
-    preferences = addon("ui.preferences").preferences()
+    preferences = addon("ui.runtime.preferences").preferences()
     preferences.bake_before_render = True
     yield
     preferences.bake_before_render = False
@@ -114,7 +114,7 @@ def test_the_first_of_two_keeps_what_it_is_lent_while_the_second_is_baked(
 ) -> None:
     """As in the window, where the timer looks after each step whether a render is over."""
     bpy.ops.edtalk.new_character(filepath=str(portrait))
-    render, tasks, session = addon("ui.render"), addon("core.tasks"), addon.session
+    render, tasks, session = addon("ui.render.render_operators"), addon("core.tasks"), addon.session
     progress = tasks.Progress()
     steps = render.made_ready(bpy.context.scene.session_uid, range(3, 5), progress)
     session.task = tasks.Task("Bake", steps, progress)
@@ -322,8 +322,8 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
     addon: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bpy.ops.edtalk.start_server()
-    render, session, given = addon("ui.render"), addon.session, list[str]()
-    memory = addon("core.server_link").Memory(1, 5 * 10**9, 8 * 10**9)
+    render, session, given = addon("ui.render.render_operators"), addon.session, list[str]()
+    memory = addon("core.server.link").Memory(1, 5 * 10**9, 8 * 10**9)
     monkeypatch.setattr(type(session), "memory", property(lambda _: memory))
     monkeypatch.setattr(session, "release", lambda: given.append("given"))
     rendering, task = True, object()
@@ -340,12 +340,12 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
     ):
         render.give_memory()
         assert len(given) == times, (session.task, rendering)
-    memory = addon("core.server_link").Memory(1, 0, 0)
+    memory = addon("core.server.link").Memory(1, 0, 0)
     rendering = False
     render.give_memory()
     rendering = True
     render.give_memory()
     assert len(given) == 2, "there is none on a processor"
-    memory = addon("core.server_link").Memory(1, 5 * 10**9, 8 * 10**9)
+    memory = addon("core.server.link").Memory(1, 5 * 10**9, 8 * 10**9)
     render.give_memory()
     assert len(given) == 3, "the server told of it later"

@@ -19,7 +19,7 @@ def wait(addon: Any) -> Iterator[Wait]:
     threads: list[threading.Thread] = []
 
     def begin(work: Callable[..., Any]) -> tuple[Any, threading.Thread]:
-        waiting = addon("ui.render_wait").Waiting(work)
+        waiting = addon("ui.render.render_wait").Waiting(work)
         uid = bpy.context.scene.session_uid
         thread = threading.Thread(target=waiting.wait, args=(uid, range(3, 6)), daemon=True)
         thread.start()
@@ -66,7 +66,7 @@ def test_the_main_thread_does_the_work_a_step_at_a_time(addon: Any, wait: Wait) 
 
 
 def test_what_fails_is_told_and_the_next_frames_are_asked_for_all_the_same(addon: Any, wait: Wait) -> None:
-    errors = addon("core.session")
+    errors = addon("core.server.session")
 
     def fail() -> str:
         raise errors.EDTalkError(errors.ErrorCode.NO_FACE, "There is no face.", "Use another picture.")
@@ -111,7 +111,7 @@ def test_another_file_ends_the_wait_at_once(addon: Any, wait: Wait) -> None:
 def test_when_the_main_thread_is_silent_the_render_goes_on(
     addon: Any, wait: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(addon("ui.render_wait"), "SILENCE_S", 0.2)
+    monkeypatch.setattr(addon("ui.render.render_wait"), "SILENCE_S", 0.2)
     waiting, thread = wait(work_of_three_steps([]))
     thread.join(10)
     assert not thread.is_alive() and waiting.failed

@@ -127,7 +127,7 @@ def test_the_sample_can_be_edited_with_the_add_on(
     assert bpy.context.object == ob, "it is the active object, so the panel shows it"
     for name in ("portrait", "voice"):
         assert addon("scene.character").file_of(ob, name).parent == made["folder"]
-    layers, actions = addon("scene.layers"), addon("scene.actions")
+    layers, actions = addon("scene.keys.layers"), addon("scene.keys.actions")
     assert layers.look(ob) == layers.Layers(performance=True, on_top=True)
     assert len(actions.sheet_of(layers.strip_of(ob, actions.PERFORMANCE)).curves()) == 36
     assert len(layers.own_weights(ob)) >= 4, "keys by hand on top"

@@ -26,7 +26,7 @@ def own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def choices(addon: Any) -> Any:
     """The add-on's preferences, put back afterwards."""
-    chosen = addon("ui.preferences").preferences()
+    chosen = addon("ui.runtime.preferences").preferences()
     yield chosen
     for name in ("device", "bundle", "start_with_blender"):
         chosen.property_unset(name)
@@ -42,7 +42,7 @@ def test_the_server_runs_with_the_chosen_device_once_restarted(
     addon: Any, own_folders: None, own_server: Any, choices: Any
 ) -> None:
     bpy.ops.edtalk.start_server()
-    link, first = addon("ui.link"), addon.session.server.connection.pid
+    link, first = addon("ui.runtime.pump"), addon.session.server.connection.pid
     assert not link.wants_restart()
     choices.device = "cpu"
     assert link.wants_restart()
@@ -60,7 +60,7 @@ def test_the_server_starts_with_blender_where_that_is_wanted(
     wanted: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    link = addon("ui.link")
+    link = addon("ui.runtime.pump")
     choices.start_with_blender = wanted
     window = SimpleNamespace(background=False, timers=bpy.app.timers)
     monkeypatch.setattr(link, "bpy", SimpleNamespace(app=window, context=bpy.context))
@@ -130,7 +130,7 @@ def hole(addon: Any, own_server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path:
     """A bundle that the real server cannot open (others run without a model)."""
     path = tmp_path / "with a hole"
     path.mkdir()
-    install = addon("core.discovery").ServerInstall
+    install = addon("core.server.discovery").ServerInstall
     command = install.command
 
     def with_the_hole(self: Any, *arguments: Any) -> list[str]:
@@ -179,7 +179,7 @@ def test_when_the_server_of_before_does_not_start_either_both_are_told(
 def test_a_choice_that_is_cancelled_while_the_server_starts_is_kept(
     addon: Any, own_folders: None, own_server: Any, choices: Any, tmp_path: Path
 ) -> None:
-    bundles, chosen = addon("ui.bundles"), SimpleNamespace(path=str(tmp_path / "mine"))
+    bundles, chosen = addon("ui.server.bundles"), SimpleNamespace(path=str(tmp_path / "mine"))
     steps = bundles.UseBundle.steps(chosen, bpy.context, addon("core.tasks").Progress())
     for _ in range(3):
         addon.session.pump()
@@ -195,7 +195,7 @@ def test_what_is_copied_tells_versions_and_states_but_no_keys(
     bpy.ops.edtalk.start_server()
     server = addon.session.server.connection
     (tmp_path / "logs" / "server.log").write_text(f"key {server.client_secret} in {tmp_path}/film\n")
-    text = addon("ui.server").described()
+    text = addon("ui.server.server_operators").described()
     assert bpy.app.version_string in text and "starting" in text and "Device: " in text
     assert server.client_secret not in text and str(tmp_path) not in text
     assert "key *** in ~/film" in text
@@ -218,7 +218,7 @@ def test_the_bundles_that_are_here_are_listed_with_size_and_licence(
     addon: Any, own_folders: None, server: Any
 ) -> None:
     bpy.ops.edtalk.list_bundles()
-    for entry in addon("ui.bundles").known():
+    for entry in addon("ui.server.bundles").known():
         assert entry.name and entry.licence and entry.bytes > 0 and entry.installed
 
 
@@ -256,7 +256,7 @@ def drawn(panel: Any) -> list[str]:
 def test_the_panel_shows_state_memory_and_buttons(
     addon: Any, server: Any, monkeypatch: pytest.MonkeyPatch, choices: Any
 ) -> None:
-    panels = addon("ui.server_panel")
+    panels = addon("ui.server.server_panel")
     monkeypatch.setattr(panels, "draw_words", lambda layout, text, _icon="NONE": layout.label(text=text))
     assert "edtalk.start_server" in drawn(panels.ServerPanel)
     bpy.ops.edtalk.list_bundles()
@@ -266,12 +266,12 @@ def test_the_panel_shows_state_memory_and_buttons(
     assert any(word.startswith("Memory: ") for word in details) and "edtalk.copy_diagnostics" in details
     choices.device = "cpu"
     assert any("restart it" in word for word in drawn(panels.ServerDetailsPanel))
-    entry = addon("ui.bundles").BundleEntry
+    entry = addon("ui.server.bundles").BundleEntry
     offers = (
         entry("a", "Alpha", "1", 5 * 10**6, "CC0-1.0", 256, path="/a", running=True),
         entry("b", "Beta", "2", 7 * 10**9, "MIT", 512, installed=False),
     )
-    monkeypatch.setattr(addon("ui.bundles")._shelf, "entries", offers)
+    monkeypatch.setattr(addon("ui.server.bundles")._shelf, "entries", offers)
     shown = drawn(panels.BundlesPanel)
     assert "256 pixels, 5.0 MB, CC0-1.0" in shown and "512 pixels, 7.0 GB, MIT" in shown
     assert "edtalk.download_bundle" in shown and "edtalk.use_bundle" not in shown

@@ -28,8 +28,8 @@ def test_a_portrait_speaks(addon: Any, real_server: None) -> None:
     scene.frame_start, scene.frame_end, scene.render.fps = 1, 50, 25
     bpy.ops.edtalk.new_character(filepath=str(SAMPLES / "portrait.png"))
     ob = bpy.context.object
-    character, actions = addon("scene.character"), addon("scene.actions")
-    assert character.layout_of(ob) == addon("core.layouts").starter_layout()
+    character, actions = addon("scene.character"), addon("scene.keys.actions")
+    assert character.layout_of(ob) == addon("core.weights.layouts").starter_layout()
     bpy.ops.edtalk.choose_voice(filepath=str(SAMPLES / "voice.flac"))
     ob.edtalk.writing.reduce = False  # a key on each frame, so that keys number frames
     ob.edtalk.speech.blinks = ob.edtalk.speech.head = 0  # the mouth alone
@@ -76,7 +76,7 @@ def heights(addon: Any, ob: bpy.types.Object, name: str) -> np.ndarray:
     """The keys' values of the weight of this name."""
     banks = addon("scene.character").banks_of(ob)
     channel = next(channel for bank in banks.values() for channel, label in bank if label == name)
-    keys = addon("scene.actions").find(ob, f"edtalk.{channel}").keyframe_points
+    keys = addon("scene.keys.actions").find(ob, f"edtalk.{channel}").keyframe_points
     return np.array([key.co[1] for key in keys])
 
 
@@ -98,7 +98,7 @@ def test_a_rendered_performance_is_captured_from_its_movie(
     ob.animation_data_clear()
     character.write_weights(ob, character.rest_weights(ob))
     bpy.ops.edtalk.capture(filepath=str(tmp_path / "driver.mp4"), pose=False)
-    actions = addon("scene.actions")
+    actions = addon("scene.keys.actions")
     keys = actions.find(ob, jaw).keyframe_points
     assert [key.co[0] for key in keys] == list(range(1, 25))
     found = np.array([key.co[1] for key in keys])

@@ -64,14 +64,14 @@ def heard_at(path: Path) -> np.ndarray:
 
 def add(addon: Any, scene: bpy.types.Scene, path: Path, frame: int, channel: int) -> bpy.types.Strip:
     return (
-        addon("scene.sequencer")
+        addon("scene.speech.sequencer")
         .strips(scene)
         .new_sound(name=path.stem, filepath=str(path), channel=channel, frame_start=frame)
     )
 
 
 def add_text(addon: Any, scene: bpy.types.Scene, text: str, first: int, last: int) -> bpy.types.Strip:
-    strips = addon("scene.sequencer").strips(scene)
+    strips = addon("scene.speech.sequencer").strips(scene)
     options = {"name": "text", "type": "TEXT", "channel": 8, "frame_start": first}
     try:
         strip = strips.new_effect(**options, length=last - first)
@@ -82,7 +82,7 @@ def add_text(addon: Any, scene: bpy.types.Scene, text: str, first: int, last: in
 
 
 def keys(addon: Any, ob: bpy.types.Object, path: str) -> dict[float, float]:
-    curve = addon("scene.actions").find(ob, path)
+    curve = addon("scene.keys.actions").find(ob, path)
     return {key.co[0]: key.co[1] for key in curve.keyframe_points} if curve is not None else {}
 
 
@@ -102,7 +102,7 @@ def test_ten_minutes_at_23_976_do_not_drift(
     for frame in places:
         add(addon, scene, lone, frame, 2)
     expected = sorted([101 + second * FILM for second in seconds] + [f + 0.1 * FILM for f in places])
-    voice = addon("scene.sound").voice_of(resting, scene, tmp_path)
+    voice = addon("scene.speech.sound").voice_of(resting, scene, tmp_path)
     frames = [float(voice.time.frame(second)) for second in heard_at(voice.path)]
     assert len(frames) == len(expected), frames
     misses = np.abs(np.array(frames) - np.array(expected, float))
@@ -129,8 +129,8 @@ def test_the_voice_is_as_fine_as_its_sound_is_and_ends_on_no_click(
     for channel in (1, 2, 3, 4):
         add(addon, scene, silence, 3 + 4 * channel, channel)
     (tmp_path / "film").mkdir()
-    predicted = addon("scene.sound").voice_of(resting, scene, tmp_path).path
-    played, _ = addon("ui.movie")._voice(resting, scene, range(61), tmp_path / "film")
+    predicted = addon("scene.speech.sound").voice_of(resting, scene, tmp_path).path
+    played, _ = addon("ui.bake.movie")._voice(resting, scene, range(61), tmp_path / "film")
     for path, mixed in ((predicted, heard), (played, film)):
         with wave.open(str(path)) as file:
             assert file.getframerate() == mixed
@@ -144,7 +144,7 @@ def test_a_coarse_sound_makes_no_music_dull(
     resting.edtalk.voice_from = "SCENE"
     for channel, rate in enumerate((16_000, 48_000), start=1):
         add(addon, scene, write_wav(tmp_path / f"{rate}.wav", np.zeros(rate), rate), 0, channel)
-    played, _ = addon("ui.movie")._voice(resting, scene, range(61), tmp_path)
+    played, _ = addon("ui.bake.movie")._voice(resting, scene, range(61), tmp_path)
     with wave.open(str(played)) as file:
         assert file.getframerate() == 48_000
 
@@ -157,7 +157,7 @@ def test_a_telephone_elsewhere_in_the_shot_does_not_make_the_voice_coarse(
     for frame, rate in ((0, 16_000), (300, 8_000)):
         add(addon, scene, write_wav(tmp_path / f"{rate}.wav", np.zeros(2 * rate), rate), frame, 1)
     for first, expected in ((0, 16_000), (300, 8_000)):
-        voice = addon("scene.sound").voice_of(resting, scene, tmp_path, range(first, first + 20))
+        voice = addon("scene.speech.sound").voice_of(resting, scene, tmp_path, range(first, first + 20))
         with wave.open(str(voice.path)) as file:
             assert file.getframerate() == expected
 
@@ -169,7 +169,7 @@ def test_only_the_range_and_a_second_around_it_is_mixed(
     scene.render.fps, scene.frame_start, scene.frame_end = 25, 0, 250
     resting.edtalk.voice_from = "SCENE"
     add(addon, scene, clicks(tmp_path / "clicks.wav", 10.0, [0.2, 2.0, 9.0]), 0, 1)
-    voice = addon("scene.sound").voice_of(resting, scene, tmp_path, range(first, first + 20))
+    voice = addon("scene.speech.sound").voice_of(resting, scene, tmp_path, range(first, first + 20))
     with wave.open(str(voice.path)) as file:
         assert file.getnframes() / file.getframerate() < 3.0
     (second,) = heard_at(voice.path)
@@ -190,7 +190,7 @@ def test_one_strip_speaks_as_it_is_trimmed_whatever_else_plays(
     mine.mute = scene.sequence_editor.channels[1].mute = True
     scene.use_audio = False
     resting.edtalk.voice_from, resting.edtalk.speech.strip = "STRIP", "mine"
-    sound = addon("scene.sound")
+    sound = addon("scene.speech.sound")
     voice = sound.voice_of(resting, scene, tmp_path)
     frames = [voice.time.frame(second) for second in heard_at(voice.path)]
     assert frames == pytest.approx([11 + 50], abs=0.02)
@@ -205,12 +205,12 @@ def test_a_strip_in_a_meta_speaks(
 ) -> None:
     scene.render.fps, scene.frame_end = 25, 100
     mine = add(addon, scene, clicks(tmp_path / "mine.wav", 3.0, [0.4]), 11, 1)
-    meta = addon("scene.sequencer").strips(scene).new_meta(name="scene 1", channel=3, frame_start=1)
+    meta = addon("scene.speech.sequencer").strips(scene).new_meta(name="scene 1", channel=3, frame_start=1)
     mine.move_to_meta(meta)
     setattr(meta, "right_handle" if hasattr(meta, "right_handle") else "frame_final_end", 100)
     meta.mute = True
     resting.edtalk.voice_from, resting.edtalk.speech.strip = "STRIP", "mine"
-    voice = addon("scene.sound").voice_of(resting, scene, tmp_path)
+    voice = addon("scene.speech.sound").voice_of(resting, scene, tmp_path)
     assert [voice.time.frame(s) for s in heard_at(voice.path)] == pytest.approx([21], abs=0.02)
     assert meta.mute
 
@@ -226,7 +226,7 @@ def test_a_loud_recording_on_two_channels_does_not_clip(
         file.writeframes(np.repeat(tone, 2).tobytes())
     add(addon, scene, tmp_path / "loud.wav", 1, 1)
     resting.edtalk.voice_from = "SCENE"
-    voice = addon("scene.sound").voice_of(resting, scene, tmp_path)
+    voice = addon("scene.speech.sound").voice_of(resting, scene, tmp_path)
     with wave.open(str(voice.path)) as file:
         samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
     assert 24_000 < np.abs(samples.astype(int)).max() < 28_000
@@ -269,7 +269,7 @@ def test_the_sync_offset_of_the_scenes_sound(
     scene.render.fps, scene.frame_start, scene.frame_end = 25, 1, 100
     add(addon, scene, clicks(tmp_path / "clicks.wav", 3.0, [0.4]), 1, 1)
     resting.edtalk.voice_from, resting.edtalk.voice_offset = "SCENE", 2.5
-    voice = addon("scene.sound").voice_of(resting, scene, tmp_path, range(30, 50))
+    voice = addon("scene.speech.sound").voice_of(resting, scene, tmp_path, range(30, 50))
     (second,) = heard_at(voice.path)
     assert voice.time.frame(second) == pytest.approx(11, abs=0.02)
     assert voice.lips.frame(second) == pytest.approx(13.5, abs=0.02)
@@ -281,7 +281,7 @@ def test_the_sync_offset_of_the_scenes_sound(
 @pytest.fixture
 def said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The transcripts that predictions were asked for with."""
-    client, texts = addon("core.client").Client, []
+    client, texts = addon("core.server.client").Client, []
     ask = client.predict
 
     def noted(self: Any, *arguments: Any, **options: Any) -> str:
@@ -295,7 +295,7 @@ def said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def feeling(addon: Any, talking: bpy.types.Object) -> bpy.types.Object:
     """A character whose bundle has expressions."""
-    names = addon("core.mixing").EMOTIONS
+    names = addon("core.weights.mixing").EMOTIONS
     addon("scene.character").set_presets(talking, {name: {"jaw_open": 0.1} for name in names})
     return talking
 
@@ -397,7 +397,7 @@ def test_a_video_that_ends_before_the_range_is_not_held(
     scene.render.fps, scene.frame_end = 50, 100
     bpy.ops.edtalk.capture(filepath=str(movie))
     assert list(keys(addon, resting, "edtalk.mouth_01")) == list(range(1, 21))
-    assert len(addon("scene.actions").curves(resting)) == 36
+    assert len(addon("scene.keys.actions").curves(resting)) == 36
     assert not bpy.data.movieclips
 
 
@@ -422,4 +422,4 @@ def test_a_mix_that_was_not_written_is_told_of(
 ) -> None:
     add(addon, scene, clicks(tmp_path / "click.wav", 1.0, [0.5]), 1, 1)
     with pytest.raises(Exception, match="could not mix down the scene's sound"):
-        addon("scene.sequencer").mixdown(scene, range(25), tmp_path / "nowhere" / "voice.wav")
+        addon("scene.speech.sequencer").mixdown(scene, range(25), tmp_path / "nowhere" / "voice.wav")

@@ -41,7 +41,7 @@ def test_a_new_character_rests_at_the_portrait(addon: Any, server: Any, portrait
 
 
 def test_predicting_writes_grouped_curves_over_the_scene_range(addon: Any, talking: bpy.types.Object) -> None:
-    actions = addon("scene.actions")
+    actions = addon("scene.keys.actions")
     curves = actions.curves(talking)
     assert len(curves) == 36
     groups = [curve.group.name for curve in curves]
@@ -73,7 +73,7 @@ def test_after_one_key_only_the_frames_it_touches_are_rendered(addon: Any, talki
         path.name: path.stat().st_mtime_ns
         for path in Path(bpy.path.abspath(talking.edtalk.take)).glob("*.png")
     }
-    curve = addon("scene.actions").find(talking, "edtalk.mouth_01")
+    curve = addon("scene.keys.actions").find(talking, "edtalk.mouth_01")
     curve.keyframe_points[5].co[1] += 0.8
     curve.update()
     bpy.ops.edtalk.bake()
@@ -124,7 +124,7 @@ def test_looking_at_a_character_shows_its_picture_from_the_front(
     bpy.context.view_layer.update()
     area = window.screen.areas[0]
     area.type = "VIEW_3D"
-    view, remark = area.spaces.active, addon("ui.looking").remark
+    view, remark = area.spaces.active, addon("ui.character.view_character").remark
     assert remark(view, scene) == "This view shows no pictures yet", "as in a new Blender"
     resting.select_set(False)
     with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
@@ -145,7 +145,7 @@ def test_solid_shading_with_pictures_is_told_of_where_it_shows_wrong_colours(
     words = {}
     for transform in ("Standard", "AgX"):
         scene.view_settings.view_transform = transform
-        words[transform] = addon("ui.looking").remark(area.spaces.active, scene)
+        words[transform] = addon("ui.character.view_character").remark(area.spaces.active, scene)
     assert words == {"Standard": "", "AgX": "Solid shading shows wrong colours under AgX"}
 
 
@@ -154,7 +154,7 @@ def test_a_prediction_from_the_scenes_sound(addon: Any, resting: bpy.types.Objec
     bpy.context.scene.frame_start = 3
     bpy.ops.edtalk.choose_voice(filepath=str(voice), add_strip=True)
     bpy.ops.edtalk.predict()
-    actions = addon("scene.actions")
+    actions = addon("scene.keys.actions")
     from_file = [key.co[1] for key in actions.find(resting, "edtalk.mouth_01").keyframe_points]
     resting.edtalk.voice_from = "SCENE"
     bpy.ops.edtalk.predict()
@@ -181,7 +181,7 @@ def test_drivers_count(addon: Any, talking: bpy.types.Object) -> None:
     empty = bpy.data.objects.new("knob", None)
     bpy.context.scene.collection.objects.link(empty)
     empty["amount"] = 0.7
-    addon("scene.actions").remove(talking, ["edtalk.mouth_02"])
+    addon("scene.keys.actions").remove(talking, ["edtalk.mouth_02"])
     driver = talking.driver_add("edtalk.mouth_02").driver
     driver.type = "SUM"
     variable = driver.variables.new()
@@ -208,17 +208,17 @@ def test_the_artists_own_curves_stay(addon: Any, resting: bpy.types.Object, voic
     mine = resting.animation_data.action
     bpy.ops.edtalk.choose_voice(filepath=str(voice))
     bpy.ops.edtalk.predict()
-    actions = addon("scene.actions")
+    actions = addon("scene.keys.actions")
     assert resting.animation_data.action == mine
     assert actions.find(resting, "location", 0).evaluate(5) == 3
     assert len(actions.curves(resting)) == 36 + 3
 
 
 def test_predicting_again_keeps_keys_outside_the_range(addon: Any, talking: bpy.types.Object) -> None:
-    curve = addon("scene.actions").find(talking, "edtalk.mouth_01")
+    curve = addon("scene.keys.actions").find(talking, "edtalk.mouth_01")
     curve.keyframe_points.insert(100, 0.25)
     bpy.ops.edtalk.predict()
-    curve = addon("scene.actions").find(talking, "edtalk.mouth_01")
+    curve = addon("scene.keys.actions").find(talking, "edtalk.mouth_01")
     frames = [key.co[0] for key in curve.keyframe_points]
     assert frames[: LAST - FIRST + 1] == list(range(FIRST, LAST + 1)) and frames[-1] == 100
     assert curve.evaluate(100) == 0.25
@@ -229,12 +229,12 @@ def test_one_undo_takes_a_prediction_back(addon: Any, resting: bpy.types.Object,
     bpy.ops.ed.undo_push(message="before")
     bpy.ops.edtalk.predict("EXEC_DEFAULT", True)
     name = resting.name
-    assert len(addon("scene.actions").curves(bpy.data.objects[name])) == 36
+    assert len(addon("scene.keys.actions").curves(bpy.data.objects[name])) == 36
     bpy.ops.ed.undo()
-    assert addon("scene.actions").curves(bpy.data.objects[name]) == []
+    assert addon("scene.keys.actions").curves(bpy.data.objects[name]) == []
     assert bpy.data.objects[name].edtalk.is_character
     bpy.ops.ed.redo()
-    assert len(addon("scene.actions").curves(bpy.data.objects[name])) == 36
+    assert len(addon("scene.keys.actions").curves(bpy.data.objects[name])) == 36
 
 
 def test_a_saved_file_opens_as_it_was_and_its_folder_can_be_moved(
@@ -332,7 +332,7 @@ def test_a_duplicate_leaves_the_originals_picture_alone(
     twin = bpy.context.object
     assert twin != talking
     bpy.ops.edtalk.predict()
-    addon("scene.actions").find(twin, "edtalk.mouth_01").keyframe_points[0].co[1] = 3
+    addon("scene.keys.actions").find(twin, "edtalk.mouth_01").keyframe_points[0].co[1] = 3
     bpy.ops.edtalk.bake()
     assert plane.texture_node(talking).image.filepath == "//edtalk/face/take_001/0001.png"
     assert plane.texture_node(twin).image.filepath == "//edtalk/face.001/take_001/0001.png"
@@ -398,7 +398,7 @@ def test_takes_can_go_to_a_folder_beside_the_file(addon: Any, talking: bpy.types
 def test_predicting_again_keeps_edited_keys_in_a_copy_of_the_action(
     addon: Any, talking: bpy.types.Object
 ) -> None:
-    actions = addon("scene.actions")
+    actions = addon("scene.keys.actions")
     curve = actions.find(talking, "edtalk.mouth_01")
     predicted = curve.evaluate(4)
     curve.keyframe_points[3].co[1] = predicted + 2

@@ -13,15 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from blender_addon.core.client import Client
-from blender_addon.core.discovery import ServerInstall
-from blender_addon.core.events import Failed, Lost, StateChanged
-from blender_addon.core.server_process import (
-    ANSWER_DEADLINE_S,
-    WARM_DEADLINE_S,
-    ServerProcess,
-    ServerState,
-)
+from blender_addon.core.server.client import Client
+from blender_addon.core.server.discovery import ServerInstall
+from blender_addon.core.server.events import Failed, Lost, StateChanged
+from blender_addon.core.server.process import ANSWER_DEADLINE_S, WARM_DEADLINE_S, ServerProcess, ServerState
 from shared_protocol import connection, paths
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.processes import process_start

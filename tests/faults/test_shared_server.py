@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 from test_server_life import PYTHON, FakeModelInstall
 
-from blender_addon.core.server_process import FOREIGN_DEADLINE_S, ServerState
-from blender_addon.core.session import Session
+from blender_addon.core.server.process import FOREIGN_DEADLINE_S, ServerState
+from blender_addon.core.server.session import Session
 from blender_addon.core.tasks import Progress, Steps
 from shared_protocol import connection
 from shared_protocol.errors import EDTalkError, ErrorCode

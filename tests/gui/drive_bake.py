@@ -59,7 +59,7 @@ def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
 
 def measure() -> None:
     """Note the time that the add-on's parts take of the main thread."""
-    link, live = addon("ui.link"), addon("ui.live").Live
+    link, live = addon("ui.runtime.pump"), addon("ui.runtime.live").Live
     live.look = timed("handler", live.look)
     link.Session.pump = timed("pump", link.Session.pump)
     link._ticks[:] = [timed(f"tick {work.__qualname__}", work) for work in link._ticks]
@@ -189,7 +189,7 @@ def note_times(when: str) -> None:
 
 
 def cancel_by_escape() -> Iterator[float]:
-    session = addon("ui.link").session()
+    session = addon("ui.runtime.pump").session()
     hover("VIEW_3D")
     took.clear()
     with inside("VIEW_3D"):
@@ -206,7 +206,7 @@ def cancel_by_escape() -> Iterator[float]:
         yield 0.01
     result["cancelled after [ms]"] = round((time.monotonic() - start) * 1000)
     result["is cancelled"] = session.task is None
-    take = addon("core.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
+    take = addon("core.takes.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
     result["kept"] = len(addon("core.tasks").at_once(take.finished()))
     yield 1.0
     photograph("cancelled.png")
@@ -217,10 +217,10 @@ def bake_and_edit() -> Iterator[float]:
     with inside("VIEW_3D"):
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
     yield from finished()
-    watch = addon("ui.link").watch()
+    watch = addon("ui.runtime.pump").watch()
     yield from until(lambda: watch.map.words.startswith("All"))
     result["after the bake"] = watch.map.words
-    curve = addon("scene.actions").find(character(), "edtalk.mouth_01")
+    curve = addon("scene.keys.actions").find(character(), "edtalk.mouth_01")
     for key in curve.keyframe_points:
         if 20 <= key.co[0] <= 40:
             key.co[1] += 0.3
@@ -235,7 +235,7 @@ def bake_and_edit() -> Iterator[float]:
 
 def answer_questions() -> Iterator[float]:
     """Bake into a new take, and delete the old one: both ask first."""
-    session, takes = addon("ui.link").session(), OUT / "edtalk" / "portrait"
+    session, takes = addon("ui.runtime.pump").session(), OUT / "edtalk" / "portrait"
     with inside("VIEW_3D"):
         bpy.ops.edtalk.bake_range("INVOKE_DEFAULT", new_take=True)
     yield 2.0
@@ -244,7 +244,7 @@ def answer_questions() -> Iterator[float]:
     yield from until(lambda: session.task is not None)
     yield from finished()
     result["takes"] = sorted(path.name for path in takes.iterdir())
-    yield from until(lambda: len(addon("ui.link").library().entries) == 2)
+    yield from until(lambda: len(addon("ui.runtime.pump").library().entries) == 2)
     with inside("VIEW_3D"):
         bpy.ops.edtalk.delete_take("INVOKE_DEFAULT", folder=str(takes / "take_001"))
     yield 2.0
@@ -257,7 +257,7 @@ def answer_questions() -> Iterator[float]:
 
 def undo_while_reading() -> Iterator[float]:
     """An undo while the bake still reads the weights, and one while it renders."""
-    session = addon("ui.link").session()
+    session = addon("ui.runtime.pump").session()
     bpy.ops.ed.undo_push(message="keys were moved")
     with inside("VIEW_3D"):
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
@@ -286,7 +286,7 @@ def put_up_a_camera(ob: bpy.types.Object) -> None:
 def render_by_key() -> Iterator[float]:
     """F12 with "Bake before Rendering"."""
     scene, ob = bpy.context.scene, character()
-    addon("ui.preferences").preferences().bake_before_render = True
+    addon("ui.runtime.preferences").preferences().bake_before_render = True
     put_up_a_camera(ob)
     ob.edtalk.show = "LIVE"
     bpy.ops.wm.save_mainfile()
@@ -309,7 +309,7 @@ def render_by_key() -> Iterator[float]:
     ob = character()
     result["shows after rendering"] = [ob.edtalk.show, node.image == ob.edtalk.live_image]
     result["unsaved after rendering"] = bpy.data.is_dirty
-    result["trouble"] = addon("ui.link").session().failure
+    result["trouble"] = addon("ui.runtime.pump").session().failure
 
 
 def lose_the_server() -> Iterator[float]:
@@ -319,10 +319,10 @@ def lose_the_server() -> Iterator[float]:
     before = picture(ob)
     with inside("VIEW_3D"):
         bpy.ops.edtalk.stop_server()
-    yield from until(lambda: not addon("ui.link").session().is_connected)
+    yield from until(lambda: not addon("ui.runtime.pump").session().is_connected)
     bpy.context.scene.frame_set(60)
     yield 1.0
-    result["words over the plane"] = addon("ui.overlay").reason(ob)
+    result["words over the plane"] = addon("ui.character.overlay").reason(ob)
     result["picture without a server"] = float(abs(picture(ob) - before).max())
     photograph("without_server.png")
 

@@ -45,7 +45,7 @@ def prepare() -> Iterator[float]:
     yield 1.0
     yield from window.open_tab("EDTalk")
     bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "shot.blend"))
-    adjust = addon("ui.crop_view").AdjustCrop
+    adjust = addon("ui.character.crop_view").AdjustCrop
     ask, tell = adjust._ask, adjust._told
 
     def asks(self: Any) -> None:
@@ -71,7 +71,7 @@ def drop() -> Iterator[float]:
     yield 1.0
     photograph("dropped.png")
     hands.press("n")  # New Character, in the menu
-    yield from hands.until(lambda: addon("ui.link").session().task is not None, 5)
+    yield from hands.until(lambda: addon("ui.runtime.pump").session().task is not None, 5)
     yield from finished()
     result["objects after the drop"] = [(ob.type, ob.edtalk.is_character) for ob in bpy.data.objects]
     window.frame_the_plane()
@@ -106,7 +106,7 @@ def shown_picture() -> bpy.types.Image:
 
 def on_screen(x: float, y: float) -> hands.Place:
     """A place of the picture as the mouse counts."""
-    crop_view, view = addon("ui.crop_view"), region(area("VIEW_3D"))
+    crop_view, view = addon("ui.character.crop_view"), region(area("VIEW_3D"))
     room = crop_view.free_room(area("VIEW_3D"), view)
     place = crop_view.Fit.into(room, tuple(shown_picture().size)).to_region((x, y))
     return hands.at(view, round(place[0]), view.height - round(place[1]))
@@ -135,7 +135,7 @@ def drag() -> Iterator[float]:
         bpy.ops.ed.undo_push(message=f"moved to {x}")
     with window.inside("VIEW_3D"):
         bpy.ops.edtalk.stop_server()
-    yield from hands.until(lambda: not addon("ui.link").session().is_connected)
+    yield from hands.until(lambda: not addon("ui.runtime.pump").session().is_connected)
     yield from begin()
     result["judged by a server that was not running"] = bool(told)
     photograph("crop.png")

@@ -18,12 +18,12 @@ SHOT = str(OUT / "shot.blend")
 
 
 def session() -> Any:
-    return addon("ui.link").session()
+    return addon("ui.runtime.pump").session()
 
 
 def baked() -> int:
     """How many frames are finished."""
-    take = addon("core.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
+    take = addon("core.takes.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
     return len(addon("core.tasks").at_once(take.finished()))
 
 
@@ -70,7 +70,7 @@ def undo_while_predicting() -> Iterator[float]:
     result["predicts"] = session().task is not None
     yield from window.undo()
     yield from finished()
-    ob, curves = character(), addon("scene.actions").curves
+    ob, curves = character(), addon("scene.keys.actions").curves
     result["predicted after an undo"] = [round(ob.location.x, 3), len(curves(ob))]
     yield from window.undo()
     result["the prediction undone"] = [round(character().location.x, 3), len(curves(character()))]
@@ -81,7 +81,7 @@ def undo_while_predicting() -> Iterator[float]:
 
 def begin_to_bake() -> None:
     """Every frame is stale."""
-    curve = addon("scene.actions").find(character(), "edtalk.mouth_02")
+    curve = addon("scene.keys.actions").find(character(), "edtalk.mouth_02")
     for key in curve.keyframe_points:
         key.co[1] += 0.1
     curve.update()
@@ -123,7 +123,7 @@ def escape() -> Iterator[float]:
 
 def press_the_cross() -> Iterator[float]:
     """The same with the button in the panel, while no frame comes at all."""
-    bake = addon("ui.bake")
+    bake = addon("ui.bake.bake_operators")
     before, bake.WAITING_FRAMES = bake.WAITING_FRAMES, 0
     begin_to_bake()
     yield from hands.until(

@@ -90,8 +90,8 @@ def act() -> Iterator[float]:
     yield from finished()
     with inside("VIEW_3D"):
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
-    task, lines = addon("ui.link").session().task, set()
-    while addon("ui.link").session().task is not None:
+    task, lines = addon("ui.runtime.pump").session().task, set()
+    while addon("ui.runtime.pump").session().task is not None:
         lines.add(task.progress.text)
         if len(lines) == 5 and "baking" not in result:
             photograph("baking.png")
@@ -130,7 +130,7 @@ def say(language: str) -> None:
         bpy.ops.edtalk.choose_voice(filepath="/gone/x.wav")
     except RuntimeError as error:
         asked["error"] = str(error)
-    asked["server"] = addon("ui.link").session().face.line
+    asked["server"] = addon("ui.runtime.pump").session().face.line
     asked["label"], asked["tooltip"] = label(), tooltip()
     weight = character().edtalk.bl_rna.properties["mouth_01"]
     asked["slider"] = translated.pgettext_iface(weight.name)

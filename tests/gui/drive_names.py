@@ -61,7 +61,7 @@ def make_two() -> Iterator[float]:
                 setattr(bpy.context.object.edtalk, channel, value)
                 bpy.context.object.keyframe_insert(f"edtalk.{channel}", frame=frame)
     small = bpy.data.objects["Small"]
-    layout = addon("core.layouts").layout_from_rows(ROWS)
+    layout = addon("core.weights.layouts").layout_from_rows(ROWS)
     addon("scene.character").set_source(small, "", "Small 1", layout, [0.0] * 3, ())
     yield from settled()
 
@@ -106,7 +106,7 @@ def change_names() -> float:
     """A timer: another character is the active one."""
     before = called("Small")
     activate("Other" if bpy.context.view_layer.objects.active.name == "Small" else "Small")
-    addon("ui.names").look_after()
+    addon("ui.weights.names").look_after()
     CHANGES.append(called("Small") != before)
     return 0.02
 

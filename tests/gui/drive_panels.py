@@ -92,7 +92,7 @@ def pie() -> Iterator[float]:
     manager = bpy.context.window_manager
     manager.clipboard = "nothing"
     for name, is_on in (("off", False), ("on", True)):
-        addon("ui.preferences").preferences().pie_menu = is_on
+        addon("ui.runtime.preferences").preferences().pie_menu = is_on
         hands.move(middle)
         yield 0.3
         hands.press("ctrl+shift+e")

@@ -24,7 +24,7 @@ def story() -> Iterator[float]:
     yield from bake.prepare()
     listen()
     bake.put_up_a_camera(character())
-    addon("ui.preferences").preferences().bake_before_render = True
+    addon("ui.runtime.preferences").preferences().bake_before_render = True
     bpy.ops.wm.save_mainfile()
     scene = bpy.context.scene
     for how, gain in (("free", 0.9), ("locked", 0.8), ("persistent", 0.7)):
@@ -48,7 +48,7 @@ def listen() -> None:
     """Note how renders end, and how many frames are asked of the server."""
     bpy.app.handlers.render_complete.append(bpy.app.handlers.persistent(lambda *_: ended.append("complete")))
     bpy.app.handlers.render_cancel.append(bpy.app.handlers.persistent(lambda *_: ended.append("cancelled")))
-    client = addon("core.client").Client
+    client = addon("core.server.client").Client
     ask = client.render
 
     def counted(self: Any, source: str, frames: Any, weights: Any, **options: Any) -> str:
@@ -86,7 +86,7 @@ def animation(how: str) -> Iterator[float]:
             float(np.abs(one - other).mean()) for one, other in zip(rendered, baked, strict=True)
         ],
         "frames apart": float(np.abs(baked[0] - baked[-1]).max()),
-        "trouble": addon("ui.link").session().failure,
+        "trouble": addon("ui.runtime.pump").session().failure,
     }
 
 
@@ -101,7 +101,7 @@ def pixels(path: Any) -> np.ndarray:
 
 def begin_to_bake() -> Iterator[float]:
     """An animation render of the whole, all of it stale; wait until the bake of its second frame is under way."""
-    scene, session = bpy.context.scene, addon("ui.link").session()
+    scene, session = bpy.context.scene, addon("ui.runtime.pump").session()
     scene.frame_start, scene.frame_end = 1, window.FRAMES
     character().edtalk.gain.mouth -= 0.05
     scene.render.filepath = str(OUT / "ended_")
@@ -112,7 +112,7 @@ def begin_to_bake() -> Iterator[float]:
 
 
 def end_by_escape() -> Iterator[float]:
-    session = addon("ui.link").session()
+    session = addon("ui.runtime.pump").session()
     yield from begin_to_bake()
     result["was baking"] = session.task is not None
     result["progress"] = session.task.progress.text if session.task is not None else ""
@@ -126,7 +126,7 @@ def end_by_escape() -> Iterator[float]:
 
 
 def open_another_file() -> Iterator[float]:
-    session = addon("ui.link").session()
+    session = addon("ui.runtime.pump").session()
     bpy.ops.wm.save_mainfile()
     yield from begin_to_bake()
     result["was baking before opening"] = session.task is not None

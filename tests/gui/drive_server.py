@@ -18,7 +18,7 @@ buttons = hands.Buttons()
 
 
 def session() -> Any:
-    return addon("ui.link").session()
+    return addon("ui.runtime.pump").session()
 
 
 def story() -> Iterator[float]:
@@ -50,10 +50,10 @@ def start() -> Iterator[float]:
     result["starting"] = session().face.line
     photograph("starting.png")
     yield from finished()
-    yield from hands.until(lambda: bool(addon("ui.bundles").known()))
+    yield from hands.until(lambda: bool(addon("ui.server.bundles").known()))
     yield 0.5
     result["started"] = session().face.line
-    result["bundles"] = [one.name for one in addon("ui.bundles").known()]
+    result["bundles"] = [one.name for one in addon("ui.server.bundles").known()]
     photograph("ready.png")
 
 
@@ -99,7 +99,10 @@ def download() -> Iterator[float]:
     photograph("offline.png")
     yield from hands.click(place)
     yield 1.0
-    result["offline"] = [session().task is None, [one.installed for one in addon("ui.bundles").known()]]
+    result["offline"] = [
+        session().task is None,
+        [one.installed for one in addon("ui.server.bundles").known()],
+    ]
     hands.move(
         hands.at(window.region(area("VIEW_3D")), 300, 300)
     )  # under the mouse a button stays as grey as it was
@@ -113,23 +116,26 @@ def download() -> Iterator[float]:
     result["asks before"] = session().task is None
     hands.press("Escape")
     yield 1.0
-    result["refused"] = [session().task is None, [one.installed for one in addon("ui.bundles").known()]]
+    result["refused"] = [
+        session().task is None,
+        [one.installed for one in addon("ui.server.bundles").known()],
+    ]
     yield from buttons.press("edtalk.download_bundle")
     yield 1.0
     hands.press("Return")
     yield from hands.until(lambda: session().task is not None, 10)
     yield from finished()
-    result["downloaded"] = [one.installed for one in addon("ui.bundles").known()]
+    result["downloaded"] = [one.installed for one in addon("ui.server.bundles").known()]
     yield 0.5
     photograph("downloaded.png")
 
 
 def use() -> Iterator[float]:
     """The server runs anew with the other bundle."""
-    wanted = next(one for one in addon("ui.bundles").known() if one.name == "second")
+    wanted = next(one for one in addon("ui.server.bundles").known() if one.name == "second")
     yield from buttons.press(f'edtalk.use_bundle(path="{wanted.path}")')
     yield from finished()
-    chosen = addon("ui.preferences").preferences().bundle
+    chosen = addon("ui.runtime.preferences").preferences().bundle
     result["used"] = [wanted.path, chosen, list(session().server.options)]
     photograph("used.png")
 
@@ -144,7 +150,7 @@ def stop() -> Iterator[float]:
 
 def fail() -> Iterator[float]:
     """Without a server's Python, the panel says what is wrong and what to do."""
-    addon("ui.preferences").preferences().server_python = "/nowhere/python"
+    addon("ui.runtime.preferences").preferences().server_python = "/nowhere/python"
     yield from buttons.press("edtalk.start_server")
     yield from hands.until(lambda: session().trouble is not None, 10)
     yield 0.5

@@ -226,7 +226,7 @@ def pose_files() -> Iterator[float]:
         bpy.ops.edtalk.import_poses("INVOKE_DEFAULT")
     yield 3.0
     yield from window.choose_file(OUT / "poses.json")
-    result["importing"] = addon("ui.link").session().task is not None
+    result["importing"] = addon("ui.runtime.pump").session().task is not None
     yield from finished()
     result["read"] = sum(action.name.startswith("Smirk") for action in bpy.data.actions)
 

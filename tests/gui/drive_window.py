@@ -49,7 +49,7 @@ def install(*panels: str) -> None:
 
 def reach_server() -> None:
     """Choose the server: a stand-in for the one that runs outside this little world."""
-    addon("ui.preferences").preferences().server_python = str(SRC / "stand_in.py")
+    addon("ui.runtime.preferences").preferences().server_python = str(SRC / "stand_in.py")
 
 
 def window() -> bpy.types.Window:
@@ -144,7 +144,7 @@ def choose_file(path: Path) -> Iterator[float]:
 
 def finished(limit: float = 240) -> Iterator[float]:
     """Wait for the task in the panel."""
-    session, end = addon("ui.link").session(), time.monotonic() + limit
+    session, end = addon("ui.runtime.pump").session(), time.monotonic() + limit
     yield 0.1
     while session.task is not None:
         assert time.monotonic() < end, f"{session.task.title} takes too long: {session.task.progress.text}"
@@ -154,9 +154,9 @@ def finished(limit: float = 240) -> Iterator[float]:
 
 def settled() -> Iterator[float]:
     """Wait for the live picture."""
-    session, end = addon("ui.link").session(), time.monotonic() + 60
+    session, end = addon("ui.runtime.pump").session(), time.monotonic() + 60
     yield 0.3
-    while session._listeners or addon("ui.link").live().is_hurried:
+    while session._listeners or addon("ui.runtime.pump").live().is_hurried:
         assert time.monotonic() < end, "the live picture does not come"
         yield 0.05
     yield 0.5
@@ -183,7 +183,7 @@ def story() -> Iterator[float]:
     bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "shot.blend"))
     with inside("VIEW_3D"):
         bpy.ops.edtalk.new_character("INVOKE_DEFAULT", filepath=str(SRC / "portrait.png"))
-    assert addon("ui.link").session().task is not None, "it must not block the window"
+    assert addon("ui.runtime.pump").session().task is not None, "it must not block the window"
     yield from finished()
     frame_the_plane()
     yield 0.5
@@ -191,7 +191,7 @@ def story() -> Iterator[float]:
         bpy.ops.edtalk.choose_voice(filepath=str(next(SRC.glob("voice.*"))), add_strip=True)
         bpy.ops.edtalk.predict("INVOKE_DEFAULT")
     yield from finished()
-    result["curves"] = len(addon("scene.actions").curves(character()))
+    result["curves"] = len(addon("scene.keys.actions").curves(character()))
     yield from undo_and_redo()
     yield from scrub()
     show_curves()
@@ -215,7 +215,7 @@ def story() -> Iterator[float]:
 
 def bake_all_anew() -> None:
     """Begin a bake in which every frame is stale."""
-    curve = addon("scene.actions").find(character(), "edtalk.mouth_02")
+    curve = addon("scene.keys.actions").find(character(), "edtalk.mouth_02")
     for key in curve.keyframe_points:
         key.co[1] += 0.1
     curve.update()
@@ -227,7 +227,7 @@ def bake_all_anew() -> None:
 def undo_while_baking() -> Iterator[float]:
     """The bake goes on; what it shows at its end is there."""
     bake_all_anew()
-    session = addon("ui.link").session()
+    session = addon("ui.runtime.pump").session()
     while session.task is not None and not session.task.progress.done:
         yield 0.02
     result["undone while baking"] = session.task is not None
@@ -241,7 +241,7 @@ def disable_while_baking() -> Iterator[float]:
     """The task ends with the add-on; enabled again, everything works."""
     bake_all_anew()
     yield 0.05
-    result["disabled while baking"] = addon("ui.link").session().task is not None
+    result["disabled while baking"] = addon("ui.runtime.pump").session().task is not None
     bpy.ops.preferences.addon_disable(module=MODULE)
     yield 1.0
     bpy.ops.preferences.addon_enable(module=MODULE)
@@ -283,7 +283,7 @@ def key_values(curve: bpy.types.FCurve) -> list[float]:
 
 def widest_mouth() -> int:
     """The frame at which the jaw is open most."""
-    keys = addon("scene.actions").find(character(), "edtalk.mouth_01").keyframe_points
+    keys = addon("scene.keys.actions").find(character(), "edtalk.mouth_01").keyframe_points
     return round(max(keys, key=lambda key: key.co[1]).co[0])
 
 
@@ -293,7 +293,7 @@ def show_curves() -> None:
         bpy.ops.edtalk.edit_performance()
     bpy.context.preferences.edit.fcurve_unselected_alpha = 0.9
     bpy.context.preferences.themes[0].graph_editor.vertex_size = 1
-    for curve in addon("scene.actions").curves(character()):
+    for curve in addon("scene.keys.actions").curves(character()):
         values = key_values(curve)
         curve.hide = max(values) - min(values) < 0.2
         curve.color_mode = "AUTO_RAINBOW"
@@ -306,9 +306,9 @@ def show_curves() -> None:
 def undo_and_redo() -> Iterator[float]:
     """One step each."""
     yield from undo()
-    result["curves after undo"] = len(addon("scene.actions").curves(character()))
+    result["curves after undo"] = len(addon("scene.keys.actions").curves(character()))
     yield from redo()
-    result["curves after redo"] = len(addon("scene.actions").curves(character()))
+    result["curves after redo"] = len(addon("scene.keys.actions").curves(character()))
 
 
 def scrub() -> Iterator[float]:
@@ -323,7 +323,7 @@ def scrub() -> Iterator[float]:
     bpy.context.scene.frame_set(look_at)
     yield from settled()
     result["scrub_changes_picture"] = float(abs(picture(character()) - first).max())
-    result["handler_errors"] = addon("ui.link").session().trouble
+    result["handler_errors"] = addon("ui.runtime.pump").session().trouble
 
 
 def run(steps: Iterator[float]) -> float | None:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
-from edtalk_server.networks.compact_reader import PointReader
+from edtalk_server.networks.compact_motion_encoder import PointReader
 
 FULL = CompactConfig(reader="points", tone=True, refined=True)
 

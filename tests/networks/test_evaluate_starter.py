@@ -16,12 +16,12 @@ from edtalk_server import bundles
 from edtalk_server.bundles.load import find
 from edtalk_server.cli import main
 from edtalk_server.engine.engine import Engine
-from edtalk_server.evaluation import filmed, rendered, studio
-from edtalk_server.evaluation.rendered import HoldoutSet
+from edtalk_server.evaluation.meaning.describe import BASES_FILE, SAMPLE, describe
+from edtalk_server.evaluation.people import filmed, rendered_holdout, rendered_people
+from edtalk_server.evaluation.people.rendered_holdout import HoldoutSet
 from edtalk_server.evaluation.report import DEFINITIONS
-from edtalk_server.media.video import MovieWriter
-from edtalk_server.training.controls import STARTER_LAYOUT
-from edtalk_server.training.meaning.describe import BASES_FILE, SAMPLE, describe
+from edtalk_server.media.video.writer import MovieWriter
+from edtalk_server.synthetic.controls import STARTER_LAYOUT
 from shared_protocol.errors import EDTalkError
 
 PROMISED = {
@@ -97,7 +97,7 @@ def test_people_are_drawn_once_and_what_a_crash_left_is_drawn_again(
     chosen = HoldoutSet.of(facekit, 2, cache)
     first = chosen.load()
     assert all(path.suffix == ".npz" for path in chosen.folder.iterdir())  # nothing half-written
-    monkeypatch.setattr(studio, "Studio", _refuse)
+    monkeypatch.setattr(rendered_people, "Studio", _refuse)
     again = chosen.load()
     assert np.array_equal(again[1].clip.frames, first[1].clip.frames)
     assert again[0].driver is not None
@@ -117,13 +117,15 @@ def test_another_kit_or_another_renderer_makes_another_set(
 ) -> None:
     kit = tmp_path / "kit.npz"
     kit.write_bytes(b"one")
-    before = rendered.key(kit)
-    assert rendered.key(kit) == before
-    monkeypatch.setattr(rendered, "_SOURCES", (*rendered._SOURCES, "training/losses.py"))
-    assert rendered.key(kit) != before
+    before = rendered_holdout.key(kit)
+    assert rendered_holdout.key(kit) == before
+    monkeypatch.setattr(
+        rendered_holdout, "_SOURCES", (*rendered_holdout._SOURCES, "training/starter/losses.py")
+    )
+    assert rendered_holdout.key(kit) != before
     monkeypatch.undo()
     kit.write_bytes(b"two")
-    assert rendered.key(kit) != before
+    assert rendered_holdout.key(kit) != before
 
 
 @pytest.mark.usefixtures("_cached")
@@ -152,7 +154,7 @@ def test_describing_a_bundle_measures_its_weights_and_emotions_and_keeps_its_ten
 def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video in which the bundle itself lets the sample portrait look round: a face that surely is one."""
     engine = Engine.open("starter", "cpu")
-    from edtalk_server.media import portrait
+    from edtalk_server.media.faces import portrait
 
     source = engine.prepare(portrait.load_portrait(SAMPLE))
     rows = np.repeat(source.weights[None], 6, axis=0)

@@ -10,9 +10,9 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
 from edtalk_server.bundles.load import find
-from edtalk_server.evaluation.holdout import measures, psnr, to_picture, to_tensor
-from edtalk_server.media import portrait
-from edtalk_server.media.faces import find_faces
+from edtalk_server.evaluation.people.holdout import measures, psnr, to_picture, to_tensor
+from edtalk_server.media.faces import portrait
+from edtalk_server.media.faces.detection import find_faces
 
 ASTRONAUT = Path(__file__).parents[2] / "../shared/data/astronaut.png"
 Picture = npt.NDArray[np.uint8]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edtalk_server.service import blobs, desk, jobs
+from edtalk_server.service import blobs, dispatcher, jobs
 from shared_protocol import codec, connection, messages
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
@@ -35,7 +35,7 @@ def test_the_page_states_the_limits_as_they_are() -> None:
         f"{blobs.CAPACITY_BYTES // 2**20} MiB together",
         f"never more than {jobs.MAX_CREDIT} at a time",
         f"{jobs.MAX_JOBS_PER_CLIENT} open jobs",
-        f"the {desk.MAX_SOURCES} sources used last",
-        f"1 to {desk.MAX_JOB_NAME} characters",
+        f"the {dispatcher.MAX_SOURCES} sources used last",
+        f"1 to {dispatcher.MAX_JOB_NAME} characters",
     ):
         assert text in PAGE, text

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import zmq
 
-from blender_addon.core.client import Client
-from blender_addon.core.lane import Lane
-from edtalk_server.media.judge import Finding, Inspection, Judgement, Verdict
-from edtalk_server.media.look import FULL, Look, Rendered
+from blender_addon.core.server.channel import Lane
+from blender_addon.core.server.client import Client
+from edtalk_server.media.faces.portrait_quality import Finding, Inspection, Judgement, Verdict
+from edtalk_server.media.output_spec import FULL, Look, Rendered
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.motion import Captured
 from edtalk_server.service.backend import Checkpoint, Weights

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 import zmq
 
-from blender_addon.core.client import Client
-from blender_addon.core.events import Event
-from edtalk_server.service import desk
+from blender_addon.core.server.client import Client
+from blender_addon.core.server.events import Event
+from edtalk_server.service import dispatcher
 from edtalk_server.service.authentication import Keys
 from shared_protocol import codec, messages
 from shared_protocol.messages import Blob, Done, Frame
@@ -100,7 +100,7 @@ def test_ten_thousand_damaged_messages_do_no_harm(
     answers = 0
     shutdowns: list[str] = []
     monkeypatch.setattr(
-        desk.log, "info", lambda *args: shutdowns.append(args[0]) if "end" in args[0] else None
+        dispatcher.log, "info", lambda *args: shutdowns.append(args[0]) if "end" in args[0] else None
     )
     for number in range(MUTATIONS):
         peer.send_frames(mutated(chance, honest(chance, source)) or [b""])
@@ -329,7 +329,7 @@ def test_the_store_for_files_is_bounded(
 ) -> None:
     from edtalk_server.service.blobs import BlobStore
 
-    monkeypatch.setattr(desk, "BlobStore", lambda: BlobStore(capacity=1_000_000))
+    monkeypatch.setattr(dispatcher, "BlobStore", lambda: BlobStore(capacity=1_000_000))
     server = start_server()
     client = server.client()
     for number in range(20):

@@ -11,20 +11,12 @@ import numpy as np
 import OpenEXR
 import pytest
 
-from blender_addon.core.client import Client
-from blender_addon.core.events import pixels_of
-from edtalk_server.media.look import linear_light_of_bytes
+from blender_addon.core.server.client import Client
+from blender_addon.core.server.events import pixels_of
+from edtalk_server.media.output_spec import linear_light_of_bytes
+from edtalk_server.service.images import PREVIEW_SIDE
 from edtalk_server.service.model import FakeBackend
-from edtalk_server.service.pictures import PREVIEW_SIDE
-from shared_protocol.messages import (
-    Crop,
-    Done,
-    Failed,
-    Frame,
-    Inspected,
-    Prepared,
-    PreviewFrame,
-)
+from shared_protocol.messages import Crop, Done, Failed, Frame, Inspected, Prepared, PreviewFrame
 
 from .conftest import CHANNELS, SIZE, RunningServer
 

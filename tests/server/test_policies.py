@@ -6,11 +6,11 @@ import hashlib
 
 import pytest
 
-from edtalk_server.service import tuning
+from edtalk_server.service import memory
 from edtalk_server.service.blobs import BlobStore
 from edtalk_server.service.jobs import MAX_CREDIT, Job, JobBook
-from edtalk_server.service.pace import LONGEST_STEP_S, Pace, next_batch
 from edtalk_server.service.parents import Parents
+from edtalk_server.service.throughput import LONGEST_STEP_S, Pace, next_batch
 from shared_protocol.errors import EDTalkError
 from shared_protocol.messages import Inspect, Predict, Prepare, Preview, Render
 
@@ -99,12 +99,12 @@ def test_the_files_used_last_are_kept() -> None:
 
 
 def test_what_the_user_has_set_stays() -> None:
-    missing = tuning.missing_settings({"OMP_NUM_THREADS": "3", "MALLOC_TRIM_THRESHOLD_": "1"}, 7, glibc=True)
+    missing = memory.missing_settings({"OMP_NUM_THREADS": "3", "MALLOC_TRIM_THRESHOLD_": "1"}, 7, glibc=True)
     assert "OMP_NUM_THREADS" not in missing and "MALLOC_TRIM_THRESHOLD_" not in missing
     assert missing["MKL_NUM_THREADS"] == "7"
     assert int(missing["MALLOC_MMAP_THRESHOLD_"]) == 8 * 2**30
-    assert not any(name.startswith("MALLOC") for name in tuning.missing_settings({}, 1, glibc=False))
-    assert [tuning.default_threads(cores) for cores in (1, 2, 4, 16)] == [1, 2, 4, 15]
+    assert not any(name.startswith("MALLOC") for name in memory.missing_settings({}, 1, glibc=False))
+    assert [memory.default_threads(cores) for cores in (1, 2, 4, 16)] == [1, 2, 4, 15]
 
 
 def test_a_server_without_parents_stays_and_one_of_a_dead_parent_goes() -> None:

@@ -14,20 +14,11 @@ import cv2
 import numpy as np
 import pytest
 
-from blender_addon.core.client import Client
-from blender_addon.core.events import Ready, pixels_of, raise_if_failed, weights_of
+from blender_addon.core.server.client import Client
+from blender_addon.core.server.events import Ready, pixels_of, raise_if_failed, weights_of
 from shared_protocol import connection
 from shared_protocol.banks import Bank
-from shared_protocol.messages import (
-    Crop,
-    Done,
-    Failed,
-    Frame,
-    Inspected,
-    Performance,
-    Prepared,
-    PreviewFrame,
-)
+from shared_protocol.messages import Crop, Done, Failed, Frame, Inspected, Performance, Prepared, PreviewFrame
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "edtalk_server" / "samples"

@@ -14,12 +14,12 @@ import cv2
 import numpy as np
 import pytest
 
-from blender_addon.core import session as sessions
-from blender_addon.core.discovery import ServerInstall
-from blender_addon.core.events import pixels_of
-from blender_addon.core.session import Session
+from blender_addon.core.server import session as sessions
+from blender_addon.core.server.discovery import ServerInstall
+from blender_addon.core.server.events import pixels_of
+from blender_addon.core.server.session import Session
 from blender_addon.core.tasks import Progress, Steps
-from edtalk_server.media.video import MovieWriter
+from edtalk_server.media.video.writer import MovieWriter
 from edtalk_server.service.model import FakeBackend
 from shared_protocol import codec, connection, messages
 from shared_protocol.errors import EDTalkError, ErrorCode

@@ -17,13 +17,15 @@ from edtalk_server.bundles.official_names import audio_tensors, face_tensors
 from edtalk_server.bundles.official_presets import PRESETS
 from edtalk_server.evaluation.golden import rule
 from edtalk_server.evaluation.golden.compare import Array, Comparison
-from edtalk_server.media import crop, image, mel
+from edtalk_server.media import image
+from edtalk_server.media.audio import mel
+from edtalk_server.media.faces import crop
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
+from edtalk_server.networks.fast import Prepared
 from edtalk_server.networks.generator import record_nothing
 from edtalk_server.networks.interface import Encoding
-from edtalk_server.networks.shortcuts import Prepared
 
 Check = Callable[[Comparison, "GoldenSet"], None]
 

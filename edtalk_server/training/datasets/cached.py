@@ -1,4 +1,4 @@
-"""Clips from the shards that `edtalk train data` writes (see `training.data.shards` for their layout).
+"""Clips from the shards that `edtalk train data` writes (see `synthetic.data.shards` for their layout).
 
 The rows of a clip are moments in any order, so a clip has no window in time. Read as they grow.
 """
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edtalk_server.training.data.sampling import CLIP_LENGTH
+from edtalk_server.synthetic.data.sampling import CLIP_LENGTH
 from edtalk_server.training.datasets import truth
 from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random
 from shared_protocol.errors import EDTalkError, ErrorCode

@@ -65,7 +65,7 @@ class ClipBatch(_Tensors):
     identity: Tensor
     """[B] int64: who it is. The same number means the same person, within one set."""
     weights: Tensor | None = None
-    """[B, T, 36] of the frames in the natural units of `training.controls`; None for filmed clips."""
+    """[B, T, 36] of the frames in the natural units of `synthetic.controls`; None for filmed clips."""
     source_weights: Tensor | None = None
     """[B, 36]"""
     motion: Motion | None = None

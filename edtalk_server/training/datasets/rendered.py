@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edtalk_server.training.controls import EXPRESSION, MOUTH, POSE, FloatArray
-from edtalk_server.training.data import sampling
-from edtalk_server.training.data.clips import FLOW_SIZE, as_shown, identity_seed, jittered_camera
+from edtalk_server.synthetic.controls import EXPRESSION, MOUTH, POSE, FloatArray
+from edtalk_server.synthetic.data import sampling
+from edtalk_server.synthetic.data.clips import FLOW_SIZE, as_shown, identity_seed, jittered_camera
+from edtalk_server.synthetic.renderer.camera import Camera
+from edtalk_server.synthetic.renderer.frame import ByteArray, Render, Renderer
+from edtalk_server.synthetic.renderer.identity import Identity
+from edtalk_server.synthetic.renderer.scene import Light, make_background, make_light
 from edtalk_server.training.datasets import tracks, truth
 from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random, SwapBatch
-from edtalk_server.training.renderer.camera import Camera
-from edtalk_server.training.renderer.frame import ByteArray, Render, Renderer
-from edtalk_server.training.renderer.identity import Identity
-from edtalk_server.training.renderer.scene import Light, make_background, make_light
 
 _REMEMBERED_PEOPLE = 16  # 16 MiB each
 

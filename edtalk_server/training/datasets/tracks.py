@@ -1,17 +1,17 @@
 """Smooth performances for rendered clips: weights [T, 36] at 25 frames a second.
 
 Mouth, pose and expression go from key to key at their own pace; lids blink on top. The keys are drawn like the moments
-of `training.data.sampling`.
+of `synthetic.data.sampling`.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from edtalk_server.training import controls
-from edtalk_server.training.controls import EXPRESSION, MOUTH, POSE, FloatArray
-from edtalk_server.training.data import sampling
-from edtalk_server.training.data.sampling import BLINKS, Random
+from edtalk_server.synthetic import controls
+from edtalk_server.synthetic.controls import EXPRESSION, MOUTH, POSE, FloatArray
+from edtalk_server.synthetic.data import sampling
+from edtalk_server.synthetic.data.sampling import BLINKS, Random
 
 _PACE = ((MOUTH, (3, 7)), (POSE, (15, 45)), (EXPRESSION, (20, 60)))
 """Frames from key to key: a syllable, a turn of the head, a change of mood."""

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from edtalk_server.engine import Engine
-from edtalk_server.evaluation.pictures import to_tensor
-from edtalk_server.media.portrait import cut, load_portrait
-from edtalk_server.training import augment
+from edtalk_server.evaluation.metrics.image_distance import to_tensor
+from edtalk_server.media.faces.portrait import cut, load_portrait
 from edtalk_server.training.datasets.interface import Random
 from edtalk_server.training.finetune.material import Material
+from edtalk_server.training.starter import augment
 from shared_protocol.banks import BankLayout
 
 _SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.png"

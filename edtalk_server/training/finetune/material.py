@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edtalk_server.evaluation.pictures import psnr, to_picture, to_tensor
+from edtalk_server.evaluation.metrics.image_distance import psnr, to_picture, to_tensor
 from edtalk_server.training.datasets.film.cache import ClipRecord, FilmCache, StoredClip
 from edtalk_server.training.datasets.interface import FRAME_RATE, Random
 from shared_protocol.errors import EDTalkError, ErrorCode

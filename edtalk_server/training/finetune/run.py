@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from edtalk_server.training import stage
 from edtalk_server.training.finetune.keep import Keepers
 from edtalk_server.training.finetune.material import Material
 from edtalk_server.training.finetune.tuning import Tuning
+from edtalk_server.training.loop import stage
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 log = logging.getLogger(__name__)

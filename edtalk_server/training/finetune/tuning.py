@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from edtalk_server.bundles import Bundle
 from edtalk_server.networks.compact import CompactNetwork, Drawing
 from edtalk_server.networks.edtalk import EDTalk
-from edtalk_server.training import losses
 from edtalk_server.training.finetune.material import FilmPairs
 from edtalk_server.training.paper.config import Judging, LossWeights
 from edtalk_server.training.paper.losses import Reconstruction
 from edtalk_server.training.paper.perceptual import Perceptual, open_eye
+from edtalk_server.training.starter import losses
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _FLOW_SHARE = 4.0

@@ -14,15 +14,7 @@ from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.losses import FeatureConsistency
 from edtalk_server.training.paper.model import MotionLatents, first_rows
 from edtalk_server.training.paper.reconstruction import ReconstructionStage
-from edtalk_server.training.paper.stage import (
-    MOUTH,
-    POSE,
-    Batch,
-    Judges,
-    Ledger,
-    Outcome,
-    choose_swaps,
-)
+from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Judges, Ledger, Outcome, choose_swaps
 
 
 class _Task(NamedTuple):

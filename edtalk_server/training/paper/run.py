@@ -24,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader, Dataset
 
 from edtalk_server.training.datasets.interface import ClipSet
+from edtalk_server.training.loop.stage import learning_rate
 from edtalk_server.training.paper import checkpoint
 from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.critic import MultiScaleCritic
@@ -34,7 +35,6 @@ from edtalk_server.training.paper.group import Group
 from edtalk_server.training.paper.journal import Journal
 from edtalk_server.training.paper.reconstruction import ReconstructionStage
 from edtalk_server.training.paper.stage import Batch, DrawingStage, Judges, Outcome, Stage, missing_stage
-from edtalk_server.training.stage import learning_rate
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 log = logging.getLogger(__name__)

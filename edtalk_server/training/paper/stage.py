@@ -20,7 +20,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 Batch = ClipBatch | SwapBatch
 TRUE_WEIGHTS = (20, 6, 10)
-"""Rendered truth: weights of mouth, pose and expression (`training.controls`)."""
+"""Rendered truth: weights of mouth, pose and expression (`synthetic.controls`)."""
 MOUTH, POSE, EXPRESSION = 0, 1, 2
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.media.mel import mel_spectrogram
+from edtalk_server.media.audio.mel import mel_spectrogram
 from edtalk_server.training.speech import augment, espeak, flite
 from edtalk_server.training.speech.speech import SAMPLE_RATE, Segment, Utterance, warp
 from edtalk_server.training.speech.texts import sentence

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.training.controls import MOUTH, STARTER_LAYOUT
+from edtalk_server.synthetic.controls import MOUTH, STARTER_LAYOUT
 from edtalk_server.training.speech.speech import Segment
 
 Weights = npt.NDArray[np.float32]

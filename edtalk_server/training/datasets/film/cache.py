@@ -27,8 +27,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.media.portrait import Picture
-from edtalk_server.media.sequence import disk_error, make_folder, write_whole
+from edtalk_server.media.faces.portrait import Picture
+from edtalk_server.media.video.sequence import disk_error, make_folder, write_whole
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _FORMAT = "edtalk-film-1"

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edtalk_server.media.portrait import Picture
+from edtalk_server.media.faces.portrait import Picture
 from edtalk_server.training.datasets import truth
 from edtalk_server.training.datasets.film.cache import ClipRecord, FilmCache, StoredClip
 from edtalk_server.training.datasets.film.layout import EMOTIONS

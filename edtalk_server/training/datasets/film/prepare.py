@@ -19,12 +19,12 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
 from edtalk_server.engine import Engine
-from edtalk_server.evaluation.pictures import to_tensor
-from edtalk_server.media.clip import Clip
-from edtalk_server.media.portrait import Picture
-from edtalk_server.media.presence import FacePresence
-from edtalk_server.media.soundtrack import extract_sound
+from edtalk_server.evaluation.metrics.image_distance import to_tensor
+from edtalk_server.media.audio.soundtrack import extract_sound
+from edtalk_server.media.faces.portrait import Picture
+from edtalk_server.media.faces.presence import FacePresence
 from edtalk_server.media.steps import run_through
+from edtalk_server.media.video.reader import Clip
 from edtalk_server.motion.track import FaceTrack, cut_faces, find_track
 from edtalk_server.training.datasets.film.cache import (
     ClipRecord,

@@ -1,0 +1,226 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is said, from plain text, SubRip (.srt) or WebVTT (.vtt), with emotions in brackets. No bpy here.
+
+"[happy 0.7]" and "(sad)" are directions, not speech: they are taken out of the text and become emotion cues. In text
+with times a cue lies in its line's time, in plain text in the whole voice's: as far in as the letters before it. Other
+words in brackets stay as they are.
+"""
+
+from __future__ import annotations
+
+import codecs
+import html
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePath
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+from ..weights import emotions
+
+Span = tuple[float, float]
+"""Beginning and end, in seconds."""
+MAX_BYTES = 128 * 1024
+"""A request's header holds the text (`codec.MAX_HEADER_BYTES`); this is some two hours of speech."""
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+_TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
+_TIMING = re.compile(rf"\s*{_TIME}\s*-+>\s*{_TIME}(?:\s.*)?")
+_MARKUP = re.compile(r"</?[a-zA-Z0-9][^<>]*>|\{\\[^{}]*\}")
+_TAG = re.compile(r"\s*(?:\[([^\[\]]{1,80})\]|\(([^()]{1,80})\))\s*")
+_EXAMPLE = '"00:00:01,000 --> 00:00:02,500"'
+_ASIDE = ("NOTE", "STYLE", "REGION")
+_NO_SPACE_BEFORE = ",.;:!?…"
+
+
+@dataclass(frozen=True)
+class Line:
+    """A text as written, without markup, and when it is said (None: nobody knows)."""
+
+    text: str
+    span: Span | None = None
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """Lines in the order in which they are said."""
+
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def is_timed(self) -> bool:
+        """Do the lines know when they are said?"""
+        return any(line.span is not None for line in self.lines)
+
+    @cached_property
+    def _parts(self) -> list[tuple[str, list[tuple[int, Felt]]]]:
+        return [_parted(line.text) for line in self.lines]
+
+    @cached_property
+    def speech(self) -> str:
+        """What is said, a line each, without the emotions."""
+        return "\n".join(filter(None, (speech for speech, _ in self._parts)))
+
+    @cached_property
+    def words(self) -> int:
+        """How many words are said."""
+        return len(self.speech.split())
+
+    @cached_property
+    def directions(self) -> int:
+        """How many emotions are in the text."""
+        return sum(len(found) for _, found in self._parts)
+
+    def feelings(self, whole: Span) -> list[emotions.Cue]:
+        """The emotions in the text, with seconds; a line without a time is spread evenly, by letters, over `whole`."""
+        cues = []
+        for line, (speech, found) in zip(self.lines, self._parts, strict=True):
+            start, end = line.span or whole
+            letters = max(_letters(speech), 1)
+            cues += [emotions.Cue(start + (end - start) * at / letters, felt) for at, felt in found]
+        return cues
+
+
+def parse(text: str, name: str = "") -> Transcript:
+    """A transcript of any of the kinds; `name` ends with .srt or .vtt, or the text itself shows what it is.
+
+    Raises `EDTalkError` with the line that cannot be understood, and for text that is too long.
+    """
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        raise _error(
+            f"The transcript is longer than {MAX_BYTES // 1024} kB.", "Cut it to what this voice says."
+        )
+    rows = text.lstrip("\ufeff").splitlines()
+    suffix = PurePath(name).suffix.lower()
+    if suffix == ".vtt" or (rows and rows[0].startswith("WEBVTT")):
+        return Transcript(tuple(_cues(_without_asides(rows), is_vtt=True)))
+    if suffix == ".srt" or any(map(_TIMING.fullmatch, rows)):
+        return Transcript(tuple(_cues(rows, is_vtt=False)))
+    plain = "\n".join(rows).strip()
+    return Transcript((Line(plain),) if plain else ())
+
+
+def decode(data: bytes) -> str:
+    """The text of a file: Unicode with or without its mark, or Western European as old subtitle programs write it.
+
+    Raises `EDTalkError` when it is no text.
+    """
+    for mark, encoding in _BOMS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "replace")
+    if b"\0" in data:
+        raise _error("The transcript is no text file.", "Choose a .txt, .srt or .vtt file.")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+# --- text with times -------------------------------------------------------------------------------------------------
+
+
+def _without_asides(rows: Sequence[str]) -> list[str]:
+    """WebVTT without its header, notes, styles and regions: empty rows in their place, so that numbers stay."""
+    kept, skipping = [], True
+    for i, row in enumerate(rows):
+        begins = i > 0 and not rows[i - 1].strip()
+        word = row.split(maxsplit=1)[0] if row.strip() else ""
+        if "-->" in row or not word:
+            skipping = False
+        elif begins:
+            skipping = word in _ASIDE
+        kept.append("" if skipping else row)
+    return kept
+
+
+def _cues(rows: Sequence[str], *, is_vtt: bool) -> list[Line]:
+    """The lines with their times, in the order of these. Blank rows between cues may be missing, or stand amid one."""
+    starts = [i for i, row in enumerate(rows) if "-->" in row or _TIMING.fullmatch(row)]
+    if not starts:
+        if any(row.strip() for row in rows):
+            raise _error("The transcript holds no times.", f"Write them as {_EXAMPLE}.")
+        return []
+    ends = [_end_of_text(rows, start, is_vtt) for start in [*starts[1:], len(rows)]]
+    first = _end_of_text(rows, starts[0], is_vtt)
+    stray = next((i for i, row in enumerate(rows[:first]) if row.strip()), None)
+    if stray is not None:
+        raise _error(
+            f"Line {stray + 1} of the transcript stands before any time.", "Give it a time, or remove it."
+        )
+    lines = [
+        Line(_plain(rows[start + 1 : end]), _span(rows[start], start + 1))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    return sorted((line for line in lines if line.text), key=lambda line: line.span or (0.0, 0.0))
+
+
+def _end_of_text(rows: Sequence[str], timing: int, is_vtt: bool) -> int:
+    """Where the rows before a cue's timing end, without its number or (in WebVTT, after a blank row) its name."""
+    if timing in (0, len(rows)):
+        return timing
+    is_first = timing == 1 or not rows[timing - 2].strip()
+    is_label = rows[timing - 1].strip().isdecimal() or (is_vtt and is_first)
+    return timing - 1 if is_label else timing
+
+
+def _span(row: str, number: int) -> Span:
+    match = _TIMING.fullmatch(row)
+    if match is None:
+        raise _error(
+            f'Line {number} of the transcript is no time: "{row.strip()[:60]}".',
+            f"Write it as {_EXAMPLE}.",
+        )
+    parts = match.groups()
+    start, end = _seconds(parts[:4], number), _seconds(parts[4:], number)
+    if end < start:
+        raise _error(f"Line {number} of the transcript ends before it begins.", "Correct its two times.")
+    return start, end
+
+
+def _seconds(parts: Sequence[str | None], number: int) -> float:
+    hours, minutes, seconds = (int(part or 0) for part in parts[:3])
+    if minutes > 59 or seconds > 59:
+        raise _error(
+            f"Line {number} of the transcript has a time with more than 59 minutes or seconds.",
+            "Correct it; hours stand before minutes.",
+        )
+    milliseconds = int((parts[3] or "0").ljust(3, "0"))
+    return hours * 3600 + minutes * 60 + seconds + milliseconds / 1000
+
+
+def _plain(rows: Sequence[str]) -> str:
+    """The text of a cue, without markup."""
+    return html.unescape(_MARKUP.sub("", " ".join(" ".join(rows).split()))).strip()
+
+
+# --- emotions --------------------------------------------------------------------------------------------------------
+
+Felt = tuple[tuple[str, float], ...]
+
+
+def _parted(text: str) -> tuple[str, list[tuple[int, Felt]]]:
+    """What is said, and the emotions in it, each with the number of letters before it."""
+    speech, found, end = "", [], 0
+    for match, felt in _tags(text):
+        speech += text[end : match.start()]
+        end = match.end()
+        if speech and text[end : end + 1] not in {"", *_NO_SPACE_BEFORE}:
+            speech += " "
+        found.append((_letters(speech), felt))
+    return " ".join((speech + text[end:]).split()), found
+
+
+def _tags(text: str) -> Iterator[tuple[re.Match[str], Felt]]:
+    for match in _TAG.finditer(text):
+        felt = emotions.parse(match[1] or match[2])
+        if felt is not None:
+            yield match, felt
+
+
+def _letters(text: str) -> int:
+    return sum(not letter.isspace() for letter in text)
+
+
+def _error(cause: str, fix: str) -> EDTalkError:
+    return EDTalkError(ErrorCode.UNSUPPORTED, cause, fix)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Poses: values of some bases by their identifiers, as text that goes through the clipboard, into assets, and into
+files. No bpy.
+
+Identifiers are stable between versions of a bundle, so a pose fits every character whose bundle knows its names. A file
+holds any number of poses by name, like the presets of a `bundle.json`; its lines are sorted, one value each, so that
+artists' files can be compared and merged like any text.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+from .. import atomic_write
+
+KIND, FILE_KIND = "edtalk_pose", "edtalk_poses"
+VERSION = 1
+LARGEST = 16 * 2**20
+"""Bytes of a file of poses at most: some ten thousand poses."""
+MOST = 3.4e38
+"""No value is larger: single precision, which Blender and the networks have, holds no more."""
+_NOT_THAT = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
+"""What reading another text than ours raises."""
+_FIX = "Copy a pose from an EDTalk character first."
+_FILE_FIX = "Choose a file that Export Poses wrote."
+
+
+def to_text(pose: Mapping[str, float]) -> str:
+    """A pose as text."""
+    return json.dumps({KIND: VERSION, "weights": _rounded(pose)})
+
+
+def from_text(text: str) -> dict[str, float]:
+    """The pose in a text of `to_text`. Raises `EDTalkError` when it holds none."""
+    try:
+        content = json.loads(text)
+        version, weights = content[KIND], content["weights"]
+        pose = {str(name): float(value) for name, value in weights.items()}
+    except _NOT_THAT as error:
+        raise EDTalkError(ErrorCode.UNSUPPORTED, "The clipboard holds no pose.", _FIX) from error
+    if version != VERSION or not _is_sound(pose):
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED, "The clipboard holds a pose that this version cannot read.", _FIX
+        )
+    return pose
+
+
+def write_file(path: Path, poses: Mapping[str, Mapping[str, float]]) -> None:
+    """Write poses by name into a file, whole or not at all. Raises `EDTalkError` when the place does not take it."""
+    content = {FILE_KIND: VERSION, "poses": {name: _rounded(pose) for name, pose in poses.items()}}
+    text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+    try:
+        atomic_write.write(path.resolve(), text.encode())  # a link stays one
+    except OSError as error:
+        cause = f"The file {path} cannot be written ({error.strerror or error})."
+        raise EDTalkError(ErrorCode.UNSUPPORTED, cause, "Choose another place.") from error
+
+
+def read_file(path: Path) -> dict[str, dict[str, float]]:
+    """The poses of a file by name. Raises `EDTalkError` when it holds none, or cannot be read."""
+    try:
+        size = path.stat().st_size
+        if size > LARGEST:
+            raise ValueError(f"{size} bytes")
+        text = path.read_text("utf-8-sig")  # Windows' editors write a mark before the text
+        content = json.loads(text, object_pairs_hook=partial(_once, path.name))
+        version = content[FILE_KIND]
+        poses = {
+            name: _rounded({identifier: float(value) for identifier, value in pose.items()})
+            for name, pose in content["poses"].items()
+        }
+        "".join(poses).encode()  # half characters, which JSON can spell, are no names
+    except OSError as error:
+        cause = f"The file {path} cannot be read ({error.strerror or error})."
+        raise EDTalkError(ErrorCode.UNSUPPORTED, cause, _FILE_FIX) from error
+    except _NOT_THAT as error:
+        raise EDTalkError(ErrorCode.UNSUPPORTED, f"{path.name} is no file of poses.", _FILE_FIX) from error
+    if version != VERSION or not all(map(_is_sound, poses.values())):
+        cause = f"{path.name} holds poses that this version cannot read."
+        raise EDTalkError(ErrorCode.UNSUPPORTED, cause, _FILE_FIX)
+    return poses
+
+
+def _once(file: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object in JSON. Of two of one name, as a merge that kept both leaves them, the last would hide the first."""
+    found: dict[str, object] = {}
+    for name, value in pairs:
+        if name in found:
+            cause = f"{file} holds two of the name {name}."
+            raise EDTalkError(ErrorCode.UNSUPPORTED, cause, "Rename one of them in the file.")
+        found[name] = value
+    return found
+
+
+def _is_sound(pose: Mapping[str, float]) -> bool:
+    return all(abs(value) <= MOST for value in pose.values())  # false for what is no number, too
+
+
+def _rounded(pose: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(float(value), 6) for name, value in pose.items()}

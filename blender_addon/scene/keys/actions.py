@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place that touches actions and F-Curves.
+
+Blender 4.2 and 4.3 keep curves in the action; 4.4 brought slots, layers and channel bags and kept the old list as a
+proxy; 5.0 removed it. A `Sheet` is what one object uses of an action, whatever the version; callers say which property,
+and get a curve.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from ...core.tasks import Steps, at_once
+from ...core.weights.curves import Keys, handles
+
+SLOTTED = bpy.app.version >= (4, 4, 0)
+TAG = "edtalk"
+"""Custom property of the actions that this add-on made: what they are for."""
+PERFORMANCE, EMOTIONS, POSE = "performance", "emotions", "pose"
+Color = tuple[float, float, float]
+FindCurve = Callable[[], bpy.types.FCurve | None]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """An action as one object uses it: all of a legacy one, one slot of a slotted one."""
+
+    action: bpy.types.Action
+    slot: bpy.types.ActionSlot | None = None
+
+    def _bag(self) -> bpy.types.Action | bpy.types.ActionChannelbag | None:
+        """What has `fcurves` and `groups`; None when it holds nothing yet."""
+        if not SLOTTED:
+            return self.action
+        if self.slot is None:
+            return None
+        from bpy_extras import anim_utils
+
+        return anim_utils.action_get_channelbag_for_slot(self.action, self.slot)
+
+    def _ensured_bag(self) -> bpy.types.Action | bpy.types.ActionChannelbag:
+        bag = self._bag()
+        if bag is not None:
+            return bag
+        layers = self.action.layers
+        layer = layers[0] if layers else layers.new("Layer")
+        strip = layer.strips[0] if layer.strips else layer.strips.new(type="KEYFRAME")
+        return strip.channelbag(self.slot, ensure=True)
+
+    def curves(self) -> list[bpy.types.FCurve]:
+        """All curves."""
+        bag = self._bag()
+        return list(bag.fcurves) if bag is not None else []
+
+    def find(self, path: str, index: int = 0) -> bpy.types.FCurve | None:
+        """The curve of a property, if it has one."""
+        bag = self._bag()
+        return bag.fcurves.find(path, index=index) if bag is not None else None
+
+    def ensure(self, path: str, group: str) -> bpy.types.FCurve:
+        """The curve of a property, made when missing, in the named group."""
+        bag = self._ensured_bag()
+        curve = bag.fcurves.find(path, index=0)
+        if curve is None:
+            curve = bag.fcurves.new(path, index=0)
+            curve.group = bag.groups.get(group) or bag.groups.new(group)
+        return curve
+
+    def remove(self, paths: Iterable[str]) -> int:
+        """Remove the curves of these properties; how many there were."""
+        bag = self._bag()
+        if bag is None:
+            return 0
+        doomed = [curve for path in paths if (curve := bag.fcurves.find(path, index=0)) is not None]
+        for curve in doomed:
+            bag.fcurves.remove(curve)
+        return len(doomed)
+
+    def keyed(self, paths: Iterable[str]) -> dict[str, bpy.types.FCurve]:
+        """The curves of these properties that have keys."""
+        found = {path: self.find(path) for path in paths}
+        return {path: curve for path, curve in found.items() if curve is not None and curve.keyframe_points}
+
+    def span(self) -> tuple[float, float]:
+        """The first and the last key's frame; an action without keys spans frame 0."""
+        spans = [curve.range() for curve in self.curves() if curve.keyframe_points]
+        return min((first for first, _ in spans), default=0.0), max((last for _, last in spans), default=0.0)
+
+
+def new_sheet(name: str, role: str, ob: bpy.types.Object) -> Sheet:
+    """A new action of ours for an object; nobody uses it yet."""
+    action = bpy.data.actions.new(name)
+    action[TAG] = role
+    return Sheet(action, action.slots.new(id_type="OBJECT", name=ob.name) if SLOTTED else None)
+
+
+def copied(sheet: Sheet) -> Sheet:
+    """The same in a copy of the action."""
+    action = sheet.action.copy()
+    return Sheet(action, action.slots[sheet.slot.identifier] if sheet.slot is not None else None)
+
+
+def role_of(action: bpy.types.Action | None) -> str:
+    """What an action of ours is for; empty for the artist's. (Once the tag was only True.)"""
+    tag = action.get(TAG, "") if action is not None else ""
+    return tag if isinstance(tag, str) else PERFORMANCE
+
+
+def action_of(ob: bpy.types.Object) -> bpy.types.Action | None:
+    """The action that is assigned to an object."""
+    return ob.animation_data.action if ob.animation_data else None
+
+
+def assigned(ob: bpy.types.Object) -> Sheet | None:
+    """The object's own action, which lies on top of its NLA."""
+    action = action_of(ob)
+    if action is None:
+        return None
+    return Sheet(action, ob.animation_data.action_slot if SLOTTED else None)
+
+
+def of_strip(strip: bpy.types.NlaStrip) -> Sheet | None:
+    """What a strip of the NLA plays; None for one without an action."""
+    return sheet_of(strip) if strip.action is not None else None
+
+
+def sheet_of(strip: bpy.types.NlaStrip) -> Sheet:
+    """What a strip with an action plays."""
+    return Sheet(strip.action, strip.action_slot if SLOTTED else None)
+
+
+def sheets(ob: bpy.types.Object) -> Iterator[Sheet]:
+    """All that moves an object, from the top: its own action, then the strips of its NLA."""
+    own = assigned(ob)
+    if own is not None:
+        yield own
+    for track in reversed(ob.animation_data.nla_tracks if ob.animation_data else ()):
+        for strip in track.strips:
+            sheet = of_strip(strip)
+            if sheet is not None and sheet != own:  # in tweak mode the strip's action is the object's own too
+                yield sheet
+
+
+def curves(ob: bpy.types.Object) -> list[bpy.types.FCurve]:
+    """All F-Curves that move an object, from the top."""
+    return [curve for sheet in sheets(ob) for curve in sheet.curves()]
+
+
+def find(ob: bpy.types.Object, path: str, index: int = 0) -> bpy.types.FCurve | None:
+    """The topmost F-Curve of a property, if it has one."""
+    return next((curve for sheet in sheets(ob) if (curve := sheet.find(path, index)) is not None), None)
+
+
+def remove(ob: bpy.types.Object, paths: Iterable[str]) -> int:
+    """Remove the F-Curves of these properties, on all layers; how many there were."""
+    names = list(paths)
+    return sum(sheet.remove(names) for sheet in sheets(ob) if sheet.action.is_editable)
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+KEY_PARTS = {
+    "co": (np.float32, 2),
+    "handle_left": (np.float32, 2),
+    "handle_right": (np.float32, 2),
+    "interpolation": (np.int32, 1),
+    "handle_left_type": (np.int32, 1),
+    "handle_right_type": (np.int32, 1),
+}
+"""What makes a key, with its type and size in the bulk calls."""
+ALIGNED = 3
+"""Blender's number of the handle type that keeps a slope."""
+HANDLE_DIGITS = 3
+"""Blender aligns handles anew whenever it updates a curve, and rounds; an artist moves them further than that."""
+
+
+def fingerprint(find_sheet: Callable[[], Sheet | None], paths: Iterable[str]) -> Steps[str]:
+    """What the keys of these properties are like; empty when there are none. Any edit of a key changes it. The sheet is
+    found anew after each pause, a curve or less is read between two."""
+    digest, is_keyed = hashlib.sha256(), False
+    for path in paths:
+        if not (keys := (yield from _reading(_finder(find_sheet, path)))):
+            continue
+        is_keyed = True
+        digest.update(path.encode())
+        for part in ("co", "interpolation", "handle_left_type", "handle_right_type"):
+            digest.update(keys[part].tobytes())
+        for side in ("left", "right"):  # others follow the keys
+            own = keys[f"handle_{side}_type"][:, 0] == ALIGNED
+            slopes = keys[f"handle_{side}"][own] - keys["co"][own]
+            digest.update((np.round(slopes, HANDLE_DIGITS) + 0.0).tobytes())
+        yield
+    return digest.hexdigest() if is_keyed else ""
+
+
+def _finder(find_sheet: Callable[[], Sheet | None], path: str) -> FindCurve:
+    """How to find a sheet's curve of a property again."""
+
+    def find_curve() -> bpy.types.FCurve | None:
+        sheet = find_sheet()
+        return sheet.find(path) if sheet is not None else None
+
+    return find_curve
+
+
+def has_keys_outside(sheet: Sheet, paths: Iterable[str], frames: range) -> bool:
+    """Have these properties keys before or after `frames`?"""
+    spans = [curve.range() for curve in sheet.keyed(paths).values()]
+    return any(first < frames[0] or last > frames[-1] for first, last in spans)
+
+
+def keep_copy(action: bpy.types.Action) -> str:
+    """Keep an action as it is in a copy that belongs to the artist; the copy's name."""
+    return given_away(action.copy(), action.name)
+
+
+def given_away(action: bpy.types.Action, name: str) -> str:
+    """Make an action of ours the artist's; its name then."""
+    action.name = f"{name} (before predicting)"
+    action.use_fake_user = True
+    if TAG in action:
+        del action[TAG]
+    return action.name
+
+
+def write(curve: bpy.types.FCurve, keys: Keys) -> None:
+    """Set keys over their span; those outside stay as they are, and so does the curve there."""
+    at_once(writing(lambda: curve, keys))
+
+
+def writing(find_curve: Callable[[], bpy.types.FCurve], keys: Keys) -> Steps[None]:
+    """The same in steps of one call to Blender each. The curve is found anew after each pause: an undo in between
+    leaves no reference alive."""
+    first, last = float(keys.frames[0]), float(keys.frames[-1])
+    _pin(find_curve(), first, last)
+    old = yield from _reading(find_curve)
+    times = old["co"][:, 0] if old else np.empty(0, np.float32)
+    before, after = int((times < first).sum()), int((times > last).sum())
+    count, total = len(keys), before + len(keys) + after
+    points = find_curve().keyframe_points
+    points.clear()
+    points.add(total)
+    yield
+    fresh = _key_parts(keys, (yield from _reading(find_curve)))
+    yield
+    for part, (kind, size) in KEY_PARTS.items():
+        data = np.empty((total, size), kind)
+        if old:
+            data[:before], data[before + count :] = old[part][:before], old[part][len(times) - after :]
+        data[before : before + count] = fresh[part][:count]
+        find_curve().keyframe_points.foreach_set(part, data.ravel())
+        yield
+    find_curve().update()
+
+
+def copy_keys(source: bpy.types.FCurve, target: bpy.types.FCurve) -> None:
+    """Give a curve the keys of another one."""
+    target.keyframe_points.clear()
+    target.keyframe_points.add(len(source.keyframe_points))
+    for part, data in at_once(_reading(lambda: source)).items():
+        target.keyframe_points.foreach_set(part, data.ravel())
+    target.update()
+
+
+def insert(curve: bpy.types.FCurve, frame: float, value: float) -> None:
+    """One key, by which the curve keeps its shape elsewhere as well as Blender can."""
+    curve.keyframe_points.insert(frame, value)
+
+
+def dress(curve: bpy.types.FCurve, color: Color) -> None:
+    """Show a curve in a colour of its own."""
+    curve.color_mode, curve.color = "CUSTOM", color
+
+
+def _pin(curve: bpy.types.FCurve, first: float, last: float) -> None:
+    """Hold the curve where it leaves the span, at the frame before and the one after, when keys beyond reach in."""
+    if not curve.keyframe_points:
+        return
+    begin, end = curve.range()
+    held = [(frame, curve.evaluate(frame)) for frame in (first - 1, last + 1) if begin < frame < end]
+    for frame, value in held:
+        insert(curve, frame, value)
+
+
+def _key_parts(keys: Keys, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """`keys` in Blender's parts; handles that keep the slopes, or of the kind that Blender has just `made`."""
+    made["co"][: len(keys)] = np.stack([keys.frames, keys.values], axis=1)
+    made["handle_left"][: len(keys)], made["handle_right"][: len(keys)] = handles(keys)
+    if keys.slopes is not None:
+        made["handle_left_type"][:] = made["handle_right_type"][:] = ALIGNED
+    return made
+
+
+def _reading(find_curve: FindCurve) -> Steps[dict[str, np.ndarray]]:
+    """The keys of a curve, one array [keys, size] for each of `KEY_PARTS`; nothing when it is not there or has none."""
+    keys: dict[str, np.ndarray] = {}
+    for part, (kind, size) in KEY_PARTS.items():
+        curve = find_curve()
+        if curve is None or not curve.keyframe_points:
+            return {}
+        keys[part] = np.empty((len(curve.keyframe_points), size), kind)
+        curve.keyframe_points.foreach_get(part, keys[part].ravel())
+        yield
+    return keys

@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Emotions in words, from timeline markers or a transcript, onto a character's own track for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import bpy
+import numpy as np
+
+from shared_protocol.timebase import TimeBase
+
+from ...core.weights.curves import Keys
+from ...core.weights.emotions import Cue, cues_to_curves, parse
+from ..keys import layers
+
+
+def time_of(scene: bpy.types.Scene) -> TimeBase:
+    """Frames and seconds of a scene, counted from its frame 0."""
+    return TimeBase.from_blender(scene.render.fps, scene.render.fps_base)
+
+
+def from_markers(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[Cue]:
+    """What the markers say for a character: "happy 0.7" is for all, "NAME: happy 0.7" for the one of that name.
+
+    Times are seconds since frame 0. Other markers are left alone.
+    """
+    cues, time = [], time_of(scene)
+    for marker in scene.timeline_markers:
+        name, colon, words = marker.name.partition(":")
+        is_named = colon and name.strip().lower() == ob.name.lower()
+        found = parse(words if is_named else marker.name)
+        if found is not None:
+            cues.append(Cue(time.seconds(marker.frame), found))
+    return cues
+
+
+def mark(scene: bpy.types.Scene, words: str) -> None:
+    """Put a marker for everyone's emotion at the current frame; one that is there says something else from now on."""
+    here = [marker for marker in scene.timeline_markers if marker.frame == scene.frame_current]
+    marker = next((marker for marker in here if parse(marker.name) is not None), None)
+    if marker is None:
+        scene.timeline_markers.new(words, frame=scene.frame_current)
+    else:
+        marker.name = words
+
+
+def write(ob: bpy.types.Object, scene: bpy.types.Scene, cues: Iterable[Cue]) -> int:
+    """Write cues (seconds since frame 0) as the character's emotions, blended as its settings say; how many emotions
+    move. What was written so before is replaced, keys by hand stay.
+
+    Raises `EDTalkError` while a strip is being edited.
+    """
+    curves = cues_to_curves(cues, time_of(scene).fps, ob.edtalk.emotion.blend)
+    layers.write_emotions(ob, {name: _eased(keys) for name, keys in curves.items()})
+    return len(curves)
+
+
+def _eased(points: list[tuple[float, float]]) -> Keys:
+    """Keys whose handles Blender chooses, so that a change begins and ends softly."""
+    frames, values = np.array(points, np.float64).T
+    return Keys(frames, values)

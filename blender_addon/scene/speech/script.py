@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a character says: its transcript, and the emotions in that as cues of the scene."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import bpy
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+from ...core.text import transcripts
+from ...core.text.transcripts import Line, Transcript
+from ...core.weights.emotions import Cue
+from .. import character
+from . import cues, sequencer, sound
+
+_parse = lru_cache(maxsize=16)(transcripts.parse)  # panels ask for it with each redraw
+
+
+def transcript_of(ob: bpy.types.Object, scene: bpy.types.Scene) -> Transcript:
+    """What the character says; without lines when it has no transcript. Times are seconds of the voice, or for text
+    strips those since frame 0.
+
+    Raises `EDTalkError` when it is gone or cannot be understood.
+    """
+    speech = ob.edtalk.speech
+    match speech.transcript_from:
+        case "FILE":
+            path = character.existing_file(
+                character.file_of(ob, "transcript"), "transcript", ErrorCode.UNSUPPORTED
+            )
+            state = path.stat()
+            return _read(path, state.st_mtime_ns, state.st_size)
+        case "TEXT":
+            if speech.text is None:
+                raise EDTalkError(
+                    ErrorCode.UNSUPPORTED, "No text is chosen.", "Choose a text, or None as transcript."
+                )
+            return _parse(speech.text.as_string(), speech.text.name)
+        case "STRIPS":
+            return _of_strips(scene)
+    return Transcript()
+
+
+@lru_cache(maxsize=16)
+def _read(path: Path, _changed: int, _size: int) -> Transcript:
+    data = character.read_file(path, "transcript", ErrorCode.UNSUPPORTED)
+    return transcripts.parse(transcripts.decode(data), path.name)
+
+
+def _of_strips(scene: bpy.types.Scene) -> Transcript:
+    time, lines = cues.time_of(scene), []
+    for strip in sequencer.spoken_texts(scene):
+        start, end = sequencer.span(strip)
+        text = " ".join(strip.text.split())
+        if text:
+            lines.append(Line(text, (time.seconds(start), time.seconds(end))))
+    return Transcript(tuple(lines))
+
+
+def feelings(ob: bpy.types.Object, scene: bpy.types.Scene) -> list[Cue]:
+    """The emotions in the transcript, with seconds since frame 0.
+
+    Raises `EDTalkError` as `transcript_of` does, and when the voice's strip is gone.
+    """
+    transcript, clock = transcript_of(ob, scene), cues.time_of(scene)
+    if ob.edtalk.speech.transcript_from == "STRIPS":
+        return transcript.feelings((0.0, 0.0))  # each has its time
+    voice = sound.beginning(ob, scene)
+    first, last = (0.0, 0.0) if transcript.is_timed else map(voice.seconds, sound.span(ob, scene))
+    found = transcript.feelings((first, last))
+    return [Cue(clock.seconds(voice.frame(cue.time)), cue.emotions) for cue in found]

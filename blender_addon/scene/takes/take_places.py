@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Where takes are, which one a character bakes into, and which of this file there are."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from shared_protocol import paths
+
+from ...core.takes import takes
+from ...core.tasks import Steps
+from .. import character
+
+UNSAVED = f"{time.strftime('%Y-%m-%d %H-%M-%S')} {os.getpid()}"
+"""Folder of the takes of files that were never saved, for this run of Blender."""
+
+
+def default_base() -> Path:
+    """The folder for takes: beside the .blend, or, while that is not saved, in this user's data folder."""
+    if bpy.data.filepath:
+        return Path(bpy.data.filepath).parent / "edtalk"
+    return paths.data_dir() / "unsaved" / UNSAVED
+
+
+def owner() -> str:
+    """What takes of this file are marked with."""
+    return Path(bpy.data.filepath).name
+
+
+def folder_for_baking(ob: bpy.types.Object, base: Path, look: takes.Look, anew: bool = False) -> Path:
+    """The take to bake frames of this look into, below `base`: the one that the character has there, another of its
+    takes with this look, or a new one; with `anew` always that.
+
+    A take that another character (a duplicate, say) or another .blend bakes into is not free.
+    """
+    folder, old = takes_folder(ob, base), character.file_of(ob, "take")
+    known = sorted(takes.takes_in(folder), key=lambda one: (one.folder == old, one.last_used), reverse=True)
+    for take in [] if anew else known:
+        if is_free(ob, take) and (take.is_empty or take.look.is_like(look)):
+            return take.folder
+    return takes.new_folder(folder)
+
+
+def takes_folder(ob: bpy.types.Object, base: Path) -> Path:
+    """The folder of a character's takes: where its take is, when that is below `base` and its own (the character may
+    have been renamed), else one that is called like the character."""
+    take = character.file_of(ob, "take")
+    if take is not None and take.is_relative_to(base) and not _users_of(take, but=ob):
+        return take.parent
+    return base / takes.folder_name(ob.name)
+
+
+def is_free(ob: bpy.types.Object, take: takes.Take) -> bool:
+    """May the character bake into this take? Not when another one, or another .blend, uses it or made it."""
+    return not _users_of(take.folder, but=ob) and take.is_free_for(owner()) and not _is_anothers(ob, take)
+
+
+def is_mine(take: takes.Take) -> bool:
+    """Did this .blend bake it, or the one of the same name beside it, of which this is a copy elsewhere?"""
+    beside = take.folder.parent.parent.parent / owner()
+    is_another = beside.is_file() and os.path.realpath(beside) != os.path.realpath(bpy.data.filepath)
+    return take.owner == owner() and not is_another
+
+
+def _is_anothers(ob: bpy.types.Object, take: takes.Take) -> bool:
+    """Did another character make this take, although nobody shows it (yet)?"""
+    if take.character in ("", ob.name) or take.is_empty or character.file_of(ob, "take") == take.folder:
+        return False
+    return any(one.name == take.character for one in bpy.data.objects if character.is_character(one))
+
+
+def _users_of(folder: Path, but: bpy.types.Object) -> list[bpy.types.Object]:
+    return [ob for ob in bpy.data.objects if ob != but and character.file_of(ob, "take") == folder]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One take of this file; `users` are the characters that show it."""
+
+    take: takes.Take
+    size: int
+    users: tuple[str, ...]
+
+    @property
+    def kept(self) -> takes.Kept:
+        """As `takes.too_much` wants it."""
+        return takes.Kept(self.take.folder, self.size, self.take.last_used, bool(self.users))
+
+
+def scanned() -> Steps[list[Entry]]:
+    """The takes of this file, all characters', found a little at a time."""
+    entries, shown = list[Entry](), _shown()
+    for base in sorted({default_base(), *(folder.parent.parent for folder in shown)}):
+        for folder in _folders_in(base):
+            for take in takes.takes_in(folder):
+                if is_mine(take):
+                    whole = yield from takes.Take.opening(take.folder)
+                    size = yield from whole.size()
+                    entries.append(Entry(whole, size, tuple(shown.get(take.folder, ()))))
+                yield
+    return entries
+
+
+def _folders_in(base: Path) -> list[Path]:
+    """What is in a folder; nothing where it is not there or may not be read."""
+    try:
+        return sorted(base.iterdir())
+    except OSError:
+        return []
+
+
+def _shown() -> dict[Path, list[str]]:
+    """The take folders that characters show, and which."""
+    users: dict[Path, list[str]] = {}
+    for ob in bpy.data.objects:
+        folder = character.file_of(ob, "take") if ob.edtalk.is_character else None
+        if folder is not None:
+            users.setdefault(folder, []).append(ob.name)
+    return users

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel about frames: what is baked, how, and what the plane shows."""
+
+from __future__ import annotations
+
+import bpy
+
+from ...core.takes.staleness import State
+from ...core.text.translate import iface_
+from ...scene import character, plane
+from ...scene.keys.signature import has_drivers
+from ..panels import SidebarPanel, draw_words, side_by_side
+from ..runtime import pump
+
+
+class FramesPanel(SidebarPanel, bpy.types.Panel):
+    """Baking, and what the plane shows."""
+
+    bl_idname = "EDTALK_PT_frames"
+    bl_label = "Frames"
+    bl_parent_id = "EDTALK_PT_character"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return character.is_character(context.object)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, scene, ob = self.layout, context.scene, context.object
+        row = layout.row(align=True)
+        row.prop(scene, "frame_start", text="Start")
+        row.prop(scene, "frame_end", text="End")
+        column = layout.column(align=True)
+        column.operator("edtalk.bake", icon="RENDER_ANIMATION")
+        row = side_by_side(column, "Bake Range", "Bake All")
+        row.operator("edtalk.bake_range")
+        row.operator("edtalk.bake_all", text="Bake All")
+        self._draw_state(ob)
+        self._draw_view(scene, ob)
+        layout.operator("edtalk.export_movie", icon="FILE_MOVIE")
+
+    def _draw_state(self, ob: bpy.types.Object) -> None:
+        """Which frames are to be baked."""
+        seen = pump.watch().map
+        if seen is not None and seen.words:
+            fresh = not seen.count(State.STALE, State.MISSING)
+            draw_words(self.layout, seen.words, "CHECKMARK" if fresh else "ERROR")
+        if has_drivers(ob):
+            text = iface_("Weights are driven: only Bake Stale finds out whether they changed")
+            draw_words(self.layout, text, "INFO")
+
+    def _draw_view(self, scene: bpy.types.Scene, ob: bpy.types.Object) -> None:
+        """What the plane shows, and what is to know about it."""
+        layout, group = self.layout, ob.edtalk
+        if group.take_image is not None:
+            layout.row().prop(group, "show", expand=True)
+        for words, icon in _remarks(scene, ob):
+            draw_words(layout, words, icon)
+
+
+def _remarks(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[tuple[str, str]]:
+    group, found = ob.edtalk, list[tuple[str, str]]()
+    if group.take_image is None:
+        found.append((iface_("Bake before you render"), "INFO"))
+    elif group.show == "LIVE":
+        found.append((iface_("Renders show the live picture: switch to Baked before rendering"), "INFO"))
+    if group.show == "LIVE" and not pump.session().is_connected:
+        found.append((iface_("Start the server to see the live picture"), "INFO"))
+    if plane.texture_node(ob) is None:
+        found.append((iface_("The EDTalk material was removed: the picture has no place"), "ERROR"))
+    if (
+        group.show == "TAKE"
+        and plane.is_linear(group.take_image)
+        and scene.view_settings.view_transform != "Standard"
+    ):
+        text = iface_("OpenEXR frames are linear light: the view transform changes their colours")
+        found.append((text, "INFO"))
+    elif remark := plane.color_remark(scene):
+        found.append((remark, "INFO"))
+    return found
+
+
+class FormatPanel(SidebarPanel, bpy.types.Panel):
+    """How frames are made and kept."""
+
+    bl_idname = "EDTALK_PT_format"
+    bl_label = "Format"
+    bl_parent_id = "EDTALK_PT_frames"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, bake = self.layout, context.object.edtalk.bake
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        for name in ("framing", "encoding", "alpha"):
+            layout.prop(bake, name)
+        draw_words(layout, iface_("Another format or framing goes into a take of its own"), "INFO")
+
+
+CLASSES = (FramesPanel, FormatPanel)

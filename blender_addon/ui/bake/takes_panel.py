@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+"""The list of a character's takes: show one, delete others, and the room that all of them need."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, CollectionProperty, IntProperty, PointerProperty, StringProperty
+
+from ...core.text.translate import iface_
+from ...scene import character
+from ...scene.takes import take_places
+from ...scene.takes.take_places import Entry
+from ..panels import SidebarPanel, draw_words
+from ..runtime import pump
+from ..runtime.preferences import preferences
+from .take_library import words_for
+
+
+class EDTalkTakeRow(bpy.types.PropertyGroup):
+    """One take in the list."""
+
+    folder: StringProperty()
+    words: StringProperty()
+    is_shown: BoolProperty()
+
+
+class EDTalkTakeList(bpy.types.PropertyGroup):
+    """The takes of the active character."""
+
+    rows: CollectionProperty(type=EDTalkTakeRow)
+    index: IntProperty(name="Take")
+
+
+class TakesList(bpy.types.UIList):
+    """Draws a row."""
+
+    bl_idname = "EDTALK_UL_takes"
+
+    def draw_item(
+        self,
+        _context: bpy.types.Context,
+        layout: bpy.types.UILayout,
+        _data: object,
+        item: EDTalkTakeRow,
+        _icon: int,
+        _active_data: object,
+        _active_property: str,
+    ) -> None:
+        row = layout.row(align=True)
+        words = f"{item.name}   {item.words}"  # two labels would share the room in halves
+        row.label(text=words, icon="HIDE_OFF" if item.is_shown else "BLANK1", translate=False)
+        if not item.is_shown:
+            row.operator("edtalk.use_take", text="", icon="HIDE_ON", emboss=False).folder = item.folder
+            row.operator("edtalk.delete_take", text="", icon="TRASH", emboss=False).folder = item.folder
+
+
+class TakesPanel(SidebarPanel, bpy.types.Panel):
+    """Takes on disk."""
+
+    bl_idname = "EDTALK_PT_takes"
+    bl_label = "Takes"
+    bl_parent_id = "EDTALK_PT_frames"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, library = self.layout, pump.library()
+        takes = context.window_manager.edtalk_takes
+        layout.template_list(TakesList.bl_idname, "", takes, "rows", takes, "index", rows=2)
+        if library.entries:
+            layout.label(text=iface_("All takes of this file: {size}", size=words_for(library.size)))
+        if excess := library.excess():
+            cap = preferences().take_cap
+            draw_words(
+                layout, iface_("That is more than the {cap:g} GB of the preferences", cap=cap), "ERROR"
+            )
+            freed = iface_("Free {size}", size=words_for(sum(take.size for take in excess)))
+            layout.operator("edtalk.purge_takes", text=freed, icon="TRASH").to_cap = True
+        elif library.unused():
+            layout.operator("edtalk.purge_takes", icon="TRASH")
+
+
+class Rows:
+    """Keeps the list like the library."""
+
+    def __init__(self) -> None:
+        self._shown: tuple[object, ...] = ()
+
+    def look_after(self) -> None:
+        """From the timer: write the rows anew when something changed."""
+        ob = next((w.view_layer.objects.active for w in bpy.context.window_manager.windows), None)
+        if ob is None or not character.is_character(ob):
+            return
+        state = pump.library().serial, ob.session_uid, ob.edtalk.take
+        if state != self._shown:
+            self._shown = state
+            _fill(bpy.context.window_manager.edtalk_takes, ob)
+            pump.redraw_panels(bpy.context)
+
+
+def _fill(takes: EDTalkTakeList, ob: bpy.types.Object) -> None:
+    shown = character.file_of(ob, "take")
+    folder = take_places.takes_folder(
+        ob, shown.parent.parent if shown is not None else take_places.default_base()
+    )
+    takes.rows.clear()
+    for entry in pump.library().entries:
+        if entry.take.folder.parent == folder:
+            row = takes.rows.add()
+            row.name, row.folder = entry.take.folder.name, str(entry.take.folder)
+            row.words, row.is_shown = _words(entry), entry.take.folder == shown
+    takes.index = max(next((i for i, row in enumerate(takes.rows) if row.is_shown), 0), 0)
+
+
+def _words(entry: Entry) -> str:
+    """What a take is, in a few words."""
+    look = entry.take.look
+    full, matte = iface_("full") if look.framing == "full" else "", iface_("matte") if look.alpha else ""
+    kinds = [look.encoding.upper(), full, matte]
+    return f"{len(entry.take.hashes)} × {' '.join(filter(None, kinds))}, {words_for(entry.size)}"
+
+
+CLASSES = (EDTalkTakeRow, EDTalkTakeList, TakesList, TakesPanel)
+
+
+def register() -> None:
+    """Declare the list. It is no part of the file."""
+    bpy.types.WindowManager.edtalk_takes = PointerProperty(type=EDTalkTakeList, options={"SKIP_SAVE"})
+    pump.on_tick(Rows().look_after)
+
+
+def unregister() -> None:
+    """Take it back."""
+    del bpy.types.WindowManager.edtalk_takes

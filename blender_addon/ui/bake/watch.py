@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is baked of the active character, kept up to date a few frames at each tick, for the timeline and the panel."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Container
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+
+from ...core.takes import takes
+from ...core.takes.staleness import Staleness, judged
+from ...core.tasks import Steps, a_little
+from ...scene import character
+from ...scene.keys.signature import Signature
+
+HURRY_S, IDLE_S, READ_S = 0.001, 0.0005, 0.001
+"""Seconds a look: after something changed, for noticing what nobody told, and at the take's files."""
+HURRY_PAUSE_S, IDLE_PAUSE_S = 0.02, 0.1
+"""Seconds between two looks, however often the timer comes."""
+RELOAD_S = 1.0
+"""How often the take's files are looked at."""
+REDRAW_S = 0.2
+EDITORS = {"DOPESHEET_EDITOR", "GRAPH_EDITOR", "NLA_EDITOR"}
+
+
+@dataclass
+class _Files:
+    """A take as it was found on disk."""
+
+    take: takes.Take
+    finished: Container[int]
+    stamp: tuple[float, ...]
+    """When manifest and log were written."""
+
+
+class Watch:
+    """The states of the active character's frames."""
+
+    def __init__(self) -> None:
+        self.map: Staleness | None = None
+        self._uid = 0
+        self._files: _Files | None = None
+        self._reading: Steps[_Files] | None = None
+        self._looked_at_files = 0.0
+        self._redrawn = self._next_look = 0.0
+        self._is_news = False
+        self._baking: takes.Take | None = None
+
+    @property
+    def is_hurried(self) -> bool:
+        """Is there more to look at soon?"""
+        return self.map is not None and not (self.map.is_settled and self._reading is None)
+
+    def unsettle(self) -> None:
+        """Something in the scene changed."""
+        if self.map is not None:
+            self.map.unsettle()
+            self._next_look = min(self._next_look, time.perf_counter() + HURRY_PAUSE_S)
+
+    def forget(self) -> None:
+        """Another file, or another take: look at everything anew."""
+        self.map, self._files, self._uid, self._looked_at_files = None, None, 0, 0.0
+        self._reading = None
+
+    def follow(self, take: takes.Take | None) -> None:
+        """A bake writes into this take now (None: no more)."""
+        self._baking = take
+        self._looked_at_files = 0.0
+        self.unsettle()
+
+    def look_after(self) -> None:
+        """From the timer: look at some frames."""
+        window = next(iter(bpy.context.window_manager.windows), None)
+        if window is None or bpy.app.is_job_running("RENDER"):
+            return
+        scene, ob = window.scene, window.view_layer.objects.active
+        if ob is None or not character.is_character(ob):
+            self.forget()
+            return
+        frames = range(scene.frame_start, scene.frame_end + 1)
+        if self.map is None or self._uid != ob.session_uid or self.map.frames != frames:
+            self.forget()
+            self.map, self._uid = Staleness(frames), ob.session_uid
+        self._look_at_files(ob)
+        if self._reading is not None:
+            self._read_on()
+        elif len(frames):
+            self._look_at_frames(ob, self.map)
+
+    def _look_at_files(self, ob: bpy.types.Object) -> None:
+        now = time.monotonic()
+        if now - self._looked_at_files < RELOAD_S:
+            return
+        self._looked_at_files = now
+        folder = character.file_of(ob, "take")
+        if self._baking is not None:
+            self._files, self._reading = _Files(self._baking, self._baking.hashes, ()), None
+        elif folder is None:
+            self._files = self._reading = None
+        elif self._files is None or self._files.take.folder != folder or self._files.stamp != _stamp(folder):
+            self._reading = self._reading or _read(folder)
+
+    def _read_on(self) -> None:
+        """Read a little more of what is on disk."""
+        if self._reading is not None and (done := a_little(self._reading, READ_S)):
+            self._files, self._reading = done.result, None
+            self.unsettle()
+
+    def _look_at_frames(self, ob: bpy.types.Object, seen: Staleness) -> None:
+        begun = time.perf_counter()
+        if begun < self._next_look:
+            return
+        self._next_look = begun + (IDLE_PAUSE_S if seen.is_settled else HURRY_PAUSE_S)
+        signature, files = Signature(ob), self._files
+        recorded = files.take.signatures if files is not None else {}
+        finished = files.finished if files is not None else ()
+        end = begun + (IDLE_S if seen.is_settled else HURRY_S)
+        for _ in seen.frames:
+            frame = seen.next_frame()
+            self._is_news |= seen.saw(judged(frame, signature.at(frame), recorded, finished))
+            if time.perf_counter() > end:
+                break
+        self._redraw()
+
+    def _redraw(self) -> None:
+        """Show the news, not more often than one can see."""
+        now = time.monotonic()
+        if not self._is_news or now - self._redrawn < REDRAW_S:
+            return
+        self._is_news, self._redrawn = False, now
+        for window in bpy.context.window_manager.windows:
+            for area in window.screen.areas:
+                if area.type in EDITORS or area.type == "VIEW_3D":
+                    area.tag_redraw()
+
+
+def _read(folder: Path) -> Steps[_Files]:
+    stamp = _stamp(folder)
+    take = yield from takes.Take.opening(folder)
+    return _Files(take, (yield from take.finished()), stamp)
+
+
+def _stamp(folder: Path) -> tuple[float, ...]:
+    return takes.Take(folder).stamp

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
+"""Operator: a video of a face becomes the character's performance, bank by bank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.props import BoolProperty, FloatProperty, StringProperty
+
+from shared_protocol.banks import Bank
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.timebase import TimeBase
+
+from ...core.server import uploads
+from ...core.tasks import Progress, Steps, in_slices
+from ...core.text.translate import rpt_
+from ...scene import character
+from ...scene.keys import layers
+from ..runtime import pump
+from ..runtime.range_operator import RangeOperator, found, prepared_source
+from ..runtime.task_operator import refuse
+from .predict import remarks, written_performance
+
+
+class Capture(RangeOperator, bpy.types.Operator):
+    """Let the character move like the face in a video"""
+
+    bl_idname = "edtalk.capture"
+    bl_description = (
+        "Let the character move like the face in a video: writes the chosen banks of the performance, below your own "
+        "keys, as long as the video lasts within the scene's range"
+    )
+    bl_label = "Capture from Video"
+    bl_options = {"UNDO"}
+    title = "Capture"
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
+    filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    start: FloatProperty(
+        name="Starts at", description="Frame at which the video begins", default=1.0, options={"SKIP_SAVE"}
+    )
+    mouth: BoolProperty(name="Mouth", description="Take the lips from the video", default=True)
+    pose: BoolProperty(name="Pose", description="Take the head's pose from the video", default=True)
+    expression: BoolProperty(
+        name="Expression", description="Take brows, eyes and cheeks from the video", default=True
+    )
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        ob = context.object
+        if ob is not None and layers.is_tweaking(ob):
+            return refuse(cls, "A strip is being edited: press Edit on Top first")
+        return super().poll(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if self.asked or self.filepath:
+            return super().invoke(context, event)
+        self.start = context.scene.frame_start
+        return self.browse(context)
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "start")
+        column = layout.column(heading="Take over")
+        for bank in Bank:
+            column.prop(self, bank.value)
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        uid, scene_uid = context.object.session_uid, context.scene.session_uid
+        path, banks, start = character.absolute(self.filepath), self._banks(), self._start(context.scene)
+        character.existing_file(path if self.filepath else None, "video", ErrorCode.VIDEO_UNREADABLE)
+        timing, frames = _timing(path, context.scene, start, self.frames(context.scene))
+        progress.stage = "Reading the video"
+        yield
+        video = yield from in_slices(uploads.on_disk(path, "video", ErrorCode.VIDEO_UNREADABLE))
+        prepared = yield from prepared_source(uid, progress)
+        captured = yield from pump.session().capture(prepared.source, video, timing, frames, progress)
+        written = yield from written_performance(uid, scene_uid, frames, captured.weights, progress, banks)
+        found(uid).edtalk.speech.captured = "\n".join(captured.notes)
+        said = rpt_(
+            "{name}: {banks} of frames {first} to {last} captured",
+            name=found(uid).name,
+            banks=", ".join(rpt_(bank.value) for bank in banks),
+            first=frames[0],
+            last=frames[-1],
+        )
+        notes = "".join(f". {rpt_(note).rstrip('.')}" for note in captured.notes)
+        return said + notes + remarks(written)
+
+    def _start(self, scene: bpy.types.Scene) -> float:
+        is_set = self.properties.is_property_set("start")
+        return self.start if is_set else float(scene.frame_start)
+
+    def _banks(self) -> list[Bank]:
+        banks = [bank for bank in Bank if getattr(self, bank.value)]
+        if not banks:
+            raise EDTalkError(
+                ErrorCode.EMPTY_RANGE,
+                "Neither mouth, pose nor expression is to be captured.",
+                "Switch on at least one of them.",
+            )
+        return banks
+
+
+def _timing(path: Path, scene: bpy.types.Scene, start: float, frames: range) -> tuple[TimeBase, range]:
+    """The video's seconds in the scene, and those of `frames` at which it runs."""
+    timing = TimeBase.from_blender(scene.render.fps, scene.render.fps_base, 0, start)
+    end = timing.frame(_duration(path))
+    during = range(max(frames[0], -int(-start // 1)), min(frames[-1] + 1, -int(-end // 1)))
+    if not during:
+        raise EDTalkError(
+            ErrorCode.EMPTY_RANGE,
+            f"The video runs from frame {start:g} to {end:g}, outside frames {frames[0]} to {frames[-1]}.",
+            "Let it start earlier, or change the scene's frame range.",
+        )
+    return timing, during
+
+
+def _duration(path: Path) -> float:
+    """How long a video is, in seconds. Raises `EDTalkError` when Blender cannot read it."""
+    clip = None
+    try:
+        clip = bpy.data.movieclips.load(str(path))
+        frames, fps = clip.frame_duration, clip.fps
+    except RuntimeError:
+        frames, fps = 0, 0.0
+    finally:
+        if clip is not None:
+            bpy.data.movieclips.remove(clip)
+    if frames < 1 or fps <= 0:
+        raise EDTalkError(
+            ErrorCode.VIDEO_UNREADABLE,
+            f"Blender cannot read the video {path}.",
+            "Choose a movie file, MP4 say.",
+        )
+    return frames / fps
+
+
+CLASSES = (Capture,)

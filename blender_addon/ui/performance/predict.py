@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operator: predict a performance and write it as curves."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from shared_protocol.banks import Bank
+from shared_protocol.errors import ErrorCode
+
+from ...core.server import uploads
+from ...core.tasks import Progress, Steps, in_slices, shown
+from ...core.text.translate import rpt_
+from ...core.weights import curves
+from ...scene import character
+from ...scene.keys import layers
+from ...scene.speech import script, sound
+from ..runtime import pump
+from ..runtime.range_operator import RangeOperator, found, prepared_source
+from ..runtime.task_operator import refuse, scene_of
+
+
+class Predict(RangeOperator, bpy.types.Operator):
+    """Let the character speak the voice: writes a performance below your own keys, over the scene's frame range"""
+
+    bl_idname = "edtalk.predict"
+    bl_label = "Predict"
+    bl_options = {"UNDO"}
+    title = "Predict"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        ob = context.object
+        if ob is not None and layers.is_tweaking(ob):
+            return refuse(cls, "A strip is being edited: press Edit on Top first")
+        return super().poll(context)
+
+    def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        uid, scene_uid = context.object.session_uid, context.scene.session_uid
+        frames = self.frames(context.scene)
+        is_file = found(uid).edtalk.voice_from == "FILE"
+        progress.stage = (
+            "Reading the voice" if is_file else "Mixing the sound: the window stands still meanwhile"
+        )
+        yield from shown()
+        with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
+            voice = sound.voice_of(found(uid), scene_of(scene_uid), Path(folder), frames)
+            yield
+            heard = yield from in_slices(uploads.on_disk(voice.path, "voice", ErrorCode.AUDIO_UNREADABLE))
+            words = script.transcript_of(found(uid), scene_of(scene_uid)).speech
+            prepared = yield from prepared_source(uid, progress)
+            speech = found(uid).edtalk.speech
+            weights = yield from pump.session().predict(
+                prepared.source,
+                heard,
+                voice.lips,
+                frames,
+                progress,
+                transcript=words,
+                blinks=speech.blinks,
+                head=speech.head,
+                seed=speech.seed,
+            )
+        written = yield from written_performance(uid, scene_uid, frames, weights, progress)
+        said = rpt_("{name}: {count} frames predicted", name=found(uid).name, count=len(frames))
+        return said + remarks(written)
+
+
+def written_performance(
+    uid: int,
+    scene_uid: int,
+    frames: range,
+    weights: np.ndarray,
+    progress: Progress,
+    banks: Collection[Bank] = tuple(Bank),
+) -> Steps[layers.Written]:
+    """Write weights [frames, channels] of some banks as the character's performance, and let its picture follow."""
+    keys = yield from curves_of(uid, frames, weights, progress, banks)
+    progress.stage, progress.total = "Writing keys", 0
+    written = yield from in_slices(layers.write_performance(found(uid), frames, keys))
+    ob, scene = found(uid), scene_of(scene_uid)
+    ob.edtalk.show = "LIVE"
+    scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+    return written
+
+
+def curves_of(
+    uid: int, frames: range, weights: np.ndarray, progress: Progress, banks: Collection[Bank]
+) -> Steps[list[curves.Keys | None]]:
+    """Keys of a curve for each column of weights [frames, channels], as few as the character's settings allow; None
+    for those of other banks."""
+    settings, layout = found(uid).edtalk.writing, character.layout_of(found(uid))
+    reduce, error = settings.reduce, settings.error / 100.0
+    progress.stage, progress.done, progress.total, progress.eta = "Choosing keys", 0, len(layout), -1.0
+    keys: list[curves.Keys | None] = []
+    yield
+    for basis, column in zip(layout.bases, weights.T, strict=True):
+        tolerance = error * (basis.maximum - basis.minimum)
+        if basis.bank not in banks:
+            keys.append(None)
+        elif reduce:
+            keys.append((yield from in_slices(curves.reduce(frames[0], column, tolerance))))
+        else:
+            keys.append(curves.dense(frames[0], column))
+        progress.done += 1
+        yield
+    return keys
+
+
+def remarks(written: layers.Written) -> str:
+    """What else the artist should know, as sentences that follow a first one."""
+    said = []
+    if written.kept:
+        said.append(rpt_("The keys that you had edited in it are kept in {action}", action=written.kept))
+    if written.hiding:
+        text = "Your own keys in {action} hide it where they are: Edit on Top lays new ones over both"
+        said.append(rpt_(text, action=written.hiding))
+    if written.covered:
+        text = "It lies over your track {tracks}: move it down in the NLA editor if need be"
+        said.append(rpt_(text, tracks=", ".join(written.covered)))
+    return "".join(f". {one}" for one in said)
+
+
+CLASSES = (Predict,)

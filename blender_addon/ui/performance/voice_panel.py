@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel of the voice: what is heard, what is said, and the performances that are made of them, or of a video."""
+
+from __future__ import annotations
+
+import bpy
+
+from shared_protocol.banks import HEAD, LIDS
+from shared_protocol.errors import EDTalkError
+
+from ...core.text.translate import iface_
+from ...scene import character
+from ...scene.speech import script
+from ..panels import SidebarPanel, draw_words
+
+
+class VoicePanel(SidebarPanel, bpy.types.Panel):
+    """Voice, transcript, prediction and capture."""
+
+    bl_idname = "EDTALK_PT_voice"
+    bl_label = "Voice"
+    bl_parent_id = "EDTALK_PT_character"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return character.is_character(context.object)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, ob = self.layout, context.object
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        _draw_voice(layout, ob)
+        _draw_transcript(layout, ob, context.scene)
+        _draw_liveliness(layout, ob)
+        layout.operator("edtalk.predict", icon="FCURVE")
+        layout.operator("edtalk.capture", icon="FILE_MOVIE")
+        for note in filter(None, ob.edtalk.speech.captured.split("\n")):
+            draw_words(layout, iface_(note), "INFO")
+
+
+def _draw_voice(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
+    group = ob.edtalk
+    row = layout.row()
+    row.use_property_split = False  # the choices in full, in any language; the panel's title is their label
+    row.prop(group, "voice_from", expand=True)
+    if group.voice_from == "FILE" and not group.voice:
+        layout.operator("edtalk.choose_voice", icon="FILE_SOUND")
+    elif group.voice_from == "FILE":
+        layout.prop(group, "voice", text="File")
+        layout.prop(group, "voice_start")
+    elif group.voice_from == "STRIP":
+        layout.prop(group.speech, "strip", icon="SOUND")
+    layout.prop(group, "voice_offset")
+
+
+def _draw_transcript(layout: bpy.types.UILayout, ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    group, speech = ob.edtalk, ob.edtalk.speech
+    layout.prop(speech, "transcript_from")
+    if speech.transcript_from == "NONE":
+        return
+    if speech.transcript_from == "FILE":
+        layout.prop(group, "transcript", text="File")
+    elif speech.transcript_from == "TEXT":
+        layout.prop(speech, "text")
+    try:
+        draw_words(layout, _summary(script.transcript_of(ob, scene)), "WORDWRAP_ON")
+    except EDTalkError as error:
+        draw_words(layout, iface_(error.cause), "ERROR")
+        draw_words(layout, iface_(error.fix), "INFO")
+    layout.operator("edtalk.emotions_from_transcript", icon="TEXT")
+
+
+def _draw_liveliness(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
+    """What a prediction adds to the mouth; grey where the bundle's weights do not tell lids and head."""
+    known, column = character.layout_of(ob), layout.column(align=True)
+    for name, needed in (("blinks", LIDS), ("head", HEAD)):
+        row = column.row(align=True)
+        row.active = known.has(*needed)
+        row.prop(ob.edtalk.speech, name)
+    column.prop(ob.edtalk.speech, "seed")
+    if not known.has(*LIDS, *HEAD):
+        draw_words(
+            layout, iface_("This bundle's weights have no names, so only the mouth is predicted"), "INFO"
+        )
+
+
+def _summary(transcript: script.Transcript) -> str:
+    words, felt = transcript.words, transcript.directions
+    if transcript.is_timed:
+        lines = len(transcript.lines)
+        return iface_(
+            "{words} words in {lines} timed lines, {felt} emotions", words=words, lines=lines, felt=felt
+        )
+    guess = iface_(", placed by the text before them") if felt else ""
+    return iface_("{words} words without times, {felt} emotions", words=words, felt=felt) + guess
+
+
+CLASSES = (VoicePanel,)

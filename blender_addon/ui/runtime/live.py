@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The live picture: whenever a character's weights change, ask the server for one frame; the newest wish wins.
+
+Handlers only compare and ask. The answers come with the session's pump, in the main thread, and are written then.
+Objects are remembered by their `session_uid`, because references do not outlive an undo.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import bpy
+import numpy as np
+
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Failed, Prepared, PreviewFrame
+
+from ...core.server import uploads
+from ...core.server.events import JobEvent
+from ...core.server.session import Session
+from ...core.tasks import Steps, a_little
+from ...scene import character, plane, portrait_crop
+from ...scene.keys import sampling
+
+AT_REST_S = 0.5
+"""After so long without a new picture, the one that is there is kept in the file."""
+SETTLE_S = 0.001
+"""Seconds a look for that, and for reading a portrait."""
+KNOWN_FOR_S = 1.0
+"""How long it may take until a character that appeared in place of another object is noticed."""
+
+
+Key = tuple[str, str | None]
+"""An object's name and its library's file: what is linked may be called like what is not."""
+
+
+def _key(ob: bpy.types.Object) -> Key:
+    return ob.name, ob.library.filepath if ob.library is not None else None
+
+
+@dataclass
+class _Show:
+    """One character: its portrait and crop (`portrait_crop.identity`), the framing and the weights that are shown or
+    asked for, the server's name of the portrait, the portrait that is being prepared, and why there is no picture."""
+
+    portrait: str = ""
+    framing: str = ""
+    weights: bytes = b""
+    source: str = ""
+    preparing: str = ""
+    trouble: str = ""
+
+
+def is_rendering() -> bool:
+    """Is Blender rendering (in a thread of its own, which reads our images)?"""
+    return bpy.app.is_job_running("RENDER")
+
+
+def _framing(ob: bpy.types.Object) -> str:
+    """The framing of the character's pictures, as requests name it."""
+    framing: str = ob.edtalk.bake.framing.lower()
+    return framing
+
+
+class Live:
+    """All live pictures of this Blender."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._moved = 0.0
+        self._settling: Steps[None] | None = None
+        self._shows: dict[int, _Show] = {}
+        self._portraits: dict[int, Steps[uploads.Content]] = {}
+        self._look_soon = True
+        self._was_ready = False
+        self._known: dict[str, tuple[int, list[Key], float]] = {}
+
+    def forget(self) -> None:
+        """Another file or another server: look at everything anew."""
+        self._shows.clear()
+        self._portraits.clear()
+        self._known.clear()
+        self._look_soon = True
+
+    def shown(self, ob: bpy.types.Object, source: str, weights: np.ndarray) -> None:
+        """The picture of these weights is on the plane already."""
+        self._known.clear()
+        self._shows[ob.session_uid] = _Show(
+            portrait_crop.identity(ob), _framing(ob), weights.tobytes(), source
+        )
+
+    def ask_again(self) -> None:
+        """What is on the planes may be something else than what was put there (an undo, say)."""
+        for show in self._shows.values():
+            show.weights = b""
+        self._look_soon = True
+
+    def trouble(self, ob: bpy.types.Object) -> str:
+        """Why a character's picture does not follow although the server is there; empty when it does."""
+        show = self._shows.get(ob.session_uid)
+        return show.trouble if show is not None else ""
+
+    @property
+    def is_hurried(self) -> bool:
+        """Is there a portrait to be read soon?"""
+        return bool(self._portraits)
+
+    def look_after(self) -> None:
+        """From the timer: colours follow the view transform; look once after a file was loaded or the server became
+        ready."""
+        if is_rendering():
+            return
+        for window in bpy.context.window_manager.windows:
+            for ob in self.characters(window.scene):
+                plane.follow_view_transform(ob, window.scene)
+        self.read_portraits()
+        if self._session.is_ready != self._was_ready:
+            self._was_ready = self._session.is_ready
+            self.forget()
+        if time.monotonic() - self._moved > AT_REST_S:
+            self._settle()
+        if self._look_soon and self._session.is_ready:
+            self._look_soon = False
+            for window in bpy.context.window_manager.windows:
+                self.look(window.scene, window.view_layer.depsgraph)
+
+    def _settle(self) -> None:
+        """Keep pictures at rest, a little at a time."""
+        self._settling = self._settling or plane.settle_live_images()
+        if a_little(self._settling, SETTLE_S):
+            self._settling = None
+
+    def characters(self, scene: bpy.types.Scene) -> list[bpy.types.Object]:
+        """The characters in a scene; in large scenes not every object is asked each time."""
+        count, (known, keys, until) = len(scene.objects), self._known.get(scene.name_full, (-1, [], 0.0))
+        if count != known or time.monotonic() > until:
+            keys = [_key(ob) for ob in character.characters(scene)]
+            self._known[scene.name_full] = count, keys, time.monotonic() + KNOWN_FOR_S
+        found = map(bpy.data.objects.get, keys)
+        return [ob for ob in found if character.is_character(ob)]
+
+    def look(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
+        """Ask for new pictures of the characters whose evaluated weights changed; True when there were any."""
+        if depsgraph is None or sampling.is_sampling() or not self._session.is_ready:
+            return False
+        asked = False
+        for ob in self.characters(scene):
+            if ob.edtalk.show == "LIVE":
+                weights = character.final_weights(ob.evaluated_get(depsgraph))
+                asked |= self._wish(ob, weights.tobytes())
+        return asked
+
+    def _wish(self, ob: bpy.types.Object, weights: bytes) -> bool:
+        portrait, framing = portrait_crop.identity(ob), _framing(ob)
+        show = self._shows.setdefault(ob.session_uid, _Show(portrait))
+        if show.portrait != portrait:  # another picture or crop, or the same file is named otherwise
+            show.portrait, show.source, show.weights = portrait, "", b""
+        if show.weights == weights and show.framing == framing:
+            return False
+        show.weights, show.framing = weights, framing
+        self._ask(ob, show)
+        return True
+
+    def _ask(self, ob: bpy.types.Object, show: _Show) -> None:
+        """Ask for the picture of the newest weights, or first for the portrait to be prepared."""
+        uid = ob.session_uid
+        if show.preparing or not show.weights:  # which are read anew soon (see `ask_again`)
+            return
+        try:
+            self._check_bundle(ob)
+            if show.source and self._session.knows(show.source):
+                weights = np.frombuffer(show.weights, np.float32)
+                self._session.request_preview(
+                    show.source, weights, str(uid), lambda event: self._hear(uid, event), show.framing
+                )
+            else:
+                self._portraits[uid] = character.portrait_content(ob)
+                show.preparing = show.portrait
+        except EDTalkError as error:
+            self._failed(show, error.cause, error.fix)
+
+    def read_portraits(self) -> None:
+        """Read and hash portraits that are asked for, a little at a time, and let the server prepare them."""
+        for uid, reading in list(self._portraits.items()):
+            ob, show = character.find(uid), self._shows.get(uid)
+            if ob is None or show is None:
+                del self._portraits[uid]
+                continue
+            try:
+                if done := a_little(reading, SETTLE_S):
+                    del self._portraits[uid]
+                    self._prepare(ob, done.result)
+            except EDTalkError as error:
+                self._portraits.pop(uid, None)
+                show.preparing = ""
+                self._failed(show, error.cause, error.fix)
+
+    def _prepare(self, ob: bpy.types.Object, portrait: uploads.Content) -> None:
+        uid = ob.session_uid
+        self._session.request_source(
+            portrait, lambda event: self._hear(uid, event), portrait_crop.crop_of(ob)
+        )
+
+    def _check_bundle(self, ob: bpy.types.Object) -> None:
+        """Raises `EDTalkError` when the server's bundle cannot take this character's weights."""
+        bundle, count = self._session.bundle, len(character.layout_of(ob))
+        if bundle is not None and len(bundle.layout) != count:
+            raise EDTalkError(
+                ErrorCode.BAD_WEIGHTS,
+                f"{ob.name} has the {count} weights of {ob.edtalk.bundle or 'another bundle'}; the server runs "
+                f"{bundle.title} with {len(bundle.layout)}.",
+                "Use its bundle (EDTalk > Model Bundles), or predict it anew with this one.",
+            )
+
+    def _failed(self, show: _Show, cause: str, fix: str) -> None:
+        show.trouble = cause
+        self._session.failure = (cause, fix)
+
+    def _hear(self, uid: int, event: JobEvent) -> None:
+        ob, show = character.find(uid), self._shows.get(uid)
+        if ob is None or show is None:
+            self._shows.pop(uid, None)
+            return
+        match event:
+            case PreviewFrame() if is_rendering():
+                show.weights = b""  # ask again later: the renderer may be reading the image
+                self._look_soon = True
+            case PreviewFrame() if ob.edtalk.show == "LIVE":
+                show.trouble, self._moved = "", time.monotonic()
+                plane.show_live(ob, event.width, event.height, event.pixels)
+            case Prepared():
+                is_current = show.preparing == show.portrait
+                show.source = event.source if is_current else ""
+                if is_current and portrait_crop.identity(ob) == show.portrait and not is_rendering():
+                    portrait_crop.remember_prepared(ob, event)
+                show.preparing = ""
+                self._ask(ob, show)
+            case Failed(code=ErrorCode.UNKNOWN_SOURCE) if not show.preparing:
+                self._ask(ob, show)  # the session has just forgotten the source: it is prepared again
+            case Failed():
+                show.preparing = ""
+                self._failed(show, event.cause, event.fix)

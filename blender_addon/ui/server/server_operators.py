@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Operators: start, stop and restart the server, take its memory back, and tell how it is."""
+
+from __future__ import annotations
+
+import platform
+import time
+from pathlib import Path
+
+import bpy
+
+import shared_protocol
+from shared_protocol import paths
+
+from ...core.server import diagnostics
+from ...core.tasks import Progress, Steps
+from ...core.text.translate import in_english, rpt_
+from ..runtime import pump
+from ..runtime.preferences import server_options
+from ..runtime.task_operator import TaskOperator, refuse
+
+
+class StartServer(TaskOperator, bpy.types.Operator):
+    """Start the model server on this machine, or connect to the one that runs"""
+
+    bl_idname = "edtalk.start_server"
+    bl_label = "Start Server"
+    title = "Start Server"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        if pump.session().is_ready:
+            return refuse(cls, "The server is running")
+        return cls.is_free()
+
+    def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        bundle = yield from pump.session().ready(progress)
+        return rpt_("The server is ready: {bundle}", bundle=bundle.title)
+
+
+class RestartServer(TaskOperator, bpy.types.Operator):
+    """End the model server, whoever started it, and start it with the settings of now. Finished frames are kept"""
+
+    bl_idname = "edtalk.restart_server"
+    bl_label = "Restart Server"
+    title = "Restart Server"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        others = pump.session().others
+        if others and not server_options():
+            return refuse(
+                cls,
+                "Other programs use this server ({count}): close them, or press Stop in their EDTalk panel. With a "
+                "device or a model bundle chosen, this Blender starts a server of its own",
+                count=others,
+            )
+        return cls.is_free()
+
+    def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        bundle = yield from pump.session().restarted(progress)
+        return rpt_("The server is ready: {bundle}", bundle=bundle.title)
+
+
+class StopServer(bpy.types.Operator):
+    """Stop the model server, unless others use it. What it was doing here is cancelled; finished frames are kept"""
+
+    bl_idname = "edtalk.stop_server"
+    bl_label = "Stop Server"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return pump.session().is_connected or refuse(cls, "The server is not running")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        if bpy.app.background:
+            pump.session().close()  # no timer would look after it
+        else:
+            pump.session().stop_server()
+            pump.wake()
+        return {"FINISHED"}
+
+
+class ReleaseMemory(bpy.types.Operator):
+    """Give the graphics card's memory back, for a render say. The next picture takes it again"""
+
+    bl_idname = "edtalk.release_memory"
+    bl_label = "Release GPU"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        session = pump.session()
+        if not session.is_ready:
+            return refuse(cls, "The server is not running, so it holds no memory")
+        if not session.can("release"):
+            return refuse(cls, "This server is older than the add-on and cannot give memory back")
+        if session.memory.capacity == 0:
+            return refuse(cls, "The server computes on the processor: it holds no graphics memory")
+        return session.memory.device > 0 or refuse(cls, "The server holds no graphics memory now")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        pump.session().release()
+        pump.wake()
+        return {"FINISHED"}
+
+
+class ShowLog(bpy.types.Operator):
+    """Open the folder with the server's logs"""
+
+    bl_idname = "edtalk.show_log"
+    bl_label = "Show Log"
+
+    @classmethod
+    def poll(cls, _context: bpy.types.Context) -> bool:
+        return bool(_logs()) or refuse(cls, "There is no log yet: the server has never run")
+
+    def execute(self, _context: bpy.types.Context) -> set[str]:
+        bpy.ops.wm.path_open(filepath=str(paths.log_dir()))
+        return {"FINISHED"}
+
+
+class CopyDiagnostics(bpy.types.Operator):
+    """Copy what a bug report needs"""
+
+    bl_idname = "edtalk.copy_diagnostics"
+    bl_description = (
+        "Copy what a bug report needs: versions, device, how the server fared, the logs' last lines. Your home "
+        "folder's name and secrets are masked; read it before you send it"
+    )
+    bl_label = "Copy Diagnostics"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        context.window_manager.clipboard = described()
+        self.report({"INFO"}, rpt_("Copied: paste it into your report, and read it before you send it"))
+        return {"FINISHED"}
+
+
+def described() -> str:
+    """Versions, device, states and last log lines, as one block without anything private, in English."""
+    session = pump.session()
+    logs = {file.name: diagnostics.tail(file) for file in _logs()}
+    connected = session.server.connection
+    secrets = [connected.client_secret, connected.client_public] if connected else []
+    stages, home = session.server.stages, str(Path.home())
+    with in_english():
+        return diagnostics.report(_facts(), stages, time.monotonic(), logs, home, secrets)
+
+
+def _facts() -> dict[str, str]:
+    session = pump.session()
+    welcome = session.client.welcome if session.client is not None else None
+    return {
+        "Blender": f"{bpy.app.version_string}, Python {platform.python_version()}",
+        "System": f"{platform.platform()}, {platform.machine()}",
+        "Add-on": shared_protocol.__version__,
+        "Server": f"{welcome.version}, protocol {welcome.protocol}" if welcome else "not connected",
+        "Device": welcome.device if welcome else "unknown",
+        "Options": " ".join(session.server.options) or "none",
+        "Bundle": session.bundle.title if session.bundle else "none",
+        "State": f"{session.face.line}. {session.face.memory}",
+        "Trouble": " ".join(session.trouble or ("none",)),
+    }
+
+
+def _logs() -> list[Path]:
+    """The server's own log, and the newest one of a server's output."""
+    started = paths.log_dir().glob("server-started-by-*.log")
+    newest = sorted(started, key=lambda file: file.stat().st_mtime)[-1:]
+    return [file for file in (paths.log_dir() / "server.log", *newest) if file.is_file()]
+
+
+CLASSES = (StartServer, StopServer, RestartServer, ReleaseMemory, ShowLog, CopyDiagnostics)

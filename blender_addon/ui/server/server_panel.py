@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel of the server: its state, what runs and what went wrong; device, memory and reports; model bundles."""
+
+from __future__ import annotations
+
+import bpy
+
+from shared_protocol.messages import BundleEntry
+
+from ...core.text.translate import iface_
+from ..bake.take_library import words_for
+from ..panels import SidebarPanel, draw_words, side_by_side
+from ..runtime import pump
+from ..runtime.preferences import preferences
+from . import bundles
+
+
+class ServerPanel(SidebarPanel, bpy.types.Panel):
+    """State of the server, new characters, what runs and what went wrong."""
+
+    bl_idname = "EDTALK_PT_server"
+    bl_label = "EDTalk"
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout, session = self.layout, pump.session()
+        face = session.face
+        draw_words(layout, face.line, face.icon)
+        row = side_by_side(layout, "Restart", "Stop")
+        if face.can_stop:
+            row.operator("edtalk.restart_server", text="Restart", icon="FILE_REFRESH")
+            row.operator("edtalk.stop_server", text="Stop", icon="PAUSE")
+        else:
+            row.operator("edtalk.start_server", text="Start", icon="PLAY")
+        if session.trouble is not None:
+            cause, fix = session.trouble
+            box = layout.box()
+            draw_words(box, iface_(cause), "ERROR")
+            draw_words(box, iface_(fix), "INFO")
+        if session.task is not None:
+            progress = session.task.progress
+            row = layout.row(align=True)
+            row.progress(factor=progress.fraction, text=f"{progress.fraction:.0%}" if progress.total else "")
+            row.operator("edtalk.cancel", text="", icon="X")
+            draw_words(layout, progress.text)
+        layout.operator("edtalk.new_character", icon="ADD")
+
+
+class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):
+    """Where the server computes, what it holds, and what to send when it fails."""
+
+    bl_idname = "EDTALK_PT_server_details"
+    bl_label = "Server"
+    bl_parent_id = "EDTALK_PT_server"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout, session = self.layout, pump.session()
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        column.prop(preferences(), "device")
+        if pump.wants_restart():
+            draw_words(layout, iface_("The server runs with other settings: restart it to use these"), "INFO")
+        if memory := session.face.memory:
+            layout.label(text=memory, icon="MEMORY")
+        layout.operator("edtalk.release_memory", icon="TRASH")
+        row = side_by_side(layout, "Show Log", "Copy Diagnostics")
+        row.operator("edtalk.show_log", icon="FILE_FOLDER")
+        row.operator("edtalk.copy_diagnostics", icon="COPYDOWN")
+
+
+class BundlesPanel(SidebarPanel, bpy.types.Panel):
+    """The models that are installed, and those that can be fetched."""
+
+    bl_idname = "EDTALK_PT_bundles"
+    bl_label = "Model Bundles"
+    bl_parent_id = "EDTALK_PT_server"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        layout, entries = self.layout, bundles.known()
+        for entry in entries:
+            _draw_bundle(layout.box(), entry)
+        if not entries:
+            layout.label(text="The running server tells them", icon="INFO")
+        row = layout.row(align=True)
+        row.operator("edtalk.import_bundle", text="Import Checkpoints", icon="IMPORT")
+        row.operator("edtalk.list_bundles", text="", icon="FILE_REFRESH")
+
+
+def _draw_bundle(box: bpy.types.UILayout, entry: BundleEntry) -> None:
+    draw_words(box, bundles.title_of(entry), "CHECKMARK" if entry.running else "NONE")
+    size = iface_("{size} pixels, ", size=entry.size) if entry.size else ""
+    draw_words(box, f"{size}{words_for(entry.bytes)}, {entry.licence or iface_('no licence told')}")
+    if entry.description:
+        draw_words(box, iface_(entry.description))
+    if not entry.installed:
+        box.operator("edtalk.download_bundle", text="Download", icon="INTERNET").name = entry.name
+    elif not entry.running:
+        box.operator("edtalk.use_bundle", text="Use").path = entry.path
+
+
+CLASSES = (ServerPanel, ServerDetailsPanel, BundlesPanel)

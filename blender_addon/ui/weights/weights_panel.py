@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panels of the weights: where keys go, poses, and the sliders of each bank."""
+
+from __future__ import annotations
+
+import bpy
+
+from shared_protocol.banks import Bank, Basis
+
+from ...core.text.translate import iface_, n_
+from ...scene import character
+from ...scene.keys import layers
+from ..panels import SidebarPanel, draw_words, side_by_side
+
+
+class WeightsPanel(SidebarPanel, bpy.types.Panel):
+    """Where keys go, and what can be done with all weights at the current frame."""
+
+    bl_idname = "EDTALK_PT_weights"
+    bl_label = "Weights"
+    bl_parent_id = "EDTALK_PT_character"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return character.is_character(context.object)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, ob = self.layout, context.object
+        self._draw_layers(layers.look(ob))
+        column = layout.column(align=True)
+        _draw_tools(side_by_side(column, "Key", "Reset", "Mirror"), "ALL", with_text=True)
+        row = side_by_side(column, "Copy Pose", "Paste Pose")
+        row.operator("edtalk.copy_pose", icon="COPYDOWN")
+        row.operator("edtalk.paste_pose", icon="PASTEDOWN")
+        row = column.row(align=True)
+        row.operator("edtalk.keep_pose", icon="ADD")
+        row.menu("EDTALK_MT_poses", text="", icon="DOWNARROW_HLT")
+        column.operator("edtalk.make_pose_assets", icon="ASSET_MANAGER")
+        column = layout.column(align=True)
+        column.use_property_split, column.use_property_decorate = True, False
+        column.prop(ob.edtalk.writing, "reach")
+        row = column.row(heading="Few Keys", align=True)
+        row.prop(ob.edtalk.writing, "reduce", text="")
+        part = row.row(align=True)
+        part.active = ob.edtalk.writing.reduce
+        part.prop(ob.edtalk.writing, "error", text="")
+
+    def _draw_layers(self, look: layers.Layers) -> None:
+        layout = self.layout
+        row = side_by_side(layout, "Edit on Top", "Edit Performance")
+        row.operator("edtalk.edit_on_top", icon="NLA_PUSHDOWN", depress=look.on_top and not look.hiding)
+        row.operator(
+            "edtalk.edit_performance", text="Edit Performance", icon="FCURVE", depress=bool(look.tweaked)
+        )
+        if look.tweaked:
+            text = iface_("{action} is open in the editors; keys on top rest meanwhile", action=look.tweaked)
+            draw_words(layout, text, "INFO")
+        elif look.hiding and look.performance:
+            text = iface_(
+                "Keys in {action} replace the performance. Edit on Top keeps them and lays new ones over both",
+                action=look.hiding,
+            )
+            draw_words(layout, text, "INFO")
+
+
+def _draw_tools(row: bpy.types.UILayout, bank: str, with_text: bool = False) -> None:
+    tools = (
+        ("edtalk.key_weights", n_("Key"), "KEY_HLT"),
+        ("edtalk.reset_weights", n_("Reset"), "LOOP_BACK"),
+        ("edtalk.mirror_weights", n_("Mirror"), "MOD_MIRROR"),
+    )
+    for operator, text, icon in tools:
+        row.operator(operator, text=text if with_text else "", icon=icon).bank = bank
+
+
+class BankPanel(SidebarPanel):
+    """The sliders of one bank."""
+
+    bl_parent_id = "EDTALK_PT_weights"
+    bl_options = {"DEFAULT_CLOSED"}
+    bank: Bank
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return character.is_character(context.object)
+
+    def draw_header_preset(self, _context: bpy.types.Context) -> None:
+        """The tools for this bank, at the right of its title."""
+        _draw_tools(self.layout.row(align=True), self.bank.value)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, group = self.layout, context.object.edtalk
+        declared = group.bl_rna.properties
+        layout.use_property_split = True  # with it each slider has its keying dot
+        column = layout.column(align=True)
+        named = zip(
+            character.channels_of(context.object), character.layout_of(context.object).bases, strict=True
+        )
+        for channel, basis in named:
+            if basis.bank is self.bank:
+                column.prop(group, channel, text=basis.name, slider=_fits(declared[channel], basis))
+        layout.prop(group.gain, self.bank.value, text="Gain", slider=True)
+
+
+def _fits(declared: bpy.types.FloatProperty, basis: Basis) -> bool:
+    """Is the property's range the basis's? If not (names of another bundle), a field serves better than a slider."""
+    return bool(declared.soft_min <= basis.minimum and basis.maximum <= declared.soft_max)
+
+
+class MouthPanel(BankPanel, bpy.types.Panel):
+    """The mouth's weights."""
+
+    bl_idname = "EDTALK_PT_mouth"
+    bl_label = "Mouth"
+    bank = Bank.MOUTH
+
+
+class PosePanel(BankPanel, bpy.types.Panel):
+    """The head's weights."""
+
+    bl_idname = "EDTALK_PT_pose"
+    bl_label = "Pose"
+    bank = Bank.POSE
+
+
+class ExpressionPanel(BankPanel, bpy.types.Panel):
+    """The expression's weights."""
+
+    bl_idname = "EDTALK_PT_expression"
+    bl_label = "Expression"
+    bank = Bank.EXPRESSION
+
+
+CLASSES = (WeightsPanel, MouthPanel, PosePanel, ExpressionPanel)

@@ -1,0 +1,67 @@
+"""A face network as evaluation sees it: pictures in and out, everything on the CPU, nothing for training."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+
+from edtalk_server.evaluation.metrics.image_distance import Picture, to_picture, to_tensor
+from edtalk_server.evaluation.people.holdout import FloatArray
+from edtalk_server.networks.interface import FaceNetwork
+
+_BATCH = 8
+
+
+class Judge:
+    """Reads and draws with one network."""
+
+    def __init__(self, network: FaceNetwork) -> None:
+        self.network = network
+
+    @property
+    def finds_landmarks(self) -> bool:
+        """Whether `points` can be asked: the network brings a reader of landmarks."""
+        return hasattr(self.network, "cropped_landmarks_of")
+
+    @torch.inference_mode()
+    def read(self, frames: Picture) -> FloatArray:
+        """Weights [N, C] of well-cropped faces [N, S, S, 3]."""
+        parts = [self.network.weights_of(to_tensor(part)) for part in _batches(frames)]
+        return np.asarray(torch.cat(parts).numpy(), np.float32)
+
+    @torch.inference_mode()
+    def points(self, frames: Picture) -> FloatArray:
+        """Landmarks [N, 68, 2] in 0..1."""
+        read: Any = self.network.cropped_landmarks_of  # type: ignore[attr-defined]
+        return np.asarray(torch.cat([read(to_tensor(part)) for part in _batches(frames)]).numpy(), np.float32)
+
+    @torch.inference_mode()
+    def source(self, frame: Picture) -> Any:
+        """A frame [S, S, 3], prepared for `draw`."""
+        return self.network.prepare(to_tensor(frame[None]))
+
+    @torch.inference_mode()
+    def draw(self, source: Any, weights: FloatArray) -> Picture:
+        """The source under rows of weights [N, C], uint8 [N, S, S, 3]."""
+        rows = torch.from_numpy(np.ascontiguousarray(weights, np.float32))
+        drawn = [to_picture(self.network.decode(source, part)) for part in rows.split(_BATCH)]
+        return np.concatenate(drawn)
+
+    def frames_per_second(self, frame: Picture, seconds: float = 2.0) -> float:
+        """Full pictures a second, one at a time as a bake asks for them, the source's preparation left out."""
+        source, own = self.source(frame), self.read(frame[None])
+        rows = own + np.linspace(-0.3, 0.3, 16, dtype=np.float32)[:, None]
+        for row in rows[:2]:
+            self.draw(source, row[None])
+        done, began = 0, time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            self.draw(source, rows[done % len(rows)][None])
+            done += 1
+        return done / (time.perf_counter() - began)
+
+
+def _batches(frames: Picture) -> list[Picture]:
+    return [frames[start : start + _BATCH] for start in range(0, len(frames), _BATCH)]

@@ -1,0 +1,1 @@
+"""How far one picture is from another."""

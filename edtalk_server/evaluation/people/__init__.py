@@ -1,0 +1,1 @@
+"""Whom models are judged on: rendered people and real clips."""

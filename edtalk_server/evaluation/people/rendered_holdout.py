@@ -1,0 +1,145 @@
+"""The hold-out set: rendered people that no training and no choice of settings has seen, made when they are needed.
+
+Each person is one file in the user's cache folder, written whole or not at all, below a folder that is named after all
+that the pictures depend on: the renderer's source, the face kit, and the settings. So a set is never stale, and making
+it goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+
+from edtalk_server.evaluation.people.holdout import Clip, Motion, Moves, Person, with_drivers
+from edtalk_server.evaluation.people.settings import SIZE
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.paths import APPLICATION
+
+__all__ = ["SIZE", "HoldoutSet", "cache_folder", "find_facekit", "key"]
+
+_SOURCES = (
+    "synthetic/renderer/**/*.py",
+    "synthetic/controls.py",
+    "synthetic/data/clips.py",
+    "synthetic/data/sampling.py",
+    "evaluation/people/perturbations.py",
+    "evaluation/people/settings.py",
+    "evaluation/people/rendered_people.py",
+)
+_BESIDE_CHECKOUT = "shared/data/ict_facekit.npz"
+
+
+def find_facekit(given: Path | None = None) -> Path:
+    """The packed face kit: as given, else from EDTALK_FACEKIT, else beside the checkout. `EDTalkError(NOT_READY)`."""
+    variable = os.environ.get("EDTALK_FACEKIT")
+    named = given or (Path(variable) if variable else None)
+    path = named or Path(__file__).resolve().parents[4] / _BESIDE_CHECKOUT
+    if path.is_file():
+        return path
+    raise EDTalkError(
+        ErrorCode.NOT_READY,
+        f"There is no face kit at {path}." if named else "No face kit was found to render people from.",
+        "Name a packed ICT-FaceKit (.npz) with --facekit or in the variable EDTALK_FACEKIT (see docs/evaluation.md).",
+    )
+
+
+def cache_folder() -> Path:
+    """Where rendered people are kept; EDTALK_CACHE_DIR moves it. May be deleted at any time."""
+    override = os.environ.get("EDTALK_CACHE_DIR")
+    return Path(override) if override else Path(platformdirs.user_cache_path(APPLICATION, appauthor=False))
+
+
+def key(facekit: Path) -> str:
+    """Names all that the pictures depend on, but for how many people there are."""
+    package = Path(__file__).parents[2]
+    digest = hashlib.sha256(facekit.read_bytes())
+    for path in (found for pattern in _SOURCES for found in sorted(package.glob(pattern))):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class HoldoutSet:
+    """So many people of a face kit, kept in `folder`."""
+
+    facekit: Path
+    people: int
+    folder: Path
+
+    @classmethod
+    def of(cls, facekit: Path, people: int, cache: Path | None = None) -> HoldoutSet:
+        """The set in the cache. At least two people: they drive each other."""
+        if people < 2:
+            raise EDTalkError(
+                ErrorCode.BAD_MESSAGE,
+                "One person cannot be driven by another.",
+                "Ask for two people or more.",
+            )
+        return cls(facekit, people, (cache or cache_folder()) / "holdout" / key(facekit))
+
+    def load(self, progress: Callable[[int], None] = lambda _done: None) -> list[Person]:
+        """All people; those that are not there yet are rendered first. `progress` hears how many are there."""
+        missing = [number for number in range(self.people) if not self._path(number).is_file()]
+        if missing:
+            self._render(missing, progress)
+        return with_drivers([_read(self._path(number)) for number in range(self.people)])
+
+    def _path(self, number: int) -> Path:
+        # the last person is driven by the first, so its file depends on how many there are
+        closing = f"_of_{self.people}" if number == self.people - 1 else ""
+        return self.folder / f"{number:03}{closing}.npz"
+
+    def _render(self, missing: list[int], progress: Callable[[int], None]) -> None:
+        from edtalk_server.evaluation.people.rendered_people import Studio
+
+        studio = Studio(self.facekit)
+        for count, number in enumerate(missing):
+            progress(self.people - len(missing) + count)
+            _write(self._path(number), studio.person(number, (number + 1) % self.people))
+        progress(self.people)
+
+
+def _write(path: Path, person: Person) -> None:
+    arrays: dict[str, Any] = {
+        "frames": person.clip.frames,
+        "weights": person.clip.weights,
+        "landmarks": person.clip.landmarks,
+        "identity": np.array(person.clip.identity),
+        "driven": person.driven,
+    }
+    if person.moves is not None:
+        arrays |= {
+            "moved_weights": person.moves.weights,
+            "moved_frames": person.moves.frames,
+        }
+    if person.motion is not None:
+        arrays |= {"motion_frames": person.motion.frames, "motion_still": person.motion.still}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
+            np.savez_compressed(file, **arrays)
+        Path(file.name).replace(path)
+    except OSError as error:
+        raise EDTalkError(
+            ErrorCode.DISK,
+            f"Rendered people could not be kept in {path.parent}: {error}.",
+            "Make room there, or name another folder in the variable EDTALK_CACHE_DIR.",
+        ) from error
+
+
+def _read(path: Path) -> Person:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    clip = Clip(arrays["frames"], arrays["weights"], arrays["landmarks"], int(arrays["identity"]))
+    moves = Moves(arrays["moved_weights"], arrays["moved_frames"])
+    moving = "motion_frames" in arrays
+    motion = Motion(arrays["motion_frames"], arrays["motion_still"]) if moving else None
+    return Person(clip, driven=arrays["driven"], moves=moves, motion=motion)

@@ -1,0 +1,1 @@
+"""Sound files, and what the audio networks hear of them."""

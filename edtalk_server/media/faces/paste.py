@@ -1,0 +1,141 @@
+"""The face picture pasted back into the whole portrait, without a seam.
+
+    full = portrait + matte · (face + tone − portrait)        inside the crop; the portrait itself outside
+
+All but `face` is made once for a portrait: nothing can flicker. `tone` makes the picture at rest meet the portrait: its
+smooth part matches the colours, its fine part gives back what sampling the crop has lost. The fine part is bounded,
+because it stays where it is when the face moves.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edtalk_server.media.faces.portrait import paste_matrix
+from edtalk_server.media.output_spec import (
+    Floats,
+    Levels,
+    Look,
+    Picture,
+    Rendered,
+    linear_light_of_bytes,
+    matte_at,
+)
+from shared_protocol.messages import Crop
+
+_SMOOTH = 1 / 16
+"""Standard deviation of the colour match, in sides of the crop."""
+_FINEST_TONE = 12.0
+"""Levels that the fine part of the tone may have: enough for what sampling loses, too little to be seen."""
+
+
+def bounded(portrait: Picture, crop: Crop, largest: int) -> tuple[Picture, Crop]:
+    """Portrait and crop, scaled down together until no side has more than `largest` pixels."""
+    height, width = portrait.shape[:2]
+    scale = largest / max(width, height)
+    if scale >= 1.0:
+        return portrait, crop
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(cv2.resize(portrait, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return small, Crop(
+        crop.center_x * size[0] / width, crop.center_y * size[1] / height, crop.side * scale, crop.roll
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Plate:
+    """A portrait uint8 [H, W, 3] made ready for pasting faces of `crop` into it.
+
+    The crop lies in the window `rows` x `columns` of the portrait. `to_face` [2, 3] carries the window's pixels
+    (continuous coordinates) to the face picture in fractions of its side; `matte` [h, w] and `tone` [h, w, 3] (levels,
+    the portrait already subtracted) belong to the window.
+    """
+
+    portrait: Picture
+    crop: Crop
+    rows: slice
+    columns: slice
+    to_face: npt.NDArray[np.float64]
+    matte: Floats
+    tone: Levels
+
+    @classmethod
+    def make(cls, portrait: Picture, crop: Crop, rest: Levels) -> Plate:
+        """For a portrait whose face picture at rest is `rest`, levels [N, N, 3]."""
+        rows, columns = _window(portrait, crop)
+        to_face = paste_matrix(crop, 1)
+        to_face[:, 2] += to_face[:, :2] @ (columns.start, rows.start)
+        bare = np.empty((0, 0), np.float32)
+        plate = cls(portrait, crop, rows, columns, to_face, _matte(to_face, rows, columns), bare)
+        window = portrait[rows, columns].astype(np.float32)
+        missing = window - plate._placed(rest)
+        tone = _bounded_tone(missing, plate.matte, _SMOOTH * crop.side)
+        return cls(portrait, crop, rows, columns, to_face, plate.matte, tone - window)
+
+    def picture(self, face: Levels, look: Look) -> Rendered:
+        """The whole portrait with a face picture, levels [N, N, 3], in its place."""
+        window = self.portrait[self.rows, self.columns].astype(np.float32)
+        window += self.matte[:, :, None] * (self._placed(face) + self.tone)
+        inside = look.finish(window, self.matte)
+        around = linear_light_of_bytes(self.portrait) if look.deep else self.portrait
+        picture = np.zeros((*around.shape[:2], inside.shape[2]), inside.dtype)
+        picture[:, :, :3] = around
+        picture[self.rows, self.columns] = inside
+        return picture
+
+    def _placed(self, face: Levels) -> Levels:
+        """The face picture as the window sees it, [h, w, 3]; beyond its edges they are repeated."""
+        side = max(1, round(1.5 * self.crop.side))
+        if len(face) > side:  # so much smaller, samples would leave pixels out
+            face = np.asarray(cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA), np.float32)
+        matrix = self.to_face * len(face)
+        matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV counts from pixel centres
+        placed = cv2.warpAffine(
+            face,
+            matrix,
+            self.matte.shape[::-1],
+            flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return np.asarray(placed, np.float32)
+
+
+def _window(portrait: Picture, crop: Crop) -> tuple[slice, slice]:
+    """The part of the portrait that the crop touches, at least a pixel."""
+    reach = 0.5 * crop.side * (abs(math.cos(crop.roll)) + abs(math.sin(crop.roll)))
+
+    def part(center: float, length: int) -> slice:
+        first = min(max(math.floor(center - reach), 0), length - 1)
+        return slice(first, max(first + 1, min(math.ceil(center + reach), length)))
+
+    return part(crop.center_y, portrait.shape[0]), part(crop.center_x, portrait.shape[1])
+
+
+def _matte(to_face: npt.NDArray[np.float64], rows: slice, columns: slice) -> Floats:
+    x = np.arange(columns.stop - columns.start)[None, :] + 0.5
+    y = np.arange(rows.stop - rows.start)[:, None] + 0.5
+    across = to_face[0, 0] * x + to_face[0, 1] * y + to_face[0, 2]
+    down = to_face[1, 0] * x + to_face[1, 1] * y + to_face[1, 2]
+    return matte_at(across, down)
+
+
+def _bounded_tone(missing: Levels, matte: Floats, radius: float) -> Levels:
+    """What is missing [h, w, 3]: its smooth part whole, its fine part bounded. Only what the matte shows counts."""
+    weight = np.maximum(matte, 1e-4)[:, :, None]
+    smooth = _blur(missing * weight, radius) / _blur(weight, radius)
+    return smooth + np.clip(missing - smooth, -_FINEST_TONE, _FINEST_TONE)
+
+
+def _blur(values: Floats, radius: float) -> Floats:
+    """A Gaussian blur, on a reduced copy where the radius is large."""
+    height, width = values.shape[:2]
+    step = max(1, int(radius / 4))
+    small = cv2.resize(values, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)
+    soft = cv2.GaussianBlur(small, (0, 0), max(0.1, radius / step), borderType=cv2.BORDER_REPLICATE)
+    back = cv2.resize(soft, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(back, np.float32).reshape(values.shape[0], values.shape[1], -1)

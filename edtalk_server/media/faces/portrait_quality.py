@@ -1,0 +1,241 @@
+"""What a portrait is worth before anything is rendered: its faces, the crop to use, and what to do about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from edtalk_server.media.faces.detection import Face, find_faces, find_profiles
+from edtalk_server.media.faces.portrait import (
+    Landmarker,
+    Picture,
+    crop_around,
+    crop_matrix,
+    cut,
+    paste_matrix,
+)
+from edtalk_server.media.faces.template import TEMPLATE68, TEMPLATE_SIZE
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop
+
+
+class Verdict(StrEnum):
+    """The words of `messages.Inspected`, the most serious first."""
+
+    NO_FACE = "no_face"
+    TURNED = "turned"
+    CUT_OFF = "cut_off"
+    TOO_SMALL = "too_small"
+    SEVERAL_FACES = "several_faces"
+    GOOD = "good"
+
+
+TurnReader = Callable[[Picture, Crop], float]
+"""Picture and crop of a face -> degrees that the head looks to the side, signed."""
+
+SMALL_CROP = 160
+"""Pixels of a crop's side below which frames are visibly blurred."""
+MOST_TURNED = 22.0
+"""Degrees to the side beyond which half of the face is made up. Readers tell less than there is beyond 25."""
+PROFILE_TURN = 60.0
+"""Degrees to say of a face that only the detector for profiles sees."""
+
+_PATCH_SIZE, _PATCH_SIDES = 256, 1.4
+"""A crop's surroundings are looked at in a picture of so many pixels that is so many times as wide as the crop."""
+_SMALLEST = 0.12
+"""Of a face in the patch: smaller ones are not meant by the crop."""
+_LEAST_FILLING = 0.6
+_FARTHEST = 0.48
+"""From the crop's middle to the face's outermost point, in sides; 0.38 is usual, half a side is the edge."""
+_FACE_CORNERS = (np.array([TEMPLATE68.min(axis=0), TEMPLATE68.max(axis=0)], np.float64) + 0.5) / TEMPLATE_SIZE
+"""Left top and right bottom of the face in its crop, in fractions of it."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing about a portrait, in a sentence or two that say what to do. `GOOD` ones are only worth knowing."""
+
+    verdict: Verdict
+    text: str
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """`crop` to use (or the one judged), `turned` in degrees, 0 where unknown; `findings`, most serious first."""
+
+    crop: Crop
+    turned: float
+    findings: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The most serious one."""
+        return self.findings[0].verdict if self.findings else Verdict.GOOD
+
+    @property
+    def advice(self) -> str:
+        """What to do about the verdict; empty when all is well."""
+        return "" if self.verdict is Verdict.GOOD else self.findings[0].text
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All sentences."""
+        return tuple(finding.text for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A portrait of `width` x `height` pixels: a crop for each face, the largest first, and what it is worth."""
+
+    width: int
+    height: int
+    faces: tuple[Crop, ...]
+    judgement: Judgement
+
+
+def judge_portrait(
+    image: Picture, faces: Sequence[Face], landmarker: Landmarker | None, turn_of: TurnReader | None
+) -> Judgement:
+    """Of a picture whose faces `find_faces` has found: the largest is chosen. Without one, faces that look to the side
+    are looked for; without these, the crop is the largest square."""
+    if faces:
+        crop = crop_around(image, faces[0], landmarker)
+        turned = turn_of(image, crop) if turn_of else 0.0
+        return _judgement(
+            crop, turned, [*_about_others(faces), *_about_place(image, crop), *_about_size(crop)]
+        )
+    if profiles := find_profiles(image):
+        return _judgement(crop_around(image, profiles[0]), PROFILE_TURN, [])
+    height, width = image.shape[:2]
+    text = (
+        "No face was found: put the crop on it by hand, the eyes a little above its middle and the chin near its "
+        "lower edge, or use a picture of a face from the front."
+    )
+    whole = Crop(width / 2, height / 2, float(min(width, height)), 0.0)
+    return _judgement(whole, 0.0, [Finding(Verdict.NO_FACE, text)])
+
+
+def judge_crop(
+    image: Picture, crop: Crop, landmarker: Landmarker | None, turn_of: TurnReader | None
+) -> Judgement:
+    """Of a crop that somebody chose; only its surroundings are looked at.
+
+    Raises `EDTalkError(IMAGE_UNREADABLE)` for a crop without an extent.
+    """
+    around = Crop(crop.center_x, crop.center_y, crop.side * _PATCH_SIDES, crop.roll)
+    patch = cut(image, around, _PATCH_SIZE)
+    back = crop_matrix(around, _PATCH_SIZE)
+    faces = [face.seen_through(back) for face in find_faces(patch, _SMALLEST)]
+    if face := _inside(crop, faces):
+        best = crop_around(image, face, landmarker)
+        turned = turn_of(image, best) if turn_of else 0.0
+        return _judgement(
+            crop, turned, [*_about_fit(crop, best), *_about_place(image, crop), *_about_size(best)]
+        )
+    if _inside(crop, [face.seen_through(back) for face in find_profiles(patch)]):
+        return _judgement(crop, PROFILE_TURN, [])
+    text = "No face was found in the crop: move it onto the face, the eyes a little above its middle."
+    return _judgement(crop, 0.0, [Finding(Verdict.NO_FACE, text)])
+
+
+def no_face() -> EDTalkError:
+    """What to tell when a portrait shows no face."""
+    return EDTalkError(
+        ErrorCode.NO_FACE,
+        "No face was found in the portrait.",
+        "Use a picture of one face from the front, well lit and not covered, or set the crop by hand.",
+    )
+
+
+def rough_crops(image: Picture, faces: Sequence[Face]) -> tuple[Crop, ...]:
+    """A crop for each face, from the detector alone."""
+    return tuple(crop_around(image, face) for face in faces)
+
+
+def _judgement(crop: Crop, turned: float, findings: list[Finding]) -> Judgement:
+    if abs(turned) > MOST_TURNED:
+        text = f"The head looks about {abs(turned):.0f} degrees to the side: use a picture from the front."
+        findings.append(Finding(Verdict.TURNED, text))
+    if abs(crop.roll) > math.radians(15):
+        text = (
+            f"The head is tilted by {abs(math.degrees(crop.roll)):.0f} degrees; the crop is tilted with it."
+        )
+        findings.append(Finding(Verdict.GOOD, text))
+    order = list(Verdict)
+    return Judgement(crop, turned, tuple(sorted(findings, key=lambda finding: order.index(finding.verdict))))
+
+
+def _inside(crop: Crop, faces: Sequence[Face]) -> Face | None:
+    """The face nearest to the crop's middle whose eyes are in it."""
+    to_crop = paste_matrix(crop, 1)
+
+    def distance(face: Face) -> float:
+        return float(np.abs(to_crop @ (*face.middle, 1.0) - 0.5).max())
+
+    nearest = min(faces, key=distance, default=None)
+    return nearest if nearest is not None and distance(nearest) < 0.5 else None
+
+
+def _about_others(faces: Sequence[Face]) -> list[Finding]:
+    count = sum(face.box_side > 0.4 * faces[0].box_side for face in faces)
+    if count < 2:
+        return []
+    text = f"{count} faces were found and the largest is used: set the crop to choose another."
+    return [Finding(Verdict.SEVERAL_FACES, text)]
+
+
+def _about_place(image: Picture, crop: Crop) -> list[Finding]:
+    """How crop and face lie in the picture."""
+    size = np.array([image.shape[1], image.shape[0]])
+
+    def beyond(corners: npt.NDArray[np.float64]) -> float:
+        places = _corners(corners) @ crop_matrix(crop, 1)[:, :2].T + crop_matrix(crop, 1)[:, 2]
+        return float(np.maximum(-places, places - size).max()) / crop.side
+
+    outside = beyond(np.array([(0.0, 0.0), (1.0, 1.0)]))
+    if beyond(_FACE_CORNERS) > 0.02 or outside > 0.25:
+        text = "The face is cut off by the edge of the picture: use a picture that shows all of the head."
+        return [Finding(Verdict.CUT_OFF, text)]
+    if outside > 0.03:
+        text = "The face is close to the edge of the picture; the missing part is filled from the edge."
+        return [Finding(Verdict.GOOD, text)]
+    return []
+
+
+def _about_fit(crop: Crop, best: Crop) -> list[Finding]:
+    """How a face whose best crop is known lies in the crop that was chosen."""
+    places = _corners(_FACE_CORNERS) @ crop_matrix(best, 1)[:, :2].T + crop_matrix(best, 1)[:, 2]
+    in_crop = places @ paste_matrix(crop, 1)[:, :2].T + paste_matrix(crop, 1)[:, 2]
+    if float(np.abs(in_crop - 0.5).max()) > 0.52:
+        text = (
+            "The crop cuts the face off: make it larger or move it, until all from brows to chin is inside."
+        )
+        return [Finding(Verdict.CUT_OFF, text)]
+    if best.side < _LEAST_FILLING * crop.side:
+        text = (
+            f"The face fills too little of the crop: make the crop smaller, about {best.side:.0f} pixels "
+            f"instead of {crop.side:.0f}."
+        )
+        return [Finding(Verdict.TOO_SMALL, text)]
+    return []
+
+
+def _about_size(crop: Crop) -> list[Finding]:
+    if crop.side >= SMALL_CROP:
+        return []
+    text = (
+        f"The face is small ({crop.side:.0f} pixels, {SMALL_CROP} or more are good), so frames will be blurred: "
+        "use a larger picture."
+    )
+    return [Finding(Verdict.TOO_SMALL, text)]
+
+
+def _corners(two: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The four corners [4, 2] of the box between two of them."""
+    (left, top), (right, bottom) = two
+    return np.array([(left, top), (right, top), (left, bottom), (right, bottom)])

@@ -1,0 +1,1 @@
+"""Videos and image sequences, read and written."""

@@ -1,0 +1,106 @@
+"""Frames as numbered PNG or EXR files, each written whole or not at all, each marked as synthetic."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edtalk_server.media.provenance import mark_png
+from edtalk_server.media.video.exr import encode_exr
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+_PNG_SPEED = 1
+"""Compression level: higher ones take as long as rendering and save little."""
+_NUMBER = re.compile(r"%0?(\d*)d")
+
+
+def encode_png(frame: npt.NDArray[np.uint8]) -> bytes:
+    """An RGB or RGBA frame uint8 [H, W, 3 or 4] as a marked 8-bit PNG file."""
+    swapped = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR if frame.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    fine, data = cv2.imencode(".png", swapped, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_SPEED])
+    if not fine:
+        raise ValueError(f"a frame of shape {frame.shape} cannot be encoded")
+    return mark_png(data.tobytes())
+
+
+def disk_error(path: Path, error: OSError) -> EDTalkError:
+    """What to tell when a file cannot be written."""
+    return EDTalkError(
+        ErrorCode.DISK,
+        f"“{path.name}” could not be written to {path.parent} ({error.strerror or error}).",
+        "Check that the folder exists, that you may write to it and that the disk is not full.",
+    )
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that a reader sees all of it or none. Raises `EDTalkError(DISK)`."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise disk_error(path, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it. Raises `EDTalkError(DISK)`."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(folder, error) from error
+
+
+def is_pattern(path: Path | str) -> bool:
+    """Whether a path asks for a numbered sequence (`frames/%04d.png`)."""
+    return bool(_NUMBER.search(Path(path).name))
+
+
+def check_pattern(path: Path) -> None:
+    """`ValueError` for a pattern without exactly one number, or another ending than .png and .exr."""
+    name = path.name
+    if len(_NUMBER.findall(name)) != 1 or name.replace("%%", "").count("%") != 1:
+        raise ValueError(f"{name!r} must hold one frame number, such as %04d")
+    if path.suffix.lower() not in (".png", ".exr"):
+        raise ValueError(f"{name!r} must end in .png or .exr")
+
+
+def is_deep(path: Path) -> bool:
+    """Whether a sequence of that name holds half floats: an EXR."""
+    return path.suffix.lower() == ".exr"
+
+
+class SequenceWriter:
+    """Writes frames to `pattern`, whose file name holds one `%04d` or the like, numbered from `first`.
+
+    An EXR sequence takes float16 frames in linear light, a PNG sequence uint8 frames. Raises `ValueError` for a pattern
+    without exactly one number or another ending than these, `EDTalkError(DISK)`.
+    """
+
+    def __init__(self, pattern: Path | str, first: int = 1) -> None:
+        self._pattern = Path(pattern)
+        check_pattern(self._pattern)
+        make_folder(self._pattern.parent)
+        self._next = first
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing is left open: every frame is whole."""
+
+    def write(self, frame: npt.NDArray[Any]) -> None:
+        """Write the next frame, [H, W, 3 or 4] RGB or RGBA."""
+        encode: Callable[[npt.NDArray[Any]], bytes] = encode_exr if is_deep(self._pattern) else encode_png
+        write_whole(self._pattern.with_name(self._pattern.name % self._next), encode(frame))
+        self._next += 1

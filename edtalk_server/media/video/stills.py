@@ -1,0 +1,56 @@
+"""Frames from files, as a movie takes them: uint8 [H, W, 3], sRGB. PNG and EXR, the formats of `sequence`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import OpenEXR
+
+from edtalk_server.media.video.sequence import is_deep
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+Picture = npt.NDArray[np.uint8]
+
+_KNEE, _SLOPE, _POWER, _SCALE = 0.0031308, 12.92, 2.4, 1.055  # IEC 61966-2-1
+
+
+def read_still(path: Path) -> Picture:
+    """A numbered frame; its alpha is left out, because the colours under it are whole (see `exr`).
+
+    Raises `EDTalkError(IMAGE_UNREADABLE)`.
+    """
+    try:
+        picture = _read_exr(path) if is_deep(path) else _read_png(path)
+    except (OSError, ValueError, KeyError, RuntimeError, cv2.error) as error:
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE,
+            f"The frame “{path.name}” cannot be read ({error}).",
+            "Render or bake this frame again.",
+        ) from error
+    return picture
+
+
+def _read_png(path: Path) -> Picture:
+    decoded = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise ValueError("it is no picture")
+    return np.ascontiguousarray(decoded[:, :, ::-1], np.uint8)
+
+
+def _read_exr(path: Path) -> Picture:
+    path.stat()  # a missing file is told as such
+    with OpenEXR.File(str(path)) as file:
+        channels = file.channels()
+        name = next(name for name in ("RGB", "RGBA") if name in channels)
+        linear = np.nan_to_num(np.asarray(channels[name].pixels[..., :3], np.float32))
+    return to_srgb(linear)
+
+
+def to_srgb(linear: npt.NDArray[np.float32]) -> Picture:
+    """Linear light as 8 bits of sRGB; beyond 0 to 1 it is cut off."""
+    light = np.clip(linear, 0.0, 1.0)
+    curved = np.where(light <= _KNEE, light * _SLOPE, _SCALE * light ** (1 / _POWER) - (_SCALE - 1))
+    return np.asarray(np.round(curved * 255.0), np.uint8)

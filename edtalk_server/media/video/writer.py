@@ -1,0 +1,199 @@
+"""Frames and a voice as one movie: H.264 and AAC in MP4, at the exact frame rate, marked as synthetic."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self, cast
+
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+
+from edtalk_server.media.provenance import movie_arguments
+from edtalk_server.media.video.sequence import disk_error, make_folder
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+_PATIENCE_S = 0.05
+_QUALITY = "17"
+"""x264's constant rate factor; 17 is visually lossless."""
+
+
+class MovieWriter:
+    """Streams frames into `path`; the file appears when the writer is closed without an error.
+
+    `fps` is an exact rational; `sound` (a file) begins at second `sound_offset` of the movie (a negative one leaves out
+    its beginning) and is cut or padded to the picture.
+    Raises `EDTalkError(DISK)` where the folder or the disk does not allow it.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        fps: Fraction,
+        size: tuple[int, int],
+        sound: Path | None = None,
+        sound_offset: float = 0.0,
+    ) -> None:
+        self._path = Path(path)
+        self._width, self._height = size
+        self._closed = False
+        make_folder(self._path.parent)
+        self._partial = _partial(self._path)
+        self._open_for_writing()
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the writer)
+        self._process = subprocess.Popen(
+            [
+                imageio_ffmpeg.get_ffmpeg_exe(),
+                *_arguments(fps, size, sound, sound_offset),
+                str(self._partial),
+            ],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=self._messages,
+            start_new_session=True,  # Ctrl-C is for us; we tell ffmpeg
+        )
+        self._input = cast(IO[bytes], self._process.stdin)
+
+    def _open_for_writing(self) -> None:
+        """Find out before hours of work what would fail after them."""
+        try:
+            if self._path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            self._partial.write_bytes(b"")
+        except OSError as error:
+            raise disk_error(self._path, error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.close()
+        else:
+            self.abandon()
+
+    def write(self, frame: npt.NDArray[np.uint8]) -> None:
+        """Write the next frame, uint8 [height, width, 3] RGB."""
+        if frame.shape != (self._height, self._width, 3) or frame.dtype != np.uint8:
+            raise ValueError(f"expected a frame of {self._width} x {self._height}, got {frame.shape}")
+        try:
+            self._input.write(frame.tobytes())
+        except BrokenPipeError as error:
+            raise self._failed() from error
+
+    def close(self) -> None:
+        """Finish the movie and put it in its place."""
+        for _ in self.closing():
+            pass
+
+    def closing(self) -> Iterator[None]:
+        """As `close`, in steps of at most about 50 ms: ffmpeg may have to work for seconds."""
+        if self._closed:
+            return
+        with contextlib.suppress(BrokenPipeError):  # the exit status below says what happened
+            self._input.close()
+        while True:
+            try:
+                status = self._process.wait(_PATIENCE_S)
+                break
+            except subprocess.TimeoutExpired:
+                yield
+        if status != 0:
+            raise self._failed()
+        self._messages.close()
+        self._closed = True
+        try:
+            self._partial.replace(self._path)
+        except OSError as error:
+            self._partial.unlink(missing_ok=True)
+            raise disk_error(self._path, error) from error
+
+    def abandon(self) -> None:
+        """Stop without a movie."""
+        self._process.kill()
+        self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._input.close()
+        self._messages.close()
+        self._partial.unlink(missing_ok=True)
+
+    def _failed(self) -> EDTalkError:
+        self._process.wait()
+        self._messages.seek(0)
+        said = self._messages.read().decode("utf-8", "replace").strip().splitlines()
+        self.abandon()
+        return EDTalkError(
+            ErrorCode.DISK,
+            f"The movie “{self._path.name}” could not be written ({said[-1] if said else 'ffmpeg stopped'}).",
+            "Check that the disk is not full and that the file is not open elsewhere.",
+        )
+
+
+def mark_movie(path: Path) -> None:
+    """Put the mark into a finished movie that another program (Blender, say) wrote; sound and picture stay as they are.
+
+    Raises `EDTalkError(DISK)` when the movie cannot be read or written.
+    """
+    partial = _partial(path)
+    copy = ["-i", str(path), "-map", "0", "-c", "copy", "-movflags", "+faststart", *movie_arguments()]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-nostdin", "-y", *copy, str(partial)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        partial.unlink(missing_ok=True)
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise EDTalkError(
+            ErrorCode.DISK,
+            f"The movie “{path.name}” could not be marked as synthetic ({said[-1] if said else 'ffmpeg stopped'}).",
+            "Check that it is a movie and that its folder can be written.",
+        )
+    partial.replace(path)
+
+
+def _partial(path: Path) -> Path:
+    """Where a movie grows until it is whole: beside its place, under a name that no other process uses."""
+    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix or '.mp4'}")
+
+
+def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None, sound_offset: float) -> list[str]:
+    """ffmpeg's arguments but the output: raw frames on standard input, colours as video players expect them."""
+    rate = f"{fps.numerator}/{fps.denominator}"
+    pictures = [
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{size[0]}x{size[1]}",
+        "-framerate",
+        rate,
+        "-i",
+        "pipe:0",
+    ]
+    # H.264 halves the colour resolution, so odd sizes get a further row or column.
+    to_video = "pad=ceil(iw/2)*2:ceil(ih/2)*2,scale=out_color_matrix=bt709:out_range=tv,"
+    to_video += "setparams=color_primaries=bt709:color_trc=bt709,format=yuv420p"
+    colours = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
+    encoder = ["-c:v", "libx264", "-preset", "medium", "-crf", _QUALITY, "-movflags", "+faststart"]
+    heard = [] if sound is None else ["-i", str(sound)]
+    mixed = ["-map", "0:v"] + (
+        [] if sound is None else ["-map", "1:a:0", "-c:a", "aac", "-af", _placed(sound_offset), "-shortest"]
+    )
+    start = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
+    return [*start, *pictures, *heard, *mixed, "-vf", to_video, *encoder, *colours, *movie_arguments()]
+
+
+def _placed(offset: float) -> str:
+    """The filter that begins a sound at a second of the movie, with silence before and after it."""
+    if offset < 0:
+        return f"atrim=start={-offset:.6f},asetpts=PTS-STARTPTS,apad"
+    return f"adelay=delays={offset * 1000:.3f}:all=1,apad" if offset else "apad"

@@ -1,0 +1,1 @@
+"""Many pictures at once, in plain torch, for graphics cards."""

@@ -1,0 +1,1 @@
+"""What is painted on the mesh: skin, hair, eyes, clothes, and what stands behind."""

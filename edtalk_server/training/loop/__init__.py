@@ -1,0 +1,1 @@
+"""What all training shares: time, learning rate, averages, checkpoints."""

@@ -1,0 +1,1 @@
+"""The starter bundle's training."""

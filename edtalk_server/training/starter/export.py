@@ -1,0 +1,97 @@
+"""Checkpoints of a training run -> a bundle (docs/bundles.md): averaged tensors, float16, with its model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import nn
+
+from edtalk_server import bundles
+from edtalk_server.bundles import kinds
+from edtalk_server.bundles.load import load_exactly
+from edtalk_server.evaluation.meaning.statistics import of_shards
+from edtalk_server.networks.compact import CompactNetwork
+from edtalk_server.synthetic.controls import STARTER_LAYOUT
+from edtalk_server.synthetic.presets import nominal_presets
+from edtalk_server.training.loop.stage import load
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+VERSION = "0.2.0"
+DESCRIPTION = (
+    "Trained on rendered faces of nobody, so that the first run shows a face that talks. "
+    "Official EDTalk weights draw better faces; see README.md in this folder for what this one can and cannot."
+)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What goes into a bundle: the run's folder; the audio network's folder (`audio_to_lip.safetensors`, `.json`), the
+    shards whose statistics are noted, and files put beside (model card, licence)."""
+
+    checkpoints: Path
+    audio: Path | None = None
+    data: Path | None = None
+    beside: tuple[Path, ...] = ()
+
+
+def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
+    """Write the bundle; `EDTalkError(NOT_READY)` names a checkpoint that is not there yet.
+
+    Its presets are nominal: `meaning.describe` measures them, and how well each weight is read and drawn.
+    """
+    face = face_network(inputs.checkpoints)
+    networks: dict[str, nn.Module] = {"face": face}
+    manifest = bundles.BundleManifest(
+        name="starter",
+        title="EDTalk starter",
+        version=VERSION,
+        licence="CC0-1.0",
+        description=DESCRIPTION,
+        size=face.config.size,
+        face=bundles.NetworkPart("compact", face.config.to_dict(), "face.safetensors"),
+        layout=STARTER_LAYOUT,
+        presets=nominal_presets(),
+        statistics=of_shards(inputs.data, STARTER_LAYOUT) if inputs.data else {},
+    )
+    audio = _audio(inputs.audio)
+    if audio is not None:
+        part, networks["audio_to_lip"] = audio
+        manifest = replace(manifest, audio_to_lip=part)
+    beside = {path.name: path.read_bytes() for path in inputs.beside}
+    return bundles.save(folder, manifest, networks, half=True, extra_files=beside)
+
+
+def face_network(checkpoints: Path) -> CompactNetwork:
+    """The averaged networks of all stages, together, ready to use. The fitted reader, where there is one, replaces the
+    motion stage's."""
+    stages = ["generator", "motion"] + (["fit"] if (checkpoints / "fit.pt").is_file() else [])
+    states = [_checkpoint(checkpoints / f"{stage}.pt") for stage in stages]
+    network = CompactNetwork.from_config(states[0]["config"])
+    tensors = {name: tensor for state in states for name, tensor in state["average"].items()}
+    load_exactly(network, tensors, str(checkpoints))
+    return network.eval().requires_grad_(requires_grad=False)
+
+
+def _checkpoint(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise EDTalkError(
+            ErrorCode.NOT_READY,
+            f"There is no checkpoint {path}.",
+            "Train that stage first: `edtalk train run`.",
+        )
+    return load(path)
+
+
+def _audio(folder: Path | None) -> tuple[bundles.NetworkPart, nn.Module] | None:
+    """What the speech training left: the part as the manifest has it, and its network."""
+    if folder is None or not (folder / "audio_to_lip.json").is_file():
+        return None
+    values = json.loads((folder / "audio_to_lip.json").read_text(encoding="utf-8"))
+    part = bundles.NetworkPart(values["kind"], values["config"], values["file"])
+    network = kinds.build("audio_to_lip", part)
+    load_exactly(network, load_file(folder / part.file), part.file)
+    return part, network.eval()

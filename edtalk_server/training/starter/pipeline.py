@@ -1,0 +1,317 @@
+"""The starter bundle's whole run as one command, `edtalk train starter`: data, stages, bundle, judgement.
+
+It works for `--minutes` and then stops with everything saved; called again with the same folder it goes on, until it
+says that it is finished. So one command serves several evenings of a laptop as well as a large graphics card that is
+lent for nine minutes at a time (`--pack` and `--unpack` carry the state between machines in small files).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edtalk_server import bundles
+from edtalk_server.media.video.sequence import make_folder, write_whole
+from edtalk_server.training.loop.stage import Paths, Stage
+from edtalk_server.training.starter import export, packing
+from edtalk_server.training.starter.fit_stage import FitPlan, FitStage
+from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorStage
+from edtalk_server.training.starter.motion_stage import MotionPlan, MotionStage
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+Crew = Sequence[subprocess.Popen[bytes]]
+
+log = logging.getLogger(__name__)
+
+_SPEECH = "edtalk_server.training.speech.train"
+SPEECH_PROGRAMS = ("flite", "espeak-ng")
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How large a run is: hold-out people, rendered frames and the processes that render them (on a card: that make
+    people for it), minutes of speech training and its amount of speech (1 is three hours), people that show the
+    emotions, and fields of the plans of both stages."""
+
+    people: int
+    frames: int
+    workers: int
+    speech_minutes: float
+    motion: Mapping[str, Any]
+    generator: Mapping[str, Any]
+    fit: Mapping[str, Any]
+    speech_clips: float = 1.0
+    emotional: int = 16
+    device: str = "cpu"
+    first_frames: int = 2000
+    """Training begins when so many frames are there; the others join as they come."""
+
+
+_WIDE = {
+    "encoder_channels": [192, 192, 128, 64],
+    "decoder_channels": [192, 128, 80],
+    "thin_channels": 48,
+    "detail_channels": 64,
+    "motion_channels": [32, 64, 128, 192, 256],
+}
+SCALES: Mapping[str, Scale] = {
+    "tiny": Scale(
+        2,
+        32,
+        1,
+        0.05,
+        {"minutes": 0.05, "batch": 8, "every_seconds": 5.0},
+        {"minutes": 0.1, "trunk_batch": 4, "picture_batch": 2, "every_seconds": 5.0},
+        {"minutes": 0.05, "batch": 2, "every_seconds": 5.0},
+        speech_clips=0.01,
+        emotional=1,
+        first_frames=32,
+    ),
+    "cpu": Scale(40, 60_000, 2, 28.0, {"minutes": 80.0}, {"minutes": 240.0}, {"minutes": 20.0}),
+    "gpu": Scale(
+        40,
+        200_000,
+        12,
+        0.0,
+        {"minutes": 5.0, "batch": 256, "threads": 3, "network": _WIDE},
+        {
+            "minutes": 17.0,
+            "trunk_batch": 256,
+            "picture_batch": 128,
+            "trunk_rate": 2e-3,
+            "picture_rate": 1.5e-3,
+            "trunk_share": 0.15,
+            "threads": 4,
+            "network": _WIDE,
+        },
+        {"minutes": 1.5, "batch": 128, "threads": 3, "network": _WIDE},
+        first_frames=8000,
+        device="cuda",
+    ),
+}
+"""`tiny` is for tests; `cpu` for two cores and some evenings; `gpu` for one large card and half an hour. The wider
+network of `gpu` still draws more than eight frames a second on two cores."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `edtalk train starter`."""
+    parser.add_argument("--facekit", type=Path, required=True, help="packed ICT-FaceKit (.npz)")
+    parser.add_argument(
+        "--out", type=Path, required=True, help="folder of the run; it goes on with what is there"
+    )
+    parser.add_argument(
+        "--minutes", type=float, default=1e6, help="stop, saved, after so long (default: finish)"
+    )
+    parser.add_argument("--scale", choices=list(SCALES), help="default: gpu where there is one, else cpu")
+    parser.add_argument(
+        "--pack", type=Path, help="at the end, write the state here in files of at most 15 MiB"
+    )
+    parser.add_argument("--unpack", type=Path, help="begin with the state that --pack wrote")
+    parser.set_defaults(do=run)
+
+
+@dataclass
+class Folders:
+    """Where a run keeps what."""
+
+    out: Path
+    data: Path = field(init=False)
+    holdout: Path = field(init=False)
+    audio: Path = field(init=False)
+    bundle: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.data, self.holdout = self.out / "data", self.out / "holdout"
+        self.audio, self.bundle = self.out / "audio", self.out / "bundle"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Work until the minutes are used up or the bundle is judged; 0 either way."""
+    until = time.monotonic() + 60 * arguments.minutes
+    scale = SCALES[arguments.scale or ("gpu" if torch.cuda.is_available() else "cpu")]
+    if arguments.start:
+        scale = begun(scale, arguments.start)
+    folders = Folders(arguments.out)
+    if arguments.unpack:
+        log.info("taken over: %s", packing.unpack(arguments.unpack, folders.out))
+    trained = _train(arguments.facekit, folders, scale, until)
+    if arguments.pack:  # before the bundle is judged, which may take longer than the machine is lent
+        packing.pack(folders.out, arguments.pack)
+    if trained:
+        _finish(folders, arguments.facekit, scale)
+    log.info("finished" if trained else "stopped in time: call it again to go on")
+    return 0
+
+
+def begun(scale: Scale, face: Path) -> Scale:
+    """The run that goes on from a bundle's tensors, where sizes fit: coarse motion is known already."""
+    start = {"start": str(face)}
+    generator = {**scale.generator, **start, "trunk_share": 0.0}
+    return replace(scale, motion={**scale.motion, **start}, generator=generator)
+
+
+def _train(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
+    """Whether all that is trained is done."""
+    with _helpers(facekit, folders, scale) as crew:
+        if not _wait_for_data(folders, scale, until, crew):
+            return False
+        for stage in _stages(folders, scale):
+            if not stage.train(until):
+                return False
+        return _wait_for_speech(folders, scale, until, crew)
+
+
+def _stages(folders: Folders, scale: Scale) -> Iterator[Stage]:
+    paths = Paths(folders.out, folders.data, folders.holdout)
+    torch.set_num_threads(1)
+    yield MotionStage(paths, MotionPlan(**scale.motion))
+    yield GeneratorStage(paths, GeneratorPlan(**scale.generator))
+    yield FitStage(paths, FitPlan(**scale.fit))
+
+
+# --- what runs beside the training -----------------------------------------------------------------------------------
+
+
+@contextmanager
+def _helpers(facekit: Path, folders: Folders, scale: Scale) -> Iterator[Crew]:
+    """Rendering and speech training as processes of their own, ended with the block; all of them can be continued."""
+    folders.out.mkdir(parents=True, exist_ok=True)
+    crew = [_start(folders.out, *command) for command in _commands(facekit, folders, scale)]
+    try:
+        yield crew
+    finally:
+        for process in crew:
+            process.terminate()
+        for process in crew:
+            process.wait()
+
+
+def _commands(facekit: Path, folders: Folders, scale: Scale) -> Iterator[tuple[str, ...]]:
+    data = ("edtalk_server.synthetic.data.generate", "--facekit", str(facekit))
+    if rows(folders.holdout) < _holdout_rows(scale):
+        yield (*data, "--out", str(folders.holdout), "--holdout", str(scale.people))
+    on_card = ("--device", scale.device, "--painters", str(scale.workers)) if scale.device != "cpu" else ()
+    share = scale.frames if on_card else scale.frames // scale.workers
+    for worker in range(1 if on_card else scale.workers):
+        if rows(folders.data, worker) < share // 8 * 8:
+            where = ("--out", str(folders.data), "--worker", str(worker), "--frames", str(share))
+            yield (*data, *where, *on_card)
+    if _has_speech(scale) and not _speech_done(folders):
+        minutes = str(scale.speech_minutes)
+        clips = str(scale.speech_clips)
+        yield (_SPEECH, "--out", str(folders.audio), "--minutes", minutes, "--clips", clips)
+
+
+def _start(out: Path, module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
+    with (out / "helpers.log").open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+        )
+
+
+def rows(folder: Path, worker: int | None = None) -> int:
+    """The frames that are finished in a folder of shards."""
+    pattern = "*_done.npy" if worker is None else f"{worker}_done.npy"
+    return sum(int(np.load(path)[0]) for path in folder.glob(pattern))
+
+
+def _holdout_rows(scale: Scale) -> int:
+    from edtalk_server.synthetic.data.clips import CLIPS_PER_IDENTITY
+    from edtalk_server.synthetic.data.sampling import CLIP_LENGTH
+
+    return scale.people * CLIPS_PER_IDENTITY * CLIP_LENGTH
+
+
+def _wait_for_data(folders: Folders, scale: Scale, until: float, crew: Crew) -> bool:
+    """Whether enough is rendered to begin; False when the time is up."""
+    wanted = min(scale.first_frames, scale.frames)
+    return _wait(
+        until,
+        lambda: rows(folders.data) >= wanted and rows(folders.holdout) >= _holdout_rows(scale),
+        "waiting for rendered frames",
+        crew,
+    )
+
+
+def _wait_for_speech(folders: Folders, scale: Scale, until: float, crew: Crew) -> bool:
+    if not _has_speech(scale):
+        return True
+    return _wait(until, lambda: _speech_done(folders), "waiting for the speech training", crew)
+
+
+def _wait(until: float, ready: Callable[[], bool], what: str, crew: Crew = ()) -> bool:
+    """Whether it became ready in time. `EDTalkError` when one of those who work on it has failed."""
+    log.info(what)
+    while not ready():
+        if time.monotonic() >= until:
+            return False
+        if any(process.poll() for process in crew):
+            raise EDTalkError(
+                ErrorCode.INTERNAL,
+                f"A process failed on which the run depends ({what}).",
+                "Its message is at the end of helpers.log in the folder of the run.",
+            )
+        time.sleep(1.0)
+    return True
+
+
+def _has_speech(scale: Scale) -> bool:
+    """Speech is trained where its synthesisers are installed; elsewhere the bundle keeps the shipped network."""
+    return scale.speech_minutes > 0 and all(shutil.which(program) for program in SPEECH_PROGRAMS)
+
+
+def _speech_done(folders: Folders) -> bool:
+    return (folders.audio / "audio_to_lip.safetensors").is_file()
+
+
+# --- the end ---------------------------------------------------------------------------------------------------------
+
+
+def _finish(folders: Folders, facekit: Path, scale: Scale) -> None:
+    """Export the bundle, measure what its weights mean, and judge it: `bundle/`, `evaluation.json`, `sheet.png`."""
+    audio = folders.audio if _speech_done(folders) else _shipped_speech(folders)
+    manifest = export.export(export.Inputs(folders.out, audio, folders.data), folders.bundle)
+    size = sum(entry.size for entry in manifest.files.values())
+    log.info("%s: %.1f MiB", folders.bundle, size / 2**20)
+    kit, people = ("--facekit", str(facekit)), ("--people", str(scale.people))
+    emotional = ("--emotional", str(scale.emotional))
+    _edtalk("bundle", "describe", str(folders.bundle), *kit, *people, *emotional)
+    results = ("--json", str(folders.out / "evaluation.json"), "--sheet", str(folders.out / "sheet.png"))
+    _edtalk("evaluate", "--bundle", str(folders.bundle), *kit, *people, *results)
+
+
+def _edtalk(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "edtalk_server.cli", *arguments], check=True)
+
+
+def _shipped_speech(folders: Folders) -> Path | None:
+    """The shipped bundle's audio-to-lip network, laid out as the speech training leaves its own."""
+    shipped = bundles.load(bundles.STARTER)
+    part = shipped.manifest.audio_to_lip
+    if part is None:
+        return None
+    folder = folders.out / "shipped_audio"
+    make_folder(folder)
+    write_whole(folder / "audio_to_lip.safetensors", (shipped.folder / part.file).read_bytes())
+    about = {"kind": part.kind, "config": dict(part.config), "file": "audio_to_lip.safetensors"}
+    write_whole(folder / "audio_to_lip.json", json.dumps(about).encode())
+    return folder

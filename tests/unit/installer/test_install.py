@@ -1,0 +1,424 @@
+"""`install.py` as a new user meets it: help, dry run, old Pythons, full disks, no network, odd folders, second runs."""
+
+from __future__ import annotations
+
+import ast
+import io
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from edtalk_server.installer import blender, checks, command, demo, environments, release, server, steps
+from edtalk_server.installer.environments import Environment, explain
+from edtalk_server.installer.options import Options
+from edtalk_server.installer.steps import GIGABYTE, Runner, SetupError, need_disk
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def install(*arguments: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(root / "install.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What install.py needs of the project, in a folder with spaces, accents and 日本."""
+    root = tmp_path / "Mes vidéos 日本"
+    for package in ("shared_protocol", "edtalk_server/installer"):
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("install.py", "pyproject.toml", "edtalk_server/__init__.py"):
+        shutil.copy(ROOT / file, root / file)
+    return root
+
+
+def contents(folder: Path) -> set[Path]:
+    return {path for path in folder.rglob("*") if "__pycache__" not in path.parts}
+
+
+# --- what it says ----------------------------------------------------------------------------------------------------
+
+
+def test_help_names_the_commands_and_the_choices() -> None:
+    text = install("--help").stdout
+    for word in (
+        "demo",
+        "test",
+        "server",
+        "release",
+        "--dry-run",
+        "--wheels",
+        "--torch",
+        "--blender",
+        "--quick",
+    ):
+        assert word in text
+
+
+@pytest.mark.parametrize("what", ["server", "demo", "test", "release"])
+def test_a_dry_run_says_the_steps_and_changes_nothing(checkout: Path, what: str) -> None:
+    before = contents(checkout)
+    answer = install(what, "--dry-run", root=checkout)
+    assert answer.returncode == 0, answer.stderr
+    assert "would run:" in answer.stdout
+    assert "pip install" in answer.stdout
+    assert str(checkout) in answer.stdout
+    assert contents(checkout) == before
+
+
+def test_an_unknown_command_is_refused_with_the_known_ones() -> None:
+    answer = install("everything")
+    assert answer.returncode == 2
+    assert "demo" in answer.stderr
+
+
+def test_a_wheel_folder_that_does_not_exist_is_named() -> None:
+    answer = install("--wheels", "no-such-folder", "--dry-run")
+    assert answer.returncode == 2
+    assert "no-such-folder" in answer.stderr
+
+
+# --- what can stand in the way ---------------------------------------------------------------------------------------
+
+
+def test_an_old_python_is_told_which_one_is_needed() -> None:
+    namespace: dict[str, object] = {"__name__": "install"}
+    exec(compile((ROOT / "install.py").read_text(encoding="utf-8"), "install.py", "exec"), namespace)  # noqa: S102
+    problem = namespace["python_problem"]
+    assert callable(problem)
+    assert "needs Python 3.11 or newer and this is Python 3.9" in problem((3, 9, 2))
+    assert problem((3, 11, 0)) is None
+    assert problem((3, 14, 0)) is None
+
+
+def test_an_old_python_can_read_the_front_door() -> None:
+    tree = ast.parse((ROOT / "install.py").read_text(encoding="utf-8"), feature_version=(3, 4))
+    names = {alias.name for node in tree.body if isinstance(node, ast.Import) for alias in node.names}
+    assert names == {"sys"}
+
+
+def test_a_full_disk_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(SetupError, match=r"1\.0 GB free, and 2\.0 GB are needed"):
+        need_disk(tmp_path, 2 * GIGABYTE, usage=lambda _: (0, 0, GIGABYTE))
+    need_disk(tmp_path, 2 * GIGABYTE, usage=lambda _: (0, 0, 3 * GIGABYTE))
+
+
+NO_NETWORK_OUTPUT = """
+WARNING: Retrying (Retry(total=0)) after connection broken by 'NewConnectionError('<HTTPSConnection object>: Failed to
+establish a new connection: [Errno -3] Temporary failure in name resolution')': /simple/torch/
+ERROR: Could not find a version that satisfies the requirement torch==2.13.0 (from versions: none)
+ERROR: No matching distribution found for torch==2.13.0
+"""
+
+
+def test_no_network_is_said_in_one_sentence_with_the_way_out() -> None:
+    text = str(explain(NO_NETWORK_OUTPUT))
+    assert "The package index could not be reached." in text
+    assert "--wheels" in text
+    assert "No matching" not in text
+
+
+def test_a_network_that_is_really_missing_is_recognised(tmp_path: Path) -> None:
+    command_line = [sys.executable, "-m", "pip", "download", "--isolated", "--no-cache-dir", "--retries", "1"]
+    closed = [
+        "--index-url",
+        "http://127.0.0.1:9/simple",
+        "--dest",
+        str(tmp_path),
+        "no-such-package-of-edtalk",
+    ]
+    answer = subprocess.run(
+        [*command_line, *closed], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert answer.returncode != 0
+    assert "could not be reached" in str(explain(answer.stdout + answer.stderr))
+
+
+@pytest.mark.parametrize(
+    ("output", "expected"),
+    [
+        ("OSError: [Errno 28] No space left on device", "disk became full"),
+        (
+            "The virtual environment was not created: ensurepip is not available",
+            "apt-get install python3-venv",
+        ),
+        (
+            "Max retries exceeded (SSLError(SSLCertVerificationError('CERTIFICATE_VERIFY_FAILED')))",
+            "PIP_CERT",
+        ),
+        ("ERROR: No matching distribution found for bpy==5.0.1", "There is no bpy==5.0.1 for Python"),
+        ("ERROR: something new", "something new"),
+    ],
+)
+def test_other_failures_of_pip_say_what_to_do(output: str, expected: str) -> None:
+    assert expected in str(explain(output))
+
+
+def test_a_package_missing_from_the_offline_folder_is_named(tmp_path: Path) -> None:
+    text = str(explain("ERROR: No matching distribution found for torch==2.13.0", tmp_path))
+    assert f"The folder {tmp_path} does not hold torch==2.13.0." in text
+
+
+def test_an_empty_offline_folder_ends_in_that_message(checkout: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "wheels"
+    empty.mkdir()
+    answer = install("server", "--torch", "cpu", "--wheels", str(empty), root=checkout)
+    assert answer.returncode == 1
+    assert f"The folder {empty} does not hold" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_the_page_on_offline_folders_names_the_pinned_packages() -> None:
+    page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    for pin in environments.PINS:
+        assert "==" not in pin or f'"{pin}"' in page
+
+
+def test_missing_system_libraries_of_blender_are_named_with_their_packages() -> None:
+    output = "ImportError: libXrender.so.1: cannot open shared object file: No such file or directory"
+    text = str(blender._explain_import(output))
+    assert "libXrender.so.1" in text
+    assert "apt-get install" in text
+    assert "libxrender1" in text
+
+
+# --- what it chooses -------------------------------------------------------------------------------------------------
+
+
+def test_pytorch_follows_the_driver_unless_one_is_asked_for() -> None:
+    assert server.choose_torch("auto", lambda: True, "linux")[0] == "cuda"
+    assert server.choose_torch("auto", lambda: False, "linux")[0] == "cpu"
+    assert server.choose_torch("auto", lambda: True, "darwin")[0] == "cpu"
+    assert server.choose_torch("cuda", lambda: False, "linux") == ("cuda", "as asked")
+
+
+@pytest.mark.parametrize(
+    ("version", "python", "has_zmq", "flavor"),
+    [
+        ((4, 2, 0), (3, 11), False, "A"),
+        ((5, 0, 1), (3, 11), True, "A"),
+        ((5, 1, 0), (3, 13), False, "B"),
+        ((5, 2, 2), (3, 14), True, "plain"),
+        ((5, 2, 2), (3, 14), False, None),
+        ((4, 3, 2), (3, 13), True, "plain"),
+        ((3, 4, 1), (3, 11), True, None),
+    ],
+)
+def test_the_package_fits_the_blender(
+    version: tuple[int, ...], python: tuple[int, int], has_zmq: bool, flavor: str | None
+) -> None:
+    assert blender.judge(version, python, has_zmq)[0] == flavor
+
+
+def test_a_program_that_is_no_blender_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = Options(blender=Path(sys.executable))
+    with pytest.raises(SetupError, match="cannot run the demo"):
+        blender.find_host(options, Runner(tmp_path / "log"))
+    assert "does not answer as a Blender" in capsys.readouterr().out
+
+
+# --- while it runs ---------------------------------------------------------------------------------------------------
+
+
+def test_a_long_silent_step_shows_that_it_lives_and_its_output_is_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steps, "SIGN_OF_LIFE", 0.2)
+    code = "import time; print('EDTALK: half way', flush=True); time.sleep(1); print('and a detail')"
+    output = Runner(tmp_path / "log").run("take long", [sys.executable, "-c", code])
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "- take long"
+    assert "    half way" in shown
+    assert any(line.startswith("    ... ") for line in shown)
+    assert not any("a detail" in line for line in shown)
+    assert "and a detail" in output
+    assert "and a detail" in (tmp_path / "log").read_text(encoding="utf-8")
+
+
+def test_a_step_that_fails_hands_on_what_it_said(tmp_path: Path) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        Runner(tmp_path / "log").run("fail", [sys.executable, "-c", "print('why'); raise SystemExit(3)"])
+    assert caught.value.returncode == 3
+    assert caught.value.output == "why\n"
+
+
+# --- running it again ------------------------------------------------------------------------------------------------
+
+
+def test_an_environment_is_filled_once_and_again_when_the_rules_change(checkout: Path) -> None:
+    environment = Environment(checkout / ".venv", Runner(checkout / "runs" / "log"))
+    environment.create()
+    mark = environments.fingerprint(checkout, "cpu")
+    assert not environment.is_current(mark)
+    environment.finish(mark)
+    assert environment.is_current(mark)
+    project = checkout / "pyproject.toml"
+    project.write_text(project.read_text(encoding="utf-8") + "# changed\n", encoding="utf-8")
+    assert not environment.is_current(environments.fingerprint(checkout, "cpu"))
+
+
+def test_a_broken_environment_is_made_anew(checkout: Path) -> None:
+    environment = Environment(checkout / ".venv", Runner(checkout / "runs" / "log"))
+    Path(environment.python).parent.mkdir(parents=True)
+    Path(environment.python).write_text("half written", encoding="utf-8")
+    environment.create()
+    assert environments.python_version(environment.python) == sys.version_info[:2]
+
+
+def test_the_demo_replaces_its_own_file_but_never_one_that_somebody_worked_in(tmp_path: Path) -> None:
+    assert demo.free_place(tmp_path) == tmp_path
+    (tmp_path / "demo.blend").write_bytes(b"made by us")
+    demo.remember_ours(tmp_path)
+    assert demo.free_place(tmp_path) == tmp_path
+    (tmp_path / "demo.blend").write_bytes(b"hours of an animator's work")
+    assert demo.free_place(tmp_path) == tmp_path / "demo-2"
+
+
+def test_a_packed_sample_is_the_same_each_time_and_its_blend_names_no_private_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "work" / "sample"
+    (folder / "edtalk").mkdir(parents=True)
+    (folder / "edtalk" / "0001.png").write_bytes(b"a picture")
+    texts = [f"{folder}/sample.blend", "//voice.flac", str(tmp_path / "work"), "//../../checkout/b"]
+    texts += [f"{tmp_path / 'workshop'}/c"]
+    before = b"BLENDER" + b"".join(text.encode().ljust(200, b"\0") for text in texts)
+    (folder / "sample.blend").write_bytes(before)
+    packed = [tmp_path / name for name in ("one.zip", "two.zip")]
+    for target in packed:
+        release.pack(folder, target, [tmp_path / "work", tmp_path / "checkout", Path(tmp_path.anchor)])
+    assert packed[0].read_bytes() == packed[1].read_bytes()
+    with zipfile.ZipFile(packed[0]) as archive:
+        assert archive.namelist() == ["sample/edtalk/0001.png", "sample/sample.blend"]
+        after = archive.read("sample/sample.blend")
+    assert f"{tmp_path / 'work'}/".encode() not in after and b"checkout" not in after
+    assert f"{tmp_path / 'workshop'}/c\0".encode() in after, "another folder, whose name begins like that"
+    assert len(after) == len(before), "a .blend is read by places: nothing may move"
+    assert b"//voice.flac\0" in after
+
+
+def test_the_record_for_the_addon_says_where_the_server_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    from shared_protocol import paths
+
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "data"))
+    runner = Runner(tmp_path / "log")
+    options = Options(root=tmp_path)
+    server.record(options, runner, Environment(options.venv, runner))
+    record = json.loads(paths.server_record().read_text(encoding="utf-8"))
+    assert Path(record["python"]).is_relative_to(tmp_path / ".venv")
+    assert record["checkout"] == str(tmp_path)
+
+
+def test_a_problem_is_one_message_and_not_a_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_disk(*_: object) -> None:
+        raise SetupError("The disk is full.", "Free some space.")
+
+    monkeypatch.setattr(server, "install", no_disk)
+    assert command.main(["server"]) == 1
+    assert capsys.readouterr().err == "\nerror: The disk is full.\n  Free some space.\n"
+
+
+# --- where the tests run ----------------------------------------------------------------------------------------------
+
+
+def test_a_python_that_pyenv_keeps_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "versions" / "3.99.1" / "bin" / "python"
+    program.parent.mkdir(parents=True)
+    program.write_text("#!/bin/sh\necho 3 99\n", encoding="ascii")
+    program.chmod(0o755)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert environments.find_python((3, 99)) == str(program)
+    assert environments.find_python((3, 98)) is None
+
+
+def test_the_blender_modules_are_tested_beside_each_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each waits for the other, says its words in two parts, and one of them fails."""
+    (tmp_path / "tests").mkdir()
+    program = (
+        "import pathlib, sys, time\n"
+        "mine, other = sys.argv[1:]\n"
+        "pathlib.Path(mine).touch()\n"
+        "print('one', mine, flush=True)\n"
+        "while not pathlib.Path(other).exists(): time.sleep(0.01)\n"
+        "print('two', mine, flush=True)\n"
+        "sys.exit(mine == 'b')\n"
+    )
+
+    def prepare(options: Options, runner: Runner, version: str) -> Callable[[], checks.Outcome]:
+        names = [version, {"a": "b", "b": "a"}[version]]
+        command = [sys.executable, "-c", program, *names]
+        return partial(checks.check, options, runner, f"Blender {version}", command, at_end=True)
+
+    monkeypatch.setattr(checks, "BLENDERS", ("a", "b"))
+    monkeypatch.setattr(checks, "AT_ONCE", 2)
+    monkeypatch.setattr(checks, "_prepare", prepare)
+    outcomes = checks.check_in_modules(Options(root=tmp_path), Runner(tmp_path / "log"))
+    assert [(outcome.name, outcome.failed) for outcome in outcomes] == [
+        ("Blender a", False),
+        ("Blender b", True),
+    ]
+    said = capsys.readouterr().out
+    assert "one a\ntwo a\n" in said and "one b\ntwo b\n" in said, "each in one piece"
+
+
+def test_a_console_with_few_letters_shows_what_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "cp1252", newline="\n"))
+    program = "import sys; sys.stdout.buffer.write('ä 驚'.encode())"
+    assert Runner(tmp_path / "log").show("Tests", [sys.executable, "-c", program], tmp_path, at_end=True)
+    assert shown.getvalue().endswith("ä ?\n".encode("cp1252"))
+
+
+@pytest.fixture
+def windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
+    """A checkout with one test for windows, and two Blenders that can open one."""
+    monkeypatch.setenv("EDTALK_GUI_ROOT", "/windows/old:/windows/new")
+    (tmp_path / "tests" / "gui").mkdir(parents=True)
+    (tmp_path / "tests" / "gui" / "test_it.py").touch()
+    return Options(root=tmp_path)
+
+
+def test_each_blender_with_a_window_is_tested(windows: Options, capsys: pytest.CaptureFixture[str]) -> None:
+    outcomes = checks.check_in_windows(windows, Runner(windows.root / "log", dry=True), "python")
+    assert [outcome.name for outcome in outcomes] == ["window old", "window new"]
+    first, second = [line for line in capsys.readouterr().out.splitlines() if "tests/gui/test_it.py" in line]
+    assert "not slow" in first and "not slow" not in second
+
+
+@pytest.mark.parametrize(
+    ("answers", "fails"), [([True], False), ([False, True], False), ([False, False], True)]
+)
+def test_a_window_that_fails_gets_a_second_try_and_no_third(
+    windows: Options, monkeypatch: pytest.MonkeyPatch, answers: list[bool], fails: bool
+) -> None:
+    monkeypatch.setenv("EDTALK_GUI_ROOT", "/windows/new")
+    left = list(answers)
+    monkeypatch.setattr(Runner, "show", lambda *_arguments, **_places: left.pop(0))
+    (outcome,) = checks.check_in_windows(windows, Runner(windows.root / "log"), "python")
+    assert left == [] and outcome.failed == fails
+    assert ("test_it" in outcome.text) == fails
+
+
+def test_without_such_a_blender_the_summary_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("EDTALK_GUI_ROOT", raising=False)
+    (outcome,) = checks.check_in_windows(Options(root=tmp_path), Runner(tmp_path / "log"), "python")
+    assert not outcome.failed and "skipped" in outcome.text and "EDTALK_GUI_ROOT" in outcome.text

@@ -1,0 +1,245 @@
+"""The synthetic speech that the lips learn from: sounds at their times, lips shut where they must be, noise."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edtalk_server.media.audio.mel import SAMPLE_RATE
+from edtalk_server.networks.audio2lip import Audio2Lip
+from edtalk_server.networks.config import Audio2LipConfig
+from edtalk_server.training.speech import augment, espeak, train
+from edtalk_server.training.speech.corpus import CorpusConfig, Kind, build
+from edtalk_server.training.speech.speech import Segment, Utterance, warp
+from edtalk_server.training.speech.texts import sentence
+from edtalk_server.training.speech.visemes import (
+    LEAD,
+    MOUTH_NAMES,
+    SYMBOLS,
+    VISEMES,
+    aperture,
+    mouth_curves,
+    visemes_of,
+)
+from shared_protocol.errors import EDTalkError
+
+
+@pytest.fixture(scope="module")
+def synthesiser() -> espeak.Espeak:
+    try:
+        return espeak.Espeak.shared()
+    except EDTalkError as error:
+        pytest.skip(f"training needs espeak-ng: {error.cause}")
+
+
+def _spoken(*sounds: str, each: float = 0.15) -> tuple[tuple[Segment, ...], np.ndarray]:
+    """Sounds of equal length, and moments in the middle of each."""
+    segments = tuple(Segment(s, 0.5 + i * each, 0.5 + (i + 1) * each) for i, s in enumerate(sounds))
+    return segments, np.array([(s.start + s.end) / 2 - LEAD for s in segments])
+
+
+def _curve(name: str, *sounds: str) -> np.ndarray:
+    segments, middles = _spoken(*sounds)
+    return mouth_curves(segments, middles, 3.0)[:, MOUTH_NAMES.index(name)]
+
+
+# --- sounds to shapes ------------------------------------------------------------------------------------------------
+
+
+def test_the_lips_meet_in_p_b_and_m_even_between_open_vowels() -> None:
+    for consonant in "pbm":
+        segments, middles = _spoken("A:", consonant, "A:")
+        apart = aperture(mouth_curves(segments, middles, 3.0))
+        assert apart[1] < 0.01
+        assert min(apart[0], apart[2]) > 0.4
+
+
+def test_a_short_m_in_fast_speech_still_closes() -> None:
+    segments = (Segment("A:", 0.5, 0.6), Segment("m", 0.6, 0.65), Segment("A:", 0.65, 0.75))
+    times = np.arange(0.4, 0.9, 0.005)
+    apart = aperture(mouth_curves(segments, times, 2.0))
+    assert apart[np.abs(times + LEAD - 0.625).argmin()] < 0.01
+
+
+def test_sounds_look_as_they_are_spoken() -> None:
+    assert _curve("jaw_open", "A:", "i:")[0] > 2 * _curve("jaw_open", "A:", "i:")[1]
+    assert _curve("pucker", "u:", "i:")[0] > 0.6
+    assert _curve("stretch", "i:", "u:")[0] > 0.25
+    assert _curve("roll_lower", "f", "A:")[0] > 0.4
+    assert _curve("funnel", "S", "E")[0] > 0.4
+
+
+def test_the_mouth_rests_before_after_and_in_long_pauses() -> None:
+    segments = (Segment("A:", 1.0, 1.3), Segment("_:", 1.3, 2.3), Segment("A:", 2.3, 2.6))
+    weights = mouth_curves(segments, np.array([0.2, 1.8, 3.6]), 4.0)
+    assert np.abs(weights).max() < 0.02
+
+
+def test_the_lips_are_ahead_of_the_sound() -> None:
+    segments, _ = _spoken("_:", "u:", "_:")
+    times = np.arange(0.3, 1.3, 0.005)
+    pucker = mouth_curves(segments, times, 3.0)[:, MOUTH_NAMES.index("pucker")]
+    center = (times * pucker).sum() / pucker.sum()
+    assert center == pytest.approx(0.725 - LEAD, abs=0.01)
+
+
+def test_every_shape_stays_within_its_range() -> None:
+    rng = np.random.default_rng(0)
+    segments, _ = _spoken(*rng.choice(list(SYMBOLS), 200), each=0.06)
+    weights = mouth_curves(segments, np.arange(0, 12.5, 0.0125), 13.0)
+    assert weights.min() >= 0.0
+    assert weights.max() <= 1.0
+    assert all(set(viseme.shape) <= set(MOUTH_NAMES) for viseme in VISEMES.values())
+
+
+def test_marks_of_stress_and_unknown_sounds_do_no_harm() -> None:
+    assert visemes_of("'A:") == ("aa",)
+    assert visemes_of("aI") == ("aa", "ih")
+    assert visemes_of("~~") == ("schwa",)
+
+
+# --- synthesis -------------------------------------------------------------------------------------------------------
+
+
+def test_espeak_tells_when_each_sound_is(synthesiser: espeak.Espeak) -> None:
+    spoken = synthesiser.speak("Mama, papa.", espeak.Manner("en-us", 140))
+    labials = [segment for segment in spoken.segments if segment.symbol in "pm"]
+    assert len(labials) == 4
+    assert all(a.end <= b.start + 1e-9 for a, b in zip(spoken.segments, spoken.segments[1:], strict=False))
+    assert spoken.segments[-1].end <= spoken.duration + 1e-3
+    loud = [
+        np.abs(spoken.samples[int(s.start * SAMPLE_RATE) : int(s.end * SAMPLE_RATE)]).mean()
+        for s in spoken.segments
+    ]
+    by_symbol = dict(zip((s.symbol for s in spoken.segments), loud, strict=True))
+    assert max(by_symbol.values()) > 4 * by_symbol["p"], "a p is a silent closure; vowels are loud"
+
+
+def test_espeak_names_an_unknown_voice(synthesiser: espeak.Espeak) -> None:
+    with pytest.raises(ValueError, match="klingon-99"):
+        synthesiser.speak("hello", espeak.Manner("klingon-99"))
+
+
+def test_a_missing_library_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_library(name: str) -> None:
+        raise OSError(name)
+
+    monkeypatch.setattr(espeak.ctypes, "CDLL", no_library)
+    with pytest.raises(EDTalkError, match="espeak-ng") as caught:
+        espeak.Espeak()
+    assert "apt install" in caught.value.fix
+
+
+def test_every_sound_of_espeak_has_a_shape(synthesiser: espeak.Espeak) -> None:
+    rng = np.random.default_rng(2)
+    spoken = [synthesiser.speak(sentence(rng), espeak.Manner("en-us")) for _ in range(60)]
+    unknown = {s.symbol for u in spoken for s in u.segments if s.symbol not in SYMBOLS}
+    assert not unknown
+
+
+def test_sentences_do_not_repeat() -> None:
+    rng = np.random.default_rng(0)
+    assert len({sentence(rng, written=False) for _ in range(300)}) > 295
+
+
+# --- augmentation ----------------------------------------------------------------------------------------------------
+
+
+def test_recordings_differ_but_keep_their_time() -> None:
+    click = np.zeros(32_000, np.float32)
+    click[16_000:16_400] = 0.5
+    for seed in range(20):
+        taken = augment.recording(click, np.random.default_rng(seed))
+        assert taken.shape == click.shape
+        assert np.abs(taken).max() <= 1.0
+        envelope = np.convolve(taken.astype(np.float64) ** 2, np.ones(200), "same")
+        assert abs(int(envelope.argmax()) - 16_200) < 800
+
+
+def test_a_warped_voice_carries_its_times_along() -> None:
+    slow = Utterance(np.zeros(16_000, np.float32), (Segment("A:", 0.25, 0.75),))
+    fast = warp(slow, 1.25)
+    assert fast.duration == pytest.approx(0.8, abs=1e-3)
+    assert fast.segments[0] == Segment("A:", 0.2, 0.6)
+
+
+# --- training --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def small_corpus(synthesiser: espeak.Espeak, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    build(folder / "corpus", CorpusConfig(4, 2, 2, 4))
+    return folder
+
+
+def test_targets_belong_to_the_windows_they_stand_beside(small_corpus: Path) -> None:
+    """Loud windows have open mouths: a shift by a few frames would break this."""
+    clips, _ = build(small_corpus / "corpus", CorpusConfig(4, 2, 2, 4))
+    rows = np.nonzero(clips.kind == Kind.ESPEAK)[0]
+    windows = train.windows_at(clips, rows)
+    assert windows.shape[1:] == (1, 80, 16)
+    jaw = clips.weights[rows, 0].astype(np.float64)
+    loud = windows[:, 0, 5:40, 4:12].mean(dim=(1, 2)).numpy()
+    assert np.corrcoef(loud, jaw)[0, 1] > 0.3
+    assert clips.rest.any()
+    assert np.abs(clips.weights[clips.rest].astype(np.float32)).max() < 0.03
+
+
+def test_the_loss_wants_shut_lips_and_rest() -> None:
+    config = train.TrainConfig(pairs=1)
+
+    class Flat:
+        weights = np.zeros((4, 20), np.float16)
+
+    loss = train.SpeechLoss(config, Flat())  # type: ignore[arg-type]
+    target, none = torch.zeros(4, 20), torch.zeros(4)
+    open_jaw = torch.zeros(4, 20)
+    open_jaw[:, MOUTH_NAMES.index("jaw_open")] = 0.3
+    plain = loss(open_jaw, target, none, none)
+    assert loss(open_jaw, target, torch.ones(4), none) > plain
+    assert loss(open_jaw, target, none, torch.ones(4)) > plain
+    assert loss(target, target, torch.ones(4), torch.ones(4)) == 0
+
+
+def test_an_interrupted_run_goes_on_and_ends_with_a_network_for_a_bundle(small_corpus: Path) -> None:
+    corpus = CorpusConfig(4, 2, 2, 4)
+    torch.set_num_threads(1)
+    first = train.Run(small_corpus, train.TrainConfig(minutes=0.02), corpus)
+    first.run()
+    second = train.Run(small_corpus, train.TrainConfig(minutes=first.elapsed / 60 + 0.01), corpus)
+    assert second.steps == first.steps > 0
+    second.run()
+    assert second.steps > first.steps
+    part = json.loads((small_corpus / "audio_to_lip.json").read_text())
+    assert part["kind"] == "audio2lip"
+    network = Audio2Lip(Audio2LipConfig.from_dict(part["config"]))
+    from safetensors.torch import load_file
+
+    tensors = load_file(small_corpus / part["file"])
+    assert all(t.dtype in (torch.float16, torch.int64) for t in tensors.values())
+    network.load_state_dict({name: t.to(network.state_dict()[name].dtype) for name, t in tensors.items()})
+    entries = [json.loads(line) for line in (small_corpus / "log.jsonl").read_text().splitlines()]
+    assert {"espeak", "rest", "loss"} <= set(entries[-1])
+
+
+def test_timid_lips_are_made_to_move_as_much_as_the_truth(small_corpus: Path) -> None:
+    clips, _ = build(small_corpus / "corpus", CorpusConfig(4, 2, 2, 4))
+    torch.manual_seed(0)
+    network = Audio2Lip(Audio2LipConfig((4, 8, 8, 16, 16), 20)).eval()
+    rows = np.nonzero(~clips.rest)[0][::5]
+    with torch.no_grad():
+        network.mapping.bias.zero_()
+        before = network(train.windows_at(clips, rows)).numpy()
+        jaw = clips.weights[rows, 0].astype(np.float32)
+        network.mapping.weight[0] *= float(jaw.std() / before[:, 0].std()) / 1.2
+        train.enliven(network, clips, np.random.default_rng(0))
+        after = network(train.windows_at(clips, rows)).numpy()
+    assert after[:, 0].std() == pytest.approx(jaw.std(), rel=0.1)
+    assert np.abs(after[:, 1]).max() == pytest.approx(np.abs(before[:, 1]).max()), (
+        "what never moves is left alone"
+    )
