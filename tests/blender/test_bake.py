@@ -122,6 +122,7 @@ def test_what_is_baked_is_known_after_opening_the_file_again(addon: Any, talking
     assert look(addon).words == "4 of 12 frames to bake: 9–12"
 
 
+@pytest.mark.versions
 def test_an_nla_strip_that_is_moved_makes_its_frames_stale(addon: Any, talking: bpy.types.Object) -> None:
     data = talking.animation_data
     for track in data.nla_tracks:
@@ -141,6 +142,7 @@ def test_an_nla_strip_that_is_moved_makes_its_frames_stale(addon: Any, talking: 
     assert look(addon).words == "3 of 12 frames to bake: 4–6", "the strip acts on three frames"
 
 
+@pytest.mark.versions
 def test_while_the_performance_is_edited_its_frames_show_as_stale_and_wait(
     addon: Any, talking: bpy.types.Object, renders: list[int]
 ) -> None:
@@ -237,6 +239,7 @@ def test_a_bake_into_a_new_take_keeps_the_old_one(
 
 
 @pytest.mark.parametrize(("encoding", "suffix"), [("PNG", "png"), ("EXR", "exr")])
+@pytest.mark.versions
 def test_frames_in_each_format_with_a_matte(
     addon: Any, talking: bpy.types.Object, encoding: str, suffix: str
 ) -> None:
@@ -493,6 +496,7 @@ def test_the_voice_begins_where_it_does_in_the_scene(
     assert asked == pytest.approx([0.0, 0.2, -0.2])
 
 
+@pytest.mark.versions
 def test_without_a_path_a_movie_goes_beside_the_file_or_into_the_current_folder(
     addon: Any,
     talking: bpy.types.Object,

@@ -13,6 +13,7 @@ import bpy
 import pytest
 
 
+@pytest.mark.versions
 def test_baking_by_command_makes_the_frames_that_the_button_makes(
     addon: Any, talking: bpy.types.Object, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,6 +18,8 @@ from unittest import mock
 import bpy
 import pytest
 
+pytestmark = pytest.mark.versions
+
 HERE = Path(__file__).parent
 
 

@@ -9,6 +9,8 @@ import bpy
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.versions
+
 FIRST, LAST = 1, 12
 JAW = "edtalk.mouth_01"
 

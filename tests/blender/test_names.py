@@ -14,6 +14,8 @@ from unittest import mock
 import bpy
 import pytest
 
+pytestmark = pytest.mark.versions
+
 SMALL = """
 [["smirk", "Smirk", "mouth", 0.0, 2.0, "Corners of the mouth up."],
  ["drop", "Drop", "mouth", -3.0, 3.0, ""],

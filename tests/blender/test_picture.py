@@ -9,6 +9,8 @@ import bpy
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.versions
+
 SAMPLE = Path(__file__).resolve().parents[2] / "edtalk_server" / "samples" / "portrait.png"
 SIZE = 64  # the pictures of the server without a model
 

@@ -325,6 +325,7 @@ def test_the_plane_faces_the_camera_until_told_otherwise(addon: Any, broad: bpy.
     assert broad.matrix_world == before and not broad.constraints
 
 
+@pytest.mark.versions
 def test_an_appended_character_finds_its_files(
     addon: Any, talking: bpy.types.Object, portrait: Path, voice: Path, tmp_path: Path
 ) -> None:
@@ -347,6 +348,7 @@ def test_an_appended_character_finds_its_files(
     assert Path(bpy.path.abspath(ob.edtalk.take)).is_relative_to(shot.parent)
 
 
+@pytest.mark.versions
 @pytest.mark.skipif(bpy.app.version >= (4, 3, 0), reason="this Blender tells of appended data")
 def test_where_appending_is_not_told_of_a_path_that_leads_somewhere_is_left_alone(
     addon: Any, talking: bpy.types.Object, voice: Path, tmp_path: Path

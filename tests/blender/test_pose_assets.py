@@ -10,6 +10,8 @@ import bpy
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture
 def library(addon: Any, resting: bpy.types.Object) -> bpy.types.Object:

@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import bpy
+import pytest
+
+pytestmark = pytest.mark.versions
 
 NO_MOUNTS = "could not get a list of mounted file-systems\n"
 """What Blender 4.2 itself says on a machine without /etc/mtab."""

@@ -75,6 +75,7 @@ def same(one: np.ndarray, other: np.ndarray) -> bool:
     return bool(np.abs(one - other).mean() <= 1.0)
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("operator", ["render", "edtalk"])
 def test_a_still_is_baked_first_and_the_plane_is_as_before(
     addon: Any,

@@ -14,6 +14,8 @@ import bpy
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.versions
+
 FILM = Fraction(24_000, 1001)
 M_PERTURB = -6
 """The C library's option to fill memory as it is handed out (malloc.h of GNU)."""

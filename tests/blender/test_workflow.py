@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from mathutils import Vector
 
+pytestmark = pytest.mark.versions
+
 FIRST, LAST = 1, 12
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.oldest_window
+
 FRAMES = 125
 
 
