@@ -10,7 +10,14 @@ from pathlib import Path
 
 BLENDER = frozenset({"bpy", "bpy_extras", "bmesh", "mathutils", "gpu", "aud", "bl_ui", "addon_utils"})
 HEAVY = frozenset({"torch", "cv2", "scipy", "librosa", "numba"})
-BELOW_ENGINE = ("edtalk_server.bundles", "edtalk_server.networks", "edtalk_server.media", "shared_protocol")
+ARRAYS = "edtalk_server.arrays"
+BELOW_ENGINE = (
+    "edtalk_server.bundles",
+    "edtalk_server.networks",
+    "edtalk_server.media",
+    ARRAYS,
+    "shared_protocol",
+)
 BELOW_SERVICE = ("edtalk_server.engine", "edtalk_server.motion", *BELOW_ENGINE)
 MAKERS = ("edtalk_server.synthetic", "edtalk_server.training", "edtalk_server.evaluation")
 
@@ -43,9 +50,12 @@ ROOMS = {
     "edtalk_server": Room(only=frozenset()),
     "edtalk_server.installer": Room(("shared_protocol",), only=frozenset()),
     "edtalk_server.samples": Room(only=frozenset()),
-    "edtalk_server.networks": Room(only=frozenset({"torch", "numpy"})),
-    "edtalk_server.media": Room(("shared_protocol",), never=BLENDER | {"torch"}),
-    "edtalk_server.bundles": Room(("edtalk_server.networks", "edtalk_server.media", "shared_protocol")),
+    "edtalk_server.arrays": Room(only=frozenset({"numpy"})),
+    "edtalk_server.networks": Room((ARRAYS,), only=frozenset({"torch", "numpy"})),
+    "edtalk_server.media": Room((ARRAYS, "shared_protocol"), never=BLENDER | {"torch"}),
+    "edtalk_server.bundles": Room(
+        ("edtalk_server.networks", "edtalk_server.media", ARRAYS, "shared_protocol")
+    ),
     "edtalk_server.engine": Room(BELOW_ENGINE),
     "edtalk_server.motion": Room(("edtalk_server.engine", *BELOW_ENGINE)),
     "edtalk_server.service": Room(BELOW_SERVICE),
