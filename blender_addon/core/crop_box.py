@@ -44,22 +44,22 @@ def grip_at(crop: Crop, point: Point, reach: float) -> Grip:
     return Grip.MOVE if distance < 0 else Grip.TURN
 
 
-def dragged(crop: Crop, grip: Grip, start: Point, end: Point) -> Crop:
+def drag(crop: Crop, grip: Grip, start: Point, end: Point) -> Crop:
     """The crop after the mouse went from `start` to `end` with this grip."""
     if grip is Grip.MOVE:
-        return moved(crop, end[0] - start[0], end[1] - start[1])
+        return move(crop, end[0] - start[0], end[1] - start[1])
     if grip is Grip.SCALE:
         before = max(_distance(crop, start), 1.0)
-        return scaled(crop, _distance(crop, end) / before)
+        return scale(crop, _distance(crop, end) / before)
     return replace(crop, roll=_wrapped(crop.roll + _angle(crop, end) - _angle(crop, start)))
 
 
-def moved(crop: Crop, x: float, y: float) -> Crop:
+def move(crop: Crop, x: float, y: float) -> Crop:
     """The crop, so many pixels further."""
     return replace(crop, center_x=crop.center_x + x, center_y=crop.center_y + y)
 
 
-def scaled(crop: Crop, factor: float) -> Crop:
+def scale(crop: Crop, factor: float) -> Crop:
     """The crop, larger or smaller around its middle."""
     return replace(crop, side=max(SMALLEST, crop.side * factor))
 

@@ -26,7 +26,7 @@ SLICE_S = 0.002
 and the last small step may be over the line."""
 
 
-def at_once(work: Steps[Result]) -> Result:
+def run_to_end(work: Steps[Result]) -> Result:
     """All of some work, without a pause."""
     while True:
         try:
@@ -36,24 +36,24 @@ def at_once(work: Steps[Result]) -> Result:
 
 
 @dataclass(frozen=True)
-class Done(Generic[Result]):
+class Finished(Generic[Result]):
     """Work has come to its end."""
 
     result: Result
 
 
-def a_little(work: Steps[Result], seconds: float) -> Done[Result] | None:
+def run_for(work: Steps[Result], seconds: float) -> Finished[Result] | None:
     """Go on with work for so long; None: there is more of it."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         try:
             next(work)
         except StopIteration as last:
-            return Done(last.value)
+            return Finished(last.value)
     return None
 
 
-def in_slices(work: Steps[Result]) -> Steps[Result]:
+def time_sliced(work: Steps[Result]) -> Steps[Result]:
     """Work that pauses often, as steps that pause when some milliseconds are over."""
     end = time.perf_counter() + SLICE_S
     while True:
@@ -66,7 +66,7 @@ def in_slices(work: Steps[Result]) -> Steps[Result]:
             end = time.perf_counter() + SLICE_S
 
 
-def shown() -> Steps[None]:
+def redraw() -> Steps[None]:
     """Let the window draw the progress before the next step, which blocks it. (One pause may not do: Blender can hand
     on several timer events between two redraws.)"""
     for _ in range(4):
@@ -77,7 +77,7 @@ class Stopped(Exception):  # noqa: N818 (the user wished it: not an error)
     """The user cancelled."""
 
 
-def duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A span of time for people: two units at most."""
     whole = max(round(seconds), 0)
     if whole < 60:
@@ -87,7 +87,7 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def in_parts(words: str) -> str:
+def translate_parts(words: str) -> str:
     """What a server says of its work: parts between commas, each translated."""
     return ", ".join(map(iface_, words.split(", ")))
 
@@ -116,8 +116,8 @@ class Progress:
         subject = f"{self.subject}: " if self.subject else ""
         count = iface_(" {done} of {total}", done=self.done, total=self.total) if self.total else ""
         rate = f", {self.rate:.1f} {self.unit}" if self.unit and self.rate > 0 else ""
-        left = iface_(", {time} left", time=duration(self.eta)) if self.eta >= 0 else ""
-        return f"{subject}{in_parts(self.stage)}{count}{rate}{left}"
+        left = iface_(", {time} left", time=format_duration(self.eta)) if self.eta >= 0 else ""
+        return f"{subject}{translate_parts(self.stage)}{count}{rate}{left}"
 
 
 class Task:

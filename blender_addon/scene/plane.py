@@ -12,7 +12,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core import pictures
+from ..core import bmp
 from ..core.takes import takes
 from ..core.tasks import Steps
 from ..core.text.translate import iface_
@@ -357,10 +357,10 @@ def _packed(uid: int) -> Steps[None]:
     pixels = np.empty(width * height * 4, np.float32)
     image.pixels.foreach_get(pixels)
     yield
-    rows, parts = pixels.reshape(height, width, 4), [pictures.bmp_head(width, height)]
+    rows, parts = pixels.reshape(height, width, 4), [bmp.header(width, height)]
     for start in range(0, height, PACKED_ROWS):
         part = np.rint(rows[start : start + PACKED_ROWS] * 255)
-        parts.append(pictures.bmp_rows(part.astype(np.uint8)))
+        parts.append(bmp.rows(part.astype(np.uint8)))
         yield
     image = _image(uid)
     if image is None or _pictures_shown != before:

@@ -14,7 +14,7 @@ from bpy.props import FloatProperty, PointerProperty, StringProperty
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop, Inspected, Prepared
 
-from ..core import pictures
+from ..core import bmp
 from ..core.text.translate import CONTEXT
 
 OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
@@ -189,7 +189,7 @@ def image_bytes(image: bpy.types.Image) -> bytes:
         )
     pixels = np.empty(width * height * image.channels, np.float32)
     image.pixels.foreach_get(pixels)
-    return pictures.bmp(_rgba(pixels.reshape(height, width, image.channels), image.is_float))
+    return bmp.encode(_rgba(pixels.reshape(height, width, image.channels), image.is_float))
 
 
 def _rgba(pixels: np.ndarray, is_linear: bool) -> np.ndarray:

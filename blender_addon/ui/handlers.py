@@ -13,7 +13,7 @@ import threading
 import bpy
 from bpy.app.handlers import persistent
 
-from ..core.tasks import at_once
+from ..core.tasks import run_to_end
 from ..scene import appended, character, plane
 from .render import render_operators
 from .runtime import pump
@@ -75,7 +75,7 @@ def on_import(imported: bpy.types.BlendImportContext, *_: object) -> None:
 @persistent
 def before_save(path: str, *_: object) -> None:
     """Keep the live pictures and make our paths relative to the file."""
-    at_once(plane.settle_live_images())
+    run_to_end(plane.settle_live_images())
     _paths_before[:] = character.make_paths_relative(path) if path else []
 
 

@@ -24,13 +24,13 @@ def register() -> None:
         for language, catalogue in CATALOGUES.items()
     }
     translations.register(PACKAGE, known)
-    speech = translate.Speech(
+    translators = translate.Translators(
         translations.pgettext_iface, translations.pgettext_tip, translations.pgettext_rpt, messages()
     )
-    translate.speak(speech)
+    translate.use_translators(translators)
 
 
 def unregister() -> None:
     """Speak English again."""
-    translate.speak(translate.ENGLISH)
+    translate.use_translators(translate.ENGLISH)
     translations.unregister(PACKAGE)

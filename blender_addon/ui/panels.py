@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from ..core.text.text_wrap import wrapped
+from ..core.text.text_wrap import wrap_text
 from ..core.text.translate import iface_
 from ..scene import character
 from .character.view_character import remark
@@ -27,7 +27,7 @@ def draw_words(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> Non
     column = layout.column(align=True)
     column.scale_y = 0.8
     room = _room() - (0 if icon == "NONE" else ICON + ICON // 2)
-    for number, line in enumerate(wrapped(text, room, width_of)):
+    for number, line in enumerate(wrap_text(text, room, width_of)):
         first = icon if number == 0 else "BLANK1" if icon != "NONE" else "NONE"
         column.label(text=line, icon=first, translate=False)
 

@@ -35,10 +35,10 @@ def performance() -> np.ndarray:
 
 def measured(_folder: Path, _arguments: argparse.Namespace) -> str:
     """The numbers, as text."""
-    curves, layers, at_once = (
+    curves, layers, run_to_end = (
         module("core.weights.curves"),
         module("scene.keys.layers"),
-        module("core.tasks").at_once,
+        module("core.tasks").run_to_end,
     )
     layout = module("core.weights.layouts").starter_layout()
     ob = bpy.data.objects.new("face", None)
@@ -49,10 +49,12 @@ def measured(_folder: Path, _arguments: argparse.Namespace) -> str:
     dense = [curves.dense(1, column) for column in weights.T]
 
     def reduce() -> list[Any]:
-        return [at_once(curves.reduce(1, c, 0.01 * span)) for c, span in zip(weights.T, ranges, strict=True)]
+        return [
+            run_to_end(curves.reduce(1, c, 0.01 * span)) for c, span in zip(weights.T, ranges, strict=True)
+        ]
 
     def write(keys: list[Any]) -> float:
-        return median_ms(lambda: at_once(layers.write_performance(ob, range(1, FRAMES + 1), keys)))
+        return median_ms(lambda: run_to_end(layers.write_performance(ob, range(1, FRAMES + 1), keys)))
 
     few = reduce()
     share = sum(len(keys) for keys in few) / weights.size

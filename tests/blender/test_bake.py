@@ -50,7 +50,7 @@ def look(addon: Any) -> Any:
 
 def finished_in(addon: Any, folder: Path) -> set[int]:
     """The frames of a take that are whole on disk."""
-    return addon("core.tasks").at_once(addon("core.takes.takes").Take.open(folder).finished())
+    return addon("core.tasks").run_to_end(addon("core.takes.takes").Take.open(folder).finished())
 
 
 def refused(operator: Any, **options: Any) -> str:
@@ -419,7 +419,7 @@ def test_after_a_full_disk_the_panel_looks_at_the_files_again(
 
 def test_no_python_thread_is_ever_started(addon: Any, talking: bpy.types.Object) -> None:
     bpy.ops.edtalk.bake()
-    addon("core.tasks").at_once(addon("scene.plane").settle_live_images())
+    addon("core.tasks").run_to_end(addon("scene.plane").settle_live_images())
     look(addon)
     assert [thread.name for thread in threading.enumerate()] == ["MainThread"]
 

@@ -97,14 +97,14 @@ def test_tooltips_are_of_one_line_whatever_the_python(addon: Any) -> None:
 def german(addon: Any) -> Iterator[None]:
     """The add-on's own words in German."""
     wording, languages = addon("core.text.translate"), addon("languages")
-    before = wording._speech
+    before = wording._translators
 
     def translate(text: str) -> str:
         return str(languages.CATALOGUES["de"].get(text, text))
 
-    wording.speak(wording.Speech(translate, translate, translate, languages.messages()))
+    wording.use_translators(wording.Translators(translate, translate, translate, languages.messages()))
     yield
-    wording.speak(before)
+    wording.use_translators(before)
 
 
 def refused(operator: Callable[..., Any], **options: Any) -> str:
@@ -125,7 +125,7 @@ def drawn(panel: type) -> list[str]:
 
 def test_a_grey_button_says_why_in_german_and_in_english_again(addon: Any, german: None) -> None:
     assert "Eine Figur auswählen" in refused(bpy.ops.edtalk.choose_voice)
-    addon("core.text.translate").speak(addon("core.text.translate").ENGLISH)
+    addon("core.text.translate").use_translators(addon("core.text.translate").ENGLISH)
     assert "Select a character" in refused(bpy.ops.edtalk.choose_voice)
 
 
@@ -164,7 +164,7 @@ def test_the_panels_words_and_notes_from_the_file_are_german(
     ]
     remarks = addon("ui.bake.bake_panel")._remarks(bpy.context.scene, talking)
     assert ("Vor dem Rendern backen", "INFO") in remarks
-    assert addon.session.face.line.startswith(("Server: bereit", "Server: beschäftigt"))
+    assert addon.session.status.line.startswith(("Server: bereit", "Server: beschäftigt"))
 
 
 def test_names_in_the_file_stay_as_they_are(talking: Any, german: None) -> None:
@@ -187,6 +187,6 @@ def test_reports_for_programs_stay_english(addon: Any, resting: Any, german: Non
 
 def test_disabling_the_add_on_forgets_its_languages(addon: Any) -> None:
     wording = addon("core.text.translate")
-    assert wording._speech.messages, "spoken while it is enabled"
+    assert wording._translators.messages, "spoken while it is enabled"
     bpy.ops.preferences.addon_disable(module=addon.name)
-    assert wording._speech is wording.ENGLISH
+    assert wording._translators is wording.ENGLISH

@@ -337,7 +337,7 @@ def test_until_a_performance_is_whole_the_old_one_plays(
 ) -> None:
     steps, names = writing
     assert 0.7 not in course(talking).round(4)
-    addon("core.tasks").at_once(steps)
+    addon("core.tasks").run_to_end(steps)
     np.testing.assert_allclose(course(talking), 0.7, atol=1e-6)
     assert set(bpy.data.actions.keys()) == names, "it took the old one's place, and its name"
 
@@ -358,7 +358,7 @@ def test_a_performance_whose_track_is_deleted_while_it_is_written_gets_another(
     steps, names = writing
     (track,) = talking.animation_data.nla_tracks
     talking.animation_data.nla_tracks.remove(track)
-    addon("core.tasks").at_once(steps)
+    addon("core.tasks").run_to_end(steps)
     np.testing.assert_allclose(course(talking), 0.7, atol=1e-6)
     assert set(bpy.data.actions.keys()) == names
 
@@ -368,7 +368,7 @@ def test_an_undo_while_a_performance_is_written_ends_that_with_a_word(addon: Any
     bpy.ops.ed.undo_push(message="the artist does something")
     bpy.ops.ed.undo()
     with pytest.raises(Exception, match="changed by an undo"):
-        addon("core.tasks").at_once(steps)
+        addon("core.tasks").run_to_end(steps)
     assert set(bpy.data.actions.keys()) == names
     ob = bpy.data.objects["face"]
     assert 0.7 not in course(ob).round(4)

@@ -46,7 +46,7 @@ def test_a_picture_at_rest_is_kept_and_nothing_is_left_to_save(addon: Any, resti
     assert look(addon)
     image, before = resting.edtalk.live_image, pixels_of(resting)
     assert image.is_dirty
-    addon("core.tasks").at_once(addon("scene.plane").settle_live_images())
+    addon("core.tasks").run_to_end(addon("scene.plane").settle_live_images())
     assert not image.is_dirty, "Blender would ask about it when it ends"
     np.testing.assert_array_equal(pixels_of(resting), before)
     turn(resting, 0.1)
@@ -64,7 +64,7 @@ def test_a_picture_that_changes_while_it_is_being_kept_is_kept_later(
     turn(resting, 0.1)
     assert look(addon)
     image, newest = resting.edtalk.live_image, pixels_of(resting)
-    addon("core.tasks").at_once(keeping)
+    addon("core.tasks").run_to_end(keeping)
     assert image.is_dirty
     np.testing.assert_array_equal(pixels_of(resting), newest)
 
@@ -84,7 +84,7 @@ def test_a_picture_that_is_being_kept_is_not_put_into_another_file(
     for _ in range(moment):
         next(steps)
     bpy.ops.wm.open_mainfile(filepath=first)
-    addon("core.tasks").at_once(steps)
+    addon("core.tasks").run_to_end(steps)
     np.testing.assert_array_equal(pixels_of(bpy.data.objects["face"]), there)
 
 
@@ -100,7 +100,7 @@ def test_a_picture_that_is_deleted_while_another_is_kept_is_no_error(
     next(steps)
     for ob in list(bpy.data.objects):
         bpy.data.images.remove(ob.edtalk.live_image)
-    addon("core.tasks").at_once(steps)
+    addon("core.tasks").run_to_end(steps)
 
 
 def test_an_undo_while_a_portrait_waits_to_be_read_is_no_error(
@@ -124,7 +124,7 @@ def test_a_picture_that_was_unpacked_to_a_file_that_is_gone_comes_back(
     turn(resting, 0.7)
     assert look(addon)
     before = pixels_of(resting)
-    addon("core.tasks").at_once(addon("scene.plane").settle_live_images())
+    addon("core.tasks").run_to_end(addon("scene.plane").settle_live_images())
     bpy.ops.file.unpack_all(method="WRITE_LOCAL")
     for file in (Path(bpy.data.filepath).parent / "textures").iterdir():
         file.unlink()
@@ -140,7 +140,7 @@ def test_another_view_transform_leaves_a_picture_at_rest_as_it_is(
     turn(resting, 0.7)
     look(addon)
     plane, before = addon("scene.plane"), pixels_of(resting)
-    addon("core.tasks").at_once(plane.settle_live_images())
+    addon("core.tasks").run_to_end(plane.settle_live_images())
     bpy.context.scene.view_settings.view_transform = "AgX"
     plane.follow_view_transform(resting, bpy.context.scene)
     np.testing.assert_allclose(pixels_of(resting), before, atol=1e-6)

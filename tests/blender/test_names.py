@@ -264,19 +264,19 @@ def test_what_was_named_otherwise_goes_with_the_add_on(
 
 def test_tooltips_follow_the_language(resting: Any, give: Any, layouts: Any, addon: Any) -> None:
     wording, german = addon("core.text.translate"), addon("languages").CATALOGUES["de"]
-    before = wording._speech
+    before = wording._translators
 
     def translate(text: str) -> str:
         return str(german.get(text, text))
 
     give(resting, layouts.starter)
-    wording.speak(wording.Speech(translate, translate, translate))
+    wording.use_translators(wording.Translators(translate, translate, translate))
     try:
         addon("ui.weights.names").look_after()
         jaw = channel(resting, "mouth_01")
         assert jaw.description.startswith("Der Unterkiefer sinkt") and "0 (gar nicht)" in jaw.description
         assert jaw.name == "Jaw Open", "Blender translates names itself"
     finally:
-        wording.speak(before)
+        wording.use_translators(before)
     addon("ui.weights.names").look_after()
     assert channel(resting, "mouth_01").description.startswith("Lower jaw drops")

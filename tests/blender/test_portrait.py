@@ -145,10 +145,10 @@ def test_the_mouse_moves_scales_and_turns_the_box(addon: Any) -> None:
     assert box.corners(crop) == [(80, 60), (120, 60), (120, 100), (80, 100)]
     grips = [box.grip_at(crop, point, 4) for point in ((105, 85), (121, 80), (160, 80))]
     assert grips == [box.Grip.MOVE, box.Grip.SCALE, box.Grip.TURN]
-    moved = box.dragged(crop, box.Grip.MOVE, (105, 85), (95, 90))
+    moved = box.drag(crop, box.Grip.MOVE, (105, 85), (95, 90))
     assert (moved.center_x, moved.center_y, moved.side) == (90, 85, 40)
-    assert box.dragged(crop, box.Grip.SCALE, (120, 80), (130, 80)).side == pytest.approx(60)
-    turned = box.dragged(crop, box.Grip.TURN, (160, 80), (100, 140))
+    assert box.drag(crop, box.Grip.SCALE, (120, 80), (130, 80)).side == pytest.approx(60)
+    turned = box.drag(crop, box.Grip.TURN, (160, 80), (100, 140))
     assert turned.roll == pytest.approx(math.pi / 2), "clockwise, as y goes downwards"
     assert box.corners(turned)[0] == pytest.approx((120, 60)), "the left top corner went to the right"
 

@@ -40,8 +40,8 @@ def speaking(addon: Any, face: bpy.types.Object) -> bpy.types.Object:
     weights = np.tile(addon("scene.character").rest_weights(face), (LAST, 1))
     weights[:, 0] = 0.5 + 0.3 * np.sin(np.arange(LAST) / 5)
     keys = [addon("core.weights.curves").dense(FIRST, column) for column in weights.T]
-    at_once = addon("core.tasks").at_once
-    at_once(addon("scene.keys.layers").write_performance(face, range(FIRST, LAST + 1), keys))
+    run_to_end = addon("core.tasks").run_to_end
+    run_to_end(addon("scene.keys.layers").write_performance(face, range(FIRST, LAST + 1), keys))
     return face
 
 

@@ -122,7 +122,7 @@ def test_a_chosen_bundle_is_kept_and_the_server_runs_anew(
     assert choices.bundle == str(tmp_path / "mine")
     assert addon.session.server.options == ("--bundle", str(tmp_path / "mine"))
     assert addon.session.server.connection.pid != first
-    assert "starting" in [stage.state.value for stage in addon.session.server.stages]
+    assert "starting" in [change.state.value for change in addon.session.server.history]
 
 
 @pytest.fixture

@@ -109,7 +109,7 @@ def finish(session: Session, steps: Steps[object]) -> None:
             return
         session.pump()
         time.sleep(0.005)
-    raise TimeoutError(session.face.line)
+    raise TimeoutError(session.status.line)
 
 
 def restart(session: Session) -> int:
@@ -126,7 +126,7 @@ def pid_of(session: Session) -> int:
 def until(session: Session, condition: Callable[[], bool]) -> None:
     end = time.monotonic() + 60
     while not condition():
-        assert time.monotonic() < end, session.face.line
+        assert time.monotonic() < end, session.status.line
         session.pump()
         time.sleep(0.005)
 

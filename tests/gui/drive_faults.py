@@ -24,7 +24,7 @@ def session() -> Any:
 def baked() -> int:
     """How many frames are finished."""
     take = addon("core.takes.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
-    return len(addon("core.tasks").at_once(take.finished()))
+    return len(addon("core.tasks").run_to_end(take.finished()))
 
 
 def story() -> Iterator[float]:

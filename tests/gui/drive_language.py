@@ -130,7 +130,7 @@ def say(language: str) -> None:
         bpy.ops.edtalk.choose_voice(filepath="/gone/x.wav")
     except RuntimeError as error:
         asked["error"] = str(error)
-    asked["server"] = addon("ui.runtime.pump").session().face.line
+    asked["server"] = addon("ui.runtime.pump").session().status.line
     asked["label"], asked["tooltip"] = label(), tooltip()
     weight = character().edtalk.bl_rna.properties["mouth_01"]
     asked["slider"] = translated.pgettext_iface(weight.name)

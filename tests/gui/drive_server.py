@@ -45,14 +45,14 @@ def prepare() -> Iterator[float]:
 
 
 def start() -> Iterator[float]:
-    result["before"] = session().face.line
+    result["before"] = session().status.line
     yield from buttons.press("edtalk.start_server")
-    result["starting"] = session().face.line
+    result["starting"] = session().status.line
     photograph("starting.png")
     yield from finished()
     yield from hands.until(lambda: bool(addon("ui.server.bundles").known()))
     yield 0.5
-    result["started"] = session().face.line
+    result["started"] = session().status.line
     result["bundles"] = [one.name for one in addon("ui.server.bundles").known()]
     photograph("ready.png")
 
@@ -67,7 +67,7 @@ def restart() -> Iterator[float]:
     before = session().server.connection.pid
     yield from buttons.press("edtalk.restart_server")
     yield from finished()
-    result["restarted"] = [session().face.line, session().server.connection.pid != before]
+    result["restarted"] = [session().status.line, session().server.connection.pid != before]
 
 
 def browsers() -> list[bpy.types.Window]:
@@ -144,7 +144,7 @@ def stop() -> Iterator[float]:
     yield from buttons.press("edtalk.stop_server")
     yield from hands.until(lambda: not session().is_connected)
     yield 0.5
-    result["stopped"] = session().face.line
+    result["stopped"] = session().status.line
     photograph("stopped_again.png")
 
 

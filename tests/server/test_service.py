@@ -13,7 +13,7 @@ import pytest
 from blender_addon.core.server import uploads
 from blender_addon.core.server.client import Client
 from blender_addon.core.server.events import TERMINAL, Event, Kept, Ready, StateChanged, pixels_of, weights_of
-from blender_addon.core.tasks import at_once
+from blender_addon.core.tasks import run_to_end
 from edtalk_server.service import server as servers
 from edtalk_server.service.dispatcher import MAX_SOURCES
 from edtalk_server.service.jobs import MAX_CREDIT, MAX_JOBS_PER_CLIENT
@@ -164,10 +164,10 @@ def test_a_large_file_from_the_disk_is_read_as_it_is_sent(
 ) -> None:
     source, path = prepared(client), tmp_path / "voice.wav"
     path.write_bytes(LARGE)
-    voice = at_once(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
+    voice = run_to_end(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
     assert isinstance(client.wait(client.predict(source, voice, frames=5), 20)[-1], Done)
     path.write_bytes(LARGE + b"more")
-    other = at_once(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
+    other = run_to_end(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
     path.unlink()
     (failed,) = client.wait(client.predict(source, other, frames=5), 20)
     assert isinstance(failed, Failed) and failed.code == "audio_unreadable"
@@ -184,7 +184,7 @@ def test_a_file_that_changes_while_it_is_sent_is_told_of(
 ) -> None:
     source, path = prepared(client), tmp_path / "voice.wav"
     path.write_bytes(LARGE)
-    voice = at_once(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
+    voice = run_to_end(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
     job = client.predict(source, voice, frames=5)
     while not any(isinstance(message, messages.PutPart) for message in sent):
         client.tick(0.0)
@@ -192,7 +192,7 @@ def test_a_file_that_changes_while_it_is_sent_is_told_of(
     (failed,) = client.wait(job, 20)
     assert isinstance(failed, Failed) and "changed while it was sent" in failed.cause
     path.write_bytes(LARGE)
-    again = at_once(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
+    again = run_to_end(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
     assert isinstance(client.wait(client.predict(source, again, frames=5), 20)[-1], Done)
 
 

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from ..tasks import duration
-from .process import Stage
+from ..tasks import format_duration
+from .process import StateChange
 
 LOG_LINES = 40
 MASK = "***"
@@ -21,7 +21,7 @@ _IN_ADDRESS = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://)[^/\s@]+@")
 
 def report(
     facts: Mapping[str, str],
-    stages: Iterable[Stage],
+    history: Iterable[StateChange],
     now: float,
     logs: Mapping[str, Sequence[str]],
     home: str,
@@ -30,7 +30,7 @@ def report(
     """Facts by name, how the server's state went until `now`, and the last lines of logs by file name; masked."""
     lines = ["EDTalk diagnostics", *(f"{name}: {value}" for name, value in facts.items())]
     lines += ["", "Server's states"]
-    lines += [f"  {duration(now - stage.since)} ago: {stage.state.value}" for stage in stages]
+    lines += [f"  {format_duration(now - change.since)} ago: {change.state.value}" for change in history]
     for name, tail in logs.items():
         lines += ["", f"Last lines of {name}", *(f"  {line}" for line in tail)]
     return masked("\n".join(lines), home, secrets) + "\n"

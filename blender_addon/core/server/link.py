@@ -19,7 +19,7 @@ from shared_protocol.connection import Connection
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop, Failed, Pong, Prepared
 
-from ..tasks import Task, duration, in_parts
+from ..tasks import Task, format_duration, translate_parts
 from ..text.translate import iface_
 from ..weights import layouts, mixing
 from . import events
@@ -51,7 +51,7 @@ class Bundle:
 
 
 @dataclass(frozen=True)
-class Face:
+class ServerStatus:
     """The server for the panel: one line, Blender's name of an icon, whether it can be stopped, memory in words."""
 
     line: str
@@ -211,17 +211,17 @@ class ServerLink:
         return bool(self._listeners) or (self.is_connected and not self.is_ready)
 
     @property
-    def face(self) -> Face:
+    def status(self) -> ServerStatus:
         """What the panel shows of the server."""
         state = self.server.state
         age = self.server.seconds_in_state(time.monotonic())
         health = self.client.health if self.client is not None else Pong()
-        doing = f", {in_parts(health.activity)}" if health.activity and self.is_connected else ""
+        doing = f", {translate_parts(health.activity)}" if health.activity and self.is_connected else ""
         if state not in _WAITING:
             age -= age % 60  # a line that changes each second would have the window drawn each second
-        since = f" ({duration(age)})" if age or state in _WAITING else ""
+        since = f" ({format_duration(age)})" if age or state in _WAITING else ""
         line = iface_("Server: {state}", state=iface_(state.value)) + doing + since
-        return Face(line, _ICONS.get(state, "RADIOBUT_OFF"), self.is_connected, self.memory.words)
+        return ServerStatus(line, _ICONS.get(state, "RADIOBUT_OFF"), self.is_connected, self.memory.words)
 
     @property
     def memory(self) -> Memory:

@@ -33,7 +33,7 @@ WARM_DEADLINE_S = 300.0
 FOREIGN_DEADLINE_S = 15.0
 """So long a server that somebody else started may take to end when it is asked."""
 _ADOPTED_LOOK_S = 1.0
-_MOST_STAGES = 30
+_MOST_CHANGES = 30
 """So many changes of state are remembered."""
 _DELIBERATE = (1, 2)
 """Exit statuses by which the server says that it cannot run like this; trying again would change nothing."""
@@ -52,7 +52,7 @@ class ServerState(StrEnum):
     FAILED = "failed"
 
 
-class Stage(NamedTuple):
+class StateChange(NamedTuple):
     """A state, and when it began (seconds of the clock that `poll` is given)."""
 
     state: ServerState
@@ -99,7 +99,7 @@ class ServerProcess:
         self._start_again_at: float | None = None
         self._shunned: set[int] = set()
         self._dying: list[Child] = []
-        self.stages: deque[Stage] = deque(maxlen=_MOST_STAGES)
+        self.history: deque[StateChange] = deque(maxlen=_MOST_CHANGES)
         """How the state went, newest last, as `poll` saw it."""
 
     @property
@@ -126,8 +126,8 @@ class ServerProcess:
 
     def seconds_in_state(self, now: float) -> float:
         """How long the state has been what it is."""
-        known = self.stages and self.stages[-1].state is self.state
-        return max(0.0, now - self.stages[-1].since) if known else 0.0
+        known = self.history and self.history[-1].state is self.state
+        return max(0.0, now - self.history[-1].since) if known else 0.0
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -209,8 +209,8 @@ class ServerProcess:
             self._push(now)
         elif self.state in (ServerState.STARTING, *_RUNNING):
             self._look(now)
-        if not self.stages or self.stages[-1].state is not self.state:
-            self.stages.append(Stage(self.state, now))
+        if not self.history or self.history[-1].state is not self.state:
+            self.history.append(StateChange(self.state, now))
         return self.state
 
     def _look(self, now: float) -> None:

@@ -64,7 +64,7 @@ class Session(ServerLink):
         else:
             self.end_server()
         while self.server.state is ServerState.STOPPING:
-            progress.stage = self.face.line  # which is in the user's language already
+            progress.stage = self.status.line  # which is in the user's language already
             yield
         if self.server.state is not ServerState.STOPPED:
             raise self.server.error or not_running()
@@ -76,7 +76,7 @@ class Session(ServerLink):
         while self.bundle is None or not self.is_ready:
             if not self.is_connected:
                 raise self.server.error or not_running()
-            progress.stage = self.face.line  # which is in the user's language already
+            progress.stage = self.status.line  # which is in the user's language already
             yield
         return self.bundle
 

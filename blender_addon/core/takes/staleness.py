@@ -36,7 +36,7 @@ class Run:
     state: State
 
 
-def judged(frame: int, signature: str, recorded: Mapping[int, str], finished: Container[int]) -> State:
+def state_of(frame: int, signature: str, recorded: Mapping[int, str], finished: Container[int]) -> State:
     """The state of a frame whose curves are like `signature` now; `recorded` and `finished` are the take's."""
     if frame not in finished:
         return State.MISSING

@@ -29,7 +29,7 @@ import numpy as np
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from .. import atomic_write
-from ..tasks import Steps, at_once
+from ..tasks import Steps, run_to_end
 
 log = logging.getLogger(__name__)
 
@@ -154,7 +154,7 @@ class Take:
     @classmethod
     def open(cls, folder: Path) -> Take:
         """The same at once, for scripts and renders without a window."""
-        return at_once(cls.opening(folder))
+        return run_to_end(cls.opening(folder))
 
     # --- what is there -------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 
-def wrapped(text: str, room: float, width: Callable[[str], float]) -> list[str]:
+def wrap_text(text: str, room: float, width: Callable[[str], float]) -> list[str]:
     """Lines that are no wider than `room`, if a single letter is not. Words that are too wide by themselves are broken,
     as all is in languages that have no spaces."""
     lines: list[str] = []

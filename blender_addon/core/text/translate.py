@@ -24,7 +24,7 @@ _PLACE = re.compile(r"\{(\d)\}")
 
 
 @dataclass(frozen=True)
-class Speech:
+class Translators:
     """Translators for the interface, tooltips and reports, and all that the catalogues know."""
 
     iface: Translate = str
@@ -33,25 +33,25 @@ class Speech:
     messages: frozenset[str] = frozenset()
 
 
-ENGLISH = Speech()
-_speech = ENGLISH
+ENGLISH = Translators()
+_translators = ENGLISH
 
 
-def speak(speech: Speech) -> None:
+def use_translators(translators: Translators) -> None:
     """From now on words are translated so."""
-    global _speech
-    _speech = speech
+    global _translators
+    _translators = translators
 
 
 @contextmanager
 def in_english() -> Iterator[None]:
     """For what programs and the add-on's makers read: the command line, a report of what went wrong."""
-    before = _speech
-    speak(ENGLISH)
+    before = _translators
+    use_translators(ENGLISH)
     try:
         yield
     finally:
-        speak(before)
+        use_translators(before)
 
 
 def n_(text: str) -> str:
@@ -62,45 +62,45 @@ def n_(text: str) -> str:
 def iface_(text: str, **values: object) -> str:
     """For panels, dialogs, menus, the status bar and words over a view: a template and its values, or a sentence of an
     error or of the server as it came."""
-    return _said(_speech.iface, text, values)
+    return _translate_text(_translators.iface, text, values)
 
 
 def tip_(text: str, **values: object) -> str:
     """The same for tooltips, where a grey button says why."""
-    return _said(_speech.tip, text, values)
+    return _translate_text(_translators.tip, text, values)
 
 
 def rpt_(text: str, **values: object) -> str:
     """The same for reports."""
-    return _said(_speech.rpt, text, values)
+    return _translate_text(_translators.rpt, text, values)
 
 
-def _said(translate: Translate, text: str, values: dict[str, object]) -> str:
+def _translate_text(translate: Translate, text: str, values: dict[str, object]) -> str:
     if values:
         return translate(text).format(**values)
     known = translate(text)
-    return known if known != text else _recognised(translate, text)
+    return known if known != text else _translate_filled(translate, text)
 
 
-def _recognised(translate: Translate, sentence: str) -> str:
+def _translate_filled(translate: Translate, sentence: str) -> str:
     """A sentence whose values are in already."""
-    found = _template_of(sentence, _speech.messages)
+    found = _template_of(sentence, _translators.messages)
     if found is None:
         return sentence
     template, values = found
     translated = translate(template)
     if translated == template:
         return sentence
-    return translated.format(*(_value(translate, value) for value in values))
+    return translated.format(*(_translate_value(translate, value) for value in values))
 
 
-def _value(translate: Translate, value: str) -> str:
+def _translate_value(translate: Translate, value: str) -> str:
     """What stands in a sentence: a word of ours ("portrait"), a sentence of its own, or anything else, such as a name
     that the artist gave, which stays."""
     if value.endswith("."):
-        return _said(translate, value, {})
+        return _translate_text(translate, value, {})
     is_word = value.islower() or value.startswith("The ")
-    return translate(value) if is_word and value in _speech.messages else value
+    return translate(value) if is_word and value in _translators.messages else value
 
 
 @lru_cache(maxsize=256)

@@ -31,7 +31,7 @@ class Mirror:
         return np.asarray(weights[..., self.order] * self.sign, np.float32)
 
 
-def mirror_of(layout: BankLayout) -> Mirror | None:
+def find_mirror(layout: BankLayout) -> Mirror | None:
     """The mirror of a bundle; None when its identifiers do not tell left from right (numbered ones)."""
     names = [basis.identifier for basis in layout.bases]
     order, sign = np.arange(len(names)), np.ones(len(names), np.float32)

@@ -73,7 +73,7 @@ class Mixer:
         return np.clip(base + intensities @ self.shift, low, high).astype(np.float32)
 
 
-def mixer(layout: BankLayout, rest: Weights, presets: Presets) -> Mixer:
+def make_mixer(layout: BankLayout, rest: Weights, presets: Presets) -> Mixer:
     """The mixer of a character. Emotions that its bundle lacks add nothing."""
     bases, banks = layout.bases, list(Bank)
     return Mixer(
@@ -101,7 +101,7 @@ def _shift(name: str, layout: BankLayout, rest: Weights, presets: Presets) -> We
 def mixer_from_texts(layout: str, rest: str, presets: str) -> Mixer:
     """The mixer of what a .blend keeps about a character (each as JSON)."""
     bases = layouts.layout_from_json(layout)
-    return mixer(bases, rest_from_json(rest, len(bases)), presets_from_json(presets))
+    return make_mixer(bases, rest_from_json(rest, len(bases)), presets_from_json(presets))
 
 
 def rest_from_json(text: str, channels: int) -> Weights:

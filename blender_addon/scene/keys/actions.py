@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
-from ...core.tasks import Steps, at_once
+from ...core.tasks import Steps, run_to_end
 from ...core.weights.curves import Keys, handles
 
 SLOTTED = bpy.app.version >= (4, 4, 0)
@@ -230,7 +230,7 @@ def given_away(action: bpy.types.Action, name: str) -> str:
 
 def write(curve: bpy.types.FCurve, keys: Keys) -> None:
     """Set keys over their span; those outside stay as they are, and so does the curve there."""
-    at_once(writing(lambda: curve, keys))
+    run_to_end(writing(lambda: curve, keys))
 
 
 def writing(find_curve: Callable[[], bpy.types.FCurve], keys: Keys) -> Steps[None]:
@@ -262,7 +262,7 @@ def copy_keys(source: bpy.types.FCurve, target: bpy.types.FCurve) -> None:
     """Give a curve the keys of another one."""
     target.keyframe_points.clear()
     target.keyframe_points.add(len(source.keyframe_points))
-    for part, data in at_once(_reading(lambda: source)).items():
+    for part, data in run_to_end(_reading(lambda: source)).items():
         target.keyframe_points.foreach_set(part, data.ravel())
     target.update()
 

@@ -67,7 +67,7 @@ def at_rest(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
 def mirrored(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
     """The pose that the sliders show with left and right exchanged. Raises `EDTalkError` when the bundle does not tell
     them apart."""
-    found = mirror.mirror_of(character.layout_of(ob))
+    found = mirror.find_mirror(character.layout_of(ob))
     if found is None:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,

@@ -21,7 +21,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Frame
 
 from ...core.takes import takes
-from ...core.tasks import SLICE_S, Progress, Steps, in_slices
+from ...core.tasks import SLICE_S, Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character, plane
 from ...scene.keys import layers, sampling
@@ -94,10 +94,10 @@ def baked(wish: Wish, progress: Progress) -> Steps[Baked]:
     plan, stale = (yield from _planned(wish, progress)), set[int]()
     stale.update(plan.stale)
     fresh = ((frame, signature) for frame, signature in plan.signatures.items() if frame not in stale)
-    yield from in_slices(plan.take.sign(fresh))
+    yield from time_sliced(plan.take.sign(fresh))
     if plan.stale:
         yield from _rendered(wish, plan, progress)
-    there = yield from in_slices(plan.take.finished())
+    there = yield from time_sliced(plan.take.finished())
     if not there:  # somebody deleted them meanwhile
         raise EDTalkError(ErrorCode.DISK, f"{plan.take.folder} holds no finished frame.", "Bake again.")
     yield
@@ -118,9 +118,9 @@ def _planned(wish: Wish, progress: Progress) -> Steps[_Plan]:
             hashes[frame] = takes.frame_hash(bundle.identity, prepared.source, row.tobytes(), look)
             yield
 
-    yield from in_slices(hashed())
+    yield from time_sliced(hashed())
     take = yield from _take_for(wish, look)
-    stale = list(wish.frames) if wish.again else (yield from in_slices(take.stale(hashes)))
+    stale = list(wish.frames) if wish.again else (yield from time_sliced(take.stale(hashes)))
     return _Plan(prepared.source, weights, hashes, signatures, take, stale)
 
 
@@ -152,10 +152,10 @@ def _take_for(wish: Wish, look: takes.Look) -> Steps[takes.Take]:
     ob = found(wish.uid)
     name, old = ob.name, character.file_of(ob, "take")
     folder = take_places.folder_for_baking(ob, wish.base, look, wish.anew)
-    take = yield from in_slices(takes.Take.opening(folder))
+    take = yield from time_sliced(takes.Take.opening(folder))
     take.owner, take.character, take.look = take_places.owner(), name, look
     if old is not None and old != folder:
-        yield from in_slices(take.adopt((yield from in_slices(takes.Take.opening(old)))))
+        yield from time_sliced(take.adopt((yield from time_sliced(takes.Take.opening(old)))))
     return take
 
 
@@ -185,7 +185,7 @@ def _rendered(wish: Wish, plan: _Plan, progress: Progress) -> Steps[None]:
         while waiting:
             _store(plan, waiting)
             yield
-        yield from in_slices(take.tidy())
+        yield from time_sliced(take.tidy())
     finally:
         rendering.close()
         session.hold_results_back(False)

@@ -14,7 +14,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
 from ...core.takes import takes
-from ...core.tasks import Progress, Steps, in_slices
+from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character
 from ...scene.speech import sound
@@ -57,7 +57,7 @@ class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
         yield from pump.session().ready(progress)
         progress.unit = "fps"
         ob, scene = found(uid), scene_of(scene_uid)
-        take, frames = yield from in_slices(_frames(character.file_of(ob, "take"), scene))
+        take, frames = yield from time_sliced(_frames(character.file_of(ob, "take"), scene))
         ob, scene = found(uid), scene_of(scene_uid)
         render = scene.render
         timing = TimeBase.from_blender(render.fps, render.fps_base, frames[0])

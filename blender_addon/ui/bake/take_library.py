@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ...core.takes import takes
-from ...core.tasks import Steps, a_little
+from ...core.tasks import Steps, run_for
 from ...scene.takes.take_places import Entry, scanned
 from ..runtime.preferences import preferences
 
@@ -40,7 +40,7 @@ class Library:
 
     def look_after(self) -> None:
         """From the timer: look at a few files."""
-        if self._scan is not None and (done := a_little(self._scan, SCAN_S)):
+        if self._scan is not None and (done := run_for(self._scan, SCAN_S)):
             self._scan, self.entries = None, done.result
             self.serial += 1
 

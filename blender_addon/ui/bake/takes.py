@@ -13,7 +13,7 @@ from bpy.props import BoolProperty, StringProperty
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ...core.takes import takes
-from ...core.tasks import Progress, Steps, in_slices
+from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import iface_, rpt_
 from ...scene import character, plane
 from ...scene.takes.take_places import Entry, scanned
@@ -48,8 +48,8 @@ class UseTake(TaskOperator, bpy.types.Operator):
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         uid, scene_uid, folder = context.object.session_uid, context.scene.session_uid, self.folder
         progress.stage = "Looking at the frames"
-        take = yield from in_slices(takes.Take.opening(character.absolute(folder)))
-        there = yield from in_slices(take.finished())
+        take = yield from time_sliced(takes.Take.opening(character.absolute(folder)))
+        there = yield from time_sliced(take.finished())
         yield
         ob, scene = found(uid), scene_of(scene_uid)
         run = takes.run_to_show(there, scene.frame_current)
@@ -91,11 +91,11 @@ class DeletingOperator(TaskOperator):
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         progress.stage = "Looking for takes"
-        doomed = self.doomed((yield from in_slices(scanned())))
+        doomed = self.doomed((yield from time_sliced(scanned())))
         progress.stage, progress.total = "Deleting takes", len(doomed)
         try:
             for progress.done, take in enumerate(doomed):
-                yield from in_slices(takes.Take(take.folder).delete())
+                yield from time_sliced(takes.Take(take.folder).delete())
         finally:
             pump.takes_changed()
         freed = words_for(sum(take.size for take in doomed))

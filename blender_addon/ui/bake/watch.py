@@ -11,8 +11,8 @@ from pathlib import Path
 import bpy
 
 from ...core.takes import takes
-from ...core.takes.staleness import Staleness, judged
-from ...core.tasks import Steps, a_little
+from ...core.takes.staleness import Staleness, state_of
+from ...core.tasks import Steps, run_for
 from ...scene import character
 from ...scene.keys.signature import Signature
 
@@ -105,7 +105,7 @@ class Watch:
 
     def _read_on(self) -> None:
         """Read a little more of what is on disk."""
-        if self._reading is not None and (done := a_little(self._reading, READ_S)):
+        if self._reading is not None and (done := run_for(self._reading, READ_S)):
             self._files, self._reading = done.result, None
             self.unsettle()
 
@@ -120,7 +120,7 @@ class Watch:
         end = begun + (IDLE_S if seen.is_settled else HURRY_S)
         for _ in seen.frames:
             frame = seen.next_frame()
-            self._is_news |= seen.saw(judged(frame, signature.at(frame), recorded, finished))
+            self._is_news |= seen.saw(state_of(frame, signature.at(frame), recorded, finished))
             if time.perf_counter() > end:
                 break
         self._redraw()

@@ -14,7 +14,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Prepared
 
 from ...core.server import events, uploads
-from ...core.tasks import Progress, Steps, in_slices
+from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character, plane, portrait_crop
 from ...scene.speech import sequencer
@@ -65,7 +65,7 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         path = character.absolute(self.filepath)
-        content = yield from in_slices(character.picture_content(path))
+        content = yield from time_sliced(character.picture_content(path))
         return (yield from _made(Portrait(path.stem, content, path), progress))
 
 
@@ -104,7 +104,7 @@ class NewFromImage(TaskOperator, bpy.types.Operator):
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         image = bpy.data.images[self.image]
         name = image.name
-        content = yield from in_slices(uploads.in_memory(portrait_crop.image_bytes(image)))
+        content = yield from time_sliced(uploads.in_memory(portrait_crop.image_bytes(image)))
         return (yield from _made(Portrait(Path(name).stem, content, None, name), progress))
 
 

@@ -157,11 +157,11 @@ class AdjustCrop(bpy.types.Operator):
             self._held = None
             self._ask()
         elif event.type in {"WHEELUPMOUSE", "WHEELDOWNMOUSE"}:
-            self._crop = crop_box.scaled(self._crop, WHEEL if event.type == "WHEELUPMOUSE" else 1 / WHEEL)
+            self._crop = crop_box.scale(self._crop, WHEEL if event.type == "WHEELUPMOUSE" else 1 / WHEEL)
             self._ask()
         elif self._held is not None:
             grip, start, before = self._held
-            self._crop = crop_box.dragged(before, grip, start, point)
+            self._crop = crop_box.drag(before, grip, start, point)
 
     def _fit(self) -> Fit:
         return Fit.into(free_room(self._area, self._region), self._size)
@@ -181,7 +181,7 @@ class AdjustCrop(bpy.types.Operator):
             if session.can("inspect"):
                 self._question = session.inspect(self._portrait, self._crop, Progress())
         elif self._is_to_ask:
-            self._say([session.face.line])  # which is in the user's language already
+            self._say([session.status.line])  # which is in the user's language already
         if self._question is None:
             return
         try:

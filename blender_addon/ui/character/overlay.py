@@ -27,7 +27,7 @@ def reason(ob: bpy.types.Object) -> list[str]:
     if not session.is_connected:
         cause = session.trouble[0] if session.trouble is not None else n_("The server is not running")
         return [STILL, cause, n_("Start the server in the EDTalk panel")]
-    return [STILL, session.face.line]
+    return [STILL, session.status.line]
 
 
 def _draw() -> None:

@@ -9,7 +9,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
 from ...core import crop_box
-from ...core.tasks import Progress, Steps, in_slices
+from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import n_, rpt_
 from ...scene import character, facing, portrait_crop
 from ..runtime import pump
@@ -48,7 +48,7 @@ class PortraitOperator(TaskOperator):
         """Let the server look at a crop (None: find the face), make it the character's, and say what it is worth."""
         session = pump.session()
         yield from session.ready(progress)
-        portrait = yield from in_slices(character.portrait_content(found(uid)))
+        portrait = yield from time_sliced(character.portrait_content(found(uid)))
         seen = yield from session.inspect(portrait, crop, progress)
         portrait_crop.set_crop(found(uid), crop)
         portrait_crop.remember(found(uid), seen)
@@ -91,7 +91,7 @@ class NextFace(PortraitOperator, bpy.types.Operator):
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         uid, session = context.object.session_uid, pump.session()
         yield from session.ready(progress)
-        portrait = yield from in_slices(character.portrait_content(found(uid)))
+        portrait = yield from time_sliced(character.portrait_content(found(uid)))
         seen = yield from session.inspect(portrait, portrait_crop.crop_of(found(uid)), progress)
         if not seen.faces:
             raise EDTalkError(

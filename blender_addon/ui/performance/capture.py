@@ -14,7 +14,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
 from ...core.server import uploads
-from ...core.tasks import Progress, Steps, in_slices
+from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character
 from ...scene.keys import layers
@@ -76,7 +76,7 @@ class Capture(RangeOperator, bpy.types.Operator):
         timing, frames = _timing(path, context.scene, start, self.frames(context.scene))
         progress.stage = "Reading the video"
         yield
-        video = yield from in_slices(uploads.on_disk(path, "video", ErrorCode.VIDEO_UNREADABLE))
+        video = yield from time_sliced(uploads.on_disk(path, "video", ErrorCode.VIDEO_UNREADABLE))
         prepared = yield from prepared_source(uid, progress)
         captured = yield from pump.session().capture(prepared.source, video, timing, frames, progress)
         written = yield from written_performance(uid, scene_uid, frames, captured.weights, progress, banks)

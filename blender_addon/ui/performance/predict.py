@@ -14,7 +14,7 @@ from shared_protocol.banks import Bank
 from shared_protocol.errors import ErrorCode
 
 from ...core.server import uploads
-from ...core.tasks import Progress, Steps, in_slices, shown
+from ...core.tasks import Progress, Steps, redraw, time_sliced
 from ...core.text.translate import rpt_
 from ...core.weights import curves
 from ...scene import character
@@ -47,11 +47,11 @@ class Predict(RangeOperator, bpy.types.Operator):
         progress.stage = (
             "Reading the voice" if is_file else "Mixing the sound: the window stands still meanwhile"
         )
-        yield from shown()
+        yield from redraw()
         with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
             voice = sound.voice_of(found(uid), scene_of(scene_uid), Path(folder), frames)
             yield
-            heard = yield from in_slices(uploads.on_disk(voice.path, "voice", ErrorCode.AUDIO_UNREADABLE))
+            heard = yield from time_sliced(uploads.on_disk(voice.path, "voice", ErrorCode.AUDIO_UNREADABLE))
             words = script.transcript_of(found(uid), scene_of(scene_uid)).speech
             prepared = yield from prepared_source(uid, progress)
             speech = found(uid).edtalk.speech
@@ -82,7 +82,7 @@ def written_performance(
     """Write weights [frames, channels] of some banks as the character's performance, and let its picture follow."""
     keys = yield from curves_of(uid, frames, weights, progress, banks)
     progress.stage, progress.total = "Writing keys", 0
-    written = yield from in_slices(layers.write_performance(found(uid), frames, keys))
+    written = yield from time_sliced(layers.write_performance(found(uid), frames, keys))
     ob, scene = found(uid), scene_of(scene_uid)
     ob.edtalk.show = "LIVE"
     scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
@@ -104,7 +104,7 @@ def curves_of(
         if basis.bank not in banks:
             keys.append(None)
         elif reduce:
-            keys.append((yield from in_slices(curves.reduce(frames[0], column, tolerance))))
+            keys.append((yield from time_sliced(curves.reduce(frames[0], column, tolerance))))
         else:
             keys.append(curves.dense(frames[0], column))
         progress.done += 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import bpy
 from bpy.props import EnumProperty, StringProperty
 
-from ...core.tasks import Progress, Steps, in_slices
+from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character
 from ...scene.poses import pose_assets, posing
@@ -99,7 +99,7 @@ def kept(uid: int, poses: Poses, progress: Progress) -> Steps[int]:
         progress.stage, progress.done, progress.total = "Making pictures of poses", number, len(wanted)
         pictured.append((asset, pose_assets.small(frame.width, frame.height, bytes(frame.pixels))))
     progress.stage, progress.total = "Writing keys", 0
-    yield from in_slices(pose_assets.keep(found(uid), pictured, Path(bpy.data.filepath).parent))
+    yield from time_sliced(pose_assets.keep(found(uid), pictured, Path(bpy.data.filepath).parent))
     _refresh_browsers()
     return len(wanted)
 

@@ -22,8 +22,8 @@ from bpy.props import BoolProperty
 from shared_protocol.errors import EDTalkError
 
 from ...core.takes import takes
-from ...core.takes.staleness import State, judged
-from ...core.tasks import SLICE_S, Progress, Steps, Stopped, in_slices
+from ...core.takes.staleness import State, state_of
+from ...core.tasks import SLICE_S, Progress, Steps, Stopped, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character, plane
 from ...scene.keys.signature import Signature, has_drivers
@@ -140,8 +140,8 @@ def _made_ready(
 ) -> Steps[int]:
     """One character; how many frames were rendered. What its plane is to show goes into `loans`."""
     folder, rendered = character.file_of(found(uid), "take"), 0
-    take = (yield from in_slices(takes.Take.opening(folder))) if folder is not None else None
-    there = (yield from in_slices(take.finished())) if take is not None else set[int]()
+    take = (yield from time_sliced(takes.Take.opening(folder))) if folder is not None else None
+    there = (yield from time_sliced(take.finished())) if take is not None else set[int]()
     run = takes.run_to_show(there, frames[0])
     if take is None or not (yield from _are_fresh(uid, take, there, frames)):
         if uid in _hopeless:
@@ -165,7 +165,7 @@ def _are_fresh(uid: int, take: takes.Take, finished: set[int], frames: range) ->
     while left:
         signature, end = Signature(found(uid)), time.perf_counter() + SLICE_S
         while left and time.perf_counter() < end:
-            if judged(left[0], signature.at(left[0]), take.signatures, finished) != State.FRESH:
+            if state_of(left[0], signature.at(left[0]), take.signatures, finished) != State.FRESH:
                 return False
             left = left[1:]
         yield

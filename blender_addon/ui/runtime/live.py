@@ -19,7 +19,7 @@ from shared_protocol.messages import Failed, Prepared, PreviewFrame
 from ...core.server import uploads
 from ...core.server.events import JobEvent
 from ...core.server.session import Session
-from ...core.tasks import Steps, a_little
+from ...core.tasks import Steps, run_for
 from ...scene import character, plane, portrait_crop
 from ...scene.keys import sampling
 
@@ -128,7 +128,7 @@ class Live:
     def _settle(self) -> None:
         """Keep pictures at rest, a little at a time."""
         self._settling = self._settling or plane.settle_live_images()
-        if a_little(self._settling, SETTLE_S):
+        if run_for(self._settling, SETTLE_S):
             self._settling = None
 
     def characters(self, scene: bpy.types.Scene) -> list[bpy.types.Object]:
@@ -188,7 +188,7 @@ class Live:
                 del self._portraits[uid]
                 continue
             try:
-                if done := a_little(reading, SETTLE_S):
+                if done := run_for(reading, SETTLE_S):
                     del self._portraits[uid]
                     self._prepare(ob, done.result)
             except EDTalkError as error:

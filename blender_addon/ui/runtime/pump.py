@@ -120,7 +120,7 @@ def _pump() -> float:
 def _look() -> float:
     """A few milliseconds of reading, then back to the window; seconds until the next time."""
     here = session()
-    before = here.face, here.trouble
+    before = here.status, here.trouble
     try:
         here.pump(BUDGET_S)
         for work in _ticks:
@@ -129,7 +129,7 @@ def _look() -> float:
         log.exception("the EDTalk timer failed")
         here.failure = n_("The EDTalk add-on met an error."), n_("Look at Blender's console and report it.")
         return ASLEEP_S
-    if (here.face, here.trouble) != before:
+    if (here.status, here.trouble) != before:
         redraw_panels(bpy.context)
     if here.is_waiting or here.task is not None:
         return BUSY_S

@@ -11,7 +11,7 @@ from bpy.props import IntProperty
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Prepared
 
-from ...core.tasks import Progress, Steps, in_slices
+from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import n_
 from ...scene import character, portrait_crop
 from . import pump
@@ -58,7 +58,7 @@ def prepared_source(uid: int, progress: Progress) -> Steps[Prepared]:
     """Let the server encode the character's portrait (it keeps it)."""
     session = pump.session()
     bundle = yield from session.ready(progress)
-    portrait = yield from in_slices(character.portrait_content(found(uid)))
+    portrait = yield from time_sliced(character.portrait_content(found(uid)))
     prepared = yield from session.prepare(portrait, progress, crop=portrait_crop.crop_of(found(uid)))
     portrait_crop.remember_prepared(found(uid), prepared)
     group = found(uid).edtalk

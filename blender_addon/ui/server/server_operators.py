@@ -141,9 +141,9 @@ def described() -> str:
     logs = {file.name: diagnostics.tail(file) for file in _logs()}
     connected = session.server.connection
     secrets = [connected.client_secret, connected.client_public] if connected else []
-    stages, home = session.server.stages, str(Path.home())
+    history, home = session.server.history, str(Path.home())
     with in_english():
-        return diagnostics.report(_facts(), stages, time.monotonic(), logs, home, secrets)
+        return diagnostics.report(_facts(), history, time.monotonic(), logs, home, secrets)
 
 
 def _facts() -> dict[str, str]:
@@ -157,7 +157,7 @@ def _facts() -> dict[str, str]:
         "Device": welcome.device if welcome else "unknown",
         "Options": " ".join(session.server.options) or "none",
         "Bundle": session.bundle.title if session.bundle else "none",
-        "State": f"{session.face.line}. {session.face.memory}",
+        "State": f"{session.status.line}. {session.status.memory}",
         "Trouble": " ".join(session.trouble or ("none",)),
     }
 

@@ -23,10 +23,10 @@ class ServerPanel(SidebarPanel, bpy.types.Panel):
 
     def draw(self, _context: bpy.types.Context) -> None:
         layout, session = self.layout, pump.session()
-        face = session.face
-        draw_words(layout, face.line, face.icon)
+        status = session.status
+        draw_words(layout, status.line, status.icon)
         row = side_by_side(layout, "Restart", "Stop")
-        if face.can_stop:
+        if status.can_stop:
             row.operator("edtalk.restart_server", text="Restart", icon="FILE_REFRESH")
             row.operator("edtalk.stop_server", text="Stop", icon="PAUSE")
         else:
@@ -61,7 +61,7 @@ class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):
         column.prop(preferences(), "device")
         if pump.wants_restart():
             draw_words(layout, iface_("The server runs with other settings: restart it to use these"), "INFO")
-        if memory := session.face.memory:
+        if memory := session.status.memory:
             layout.label(text=memory, icon="MEMORY")
         layout.operator("edtalk.release_memory", icon="TRASH")
         row = side_by_side(layout, "Show Log", "Copy Diagnostics")

@@ -103,7 +103,7 @@ class MirrorWeights(BankOperator, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        if mirror.mirror_of(character.layout_of(context.object)) is None:
+        if mirror.find_mirror(character.layout_of(context.object)) is None:
             return refuse(cls, "This bundle's weights have numbers for names: nothing tells left from right")
         return True
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from blender_addon.core.tasks import at_once
+from blender_addon.core.tasks import run_to_end
 from blender_addon.core.weights import curves
 
 TOLERANCE = 0.01
@@ -37,7 +37,7 @@ def bezier(keys: curves.Keys, frame: float) -> float:
 
 
 def reduced(first: int, samples: npt.ArrayLike, tolerance: float) -> curves.Keys:
-    return at_once(curves.reduce(first, samples, tolerance))
+    return run_to_end(curves.reduce(first, samples, tolerance))
 
 
 def signals(count: int) -> dict[str, np.ndarray]:

@@ -11,15 +11,15 @@ import pytest
 from blender_addon.core.server.diagnostics import masked, report, tail
 from blender_addon.core.server.discovery import ServerInstall, find_running
 from blender_addon.core.server.link import Memory
-from blender_addon.core.server.process import ServerProcess, ServerState, Stage
+from blender_addon.core.server.process import ServerProcess, ServerState, StateChange
 from shared_protocol import connection
 from shared_protocol.connection import Connection
 from shared_protocol.processes import process_start
 
 
 def test_versions_states_and_logs_stand_in_one_block() -> None:
-    stages = [Stage(ServerState.STARTING, 100.0), Stage(ServerState.READY, 190.0)]
-    text = report({"Blender": "5.0.1"}, stages, 220.0, {"server.log": ["one", "two"]}, "/home/anna")
+    history = [StateChange(ServerState.STARTING, 100.0), StateChange(ServerState.READY, 190.0)]
+    text = report({"Blender": "5.0.1"}, history, 220.0, {"server.log": ["one", "two"]}, "/home/anna")
     assert "Blender: 5.0.1" in text
     assert "2 min 0 s ago: starting" in text and "30 s ago: ready" in text
     assert text.index("server.log") < text.index("one") < text.index("two")
@@ -83,7 +83,7 @@ def test_a_state_is_timed_from_when_it_began() -> None:
     server.observe("warming")
     server.poll(20.0)
     assert server.seconds_in_state(27.0) == 7.0
-    assert [stage.state.value for stage in server.stages] == ["stopped", "starting", "warming up"]
+    assert [change.state.value for change in server.history] == ["stopped", "starting", "warming up"]
 
 
 def test_a_server_with_options_is_one_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

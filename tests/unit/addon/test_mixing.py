@@ -27,7 +27,7 @@ def presets() -> mixing.Presets:
 
 @pytest.fixture(scope="module")
 def mixer(presets: mixing.Presets) -> mixing.Mixer:
-    return mixing.mixer(LAYOUT, REST, presets)
+    return mixing.make_mixer(LAYOUT, REST, presets)
 
 
 def felt(**values: float) -> np.ndarray:
@@ -99,7 +99,7 @@ def test_an_emotion_ends_at_the_range_but_leaves_what_lies_beyond_it(mixer: mixi
 
 
 def test_a_bundle_without_presets_has_no_emotions() -> None:
-    mixer = mixing.mixer(LAYOUT, REST, {})
+    mixer = mixing.make_mixer(LAYOUT, REST, {})
     np.testing.assert_array_equal(mixer.mix(ANIMATED, ONES, felt(happy=1)), ANIMATED)
 
 
@@ -112,7 +112,7 @@ def test_what_the_file_keeps_is_read_back_and_damage_is_forgiven(presets: mixing
 
 
 def test_the_mirror_of_the_starter_is_the_one_it_was_trained_with() -> None:
-    found = mirror.mirror_of(LAYOUT)
+    found = mirror.find_mirror(LAYOUT)
     assert found is not None
     np.testing.assert_array_equal(found.order, controls.MIRROR_PERMUTATION)
     np.testing.assert_array_equal(found.sign, controls.MIRROR_SIGN)
@@ -121,7 +121,7 @@ def test_the_mirror_of_the_starter_is_the_one_it_was_trained_with() -> None:
 
 
 def test_numbered_weights_know_no_left() -> None:
-    assert mirror.mirror_of(numbered_layout()) is None
+    assert mirror.find_mirror(numbered_layout()) is None
 
 
 def test_a_pose_goes_through_text() -> None:

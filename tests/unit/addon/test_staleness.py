@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from blender_addon.core.takes.staleness import Run, Staleness, State, judged
+from blender_addon.core.takes.staleness import Run, Staleness, State, state_of
 
 
 def looked_at(frames: range, now: dict[int, str], recorded: dict[int, str], finished: set[int]) -> Staleness:
@@ -10,7 +10,7 @@ def looked_at(frames: range, now: dict[int, str], recorded: dict[int, str], fini
     map_ = Staleness(frames)
     while not map_.is_settled:
         frame = map_.next_frame()
-        map_.saw(judged(frame, now[frame], recorded, finished))
+        map_.saw(state_of(frame, now[frame], recorded, finished))
     return map_
 
 
@@ -27,7 +27,7 @@ def test_an_edited_frame_is_stale_and_an_unbaked_one_is_missing() -> None:
 
 
 def test_a_frame_whose_file_was_deleted_is_missing() -> None:
-    assert judged(3, "a", {3: "a"}, finished={1, 2}) == State.MISSING
+    assert state_of(3, "a", {3: "a"}, finished={1, 2}) == State.MISSING
 
 
 def test_neighbours_are_named_together_and_long_lists_are_cut() -> None:

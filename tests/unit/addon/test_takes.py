@@ -29,7 +29,7 @@ from blender_addon.core.takes.takes import (
     takes_in,
     too_much,
 )
-from blender_addon.core.tasks import Steps, at_once
+from blender_addon.core.tasks import Steps, run_to_end
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 FACE = Look(width=256, height=256)
@@ -43,7 +43,7 @@ def hashes(*frames: int, weight: float = 0.0) -> dict[int, str]:
 
 def bake(take: Take, wanted: dict[int, str], stop_before: int | None = None) -> list[int]:
     """Render what is stale, as the add-on does, or up to a crash; the frames that were rendered."""
-    stale = at_once(take.stale(wanted))
+    stale = run_to_end(take.stale(wanted))
     take.begin()
     done = []
     for frame in stale:
@@ -56,12 +56,12 @@ def bake(take: Take, wanted: dict[int, str], stop_before: int | None = None) -> 
 
 def stale(take: Take, wanted: dict[int, str]) -> list[int]:
     """What would be rendered."""
-    return at_once(take.stale(wanted))
+    return run_to_end(take.stale(wanted))
 
 
 def run_at(take: Take, frame: int) -> tuple[int, int]:
     """The frames that are shown together with this one."""
-    run = run_to_show(at_once(take.finished()), frame)
+    run = run_to_show(run_to_end(take.finished()), frame)
     return run[0], run[-1]
 
 
@@ -176,13 +176,13 @@ def test_the_log_is_written_anew_when_most_of_it_is_outdated(tmp_path: Path) -> 
     take = Take.open(tmp_path)
     bake(take, hashes(1, 2))
     for number in range(1100):
-        at_once(take.sign([(2, f"curves-{number}")]))
+        run_to_end(take.sign([(2, f"curves-{number}")]))
     before = (tmp_path / JOURNAL).stat().st_size
     broken_off = take.tidy()
     next(broken_off)
     broken_off.close()
     assert (tmp_path / JOURNAL).stat().st_size == before, "whole or not at all"
-    at_once(take.tidy())
+    run_to_end(take.tidy())
     assert (tmp_path / JOURNAL).read_text().count("\n") == 2
     again = Take.open(tmp_path)
     assert stale(again, hashes(1, 2)) == [] and again.signatures[2] == take.signatures[2]
@@ -265,7 +265,7 @@ def test_what_another_blender_is_writing_is_not_disturbed(tmp_path: Path) -> Non
         path.write_bytes(b"half a file")
     bake(Take.open(tmp_path), hashes(1, 2, 3, weight=1.0))
     assert all(path.read_bytes() == b"half a file" for path in others)
-    at_once(Take.open(tmp_path).delete())
+    run_to_end(Take.open(tmp_path).delete())
     assert [path.name for path in tmp_path.iterdir()] == ["notes.part"]
 
 
@@ -292,7 +292,7 @@ def test_a_frame_that_is_gone_meanwhile_does_not_come_along_and_is_rendered(tmp_
     coming = new.adopt(old)
     next(coming)
     old.path(2).unlink()
-    at_once(coming)
+    run_to_end(coming)
     assert stale(Take.open(tmp_path / "new"), hashes(1, 2, 3)) == [2]
 
 
@@ -402,7 +402,7 @@ def test_takes_are_listed_with_their_size(tmp_path: Path) -> None:
     (tmp_path / "my own folder").mkdir()
     (listed,) = takes_in(tmp_path)
     assert listed.folder.name == "take_002" and sorted(Take.open(listed.folder).hashes) == [1, 2]
-    size = at_once(listed.size())
+    size = run_to_end(listed.size())
     assert size == sum(path.stat().st_size for path in listed.folder.iterdir())
 
 
@@ -487,9 +487,9 @@ def test_whenever_blender_is_killed_no_picture_passes_for_another(
             for frame in stale(take, wanted := dict.fromkeys(range(1, 5), f"{weight:04x}" * 16)):
                 picture = f"{wanted[frame]} and what follows it."
                 take.store(frame, wanted[frame], picture.encode(), "s" * chance.randrange(8))
-            at_once(take.sign([(frame, f"curves {weight}") for frame in wanted]))
-            at_once(take.tidy())
+            run_to_end(take.sign([(frame, f"curves {weight}") for frame in wanted]))
+            run_to_end(take.tidy())
         disk.room = 10**9
         take = Take.open(tmp_path)
-        for frame in at_once(take.finished()):
+        for frame in run_to_end(take.finished()):
             assert take.path(frame).read_text() == f"{take.hashes[frame]} and what follows it."

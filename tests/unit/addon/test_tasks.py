@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from blender_addon.core import tasks
-from blender_addon.core.tasks import Done, Progress, Steps, a_little, duration, in_slices
+from blender_addon.core.tasks import Finished, Progress, Steps, format_duration, run_for, time_sliced
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from blender_addon.core.tasks import Done, Progress, Steps, a_little, duration, 
     ],
 )
 def test_the_time_left_is_said_in_two_units_at_most(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+    assert format_duration(seconds) == words
 
 
 def test_a_bake_says_whom_how_far_how_fast_and_how_long() -> None:
@@ -39,8 +39,8 @@ def test_work_beside_goes_on_where_it_was_and_tells_when_it_is_done(monkeypatch:
         return "done"
 
     steps = work()
-    told = [a_little(steps, 3.0) for _ in range(3)]
-    assert told == [None, None, Done("done")]
+    told = [run_for(steps, 3.0) for _ in range(3)]
+    assert told == [None, None, Finished("done")]
 
 
 def test_work_of_many_small_steps_pauses_when_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +52,7 @@ def test_work_of_many_small_steps_pauses_when_its_time_is_over(monkeypatch: pyte
             yield
         return "done"
 
-    pauses, steps = 0, in_slices(work())
+    pauses, steps = 0, time_sliced(work())
     while True:
         try:
             next(steps)

@@ -29,9 +29,9 @@ def german() -> Iterator[None]:
     def translate(text: str) -> str:
         return GERMAN.get(text, text)
 
-    wording.speak(wording.Speech(translate, str, translate, frozenset(GERMAN)))
+    wording.use_translators(wording.Translators(translate, str, translate, frozenset(GERMAN)))
     yield
-    wording.speak(wording.ENGLISH)
+    wording.use_translators(wording.ENGLISH)
 
 
 def test_a_template_is_translated_and_then_filled(german: None) -> None:

@@ -12,24 +12,24 @@ _HEADER = struct.Struct("<2sIHHIIiiHHIIiiII")
 _DPI_72 = 2835
 
 
-def bmp_head(width: int, height: int) -> bytes:
+def header(width: int, height: int) -> bytes:
     """What stands before the rows of a 24-bit BMP file."""
     head, size = _HEADER.size, height * _row_bytes(width)
     file = (b"BM", head + size, 0, 0, head)
     return _HEADER.pack(*file, 40, width, height, 1, 24, 0, size, _DPI_72, _DPI_72, 0, 0)
 
 
-def bmp_rows(pixels: npt.NDArray[np.uint8]) -> bytes:
+def rows(pixels: npt.NDArray[np.uint8]) -> bytes:
     """Some rows of it, RGBA pixels [rows, width, 4], bottom-up as the format (and Blender) has them."""
     height, width, _ = pixels.shape
-    rows = np.zeros((height, _row_bytes(width)), np.uint8)
-    rows[:, : width * 3] = pixels[..., 2::-1].reshape(height, -1)
-    return rows.tobytes()
+    packed = np.zeros((height, _row_bytes(width)), np.uint8)
+    packed[:, : width * 3] = pixels[..., 2::-1].reshape(height, -1)
+    return packed.tobytes()
 
 
-def bmp(pixels: npt.NDArray[np.uint8]) -> bytes:
+def encode(pixels: npt.NDArray[np.uint8]) -> bytes:
     """A 24-bit BMP file of RGBA pixels [height, width, 4], rows bottom-up."""
-    return bmp_head(pixels.shape[1], pixels.shape[0]) + bmp_rows(pixels)
+    return header(pixels.shape[1], pixels.shape[0]) + rows(pixels)
 
 
 def _row_bytes(width: int) -> int:
