@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -31,6 +32,7 @@ from edtalk_server.media.faces.portrait_quality import (
 )
 from edtalk_server.media.output_spec import FACE, PLAIN, Levels, Look, Rendered, face_matte
 from edtalk_server.networks.compact import CompactNetwork
+from edtalk_server.networks.fast import accelerate
 from shared_protocol.messages import Crop
 
 logger = logging.getLogger(__name__)
@@ -47,27 +49,40 @@ _YAW, _DEGREES_PER_YAW = "yaw", 20.0
 """The weight that turns the head, in natural units (docs/bundles.md)."""
 
 
-class Engine:
-    """Faces of one bundle. Calls from several threads take turns."""
+FAST_VARIABLE = "EDTALK_FAST"
+"""Environment variable: 0 draws EDTalk networks by the paper's equations, without the optimisations of `FastEDTalk`."""
 
-    def __init__(self, bundle: Bundle, device: torch.device) -> None:
+
+class Engine:
+    """Faces of one bundle. Calls from several threads take turns.
+
+    `fast=False` draws EDTalk networks by the paper's equations: the same frames up to rounding, several times slower.
+    It shows whether a fault lies in the optimised path.
+    """
+
+    def __init__(self, bundle: Bundle, device: torch.device, fast: bool = True) -> None:
         self.bundle = bundle
+        self.face = accelerate(bundle.face) if fast else bundle.face
         self.device = device
         self.size = bundle.manifest.size
         self.channels = len(bundle.layout)
         self.batch = _batch_on(device)
-        self._home = Residence(bundle.face, device)
+        self._home = Residence(self.face, device)
         self._canvases = Canvases()
         self._lock = threading.Lock()
 
     @classmethod
-    def open(cls, bundle: Bundle | str | Path = bundles.STARTER, device: str = "auto") -> Engine:
-        """An engine for an opened bundle, or a path or shipped name of one. `device`: auto, cpu, cuda or mps.
+    def open(
+        cls, bundle: Bundle | str | Path = bundles.STARTER, device: str = "auto", fast: bool | None = None
+    ) -> Engine:
+        """Open an engine for an opened bundle, or for the path or shipped name of one.
 
-        Raises `EDTalkError`: BUNDLE_INVALID, UNSUPPORTED (no such device).
+        `device` is auto, cpu, cuda or mps. `fast` is as in the constructor; None asks the environment variable
+        EDTALK_FAST. Raises `EDTalkError`: BUNDLE_INVALID, UNSUPPORTED (no such device).
         """
         place = choose_device(device)
-        return cls(bundle if isinstance(bundle, Bundle) else bundles.load(bundle), place)
+        opened = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
+        return cls(opened, place, os.environ.get(FAST_VARIABLE) != "0" if fast is None else fast)
 
     @property
     def device_name(self) -> str:

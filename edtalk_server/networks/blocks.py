@@ -123,8 +123,8 @@ class ModulatedConv2d(nn.Module):
     """Convolution whose weight each sample scales by its style (StyleGAN2, section 2.2).
 
     `forward(x [B, I, H, W], style [B, style_dim])` is the defining form: one weight for each sample, run as
-    a grouped convolution. With `up` the result has twice the size. `shortcuts` computes the same without
-    grouped weights.
+    a grouped convolution. With `up` the result has twice the size. `fast` computes the same without grouped
+    weights.
     """
 
     def __init__(

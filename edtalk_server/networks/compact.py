@@ -36,7 +36,7 @@ from edtalk_server.networks.compact_blocks import (
     warp,
 )
 from edtalk_server.networks.compact_motion_encoder import LANDMARKS, PointReader
-from edtalk_server.networks.interface import Encoding
+from edtalk_server.networks.interface import Encoding, check_source
 
 FLOW_SCALE = 0.25  # what a head's unit means as flow at the coarse levels; finer levels correct less
 FINE_FLOW_SCALE = 0.1
@@ -350,8 +350,7 @@ class CompactNetwork(nn.Module):
     def prepare(self, images: Tensor, weights: Tensor | None = None) -> Prepared:
         """All that depends on one source [1, 3, size, size] alone. `weights` [1, channels] stand in for its own where
         the truth is known."""
-        if images.shape != (1, 3, self.size, self.size):
-            raise ValueError(f"expected one picture of {self.size} pixels, not {tuple(images.shape)}")
+        check_source(images, self.size)
         own = self.weights_of(images) if weights is None else weights.float()
         return Prepared(images, own, self.encode(images), self.basis())
 

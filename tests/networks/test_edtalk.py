@@ -14,6 +14,7 @@ from edtalk_server.evaluation.golden import rule
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig, EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
+from edtalk_server.networks.fast import FastEDTalk, accelerate
 
 SMALL = EDTalkConfig(size=64, style_dim=64, width_base=1024, width_max=32, enhancement_hidden=16)
 SMALL_LIP_POSE = EDTalkConfig(size=64, style_dim=64, width_base=1024, width_max=32, expression=0)
@@ -39,14 +40,26 @@ def rows(count: int, channels: int) -> torch.Tensor:
 @pytest.mark.parametrize("config", [SMALL, SMALL_LIP_POSE], ids=["with expression", "lip-pose"])
 def test_the_shortcuts_draw_the_same_picture_as_the_equations(config: EDTalkConfig) -> None:
     network, source, weights = filled(config), pictures(1, config.size), rows(5, config.channels)
+    fast = FastEDTalk(network)
     direct = network(source.expand(5, -1, -1, -1), weights)
-    short = network.decode(network.prepare(source), weights)
+    short = fast.decode(fast.prepare(source), weights)
     assert float((direct - short).square().mean().sqrt()) < 1e-5
     assert float(direct.std()) > 0.1
 
 
+@pytest.mark.parametrize("config", [SMALL, SMALL_LIP_POSE], ids=["with expression", "lip-pose"])
+def test_the_equations_alone_serve_an_engine_with_the_same_pictures(config: EDTalkConfig) -> None:
+    network, source, weights = filled(config), pictures(1, config.size), rows(5, config.channels)
+    fast = accelerate(network)
+    assert isinstance(fast, FastEDTalk)
+    plain, short = network.prepare(source), fast.prepare(source)
+    assert torch.allclose(plain.weights, short.weights, atol=5e-5)
+    difference = network.decode(plain, weights) - fast.decode(short, weights)
+    assert float(difference.square().mean().sqrt()) < 1e-5
+
+
 def test_a_held_expression_and_a_changing_one_give_the_same_frames() -> None:
-    network, weights = filled(SMALL), rows(4, 36)
+    network, weights = FastEDTalk(filled(SMALL)), rows(4, 36)
     prepared = network.prepare(pictures(1, 64))
     together = network.decode(prepared, weights)
     one_by_one = torch.cat([network.decode(prepared, weights[i : i + 1]) for i in (0, 1, 1, 2, 3)])
@@ -58,7 +71,7 @@ def test_a_held_expression_and_a_changing_one_give_the_same_frames() -> None:
 def test_the_portraits_own_weights_come_from_the_same_single_encoding() -> None:
     network, source = filled(SMALL), pictures(1, 64)
     with patch.object(network.encoder, "forward", wraps=network.encoder.forward) as encode:
-        own = network.prepare(source).weights
+        own = FastEDTalk(network).prepare(source).weights
     assert encode.call_count == 1
     assert torch.allclose(own, network.weights_of(source), atol=5e-5)
 
@@ -66,6 +79,7 @@ def test_the_portraits_own_weights_come_from_the_same_single_encoding() -> None:
 def test_a_clip_of_a_hundred_frames_encodes_once_and_never_recomputes_the_bank() -> None:
     network, weights = filled(SMALL), rows(100, 36)
     convolutions = [block.conv for block in network.enhancement.values()]
+    fast = FastEDTalk(network)
     counted = {"conv": 0}
     for convolution in convolutions:
         convolution.register_forward_hook(lambda *_: counted.__setitem__("conv", counted["conv"] + 1))
@@ -73,19 +87,19 @@ def test_a_clip_of_a_hundred_frames_encodes_once_and_never_recomputes_the_bank()
         patch.object(network.encoder, "forward", wraps=network.encoder.forward) as encode,
         patch("torch.linalg.qr", wraps=torch.linalg.qr) as factorise,
     ):
-        prepared = network.prepare(pictures(1, 64))
+        prepared = fast.prepare(pictures(1, 64))
         for row in weights:
-            network.decode(prepared, row[None])
+            fast.decode(prepared, row[None])
         assert encode.call_count == 1
         assert factorise.call_count == 1
         assert counted["conv"] == len(convolutions)
-        network.prepare(pictures(2, 64)[1:])
+        fast.prepare(pictures(2, 64)[1:])
         assert factorise.call_count == 1
 
 
 @pytest.mark.slow
 def test_a_frame_of_the_official_size_costs_at_most_31_gflop() -> None:
-    network = EDTalk().eval().requires_grad_(requires_grad=False)
+    network = FastEDTalk(EDTalk().eval().requires_grad_(requires_grad=False))
     prepared = network.prepare(torch.zeros(1, 3, 256, 256))
     weights = rows(2, 36)
     weights[1, :26] += 1.0
@@ -111,7 +125,7 @@ def test_a_frame_of_the_official_size_costs_at_most_31_gflop() -> None:
     ids=lambda config: f"{config.size}px-{config.channels}",
 )
 def test_other_sizes_and_widths_run(config: EDTalkConfig) -> None:
-    network = filled(config)
+    network = FastEDTalk(filled(config))
     frame = network.decode(network.prepare(pictures(1, config.size)), rows(2, config.channels))
     assert frame.shape == (2, 3, config.size, config.size)
     assert bool(torch.isfinite(frame).all())
@@ -166,11 +180,12 @@ def test_weights_move_the_latent_by_exactly_their_directions() -> None:
 
 def test_changed_parameters_are_noticed_by_the_shortcuts() -> None:
     network, source, weights = filled(SMALL), pictures(1, 64), rows(1, 36)
-    before = network.decode(network.prepare(source), weights)
+    fast = FastEDTalk(network)
+    before = fast.decode(fast.prepare(source), weights)
     with torch.no_grad():
         network.generator.start.bias.add_(1.0)
         network.banks.directions[:, 0].mul_(-1.0)
-    after = network.decode(network.prepare(source), weights)
+    after = fast.decode(fast.prepare(source), weights)
     assert not torch.allclose(before, after, atol=1e-3)
     assert torch.allclose(after, network(source, weights), atol=1e-3)
 
@@ -184,8 +199,10 @@ def test_every_parameter_that_the_picture_depends_on_can_be_trained() -> None:
 
 
 def test_only_one_source_can_be_prepared_at_a_time() -> None:
-    with pytest.raises(ValueError, match="one picture of 64 pixels"):
-        filled(SMALL).prepare(pictures(2, 64))
+    network = filled(SMALL)
+    for face in (network, FastEDTalk(network)):
+        with pytest.raises(ValueError, match="one picture of 64 pixels"):
+            face.prepare(pictures(2, 64))
 
 
 def test_audio_to_lip_hears_windows_at_any_width() -> None:

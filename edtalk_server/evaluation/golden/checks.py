@@ -23,7 +23,7 @@ from edtalk_server.media.faces import crop
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
-from edtalk_server.networks.fast import Prepared
+from edtalk_server.networks.fast import FastEDTalk, FastSource, decode
 from edtalk_server.networks.generator import record_nothing
 from edtalk_server.networks.interface import Encoding
 
@@ -38,7 +38,7 @@ class GoldenSet:
     def __init__(self, name: str) -> None:
         self.name = name
         self._encodings: dict[tuple[str, str, int], Encoding] = {}
-        self._prepared: dict[tuple[str, str, int], list[Prepared]] = {}
+        self._prepared: dict[tuple[str, str, int], list[FastSource]] = {}
 
     @cached_property
     def edtalk(self) -> EDTalk:
@@ -71,12 +71,12 @@ class GoldenSet:
             self._encodings[key] = network.encode(self.images(kind, batch))
         return self._encodings[key]
 
-    def prepared(self, network: EDTalk, kind: str, batch: int) -> list[Prepared]:
+    def prepared(self, network: EDTalk, kind: str, batch: int) -> list[FastSource]:
         """The pictures of one kind, prepared as sources."""
         key = (_model(network), kind, batch)
         if key not in self._prepared:
-            pictures = self.images(kind, batch)
-            self._prepared[key] = [network.prepare(pictures[i : i + 1]) for i in range(batch)]
+            pictures, fast = self.images(kind, batch), FastEDTalk(network)
+            self._prepared[key] = [fast.prepare(pictures[i : i + 1]) for i in range(batch)]
         return self._prepared[key]
 
     def mouth_of_windows(self, batch: int) -> Tensor:
@@ -257,9 +257,9 @@ def _offer_without_enhancement(
 
 
 def _frames(golden: GoldenSet, network: EDTalk, kind: str, weights: Tensor) -> Tensor:
-    """One frame for each source picture of a kind and its row of weights, by the shortcuts."""
+    """Return one frame for each source picture of a kind and its row of weights, by the fast path."""
     sources = golden.prepared(network, kind, len(weights))
-    return torch.cat([network.decode(one, weights[i : i + 1]) for i, one in enumerate(sources)])
+    return torch.cat([decode(source, weights[i : i + 1]) for i, source in enumerate(sources)])
 
 
 def _preset(name: str, batch: int) -> Tensor:

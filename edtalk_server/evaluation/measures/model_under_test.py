@@ -10,6 +10,7 @@ import torch
 
 from edtalk_server.evaluation.metrics.image_distance import Picture, to_picture, to_tensor
 from edtalk_server.evaluation.people.holdout import FloatArray
+from edtalk_server.networks.fast import accelerate
 from edtalk_server.networks.interface import FaceNetwork
 
 _BATCH = 8
@@ -19,7 +20,7 @@ class Judge:
     """Reads and draws with one network."""
 
     def __init__(self, network: FaceNetwork) -> None:
-        self.network = network
+        self.network = accelerate(network)
 
     @property
     def finds_landmarks(self) -> bool:

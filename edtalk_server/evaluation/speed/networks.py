@@ -96,7 +96,7 @@ def _frame_lines(engine: Engine, portrait: Picture, source: Source, rows: Weight
 
 def _decoding(engine: Engine, picture: Picture, rows: Weights) -> Work:
     """The bundle's network itself, on the device where the engine has put it."""
-    face = engine.bundle.face
+    face = engine.face
     with torch.inference_mode():
         encoded = face.prepare(torch.from_numpy(to_network(picture))[None].to(engine.device))
     driving = torch.from_numpy(rows).to(engine.device)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from edtalk_server.evaluation.metrics.image_distance import psnr, to_picture, to_tensor
+from edtalk_server.networks.fast import accelerate
 from edtalk_server.training.datasets.film.cache import ClipRecord, FilmCache, StoredClip
 from edtalk_server.training.datasets.interface import FRAME_RATE, Random
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -92,6 +93,7 @@ class Material:
     @torch.no_grad()
     def held_out_psnr(self, face: Any) -> float:
         """Mean PSNR in dB of held-out pictures, drawn from the first picture of their shot by their own weights."""
+        face = accelerate(face)
         each = max(1, _JUDGED // sum(len(take.judged) for take in self._takes))
         values = []
         for take in self._takes:

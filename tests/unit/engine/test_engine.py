@@ -17,11 +17,13 @@ from edtalk_server.bundles import Bundle, BundleManifest, NetworkPart
 from edtalk_server.bundles.official import convert
 from edtalk_server.bundles.official_names import face_tensors
 from edtalk_server.engine import Engine, FakeEngine, Source
+from edtalk_server.engine.engine import FAST_VARIABLE
 from edtalk_server.evaluation.golden import rule
 from edtalk_server.media.image import to_network
 from edtalk_server.media.output_spec import Look, linear_light_of_bytes
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
+from edtalk_server.networks.fast import FastEDTalk
 from shared_protocol.banks import numbered_layout
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
@@ -170,7 +172,7 @@ def test_brightness_maps_by_a_fixed_rule_and_not_by_the_clips_content(
 ) -> None:
     source, rows = engine.prepare(portrait, WHOLE), _rows(1)
     with torch.no_grad():
-        raw = engine.bundle.face.decode(source.prepared.state, torch.from_numpy(rows))[0].numpy()
+        raw = engine.face.decode(source.prepared.state, torch.from_numpy(rows))[0].numpy()
     expected = np.round((np.clip(raw, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8).transpose(1, 2, 0)
     assert np.array_equal(engine.render(source, rows)[0], expected)
 
@@ -214,7 +216,7 @@ def test_when_memory_is_short_the_batch_shrinks_and_all_frames_still_come(
         sizes.append(len(weights))
         return torch.tanh(weights[:, 0, None, None, None]).expand(-1, 3, 64, 64)
 
-    with patch.object(bundle.face, "decode", decode):
+    with patch.object(engine.face, "decode", decode):
         frames = engine.render(source, rows)
     expected = np.round((np.tanh(rows[:, 0]) + 1.0) * 127.5)
     assert np.abs(frames[:, 0, 0, 0].astype(float) - expected).max() <= 1.0
@@ -230,7 +232,7 @@ def test_when_not_even_one_frame_fits_the_error_says_so(
     broken = RuntimeError(
         "[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
     )
-    with patch.object(bundle.face, "decode", side_effect=broken), pytest.raises(EDTalkError) as caught:
+    with patch.object(engine.face, "decode", side_effect=broken), pytest.raises(EDTalkError) as caught:
         engine.render(source, _rows(1))
     assert caught.value.code is ErrorCode.OUT_OF_MEMORY
 
@@ -240,7 +242,7 @@ def test_other_failures_are_not_mistaken_for_short_memory(
 ) -> None:
     source = engine.prepare(portrait, WHOLE)
     with (
-        patch.object(engine.bundle.face, "decode", side_effect=RuntimeError("shapes do not match")),
+        patch.object(engine.face, "decode", side_effect=RuntimeError("shapes do not match")),
         pytest.raises(RuntimeError, match="shapes do not match"),
     ):
         engine.render(source, _rows(2))
@@ -408,3 +410,16 @@ def test_the_starters_full_frame_at_rest_is_the_photo(shared: Path, enlarged: in
     opened = source.weights[None].copy()
     opened[0, engine.bundle.layout.index("jaw_open")] += 0.8
     assert np.abs(engine.render(source, opened, Look(framing="full"))[0].astype(int) - photo).max() > 60
+
+
+def test_the_fast_path_can_be_switched_off_and_draws_the_same_frames(
+    bundle: Bundle, portrait: npt.NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast = Engine.open(bundle, device="cpu")
+    monkeypatch.setenv(FAST_VARIABLE, "0")
+    plain = Engine.open(bundle, device="cpu")
+    assert plain.face is bundle.face
+    assert isinstance(fast.face, FastEDTalk)
+    assert isinstance(Engine.open(bundle, device="cpu", fast=True).face, FastEDTalk)
+    frames = [engine.render(engine.prepare(portrait, WHOLE), _rows(3)) for engine in (fast, plain)]
+    assert int(np.abs(frames[0].astype(int) - frames[1].astype(int)).max()) <= 1

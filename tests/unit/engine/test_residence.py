@@ -15,12 +15,14 @@ from edtalk_server.engine import Engine
 from edtalk_server.engine.device_manager import MOST_ENCODED, ON_CPU
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
+from edtalk_server.networks.fast import FastEDTalk
 from shared_protocol.banks import numbered_layout
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
 WHOLE = Crop(4.0, 4.0, 8.0)
 CARD = torch.device("meta")
+TINY = EDTalkConfig(size=16, style_dim=40, width_base=128, width_max=4, enhancement_hidden=4)
 
 
 @dataclass
@@ -116,10 +118,10 @@ def test_a_portrait_is_prepared_on_the_cpu_where_the_card_is_full() -> None:
 def test_a_network_that_does_not_fit_on_the_card_is_opened_on_the_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    face = EDTalk(EDTalkConfig(size=16, style_dim=40, width_base=128, width_max=4, enhancement_hidden=4))
+    face = FastEDTalk(EDTalk(TINY))
     moved: list[torch.device] = []
 
-    def to(device: torch.device) -> EDTalk:
+    def to(device: torch.device) -> FastEDTalk:
         moved.append(device)
         if device == CARD:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -154,9 +156,7 @@ def test_only_the_portraits_used_last_stay_encoded() -> None:
 
 
 def test_a_network_that_moves_leaves_none_of_its_folded_constants_behind() -> None:
-    face = EDTalk(
-        EDTalkConfig(size=16, style_dim=40, width_base=128, width_max=4, enhancement_hidden=4)
-    ).eval()
+    face = FastEDTalk(EDTalk(TINY)).eval()
     with torch.inference_mode():
         face.constants()
     face.to("cpu")
