@@ -25,7 +25,7 @@ from edtalk_server.bundles.manifest import BundleManifest, NetworkPart, invalid
 from edtalk_server.bundles.official_names import OfficialTensor, audio_tensors, face_tensors
 from edtalk_server.bundles.official_presets import PRESETS
 from edtalk_server.bundles.save import save
-from edtalk_server.media.steps import Step, Steps, run_through
+from edtalk_server.media.steps import Step, Steps, run_to_end
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig, EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
@@ -60,7 +60,7 @@ def import_checkpoints(files: Sequence[str | Path], folder: str | Path) -> Bundl
 
     Raises `EDTalkError(BUNDLE_INVALID)` naming the file and the tensor that is missing, surplus or misshapen.
     """
-    return save(folder, *run_through(reading([Path(file) for file in files])))
+    return save(folder, *run_to_end(reading([Path(file) for file in files])))
 
 
 def reading(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from edtalk_server.cli.options import clean_termination
-from edtalk_server.media.steps import Step, Steps, run_through
+from edtalk_server.media.steps import Step, Steps, run_to_end
 
 Result = TypeVar("Result")
 
@@ -87,7 +87,7 @@ def _shown(steps: Steps[Result]) -> Result:
             print(f"\r\033[K{step.stage}{share}", end="", file=sys.stderr, flush=True)
 
     with clean_termination():
-        result = run_through(steps, show)
+        result = run_to_end(steps, show)
     if live:
         print("\r\033[K", end="", file=sys.stderr, flush=True)
     return result

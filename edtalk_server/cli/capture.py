@@ -9,7 +9,7 @@ from pathlib import Path
 from edtalk_server.cli import weights_file
 from edtalk_server.cli.options import ProgressLine, add_fps_option, add_model_options
 from edtalk_server.engine import Engine
-from edtalk_server.media.steps import Step, run_through
+from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.motion import capture
 from shared_protocol.timebase import TimeBase
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         line.show(step.done)
 
     layout = engine.bundle.layout
-    captured = run_through(capture(engine, layout, own, clip, TimeBase(arguments.fps)), show)
+    captured = run_to_end(capture(engine, layout, own, clip, TimeBase(arguments.fps)), show)
     for note in captured.notes:
         log.warning("%s", note)
     weights_file.save(arguments.output, captured.weights, layout, arguments.fps)

@@ -78,7 +78,7 @@ def _people(arguments: argparse.Namespace, engine: Engine) -> tuple[list[holdout
     if arguments.clips:
         show = _counter("reading videos", "videos")
         people = filmed.filmed_people(
-            arguments.clips, engine.size, arguments.frames, engine.landmarker(), show
+            arguments.clips, engine.size, arguments.frames, engine.landmark_detector(), show
         )
         return people, f"{len(people)} clips of {arguments.clips.name}"
     if engine.size != rendered_holdout.SIZE:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TextIO
 
-from edtalk_server.motion.idle_motion import Liveliness
+from edtalk_server.motion.idle_motion import IdleMotion
 from shared_protocol.banks import HEAD, LIDS, BankLayout
 from shared_protocol.messages import MOST_BLINKS, MOST_HEAD
 
@@ -73,13 +73,13 @@ def add_liveliness_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def liveliness(arguments: argparse.Namespace, layout: BankLayout) -> Liveliness:
+def liveliness(arguments: argparse.Namespace, layout: BankLayout) -> IdleMotion:
     """What these options ask for; says so where the bundle cannot do it."""
     if arguments.blinks and not layout.has(*LIDS):
         print("note: this bundle has no named weights for the lids, so nobody blinks", file=sys.stderr)
     if arguments.head and not layout.has(*HEAD):
         print("note: this bundle has no named weights for the head, so it does not move", file=sys.stderr)
-    return Liveliness(arguments.blinks, arguments.head, arguments.seed)
+    return IdleMotion(arguments.blinks, arguments.head, arguments.seed)
 
 
 def _number_up_to(most: float) -> Callable[[str], float]:

@@ -18,7 +18,7 @@ from edtalk_server.cli.options import (
 from edtalk_server.engine import Engine
 from edtalk_server.media.audio.voice import load_voice
 from edtalk_server.media.faces.portrait import load_portrait
-from edtalk_server.media.output_spec import FACE, FULL, Look
+from edtalk_server.media.output_spec import FACE, FULL, OutputSpec
 from edtalk_server.media.video.sequence import SequenceWriter, check_pattern, is_deep, is_pattern
 from edtalk_server.media.video.writer import MovieWriter
 from edtalk_server.motion import predict
@@ -90,7 +90,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _look(arguments: argparse.Namespace) -> Look:
+def _look(arguments: argparse.Namespace) -> OutputSpec:
     output: Path = arguments.output
     if arguments.alpha and not is_pattern(output):
         raise EDTalkError(
@@ -98,7 +98,9 @@ def _look(arguments: argparse.Namespace) -> Look:
             "A movie holds no alpha.",
             "Render a sequence, such as frames/%04d.png, or leave --alpha away.",
         )
-    return Look(FULL if arguments.full else FACE, arguments.alpha, is_pattern(output) and is_deep(output))
+    return OutputSpec(
+        FULL if arguments.full else FACE, arguments.alpha, is_pattern(output) and is_deep(output)
+    )
 
 
 def _writer(output: Path, fps: Fraction, size: tuple[int, int], voice: Path) -> MovieWriter | SequenceWriter:

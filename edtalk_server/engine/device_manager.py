@@ -23,7 +23,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 logger = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
-MOST_ENCODED = 8
+MAX_ENCODED_FACES = 8
 """So many sources stay encoded; one of the official bundle takes 0.1 GB."""
 ON_CPU = "on the CPU because the graphics memory is full"
 
@@ -38,7 +38,7 @@ class Encoded:
     state: Any = None
 
 
-class Residence:
+class DeviceManager:
     """One face network and its place, for one thread at a time. `notice` is for people, empty when all is well."""
 
     def __init__(self, face: Any, device: torch.device) -> None:
@@ -47,9 +47,9 @@ class Residence:
         self.device = CPU
         self.notice = ""
         self._encoded: OrderedDict[int, weakref.ref[Encoded]] = OrderedDict()
-        self.move_in()
+        self.ensure_on_device()
 
-    def move_in(self) -> None:
+    def ensure_on_device(self) -> None:
         """Before any work: be on the device that was asked for, or on the CPU where there is no room."""
         if self.device == self.wanted or self.notice == ON_CPU:
             return
@@ -58,7 +58,7 @@ class Residence:
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
-            self.retreat()
+            self.fall_back_to_cpu()
 
     def release(self) -> None:
         """Go to main memory, and forget what was encoded. The next work tries the device again."""
@@ -66,7 +66,7 @@ class Residence:
         if self.wanted != CPU:
             self._move(CPU)
 
-    def retreat(self) -> bool:
+    def fall_back_to_cpu(self) -> bool:
         """Go to the CPU to stay; False when it is there already."""
         if self.notice == ON_CPU or self.wanted == CPU:
             return False
@@ -83,7 +83,7 @@ class Residence:
                 encoded.state = replace(encoded.state, photo=self.tensor(encoded.photo[None]))
         self._encoded[id(encoded)] = weakref.ref(encoded)
         self._encoded.move_to_end(id(encoded))
-        while len(self._encoded) > MOST_ENCODED:
+        while len(self._encoded) > MAX_ENCODED_FACES:
             _give_up(self._encoded.popitem(last=False)[1])
         return encoded.state
 

@@ -18,19 +18,19 @@ from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
 from edtalk_server.engine.canvas import Canvases, fine_photo
 from edtalk_server.engine.device import choose_device, device_name
-from edtalk_server.engine.device_manager import Encoded, Residence, is_out_of_memory, out_of_memory
+from edtalk_server.engine.device_manager import DeviceManager, Encoded, is_out_of_memory, out_of_memory
 from edtalk_server.engine.source import Picture, Source, Weights, check_portrait, check_weights, new_source
 from edtalk_server.media.faces import portrait as portraits
 from edtalk_server.media.faces.detection import Face, find_faces
 from edtalk_server.media.faces.portrait_quality import (
-    Judgement,
-    TurnReader,
+    QualityReport,
+    TurnEstimator,
     Verdict,
-    judge_crop,
-    judge_portrait,
+    assess_crop,
+    assess_portrait,
     no_face,
 )
-from edtalk_server.media.output_spec import FACE, PLAIN, Levels, Look, Rendered, face_matte
+from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, Levels, OutputSpec, Rendered, face_matte
 from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.networks.fast import accelerate
 from shared_protocol.messages import Crop
@@ -67,7 +67,7 @@ class Engine:
         self.size = bundle.manifest.size
         self.channels = len(bundle.layout)
         self.batch = _batch_on(device)
-        self._home = Residence(self.face, device)
+        self._home = DeviceManager(self.face, device)
         self._canvases = Canvases()
         self._lock = threading.Lock()
 
@@ -95,31 +95,31 @@ class Engine:
 
         Raises `EDTalkError`: NO_FACE, IMAGE_UNREADABLE, OUT_OF_MEMORY.
         """
-        judgement = self.judge(portrait, crop)
+        judgement = self.assess(portrait, crop)
         if judgement.verdict is Verdict.NO_FACE and judgement.crop != crop:
             raise no_face()
         return self._encode(portrait, judgement)
 
-    def judge(
+    def assess(
         self, portrait: Picture, crop: Crop | None = None, faces: Sequence[Face] | None = None
-    ) -> Judgement:
+    ) -> QualityReport:
         """What a portrait, or a crop of it, is worth; nothing is encoded. `faces`: what `find_faces` found, if known.
 
         Raises `EDTalkError(IMAGE_UNREADABLE)`.
         """
         check_portrait(portrait)
         if crop is not None and crop.side != 0.0:
-            return judge_crop(portrait, crop, self.landmarker(), self._turn_reader())
+            return assess_crop(portrait, crop, self.landmark_detector(), self._turn_estimator())
         known = find_faces(portrait) if faces is None else faces
-        return judge_portrait(portrait, known, self.landmarker(), self._turn_reader())
+        return assess_portrait(portrait, known, self.landmark_detector(), self._turn_estimator())
 
     def warm_up(self) -> None:
         """Encode a grey picture and draw a frame, so that the first one asked for is as quick as all others."""
         grey = np.full((64, 64, 3), 128, np.uint8)
-        source = self._encode(grey, Judgement(Crop(32.0, 32.0, 64.0), 0.0, ()))
+        source = self._encode(grey, QualityReport(Crop(32.0, 32.0, 64.0), 0.0, ()))
         self.render(source, source.weights[None])
 
-    def _encode(self, portrait: Picture, judgement: Judgement) -> Source:
+    def _encode(self, portrait: Picture, judgement: QualityReport) -> Source:
         encoded = Encoded(portraits.cut(portrait, judgement.crop, self.size))
         weights = self._once(lambda home: home.state_of(encoded).weights.flatten())
         return new_source(self.bundle.digest, portrait, judgement, self.size, weights, encoded)
@@ -128,7 +128,7 @@ class Engine:
         """The weights [B, channels] of well-cropped faces, uint8 [B, size, size, 3] RGB (paper section 3.2)."""
         return self._once(lambda home: home.face.weights_of(home.tensor(pictures)))
 
-    def render(self, source: Source, weights: Weights, look: Look = PLAIN) -> Rendered:
+    def render(self, source: Source, weights: Weights, look: OutputSpec = DEFAULT_OUTPUT) -> Rendered:
         """Frames of a source under weights [B, channels]: uint8 [B, size, size, 3] unless `look` wants them otherwise.
 
         Raises `EDTalkError`: BAD_WEIGHTS, OUT_OF_MEMORY (one frame does not fit).
@@ -136,7 +136,9 @@ class Engine:
         parts = list(self.stream(source, weights, look))
         return np.concatenate(parts) if parts else np.empty((0, self.size, self.size, 3), np.uint8)
 
-    def stream(self, source: Source, weights: Weights, look: Look = PLAIN) -> Iterator[Rendered]:
+    def stream(
+        self, source: Source, weights: Weights, look: OutputSpec = DEFAULT_OUTPUT
+    ) -> Iterator[Rendered]:
         """As `render`, a bounded batch of frames at a time, for long clips in constant memory."""
         rows = check_weights(weights, self.channels)
         draw = self._drawer(source, look)
@@ -146,9 +148,9 @@ class Engine:
             done += len(part)
             yield part
 
-    def _drawer(self, source: Source, look: Look) -> Callable[[Weights], Rendered]:
+    def _drawer(self, source: Source, look: OutputSpec) -> Callable[[Weights], Rendered]:
         """What draws the first of some rows as wanted. Plain frames are rounded on the device."""
-        if look == PLAIN:
+        if look == DEFAULT_OUTPUT:
             return lambda rows: self._render_batch(source.prepared, rows, _rounded)
         if look.framing == FACE:
             matte = face_matte(self.size)
@@ -191,7 +193,7 @@ class Engine:
         """Memory ran out with `tried` frames at a time: take fewer, else go to the CPU. Raises OUT_OF_MEMORY."""
         with self._lock:
             if tried == 1:
-                if not self._home.retreat():
+                if not self._home.fall_back_to_cpu():
                     raise out_of_memory() from error
                 self.batch = CPU_BATCH
                 return
@@ -208,13 +210,13 @@ class Engine:
             return finish(levels).permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
     @contextlib.contextmanager
-    def _at_home(self) -> Iterator[Residence]:
+    def _at_home(self) -> Iterator[DeviceManager]:
         """The network in its place, for one caller at a time, without gradients."""
         with self._lock, torch.inference_mode():
-            self._home.move_in()
+            self._home.ensure_on_device()
             yield self._home
 
-    def _once(self, work: Callable[[Residence], Tensor]) -> Weights:
+    def _once(self, work: Callable[[DeviceManager], Tensor]) -> Weights:
         """A small piece of work: on the CPU where the device has no room for it. Raises OUT_OF_MEMORY."""
         while True:
             try:
@@ -242,7 +244,7 @@ class Engine:
         """Bytes held of the device's memory, and what it has; 0 and 0 for the CPU. Any thread, at once."""
         return self._home.memory()
 
-    def landmarker(self) -> portraits.Landmarker | None:
+    def landmark_detector(self) -> portraits.LandmarkDetector | None:
         """The bundle's own landmark detector, where it has one."""
         detect = getattr(self.bundle.landmarks or self.bundle.face, "landmarks_of", None)
         if detect is None:
@@ -253,7 +255,7 @@ class Engine:
 
         return landmarks
 
-    def _turn_reader(self) -> TurnReader | None:
+    def _turn_estimator(self) -> TurnEstimator | None:
         """Reads how far heads are turned, where the bundle has a weight for it."""
         if not any(basis.identifier == _YAW for basis in self.bundle.layout.bases):
             return None

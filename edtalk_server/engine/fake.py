@@ -13,8 +13,8 @@ import numpy.typing as npt
 from edtalk_server.engine.canvas import Canvases
 from edtalk_server.engine.source import Picture, Source, Weights, check_portrait, check_weights, new_source
 from edtalk_server.media.faces.detection import Face
-from edtalk_server.media.faces.portrait_quality import Judgement
-from edtalk_server.media.output_spec import FACE, PLAIN, Look, Rendered, face_matte
+from edtalk_server.media.faces.portrait_quality import QualityReport
+from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, Rendered, face_matte
 from shared_protocol.banks import BankLayout, numbered_layout
 from shared_protocol.messages import Crop
 
@@ -49,30 +49,32 @@ class FakeEngine:
 
     def prepare(self, portrait: Picture, crop: Crop | None = None) -> Source:
         """As `Engine.prepare`; the crop that it finds is the largest centred square."""
-        judgement = self.judge(portrait, crop)
+        judgement = self.assess(portrait, crop)
         self.calls["prepare"] += 1
         own = np.linspace(-0.5, 0.5, self.channels, dtype=np.float32)
         return new_source(
             self._identity, portrait, judgement, self.size, own, portrait.reshape(-1, 3).mean(axis=0)
         )
 
-    def judge(
+    def assess(
         self, portrait: Picture, crop: Crop | None = None, faces: Sequence[Face] | None = None
-    ) -> Judgement:
-        """As `Engine.judge`; all is well, and the face is the largest centred square."""
+    ) -> QualityReport:
+        """As `Engine.assess`; all is well, and the face is the largest centred square."""
         check_portrait(portrait)
         height, width = portrait.shape[:2]
         if crop is None or crop.side == 0.0:
             crop = Crop(width / 2, height / 2, float(min(width, height)), 0.0)
-        return Judgement(crop, 0.0, ())
+        return QualityReport(crop, 0.0, ())
 
-    def render(self, source: Source, weights: Weights, look: Look = PLAIN) -> Rendered:
+    def render(self, source: Source, weights: Weights, look: OutputSpec = DEFAULT_OUTPUT) -> Rendered:
         """As `Engine.render`."""
         parts = list(self.stream(source, weights, look))
         empty = np.empty((0, self.size, self.size, 3), np.uint8)
         return np.concatenate(parts) if parts else empty
 
-    def stream(self, source: Source, weights: Weights, look: Look = PLAIN) -> Iterator[Rendered]:
+    def stream(
+        self, source: Source, weights: Weights, look: OutputSpec = DEFAULT_OUTPUT
+    ) -> Iterator[Rendered]:
         """As `Engine.stream`."""
         rows = check_weights(weights, self.channels)
         self.calls["render"] += 1
@@ -80,7 +82,7 @@ class FakeEngine:
         for start in range(0, len(rows), self._batch):
             yield np.stack([finish(self._frame(source, row)) for row in rows[start : start + self._batch]])
 
-    def _finisher(self, source: Source, look: Look) -> Callable[[Picture], Rendered]:
+    def _finisher(self, source: Source, look: OutputSpec) -> Callable[[Picture], Rendered]:
         if look.framing == FACE:
             matte = face_matte(self.size)
             return lambda face: look.finish(face.astype(np.float32), matte)

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.media.faces.paste import bounded
-from edtalk_server.media.faces.portrait_quality import Judgement, Verdict
+from edtalk_server.media.faces.portrait_quality import QualityReport, Verdict
 from edtalk_server.media.output_spec import LARGEST_SIDE
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
@@ -50,7 +50,7 @@ class Source:
 
 
 def new_source(
-    digest: str, portrait: Picture, judgement: Judgement, size: int, weights: Weights, prepared: Any
+    digest: str, portrait: Picture, judgement: QualityReport, size: int, weights: Weights, prepared: Any
 ) -> Source:
     """The source of a portrait that was judged; `digest` is the bundle's, `size` that of its frames."""
     whole, place = bounded(portrait, judgement.crop, LARGEST_SIDE)

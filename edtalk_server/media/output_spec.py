@@ -1,4 +1,4 @@
-"""How a picture is wanted (`Look`), and the way there from what the network draws.
+"""How a picture is wanted (`OutputSpec`), and the way there from what the network draws.
 
 Between network and file a picture is `Levels`: float32 [H, W, 3], sRGB, 0 to 255, not yet rounded. So 8-bit files are
 rounded once, and deep files come from the network's own numbers. Alpha is straight: colours are not multiplied by it.
@@ -28,7 +28,7 @@ _SOFT_SIDE, _SOFT_CHIN = 0.12, 0.07
 
 
 @dataclass(frozen=True)
-class Look:
+class OutputSpec:
     """`framing`: `face` (the crop) or `full` (the face in the whole portrait, at most `largest` pixels a side).
     `alpha`: with the face's matte. `deep`: half float, linear light, instead of 8 bits, sRGB."""
 
@@ -46,7 +46,7 @@ class Look:
         return np.dstack([colours, alpha])
 
 
-PLAIN = Look()
+DEFAULT_OUTPUT = OutputSpec()
 """The face in 8 bits."""
 
 

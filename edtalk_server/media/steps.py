@@ -24,7 +24,7 @@ Steps = Generator[Step, None, Result]
 """Work that pauses at each `Step` and returns its result."""
 
 
-def run_through(steps: Steps[Result], show: Callable[[Step], None] = lambda step: None) -> Result:
+def run_to_end(steps: Steps[Result], show: Callable[[Step], None] = lambda step: None) -> Result:
     """Do all of it; `show` is told of each step."""
     try:
         while True:

@@ -5,7 +5,7 @@ part of it.
 """
 
 from edtalk_server.motion.capture import Captured, capture
-from edtalk_server.motion.idle_motion import Liveliness
+from edtalk_server.motion.idle_motion import IdleMotion
 from edtalk_server.motion.performance import predict
 
-__all__ = ["Captured", "Liveliness", "capture", "predict"]
+__all__ = ["Captured", "IdleMotion", "capture", "predict"]

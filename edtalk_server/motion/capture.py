@@ -16,12 +16,12 @@ from typing import NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.media.faces.portrait import Landmarker
+from edtalk_server.media.faces.portrait import LandmarkDetector
 from edtalk_server.media.faces.presence import FacePresence
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.media.video.reader import Clip, Picture
 from edtalk_server.motion.curves import interpolate
-from edtalk_server.motion.performance import checked_weights
+from edtalk_server.motion.performance import check_source_weights
 from edtalk_server.motion.track import FaceTrack, cut_faces, find_track
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -54,7 +54,7 @@ class Reader(Protocol):
 
     def read(self, pictures: Picture) -> Weights: ...
 
-    def landmarker(self) -> Landmarker | None: ...
+    def landmark_detector(self) -> LandmarkDetector | None: ...
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def capture(
     face is seen, the weights lead from the last seen to the next. Memory does not grow with the pictures.
     Raises `EDTalkError`: NO_FACE, VIDEO_UNREADABLE, EMPTY_RANGE, BAD_WEIGHTS, OUT_OF_MEMORY.
     """
-    own = checked_weights(source_weights, len(layout))
+    own = check_source_weights(source_weights, len(layout))
     count = frames or time_base.frame_count(Fraction(clip.duration) - time_base.offset)
     if count < 1:
         raise EDTalkError(
@@ -102,7 +102,9 @@ def capture(
         )
     seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
     span = _span(clip, float(seconds[0]), float(seconds[-1]), time_base.fps)
-    track = yield from find_track(clip, float(span.begin), span.second(span.count - 1), engine.landmarker())
+    track = yield from find_track(
+        clip, float(span.begin), span.second(span.count - 1), engine.landmark_detector()
+    )
     readings = yield from _read(engine, clip, track, span)
     driver = _smooth(_bridged(readings), layout, readings.span.fps)
     calm = _calmest(driver, readings.seen, layout)

@@ -46,7 +46,7 @@ _BLOCK = 256
 
 
 @dataclass(frozen=True)
-class Liveliness:
+class IdleMotion:
     """`blinks` a minute (0: none), strength of the `head`'s movement (0: none, 1: as people talk), the `seed`, and the
     second on the shot's `clock` at which the voice begins."""
 
@@ -56,10 +56,12 @@ class Liveliness:
     clock: float = 0.0
 
 
-STILL = Liveliness()
+NO_IDLE_MOTION = IdleMotion()
 
 
-def enliven(rows: Weights, layout: BankLayout, voice: Waveform, seconds: Times, life: Liveliness) -> Weights:
+def add_idle_motion(
+    rows: Weights, layout: BankLayout, voice: Waveform, seconds: Times, life: IdleMotion
+) -> Weights:
     """`rows` [frames, channels] of the voice's rising `seconds`, with blinks and movements of the head added."""
     if life.blinks <= 0 and life.head <= 0:
         return rows
@@ -108,7 +110,7 @@ def _smooth(values: Times, seconds: float) -> Times:
 # --- blinks ----------------------------------------------------------------------------------------------------------
 
 
-def lids(loudness: Loudness, seconds: Times, life: Liveliness) -> Times:
+def lids(loudness: Loudness, seconds: Times, life: IdleMotion) -> Times:
     """How far the lids are closed by blinks, 0 to 1, at rising seconds of the voice."""
     closed = np.zeros(len(seconds))
     for moment in blink_times(loudness, float(seconds[0]), float(seconds[-1]), life):
@@ -123,7 +125,7 @@ def _eased(values: Times) -> Times:
     return inside * inside * (3.0 - 2.0 * inside)
 
 
-def blink_times(loudness: Loudness, first: float, last: float, life: Liveliness) -> Times:
+def blink_times(loudness: Loudness, first: float, last: float, life: IdleMotion) -> Times:
     """The seconds of the voice at which lids have just closed, of all blinks that show between `first` and `last`."""
     period = 60.0 / min(life.blinks, MOST_BLINKS)
     around = _PAUSE_S + _SHORTEST_S
@@ -146,7 +148,7 @@ def _into_pauses(loudness: Loudness, moments: Times) -> Times:
 
 
 def _move_head(
-    rows: Weights, layout: BankLayout, loudness: Loudness, seconds: Times, life: Liveliness
+    rows: Weights, layout: BankLayout, loudness: Loudness, seconds: Times, life: IdleMotion
 ) -> None:
     names = [name for name in _DRIFT if layout.has(name)]
     if not layout.has(*HEAD):
@@ -167,7 +169,7 @@ def _move_head(
         rows[:, channel] = np.clip(own + moved[name], low, high)
 
 
-def _wander(life: Liveliness, name: str, seconds: Times, period: float) -> Times:
+def _wander(life: IdleMotion, name: str, seconds: Times, period: float) -> Times:
     """Smooth random curves [len(seconds), directions of the head], of about unit variance."""
     positions = (seconds + life.clock) / period
     begin = int(np.floor(positions[0])) - 1

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edtalk_server.media.audio.voice import Waveform
 from edtalk_server.motion.curves import interpolate
-from edtalk_server.motion.idle_motion import STILL, Liveliness, enliven
+from edtalk_server.motion.idle_motion import NO_IDLE_MOTION, IdleMotion, add_idle_motion
 from edtalk_server.motion.mouth import mouth_weights
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -37,7 +37,7 @@ def predict(
     voice: Waveform,
     time_base: TimeBase | None = None,
     frames: int = 0,
-    life: Liveliness = STILL,
+    life: IdleMotion = NO_IDLE_MOTION,
     checkpoint: Callable[[], None] = lambda: None,
 ) -> Weights:
     """The performance [frames, channels]: the mouth follows the voice, pose and expression rest at `source_weights`
@@ -49,7 +49,7 @@ def predict(
     Raises `EDTalkError`: `EMPTY_RANGE`, `UNSUPPORTED` (no audio part in the bundle), `BAD_WEIGHTS`.
     """
     time_base = time_base or _MODEL_TIME
-    own = checked_weights(source_weights, len(bundle.layout))
+    own = check_source_weights(source_weights, len(bundle.layout))
     count = frames or _frames_of(voice, time_base)
     if count < 1:
         raise EDTalkError(
@@ -67,10 +67,10 @@ def predict(
     mouth = bundle.layout.slice_of(Bank.MOUTH)
     seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
     rows[:, mouth] = _within_sides(_mouth_at(bundle.audio_to_lip, voice, seconds, checkpoint), bundle.layout)
-    return enliven(rows, bundle.layout, voice, seconds, life)
+    return add_idle_motion(rows, bundle.layout, voice, seconds, life)
 
 
-def checked_weights(source_weights: npt.ArrayLike, channels: int) -> Weights:
+def check_source_weights(source_weights: npt.ArrayLike, channels: int) -> Weights:
     """A portrait's own weights [channels]. Raises `EDTalkError(BAD_WEIGHTS)`."""
     own = np.asarray(source_weights, np.float32).reshape(-1)
     if len(own) != channels or not np.isfinite(own).all():

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.media.faces.detection import Face, find_faces
-from edtalk_server.media.faces.portrait import Landmarker, crop_around, cut
+from edtalk_server.media.faces.portrait import LandmarkDetector, crop_around, cut
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.media.video.reader import Clip, Picture
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -80,20 +80,22 @@ class _Person:
         return sum(face.box_side for _, face in self.seen)
 
 
-def find_track(clip: Clip, begin: float, end: float, landmarker: Landmarker | None) -> Steps[FaceTrack]:
+def find_track(
+    clip: Clip, begin: float, end: float, landmark_detector: LandmarkDetector | None
+) -> Steps[FaceTrack]:
     """The track of the person who fills most of the clip from second `begin` to `end`.
 
     Raises `EDTalkError`: NO_FACE, VIDEO_UNREADABLE.
     """
     first = np.linspace(begin, end, 2 * _FIRST_LOOKS + 1)[1::2]
     looks = yield from _look(clip, first)
-    seconds, rows, notes = _crops(looks, landmarker)
+    seconds, rows, notes = _crops(looks, landmark_detector)
     steady = np.median(rows, axis=0)
     if _fits(rows, steady):
         return FaceTrack(np.zeros(1), steady[None], notes)
     count = min(_MOST_LOOKS, max(2 * _FIRST_LOOKS, math.ceil((end - begin) / _LOOK_EVERY_S)))
     looks = yield from _look(clip, np.linspace(begin, end, count))
-    seconds, rows, notes = _crops(looks, landmarker)
+    seconds, rows, notes = _crops(looks, landmark_detector)
     moves = "The face moves through the picture; the crop follows it slowly, which is not part of the head's movement."
     return FaceTrack(seconds, _slowly(seconds, rows), (*notes, moves))
 
@@ -128,7 +130,7 @@ def _look(clip: Clip, seconds: npt.NDArray[np.float64]) -> Steps[list[_Look]]:
 
 
 def _crops(
-    looks: Sequence[_Look], landmarker: Landmarker | None
+    looks: Sequence[_Look], landmark_detector: LandmarkDetector | None
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], tuple[str, ...]]:
     people: list[_Person] = []
     for look in looks:
@@ -146,7 +148,9 @@ def _crops(
         )
     people.sort(key=lambda person: -person.weight)
     seen = people[0].seen
-    rows = np.array([_row(look.picture, crop_around(look.picture, face, landmarker)) for look, face in seen])
+    rows = np.array(
+        [_row(look.picture, crop_around(look.picture, face, landmark_detector)) for look, face in seen]
+    )
     return np.array([look.second for look, _ in seen]), rows, _notes(people)
 
 

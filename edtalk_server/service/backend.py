@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.media.faces.portrait_quality import Inspection
-from edtalk_server.media.output_spec import Look, Rendered
+from edtalk_server.media.output_spec import OutputSpec, Rendered
 from edtalk_server.media.steps import Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -85,7 +85,7 @@ class Backend(Protocol):
     def device_memory(self) -> tuple[int, int]:
         """Bytes held of the accelerator's memory, and what it has; 0 and 0 without one. Any thread."""
 
-    def render(self, source: Source, weights: Weights, look: Look) -> Rendered:
+    def render(self, source: Source, weights: Weights, look: OutputSpec) -> Rendered:
         """Frames of weights [B, channels] as wanted: [B, H, W, 3 or 4]."""
 
 

@@ -24,7 +24,7 @@ _DISPENSABLE = (Pong, Progress, Refused)
 
 
 @dataclass(eq=False)
-class Peer:
+class ClientConnection:
     """One connection. `client` is empty until it has said hello; `pid` is 0 for one on another machine."""
 
     identity: bytes
@@ -41,24 +41,24 @@ class Peer:
         return f"process {self.pid}" if self.pid and self.client else self.client
 
 
-class Peers:
+class ClientConnections:
     """All connections of a ROUTER socket. The socket must be `router_mandatory`: it then tells who has gone."""
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket
-        self._peers: dict[bytes, Peer] = {}
-        self._gone: list[Peer] = []
+        self._peers: dict[bytes, ClientConnection] = {}
+        self._gone: list[ClientConnection] = []
 
-    def __iter__(self) -> Iterator[Peer]:
+    def __iter__(self) -> Iterator[ClientConnection]:
         return iter(tuple(self._peers.values()))
 
-    def heard_of(self, identity: bytes, now: float) -> Peer:
+    def heard_of(self, identity: bytes, now: float) -> ClientConnection:
         """The connection a message came from."""
-        peer = self._peers.setdefault(identity, Peer(identity))
+        peer = self._peers.setdefault(identity, ClientConnection(identity))
         peer.heard = now
         return peer
 
-    def get(self, identity: bytes) -> Peer | None:
+    def get(self, identity: bytes) -> ClientConnection | None:
         """The connection, if it is still there."""
         return self._peers.get(identity)
 
@@ -66,7 +66,7 @@ class Peers:
         """Who is connected, as far as it is known; a program may have several connections."""
         return {peer.program for peer in self._peers.values()} - {""}
 
-    def send(self, peer: Peer, message: Message) -> None:
+    def send(self, peer: ClientConnection, message: Message) -> None:
         """Send, or keep for later what must arrive; a connection that never reads is given up."""
         if peer.identity not in self._peers:
             return
@@ -94,12 +94,12 @@ class Peers:
                 peer.probed = now
                 self.send(peer, message)
 
-    def take_gone(self) -> list[Peer]:
+    def take_gone(self) -> list[ClientConnection]:
         """The connections that have vanished since the last call."""
         gone, self._gone = self._gone, []
         return gone
 
-    def _try(self, peer: Peer, frames: list[Buffer]) -> bool:
+    def _try(self, peer: ClientConnection, frames: list[Buffer]) -> bool:
         """True when the message needs no more care: it is sent, or its reader is gone."""
         try:
             self._socket.send_multipart([peer.identity, *frames], zmq.NOBLOCK)
@@ -111,7 +111,7 @@ class Peers:
             self._drop(peer, "it has vanished")
         return True
 
-    def _drop(self, peer: Peer, reason: str) -> None:
+    def _drop(self, peer: ClientConnection, reason: str) -> None:
         log.info("connection of %s is given up: %s", peer.client or "an unknown client", reason)
         peer.backlog.clear()
         if self._peers.pop(peer.identity, None):

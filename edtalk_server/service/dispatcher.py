@@ -24,13 +24,13 @@ from shared_protocol.messages import Blob, Message
 from . import requirements
 from .backend import Abandoned, Backend, Source, read_weights, write_weights
 from .blobs import BlobStore
-from .connections import Peer, Peers
-from .images import Encoded, encode, inspected, look_of
-from .jobs import Job, JobBook, JobRequest, job_of
+from .connections import ClientConnection, ClientConnections
+from .images import Encoded, encode, inspected, output_spec_of
+from .jobs import Job, JobQueue, JobRequest, job_of
 from .memory import memory_in_use
 from .parents import Parents
 from .streaming_jobs import Advance, ErrandRequest, advance, errand_for
-from .throughput import Pace, next_batch
+from .throughput import Throughput, next_batch
 from .worker import Outcome, Worker
 
 log = logging.getLogger(__name__)
@@ -62,13 +62,13 @@ _CAPABILITIES = (
 )
 
 
-class Desk:
+class Dispatcher:
     """The server's memory and manners: blobs, sources, jobs, and who asked for what."""
 
     def __init__(
         self,
         backend: Backend,
-        peers: Peers,
+        peers: ClientConnections,
         worker: Worker,
         files: Worker,
         parents: Parents,
@@ -85,7 +85,7 @@ class Desk:
         self._worked = now
         self._blobs = BlobStore()
         self._sources: OrderedDict[str, Source] = OrderedDict()
-        self._book = JobBook()
+        self._book = JobQueue()
         self._begun = now
         self._batch = 1
         self._told = ""
@@ -105,7 +105,7 @@ class Desk:
 
     # --- messages in --------------------------------------------------------------------------------------
 
-    def receive(self, peer: Peer, frames: Sequence[Buffer], now: float) -> None:
+    def receive(self, peer: ClientConnection, frames: Sequence[Buffer], now: float) -> None:
         """Take one message. Whatever it holds, the sender gets an answer and nothing else happens."""
         message: Message | None = None
         try:
@@ -114,7 +114,7 @@ class Desk:
         except EDTalkError as error:
             self._refuse(peer, error, message)
 
-    def _take(self, peer: Peer, message: Message, now: float) -> None:
+    def _take(self, peer: ClientConnection, message: Message, now: float) -> None:
         if isinstance(message, messages.Hello):
             self._welcome(peer, message)
             return
@@ -150,14 +150,14 @@ class Desk:
             case _:
                 raise codec.UnsupportedMessageError(type(message).__name__)
 
-    def _check_alone(self, peer: Peer, now: float) -> None:
+    def _check_alone(self, peer: ClientConnection, now: float) -> None:
         """Raises `EDTalkError(SERVER_IN_USE)` when another program than this client's is connected."""
         self._tell_all(now)  # writing to them shows who has vanished
         others = self._peers.programs() - {peer.program}
         if others:
             raise _in_use(others)
 
-    def _welcome(self, peer: Peer, hello: messages.Hello) -> None:
+    def _welcome(self, peer: ClientConnection, hello: messages.Hello) -> None:
         low = max(hello.protocol_min, messages.PROTOCOL_MIN)
         high = min(hello.protocol_max, messages.PROTOCOL_MAX)
         if low > high:
@@ -183,7 +183,7 @@ class Desk:
         )
         self._peers.send(peer, self._pong(0, time.monotonic()))
 
-    def _refuse(self, peer: Peer, error: EDTalkError, message: Message | None) -> None:
+    def _refuse(self, peer: ClientConnection, error: EDTalkError, message: Message | None) -> None:
         subject = job_of(message) if message else ""
         if isinstance(message, messages.PutBlob | messages.PutPart):
             subject = message.digest
@@ -202,7 +202,7 @@ class Desk:
 
     # --- jobs in ------------------------------------------------------------------------------------------
 
-    def _open(self, peer: Peer, request: JobRequest, now: float) -> None:
+    def _open(self, peer: ClientConnection, request: JobRequest, now: float) -> None:
         if not request.job or len(request.job) > MAX_JOB_NAME or self._book.find(peer.client, request.job):
             raise EDTalkError(
                 ErrorCode.BAD_MESSAGE,
@@ -220,7 +220,7 @@ class Desk:
         for older in self._book.open(job):
             self._end(older, messages.Cancelled(older.name, "superseded"))
 
-    def _job(self, peer: Peer, request: JobRequest, now: float) -> Job:
+    def _job(self, peer: ClientConnection, request: JobRequest, now: float) -> Job:
         """The job of a request, with all that it names looked up and checked."""
         if isinstance(request, _LOCAL_ONLY) and not peer.pid:
             raise EDTalkError(
@@ -228,7 +228,7 @@ class Desk:
                 "The server writes and reads files only for programs on its own machine.",
                 "Do this on the machine where the server runs.",
             )
-        job = Job(peer.identity, peer.client, request, None, Pace(1, now))
+        job = Job(peer.identity, peer.client, request, None, Throughput(1, now))
         match request:
             case messages.Inspect() | messages.Prepare():
                 job.material = self._blobs.get(request.portrait)
@@ -243,12 +243,12 @@ class Desk:
                 requirements.check_rate(request)
                 requirements.check_count(request.last - request.first + 1, request.sound_offset)
             case messages.Preview():
-                job.material, job.look = self._source(request.source), look_of(request)
+                job.material, job.look = self._source(request.source), output_spec_of(request)
                 job.weights = read_weights(request.weights, 1, self._backend.channels)
             case messages.Render():
                 requirements.check_range(request)
-                job.look = look_of(request)
-                job.material, job.pace = self._source(request.source), Pace(len(request.frames), now)
+                job.look = output_spec_of(request)
+                job.material, job.pace = self._source(request.source), Throughput(len(request.frames), now)
                 job.weights = read_weights(request.weights, len(request.frames), self._backend.channels)
                 job.allow(request.credit)
         if isinstance(request, ErrandRequest):
@@ -265,7 +265,7 @@ class Desk:
         self._sources.move_to_end(key)
         return self._sources[key]
 
-    def _cancel(self, peer: Peer, name: str) -> None:
+    def _cancel(self, peer: ClientConnection, name: str) -> None:
         job = self._book.find(peer.client, name)
         if job is None:
             raise EDTalkError(
@@ -384,7 +384,7 @@ class Desk:
                 job, messages.Progress(job.name, step.done, step.total, pace.rate, pace.eta, step.stage)
             )
         if not news.has_ended:
-            self._book.to_the_back(job)
+            self._book.requeue(job)
             return
         if news.result is not None:
             self._answer(job, news.result)
@@ -423,7 +423,7 @@ class Desk:
         if pace.done == pace.total:
             self._end(job, messages.Done(job.name))
         else:
-            self._book.to_the_back(job)
+            self._book.requeue(job)
 
     # --- ends ---------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.media.faces.portrait_quality import Inspection
-from edtalk_server.media.output_spec import FACE, FULL, Look, Rendered
+from edtalk_server.media.output_spec import FACE, FULL, OutputSpec, Rendered
 from edtalk_server.media.video.exr import encode_exr
 from edtalk_server.media.video.sequence import encode_png
 from shared_protocol import messages
@@ -38,15 +38,15 @@ def as_rgba(picture: npt.NDArray[np.uint8]) -> bytes:
 _ENCODERS: dict[str, Any] = {"png": encode_png, "exr": encode_exr, "rgba": as_rgba}
 
 
-def look_of(request: messages.Preview | messages.Render) -> Look:
+def output_spec_of(request: messages.Preview | messages.Render) -> OutputSpec:
     """How a request wants its pictures. Raises `EDTalkError(UNSUPPORTED)` for words that this server does not know."""
     if request.framing not in (FACE, FULL):
         raise _unknown(request.framing)
     if isinstance(request, messages.Preview):
-        return Look(request.framing, largest=PREVIEW_SIDE)
+        return OutputSpec(request.framing, largest=PREVIEW_SIDE)
     if request.encoding not in _ENCODERS:
         raise _unknown(request.encoding)
-    return Look(request.framing, request.alpha, request.encoding == "exr")
+    return OutputSpec(request.framing, request.alpha, request.encoding == "exr")
 
 
 def encode(picture: Rendered, encoding: str) -> Encoded:

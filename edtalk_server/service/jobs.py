@@ -1,6 +1,6 @@
 """The open jobs of all clients, and whose turn it is. Pure bookkeeping, owned by the transport thread.
 
-A job is open from its request to its one terminal message. Only `JobBook.close` ends a job, and only once:
+A job is open from its request to its one terminal message. Only `JobQueue.close` ends a job, and only once:
 whoever gets True from it sends the terminal message. Results of a job that is no longer open are dropped.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edtalk_server.media.output_spec import PLAIN, Look
+from edtalk_server.media.output_spec import DEFAULT_OUTPUT, OutputSpec
 from edtalk_server.media.steps import Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -28,7 +28,7 @@ from shared_protocol.messages import (
     Render,
 )
 
-from .throughput import Pace
+from .throughput import Throughput
 
 MAX_JOBS_PER_CLIENT = 64
 MAX_OPEN_BYTES = 512 * 1024 * 1024
@@ -64,11 +64,11 @@ class Job:
     client: str
     request: JobRequest
     material: Any
-    pace: Pace
+    pace: Throughput
     attachment: Buffer = b""
     errand: Steps[Message | None] | None = None
     weights: Any = None
-    look: Look = PLAIN
+    look: OutputSpec = DEFAULT_OUTPUT
     credit: int = 0
     next_row: int = 0
     running: bool = False
@@ -103,7 +103,7 @@ class Job:
         self.credit = min(MAX_CREDIT, self.credit + max(0, frames))
 
 
-class JobBook:
+class JobQueue:
     """All open jobs, in the order in which they wait."""
 
     def __init__(self) -> None:
@@ -160,7 +160,7 @@ class JobBook:
         ready = [job for job in self._jobs if job.is_ready and job.needs_model == model]
         return min(ready, key=lambda job: _TURN.get(type(job.request), _LAST_TURN), default=None)
 
-    def to_the_back(self, job: Job) -> None:
+    def requeue(self, job: Job) -> None:
         """After a step of a long job the others are next."""
         if job.open:
             self._jobs.remove(job)

@@ -19,8 +19,8 @@ import numpy as np
 from edtalk_server.media.audio.voice import SAMPLE_RATE, load_voice
 from edtalk_server.media.faces.detection import Face, find_faces
 from edtalk_server.media.faces.portrait import Picture, load_portrait
-from edtalk_server.media.faces.portrait_quality import Inspection, Judgement, rough_crops
-from edtalk_server.media.output_spec import Look, Rendered
+from edtalk_server.media.faces.portrait_quality import Inspection, QualityReport, rough_crops
+from edtalk_server.media.output_spec import OutputSpec, Rendered
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.media.video.reader import Clip
 from shared_protocol.banks import Bank, BankLayout
@@ -87,7 +87,7 @@ class EngineBackend:
             load_voice(voice),
             time_base(request),
             request.frames,
-            motion.Liveliness(request.blinks, request.head, request.seed, request.clock),
+            motion.IdleMotion(request.blinks, request.head, request.seed, request.clock),
             checkpoint,
         )
 
@@ -114,7 +114,7 @@ class EngineBackend:
         memory: tuple[int, int] = self._engine.device_memory() if self._engine else (0, 0)
         return memory
 
-    def render(self, source: Source, weights: Weights, look: Look) -> Rendered:
+    def render(self, source: Source, weights: Weights, look: OutputSpec) -> Rendered:
         """See `backend.Backend`."""
         frames: Rendered = self._engine.render(source, weights, look)
         return frames
@@ -192,14 +192,14 @@ class FakeBackend:
         """There is no accelerator."""
         return 0, 0
 
-    def render(self, source: Any, weights: Weights, look: Look) -> Rendered:
+    def render(self, source: Any, weights: Weights, look: OutputSpec) -> Rendered:
         """See `backend.Backend`."""
         return self._engine.render(source, weights, look)
 
 
 def _inspection(engine: Any, portrait: bytes, crop: Crop | None) -> Inspection:
     picture, faces = _looked_at(portrait)
-    judgement: Judgement = engine.judge(picture, crop, faces)
+    judgement: QualityReport = engine.assess(picture, crop, faces)
     return Inspection(picture.shape[1], picture.shape[0], rough_crops(picture, faces), judgement)
 
 

@@ -21,8 +21,8 @@ from shared_protocol.processes import process_start
 
 from .authentication import Gatekeeper, Keys, protect
 from .backend import Backend
-from .connections import Peers
-from .dispatcher import Desk
+from .connections import ClientConnections
+from .dispatcher import Dispatcher
 from .parents import Parents
 from .worker import Worker
 
@@ -55,11 +55,11 @@ class Server:
         self._router.bind(endpoint)
         self.connection = _connection(str(self._router.getsockopt_string(zmq.LAST_ENDPOINT)), keys)
         self._alarm = _Alarm(self._context, workers=2)
-        self._peers = Peers(self._router)
+        self._peers = ClientConnections(self._router)
         self._parents = Parents(parent_pids)
         self._worker = Worker(self._alarm.ring, self._alarm.leave)
         self._files = Worker(self._alarm.ring, self._alarm.leave, "files")
-        self._desk = Desk(
+        self._dispatcher = Dispatcher(
             backend,
             self._peers,
             self._worker,
@@ -77,19 +77,19 @@ class Server:
         """
         told = False
         try:
-            while not self._desk.stop_asked:
+            while not self._dispatcher.stop_asked:
                 self._turn()
-                if not told and self._desk.state in ("ready", "busy"):
+                if not told and self._dispatcher.state in ("ready", "busy"):
                     told = True
                     on_ready()
-                if self._desk.failure:
-                    raise self._desk.failure
+                if self._dispatcher.failure:
+                    raise self._dispatcher.failure
         finally:
             self._say_farewell()
 
     def stop(self, *_signal: int | FrameType | None) -> None:
         """Ask the loop to end (also as a signal handler)."""
-        self._desk.stop_asked = True
+        self._dispatcher.stop_asked = True
 
     def stop_on_signals(self) -> None:
         """End cleanly when the process is asked to terminate. Call it in the main thread."""
@@ -108,13 +108,13 @@ class Server:
         if self._alarm.bell in ready:
             self._alarm.hush()
         for outcome in (*self._worker.outcomes(), *self._files.outcomes()):
-            self._desk.finish(outcome, now)
+            self._dispatcher.finish(outcome, now)
         if self._router in ready:
             self._receive(now)
         self._keep_house(now)
-        self._desk.forget_gone()
-        self._desk.feed(now)
-        self._desk.tell_state(now)
+        self._dispatcher.forget_gone()
+        self._dispatcher.feed(now)
+        self._dispatcher.tell_state(now)
 
     def _receive(self, now: float) -> None:
         for _ in range(_AT_ONCE):
@@ -123,22 +123,22 @@ class Server:
             except zmq.Again:
                 return
             peer = self._peers.heard_of(identity.bytes, now)
-            self._desk.receive(peer, [frame.buffer for frame in frames], now)
+            self._dispatcher.receive(peer, [frame.buffer for frame in frames], now)
 
     def _keep_house(self, now: float) -> None:
         if now < self._next_housekeeping:
             return
         self._next_housekeeping = now + _HOUSEKEEPING_S
-        self._desk.probe(now)
+        self._dispatcher.probe(now)
         if self._parents.all_gone():
             log.info("the processes this server was started for have ended")
             self.stop()
 
     def _say_farewell(self) -> None:
         """Every open job gets its end, within a second; then the process is free to go."""
-        self._desk.stop_asked = True
-        self._desk.cancel_all()
-        self._desk.tell_state(time.monotonic())
+        self._dispatcher.stop_asked = True
+        self._dispatcher.cancel_all()
+        self._dispatcher.tell_state(time.monotonic())
         self._listen_a_little()
         self._router.close(linger=int(_FAREWELL_S * 1000))
         self._gatekeeper.close()

@@ -81,10 +81,10 @@ def _capture(
 
 
 def _movie(request: messages.Movie) -> Steps[Message | None]:
-    from edtalk_server.media.video.assemble import MovieOrder, assemble
+    from edtalk_server.media.video.assemble import MovieSpec, assemble
 
     yield from assemble(
-        MovieOrder(
+        MovieSpec(
             pattern=Path(request.folder) / Path(request.pattern).name,
             first=request.first,
             last=request.last,

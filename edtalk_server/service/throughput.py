@@ -9,7 +9,7 @@ LONGEST_STEP_S = 0.1
 """A render step should take no longer, so that a preview never waits longer for its turn."""
 
 
-class Pace:
+class Throughput:
     """Units a second over the last steps, and the seconds to go."""
 
     def __init__(self, total: int, now: float) -> None:

@@ -14,8 +14,8 @@ import zmq
 
 from blender_addon.core.server.channel import Lane
 from blender_addon.core.server.client import Client
-from edtalk_server.media.faces.portrait_quality import Finding, Inspection, Judgement, Verdict
-from edtalk_server.media.output_spec import FULL, Look, Rendered
+from edtalk_server.media.faces.portrait_quality import Finding, Inspection, QualityReport, Verdict
+from edtalk_server.media.output_spec import FULL, OutputSpec, Rendered
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.motion import Captured
 from edtalk_server.service.backend import Checkpoint, Weights
@@ -78,7 +78,9 @@ class PlainBackend:
     def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
         self._work("inspect")
         turned = Finding(Verdict.TURNED, "Use a picture from the front.")
-        return Inspection(30, 20, (Crop(1, 2, 3, 0),), Judgement(crop or Crop(1, 2, 3, 0), 35.0, (turned,)))
+        return Inspection(
+            30, 20, (Crop(1, 2, 3, 0),), QualityReport(crop or Crop(1, 2, 3, 0), 35.0, (turned,))
+        )
 
     def prepare(self, portrait: bytes, crop: Crop | None) -> PlainSource:
         self._work("prepare")
@@ -115,7 +117,7 @@ class PlainBackend:
     def device_memory(self) -> tuple[int, int]:
         return self.on_device, 1000 if self.on_device else 0
 
-    def render(self, source: PlainSource, weights: Weights, look: Look) -> Rendered:
+    def render(self, source: PlainSource, weights: Weights, look: OutputSpec) -> Rendered:
         self._work(f"render {len(weights)}")
         if weights[0, 1] == 66:
             raise RuntimeError("the model met its end")

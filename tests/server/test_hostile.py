@@ -334,7 +334,7 @@ def test_the_store_for_files_is_bounded(
     client = server.client()
     for number in range(20):
         assert prepared(client, bytes([number]) * 300_000)
-    assert server.server._desk._blobs.size <= 1_000_000
+    assert server.server._dispatcher._blobs.size <= 1_000_000
     (failure,) = client.wait(client.prepare(bytes(1_000_001)), 20)
     assert isinstance(failure, messages.Failed)
     client.close()

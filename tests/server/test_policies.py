@@ -8,20 +8,20 @@ import pytest
 
 from edtalk_server.service import memory
 from edtalk_server.service.blobs import BlobStore
-from edtalk_server.service.jobs import MAX_CREDIT, Job, JobBook
+from edtalk_server.service.jobs import MAX_CREDIT, Job, JobQueue
 from edtalk_server.service.parents import Parents
-from edtalk_server.service.throughput import LONGEST_STEP_S, Pace, next_batch
+from edtalk_server.service.throughput import LONGEST_STEP_S, Throughput, next_batch
 from shared_protocol.errors import EDTalkError
 from shared_protocol.messages import Inspect, Predict, Prepare, Preview, Render
 
 
 def job(request: Preview | Prepare | Predict | Render, connection: bytes = b"c", credit: int = 0) -> Job:
     """An open job."""
-    return Job(connection, "client", request, None, Pace(1, 0.0), credit=credit)
+    return Job(connection, "client", request, None, Throughput(1, 0.0), credit=credit)
 
 
 def test_rate_and_time_to_go_follow_the_last_steps() -> None:
-    pace = Pace(100, 0.0)
+    pace = Throughput(100, 0.0)
     assert (pace.rate, pace.eta) == (0.0, -1.0)
     for second in range(1, 21):
         pace.advance(1, float(second))
@@ -43,7 +43,7 @@ def test_batches_grow_while_steps_are_short_and_shrink_when_a_preview_would_wait
 
 
 def test_previews_go_first_then_portraits_then_voices_then_frames() -> None:
-    book = JobBook()
+    book = JobQueue()
     requests = [Render("r", frames=(1,)), Predict("p"), Inspect("i"), Prepare("s"), Preview("v")]
     for request in requests:
         book.open(job(request, credit=1))
@@ -55,13 +55,17 @@ def test_previews_go_first_then_portraits_then_voices_then_frames() -> None:
 
 
 def test_a_job_is_closed_once() -> None:
-    book, one = JobBook(), job(Prepare("s"))
+    book, one = JobQueue(), job(Prepare("s"))
     book.open(one)
     assert [book.close(one), book.close(one)] == [True, False]
 
 
 def test_a_render_without_credit_waits_and_lets_others_go() -> None:
-    book, held, free = JobBook(), job(Render("held", frames=(1,))), job(Render("free", frames=(1,)), credit=1)
+    book, held, free = (
+        JobQueue(),
+        job(Render("held", frames=(1,))),
+        job(Render("free", frames=(1,)), credit=1),
+    )
     book.open(held)
     book.open(free)
     assert book.next(model=True) is free
@@ -73,7 +77,7 @@ def test_a_render_without_credit_waits_and_lets_others_go() -> None:
 
 def test_a_running_preview_is_not_superseded_nor_one_of_another_connection() -> None:
     book, running, foreign, waiting = (
-        JobBook(),
+        JobQueue(),
         *(job(Preview(n), c) for n, c in (("a", b"1"), ("b", b"2"), ("c", b"1"))),
     )
     running.running = True

@@ -219,7 +219,7 @@ def test_a_server_that_knows_no_parts_gets_files_whole(client: Client, sent: lis
 
 def test_a_file_the_server_has_dropped_is_sent_again_unasked(server: RunningServer, client: Client) -> None:
     source = prepared(client)
-    blobs = server.server._desk._blobs
+    blobs = server.server._dispatcher._blobs
     known, lies = blobs.missing, [()]  # once the server says it has the file, and then it has not
     blobs.missing = lambda digests: lies.pop() if lies else known(digests)
     job = client.predict(source, VOICE)
@@ -294,7 +294,7 @@ def test_a_preview_is_shown_between_the_frames_of_a_bake(server: RunningServer, 
     server.backend.at_gate.wait(20)
     preview = client.preview(source, weights(1, 0.9)[0])
     other = client.prepare(b"\x41another portrait")
-    until(client, lambda _told: len(server.server._desk._book) == 3)
+    until(client, lambda _told: len(server.server._dispatcher._book) == 3)
     server.backend.log.clear()
     server.backend.gate.set()
     told = until(client, lambda told: bool(ends(told, bake)))
@@ -309,7 +309,7 @@ def test_two_bakes_take_turns(server: RunningServer, client: Client) -> None:
     server.backend.gate.clear()
     first = client.render(source, range(4), weights(4))
     second = client.render(source, range(4), weights(4))
-    until(client, lambda _told: len(server.server._desk._book) == 2)
+    until(client, lambda _told: len(server.server._dispatcher._book) == 2)
     server.backend.gate.set()
     told = until(client, lambda told: bool(ends(told, first) and ends(told, second)))
     order = [event.job for event in told if isinstance(event, Frame)]
@@ -430,7 +430,7 @@ def test_the_state_is_told_as_it_changes(start_server: Callable[..., RunningServ
     client = server.client()
     told = until(client, lambda _told: client.state == "warming")
     job = client.prepare(PORTRAIT)
-    told += until(client, lambda _told: len(server.server._desk._book) == 1)
+    told += until(client, lambda _told: len(server.server._dispatcher._book) == 1)
     backend.gate.clear()
     backend.opened.set()
     told += until(client, lambda _told: client.state == "busy")
@@ -507,14 +507,14 @@ def test_the_jobs_of_a_client_that_vanishes_end(server: RunningServer, client: C
     stranger.render(source, range(10_000), weights(10_000) % 1, credit=4)
     until(stranger, lambda told: any(isinstance(event, Frame) for event in told))
     stranger.close()
-    server.server._desk._peers.probe_silent = _impatient(server)
-    until(client, lambda _told: len(server.server._desk._book) == 0)
+    server.server._dispatcher._peers.probe_silent = _impatient(server)
+    until(client, lambda _told: len(server.server._dispatcher._book) == 0)
     assert prepared(client)
 
 
 def _impatient(server: RunningServer) -> Callable[..., None]:
     """Look after silent clients at once instead of after some seconds."""
-    peers = server.server._desk._peers
+    peers = server.server._dispatcher._peers
     probe = type(peers).probe_silent
     return lambda now, message: probe(peers, now + 3600, message)
 
@@ -562,7 +562,7 @@ def test_a_server_that_others_use_does_not_end_for_one(server: RunningServer, cl
     client.shutdown(alone=True)
     error = kept(client).error
     assert error.cause == "Other programs use this server: render farm." and "Stop" in error.fix
-    assert not server.server._desk.stop_asked
+    assert not server.server._dispatcher.stop_asked
     assert isinstance(client.wait(client.preview(source, weights(1)[0]), 20)[-1], Done), (
         "it goes on as before"
     )

@@ -11,8 +11,8 @@ import numpy as np
 
 from edtalk_server.evaluation.metrics.image_distance import Mask, Picture
 from edtalk_server.evaluation.people.holdout import Clip, Motion, Person
-from edtalk_server.media.faces.portrait import Landmarker
-from edtalk_server.media.steps import run_through
+from edtalk_server.media.faces.portrait import LandmarkDetector
+from edtalk_server.media.steps import run_to_end
 from edtalk_server.media.video import reader as videos
 from edtalk_server.motion.track import cut_faces, find_track
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -31,7 +31,7 @@ def filmed_people(
     folder: Path,
     size: int,
     frames: int,
-    landmarker: Landmarker | None,
+    landmark_detector: LandmarkDetector | None,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> list[Person]:
     """The videos in `folder` (and its folders), sorted by name: the first `frames` pictures of each, 25 a second.
@@ -50,7 +50,7 @@ def filmed_people(
     refused: EDTalkError | None = None
     for number, path in enumerate(paths):
         try:
-            people.append(filmed(path, size, frames, landmarker))
+            people.append(filmed(path, size, frames, landmark_detector))
         except EDTalkError as error:
             refused = error
             log.warning("%s is left out: %s", path.name, error)
@@ -60,11 +60,11 @@ def filmed_people(
     return people
 
 
-def filmed(path: Path, size: int, frames: int, landmarker: Landmarker | None) -> Person:
+def filmed(path: Path, size: int, frames: int, landmark_detector: LandmarkDetector | None) -> Person:
     """One video. It needs at least three pictures for anything to move, and to flicker."""
     clip = videos.Clip.open(path)
     seconds = min(clip.duration, frames / float(FPS))
-    track = run_through(find_track(clip, 0.0, seconds, landmarker))
+    track = run_to_end(find_track(clip, 0.0, seconds, landmark_detector))
     cuts = list(cut_faces(clip, track, size, FPS, count=frames))
     if len(cuts) < 3:
         raise EDTalkError(

@@ -20,7 +20,7 @@ from edtalk_server.media.faces.portrait import paste_matrix
 from edtalk_server.media.output_spec import (
     Floats,
     Levels,
-    Look,
+    OutputSpec,
     Picture,
     Rendered,
     linear_light_of_bytes,
@@ -77,7 +77,7 @@ class Plate:
         tone = _bounded_tone(missing, plate.matte, _SMOOTH * crop.side)
         return cls(portrait, crop, rows, columns, to_face, plate.matte, tone - window)
 
-    def picture(self, face: Levels, look: Look) -> Rendered:
+    def picture(self, face: Levels, look: OutputSpec) -> Rendered:
         """The whole portrait with a face picture, levels [N, N, 3], in its place."""
         window = self.portrait[self.rows, self.columns].astype(np.float32)
         window += self.matte[:, :, None] * (self._placed(face) + self.tone)

@@ -28,13 +28,13 @@ from shared_protocol.messages import Crop
 Picture = npt.NDArray[np.uint8]
 """RGB uint8 [H, W, 3]."""
 
-Landmarker = Callable[[Picture], npt.NDArray[np.float32]]
+LandmarkDetector = Callable[[Picture], npt.NDArray[np.float32]]
 """A rough crop uint8 [128, 128, 3] -> 68 landmarks float32 [68, 2], (x, y) in fractions of its side."""
 
 MAX_PIXELS = 100_000_000
 """Larger pictures are refused: they would need more than a gigabyte while the face is looked for."""
 
-LANDMARKER_SIZE = 128
+LANDMARK_CROP_SIZE = 128
 _MOST_SIDES = 16
 """How many times the picture's larger side a crop may have."""
 _FINEST = 4
@@ -128,14 +128,14 @@ def _to_8_bit(values: npt.NDArray[np.float64], mode: str) -> npt.NDArray[np.uint
     return np.round(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
-def crop_around(image: Picture, face: Face, landmarker: Landmarker | None = None) -> Crop:
+def crop_around(image: Picture, face: Face, landmark_detector: LandmarkDetector | None = None) -> Crop:
     """The square around one face of a picture.
 
-    Without a `landmarker` the eyes decide. With one, the crop is refined twice by the similarity that carries
+    Without a `landmark_detector` the eyes decide. With one, the crop is refined twice by the similarity that carries
     the template's points 0-46 to the landmarks; an implausible answer leaves the crop as it was.
     """
     crop = _rough_crop(face)
-    return crop if landmarker is None else _refine(image, crop, landmarker, face.eyes_seen)
+    return crop if landmark_detector is None else _refine(image, crop, landmark_detector, face.eyes_seen)
 
 
 def _rough_crop(face: Face) -> Crop:
@@ -153,10 +153,10 @@ def _rough_crop(face: Face) -> Crop:
     )
 
 
-def _refine(image: Picture, rough: Crop, landmarker: Landmarker, eyes_seen: bool) -> Crop:
+def _refine(image: Picture, rough: Crop, landmark_detector: LandmarkDetector, eyes_seen: bool) -> Crop:
     crop = rough
     for _ in range(2):
-        points = np.asarray(landmarker(cut(image, crop, LANDMARKER_SIZE)), dtype=np.float64)
+        points = np.asarray(landmark_detector(cut(image, crop, LANDMARK_CROP_SIZE)), dtype=np.float64)
         better = _crop_of_landmarks(points, crop)
         if not _plausible(better, rough, eyes_seen):
             return rough

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from edtalk_server.media.faces.detection import Face, find_faces, find_profiles
 from edtalk_server.media.faces.portrait import (
-    Landmarker,
+    LandmarkDetector,
     Picture,
     crop_around,
     crop_matrix,
@@ -35,7 +35,7 @@ class Verdict(StrEnum):
     GOOD = "good"
 
 
-TurnReader = Callable[[Picture, Crop], float]
+TurnEstimator = Callable[[Picture, Crop], float]
 """Picture and crop of a face -> degrees that the head looks to the side, signed."""
 
 SMALL_CROP = 160
@@ -65,7 +65,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class QualityReport:
     """`crop` to use (or the one judged), `turned` in degrees, 0 where unknown; `findings`, most serious first."""
 
     crop: Crop
@@ -95,16 +95,19 @@ class Inspection:
     width: int
     height: int
     faces: tuple[Crop, ...]
-    judgement: Judgement
+    judgement: QualityReport
 
 
-def judge_portrait(
-    image: Picture, faces: Sequence[Face], landmarker: Landmarker | None, turn_of: TurnReader | None
-) -> Judgement:
+def assess_portrait(
+    image: Picture,
+    faces: Sequence[Face],
+    landmark_detector: LandmarkDetector | None,
+    turn_of: TurnEstimator | None,
+) -> QualityReport:
     """Of a picture whose faces `find_faces` has found: the largest is chosen. Without one, faces that look to the side
     are looked for; without these, the crop is the largest square."""
     if faces:
-        crop = crop_around(image, faces[0], landmarker)
+        crop = crop_around(image, faces[0], landmark_detector)
         turned = turn_of(image, crop) if turn_of else 0.0
         return _judgement(
             crop, turned, [*_about_others(faces), *_about_place(image, crop), *_about_size(crop)]
@@ -120,9 +123,9 @@ def judge_portrait(
     return _judgement(whole, 0.0, [Finding(Verdict.NO_FACE, text)])
 
 
-def judge_crop(
-    image: Picture, crop: Crop, landmarker: Landmarker | None, turn_of: TurnReader | None
-) -> Judgement:
+def assess_crop(
+    image: Picture, crop: Crop, landmark_detector: LandmarkDetector | None, turn_of: TurnEstimator | None
+) -> QualityReport:
     """Of a crop that somebody chose; only its surroundings are looked at.
 
     Raises `EDTalkError(IMAGE_UNREADABLE)` for a crop without an extent.
@@ -132,7 +135,7 @@ def judge_crop(
     back = crop_matrix(around, _PATCH_SIZE)
     faces = [face.seen_through(back) for face in find_faces(patch, _SMALLEST)]
     if face := _inside(crop, faces):
-        best = crop_around(image, face, landmarker)
+        best = crop_around(image, face, landmark_detector)
         turned = turn_of(image, best) if turn_of else 0.0
         return _judgement(
             crop, turned, [*_about_fit(crop, best), *_about_place(image, crop), *_about_size(best)]
@@ -157,7 +160,7 @@ def rough_crops(image: Picture, faces: Sequence[Face]) -> tuple[Crop, ...]:
     return tuple(crop_around(image, face) for face in faces)
 
 
-def _judgement(crop: Crop, turned: float, findings: list[Finding]) -> Judgement:
+def _judgement(crop: Crop, turned: float, findings: list[Finding]) -> QualityReport:
     if abs(turned) > MOST_TURNED:
         text = f"The head looks about {abs(turned):.0f} degrees to the side: use a picture from the front."
         findings.append(Finding(Verdict.TURNED, text))
@@ -167,7 +170,9 @@ def _judgement(crop: Crop, turned: float, findings: list[Finding]) -> Judgement:
         )
         findings.append(Finding(Verdict.GOOD, text))
     order = list(Verdict)
-    return Judgement(crop, turned, tuple(sorted(findings, key=lambda finding: order.index(finding.verdict))))
+    return QualityReport(
+        crop, turned, tuple(sorted(findings, key=lambda finding: order.index(finding.verdict)))
+    )
 
 
 def _inside(crop: Crop, faces: Sequence[Face]) -> Face | None:

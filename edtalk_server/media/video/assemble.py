@@ -17,7 +17,7 @@ _STAGE = "writing the movie"
 
 
 @dataclass(frozen=True)
-class MovieOrder:
+class MovieSpec:
     """What is wanted: the frames `first` to `last` of `pattern` (a path whose name holds one `%04d` or the like), the
     exact frame rate, a sound or None and the movie's second at which it begins, and where the movie goes."""
 
@@ -34,7 +34,7 @@ class MovieOrder:
         return self.pattern.with_name(self.pattern.name % frame)
 
 
-def assemble(order: MovieOrder) -> Steps[None]:
+def assemble(order: MovieSpec) -> Steps[None]:
     """Write the movie, whole or not at all: closing the steps leaves nothing.
 
     Raises `EDTalkError`: EMPTY_RANGE, IMAGE_UNREADABLE (which frame is missing), AUDIO_UNREADABLE, UNSUPPORTED, DISK.
@@ -56,7 +56,7 @@ def assemble(order: MovieOrder) -> Steps[None]:
             yield Step(count, count, _STAGE)
 
 
-def _check(order: MovieOrder, count: int) -> None:
+def _check(order: MovieSpec, count: int) -> None:
     """All that can be said before the work begins."""
     if count < 1:
         raise EDTalkError(ErrorCode.EMPTY_RANGE, "The frame range is empty.", "Choose at least one frame.")

@@ -17,7 +17,7 @@ from edtalk_server.bundles.official import AUDIO, FACE, LIP_POSE
 from edtalk_server.bundles.official_names import OfficialTensor, audio_tensors, face_tensors
 from edtalk_server.cli import main
 from edtalk_server.evaluation.golden import rule
-from edtalk_server.media.steps import Step, run_through
+from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
@@ -123,13 +123,13 @@ def test_a_folder_becomes_an_installed_bundle_whatever_else_is_in_it(
     _save(folder / "another_model.pt", {"state_dict": {}})
     (folder / "readme.txt").write_text("not a checkpoint")
     told: list[Step] = []
-    target = run_through(library.importing([folder], "mine"), told.append)
+    target = run_to_end(library.importing([folder], "mine"), told.append)
     assert target == paths.bundles_dir() / "mine"
     assert list(bundles.load("mine").manifest.parts()) == ["face", "audio_to_lip"]
     assert [path.name for path in paths.bundles_dir().iterdir()] == ["mine"]
     assert {"reading EDTalk.pt", "writing the bundle"} <= {step.stage for step in told}
     with pytest.raises(EDTalkError, match="already"):
-        run_through(library.importing([folder], "mine"))
+        run_to_end(library.importing([folder], "mine"))
 
 
 def test_an_import_that_is_stopped_leaves_nothing(

@@ -20,7 +20,7 @@ from edtalk_server.engine import Engine, FakeEngine, Source
 from edtalk_server.engine.engine import FAST_VARIABLE
 from edtalk_server.evaluation.golden import rule
 from edtalk_server.media.image import to_network
-from edtalk_server.media.output_spec import Look, linear_light_of_bytes
+from edtalk_server.media.output_spec import OutputSpec, linear_light_of_bytes
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.fast import FastEDTalk
@@ -323,7 +323,7 @@ def test_a_full_frame_is_the_portrait_with_another_face(
     placed: tuple[AnyEngine, Source, npt.NDArray[np.uint8]],
 ) -> None:
     any_engine, source, picture = placed
-    full = any_engine.render(source, _rows(2), Look(framing="full"))
+    full = any_engine.render(source, _rows(2), OutputSpec(framing="full"))
     assert (full.shape, full.dtype) == ((2, 120, 200, 3), np.uint8)
     assert source.full_size == (200, 120)
     assert np.array_equal(full[:, :, 145:], np.stack([picture, picture])[:, :, 145:])
@@ -334,7 +334,12 @@ def test_a_preview_of_a_full_frame_can_be_smaller(
     placed: tuple[AnyEngine, Source, npt.NDArray[np.uint8]],
 ) -> None:
     any_engine, source, _ = placed
-    assert any_engine.render(source, _rows(1), Look(framing="full", largest=100)).shape == (1, 60, 100, 3)
+    assert any_engine.render(source, _rows(1), OutputSpec(framing="full", largest=100)).shape == (
+        1,
+        60,
+        100,
+        3,
+    )
 
 
 @pytest.mark.parametrize("framing", ["face", "full"])
@@ -342,8 +347,8 @@ def test_half_floats_come_from_the_networks_own_numbers(
     placed: tuple[AnyEngine, Source, npt.NDArray[np.uint8]], framing: str
 ) -> None:
     any_engine, source, _ = placed
-    deep = any_engine.render(source, _rows(2), Look(framing, deep=True))
-    plain = any_engine.render(source, _rows(2), Look(framing))
+    deep = any_engine.render(source, _rows(2), OutputSpec(framing, deep=True))
+    plain = any_engine.render(source, _rows(2), OutputSpec(framing))
     assert deep.dtype == np.float16
     assert np.abs(deep.astype(np.float64) - linear_light_of_bytes(plain)).max() < 0.006, "the same picture"
     if isinstance(any_engine, Engine):
@@ -356,8 +361,10 @@ def test_alpha_leaves_the_colours_as_they_are(
     placed: tuple[AnyEngine, Source, npt.NDArray[np.uint8]], framing: str, deep: bool
 ) -> None:
     any_engine, source, _ = placed
-    cut_out = any_engine.render(source, _rows(2), Look(framing, alpha=True, deep=deep))
-    assert np.array_equal(cut_out[..., :3], any_engine.render(source, _rows(2), Look(framing, deep=deep)))
+    cut_out = any_engine.render(source, _rows(2), OutputSpec(framing, alpha=True, deep=deep))
+    assert np.array_equal(
+        cut_out[..., :3], any_engine.render(source, _rows(2), OutputSpec(framing, deep=deep))
+    )
     assert np.array_equal(cut_out[0, ..., 3], cut_out[1, ..., 3]), "the matte does not flicker"
 
 
@@ -376,7 +383,7 @@ def test_very_large_portraits_are_rendered_smaller_and_that_is_said(any_engine: 
     source = any_engine.prepare(large, Crop(2500.0, 250.0, 400.0, 0.0))
     assert source.full_size == (4096, 410)
     assert any("4096 x 410" in note for note in source.notes)
-    full = any_engine.render(source, _rows(1), Look(framing="full"))
+    full = any_engine.render(source, _rows(1), OutputSpec(framing="full"))
     assert full.shape == (1, 410, 4096, 3)
     assert (full[0, :, :1500] == 90).all()
 
@@ -399,7 +406,7 @@ def test_the_starters_full_frame_at_rest_is_the_photo(shared: Path, enlarged: in
         )
     source = engine.prepare(photo)
     assert source.verdict == "good"
-    full = engine.render(source, source.weights[None], Look(framing="full"))[0]
+    full = engine.render(source, source.weights[None], OutputSpec(framing="full"))[0]
     reach = math.ceil(0.75 * source.crop.side)
     x, y = round(source.crop.center_x), round(source.crop.center_y)
     window = slice(max(0, y - reach), y + reach), slice(max(0, x - reach), x + reach)
@@ -409,7 +416,7 @@ def test_the_starters_full_frame_at_rest_is_the_photo(shared: Path, enlarged: in
     assert not changed.any()
     opened = source.weights[None].copy()
     opened[0, engine.bundle.layout.index("jaw_open")] += 0.8
-    assert np.abs(engine.render(source, opened, Look(framing="full"))[0].astype(int) - photo).max() > 60
+    assert np.abs(engine.render(source, opened, OutputSpec(framing="full"))[0].astype(int) - photo).max() > 60
 
 
 def test_the_fast_path_can_be_switched_off_and_draws_the_same_frames(

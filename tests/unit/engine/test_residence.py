@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from edtalk_server.engine import Engine
-from edtalk_server.engine.device_manager import MOST_ENCODED, ON_CPU
+from edtalk_server.engine.device_manager import MAX_ENCODED_FACES, ON_CPU
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.fast import FastEDTalk
@@ -147,8 +147,8 @@ def test_when_even_the_cpu_has_no_memory_the_error_says_so() -> None:
 def test_only_the_portraits_used_last_stay_encoded() -> None:
     face = PretendFace()
     engine = engine_on_card(face)
-    sources = [engine.prepare(portrait(tone), WHOLE) for tone in range(MOST_ENCODED + 3)]
-    assert sum(source.prepared.state is not None for source in sources) == MOST_ENCODED
+    sources = [engine.prepare(portrait(tone), WHOLE) for tone in range(MAX_ENCODED_FACES + 3)]
+    assert sum(source.prepared.state is not None for source in sources) == MAX_ENCODED_FACES
     face.asked.clear()
     engine.render(sources[0], rows(1))
     engine.render(sources[-1], rows(1))

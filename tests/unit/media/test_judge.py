@@ -11,7 +11,7 @@ import pytest
 
 from edtalk_server.media.faces.detection import find_faces
 from edtalk_server.media.faces.portrait import Picture, load_portrait
-from edtalk_server.media.faces.portrait_quality import Judgement, Verdict, judge_crop, judge_portrait
+from edtalk_server.media.faces.portrait_quality import QualityReport, Verdict, assess_crop, assess_portrait
 from shared_protocol.errors import EDTalkError
 from shared_protocol.messages import Crop
 
@@ -21,14 +21,14 @@ def astronaut(shared: Path) -> Picture:
     return load_portrait(shared / "data" / "astronaut.png")
 
 
-def judged(image: Picture, turn: float = 0.0) -> Judgement:
-    """Without a landmarker; the reader of turns always says `turn`."""
+def judged(image: Picture, turn: float = 0.0) -> QualityReport:
+    """Without a landmark_detector; the reader of turns always says `turn`."""
     image = np.ascontiguousarray(image)
-    return judge_portrait(image, find_faces(image), None, lambda picture, crop: turn)
+    return assess_portrait(image, find_faces(image), None, lambda picture, crop: turn)
 
 
-def judged_crop(image: Picture, crop: Crop) -> Judgement:
-    return judge_crop(image, crop, None, None)
+def judged_crop(image: Picture, crop: Crop) -> QualityReport:
+    return assess_crop(image, crop, None, None)
 
 
 def resized(image: Picture, factor: float) -> Picture:

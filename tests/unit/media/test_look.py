@@ -10,7 +10,13 @@ import OpenEXR
 import pytest
 from PIL import Image
 
-from edtalk_server.media.output_spec import PLAIN, Look, face_matte, linear_light, linear_light_of_bytes
+from edtalk_server.media.output_spec import (
+    DEFAULT_OUTPUT,
+    OutputSpec,
+    face_matte,
+    linear_light,
+    linear_light_of_bytes,
+)
 from edtalk_server.media.video.exr import encode_exr
 from edtalk_server.media.video.sequence import SequenceWriter, encode_png
 
@@ -37,12 +43,12 @@ def test_srgb_is_decoded_as_its_standard_says() -> None:
 def test_deep_pictures_keep_what_8_bits_round_away() -> None:
     smooth = np.linspace(100, 110, 64 * 64, dtype=np.float32).reshape(64, 64, 1).repeat(3, axis=2)
     matte = face_matte(64)
-    assert len(np.unique(PLAIN.finish(smooth, matte))) == 11
-    assert len(np.unique(Look(deep=True).finish(smooth, matte))) > 40
+    assert len(np.unique(DEFAULT_OUTPUT.finish(smooth, matte))) == 11
+    assert len(np.unique(OutputSpec(deep=True).finish(smooth, matte))) > 40
 
 
 def test_an_exr_holds_the_same_picture_in_linear_light_as_half_floats() -> None:
-    for look, channels in ((Look(deep=True), 3), (Look(deep=True, alpha=True), 4)):
+    for look, channels in ((OutputSpec(deep=True), 3), (OutputSpec(deep=True, alpha=True), 4)):
         picture = look.finish(levels(), face_matte(40))
         _, pixels = read_exr(encode_exr(picture))
         assert (pixels.dtype, pixels.shape) == (np.float16, (40, 40, channels))
@@ -50,7 +56,7 @@ def test_an_exr_holds_the_same_picture_in_linear_light_as_half_floats() -> None:
 
 
 def test_an_exr_says_in_its_header_that_it_is_synthetic() -> None:
-    header, _ = read_exr(encode_exr(Look(deep=True).finish(levels(), face_matte(40))))
+    header, _ = read_exr(encode_exr(OutputSpec(deep=True).finish(levels(), face_matte(40))))
     assert "Synthetic media" in str(header["comments"])
     assert str(header["software"]).startswith("EDTalk")
     assert "trainedAlgorithmicMedia" in str(header["digitalSourceType"])
@@ -66,14 +72,14 @@ def test_what_is_no_deep_picture_is_no_exr() -> None:
 def test_alpha_is_straight_and_the_colours_are_those_without_it() -> None:
     matte = face_matte(40)
     for deep in (False, True):
-        plain, cut = (Look(alpha=alpha, deep=deep).finish(levels(), matte) for alpha in (False, True))
+        plain, cut = (OutputSpec(alpha=alpha, deep=deep).finish(levels(), matte) for alpha in (False, True))
         assert np.array_equal(cut[..., :3], plain)
         top = 1.0 if deep else 255
         assert cut[..., 3].max() == top and cut[..., 3].min() < 0.01 * top
 
 
 def test_a_png_with_alpha_is_rgba_and_marked() -> None:
-    picture = Look(alpha=True).finish(levels(), face_matte(40))
+    picture = OutputSpec(alpha=True).finish(levels(), face_matte(40))
     file = Image.open(io.BytesIO(encode_png(picture)))
     assert file.mode == "RGBA"
     assert np.array_equal(np.asarray(file), picture)
@@ -91,7 +97,7 @@ def test_the_matte_is_whole_on_the_face_and_falls_softly_to_nothing_at_the_edge(
 
 
 def test_a_sequence_named_exr_holds_exr_files(tmp_path: Path) -> None:
-    picture = Look(deep=True, alpha=True).finish(levels(), face_matte(40))
+    picture = OutputSpec(deep=True, alpha=True).finish(levels(), face_matte(40))
     with SequenceWriter(tmp_path / "%03d.exr", first=7) as writer:
         writer.write(picture)
     assert np.array_equal(read_exr((tmp_path / "007.exr").read_bytes())[1], picture)

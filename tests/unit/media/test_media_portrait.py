@@ -14,7 +14,7 @@ from PIL import Image
 
 from edtalk_server.media.faces.detection import find_faces
 from edtalk_server.media.faces.portrait import (
-    Landmarker,
+    LandmarkDetector,
     crop_around,
     crop_matrix,
     cut,
@@ -37,9 +37,9 @@ def _file(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     return buffer.getvalue()
 
 
-def _found(picture: np.ndarray, landmarker: Landmarker | None = None) -> Crop:
+def _found(picture: np.ndarray, landmark_detector: LandmarkDetector | None = None) -> Crop:
     """The crop around the picture's largest face."""
-    return crop_around(picture, find_faces(picture)[0], landmarker)
+    return crop_around(picture, find_faces(picture)[0], landmark_detector)
 
 
 def _eyes_in_crop(crop: Crop, eyes: npt.ArrayLike) -> np.ndarray:
@@ -65,7 +65,7 @@ def test_a_tilted_head_is_turned_upright(astronaut: np.ndarray) -> None:
 
 
 def test_landmarks_make_the_crop_exact(astronaut: np.ndarray) -> None:
-    """With a perfect landmarker the template's points meet the landmarks, however the detector erred."""
+    """With a perfect landmark_detector the template's points meet the landmarks, however the detector erred."""
     truth = Crop(220.0, 113.0, 190.0, 0.03)
     matrix = crop_matrix(truth, TEMPLATE_SIZE)
     in_picture = (TEMPLATE68 + 0.5) @ matrix[:, :2].T + matrix[:, 2]

@@ -12,7 +12,7 @@ import pytest
 from edtalk_server.media.faces.detection import find_faces
 from edtalk_server.media.faces.paste import Plate, bounded
 from edtalk_server.media.faces.portrait import crop_matrix, cut, load_portrait
-from edtalk_server.media.output_spec import PLAIN, Levels, Look, Picture, linear_light_of_bytes
+from edtalk_server.media.output_spec import DEFAULT_OUTPUT, Levels, OutputSpec, Picture, linear_light_of_bytes
 from shared_protocol.messages import Crop
 
 SIZE = 256
@@ -55,7 +55,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 def test_at_rest_the_full_frame_is_the_portrait(astronaut: Picture, name: str) -> None:
     crop = CROPS[name]
     plate, rest = plate_of(astronaut, crop)
-    full, within = plate.picture(rest, PLAIN), inside(astronaut, crop)
+    full, within = plate.picture(rest, DEFAULT_OUTPUT), inside(astronaut, crop)
     assert np.array_equal(full[~within], astronaut[~within])
     assert psnr(full[within], astronaut[within]) > 45
 
@@ -64,7 +64,7 @@ def test_at_rest_the_full_frame_is_the_portrait(astronaut: Picture, name: str) -
 def test_whatever_the_face_does_nothing_changes_outside_the_crop(astronaut: Picture, name: str) -> None:
     crop = CROPS[name]
     plate, rest = plate_of(astronaut, crop)
-    full, within = plate.picture(255.0 - rest, PLAIN), inside(astronaut, crop)
+    full, within = plate.picture(255.0 - rest, DEFAULT_OUTPUT), inside(astronaut, crop)
     assert np.array_equal(full[~within], astronaut[~within])
     assert np.abs(full[within].astype(int) - astronaut[within]).max() > 50
 
@@ -74,7 +74,7 @@ def test_a_face_lands_where_it_was_cut_also_when_the_crop_is_tilted(astronaut: P
     plate, rest = plate_of(astronaut, crop)
     marked = rest.copy()
     marked[120:136, 160:176] = (0.0, 255.0, 0.0)
-    full = plate.picture(marked, PLAIN)
+    full = plate.picture(marked, DEFAULT_OUTPUT)
     x, y = crop_matrix(crop, SIZE) @ (168.0, 128.0, 1.0)
     changed = np.abs(full.astype(int) - astronaut).sum(axis=2) > 60
     rows, columns = np.nonzero(changed)
@@ -87,10 +87,10 @@ def test_a_network_that_is_a_little_off_in_colour_leaves_no_seam(astronaut: Pict
     rest = cut(astronaut, crop, SIZE).astype(np.float32)
     tinted = rest * np.float32(0.9) + np.array([22.0, 8.0, 4.0], np.float32)
     plate = Plate.make(astronaut, crop, tinted)
-    assert psnr(plate.picture(tinted, PLAIN), astronaut) > 45
+    assert psnr(plate.picture(tinted, DEFAULT_OUTPUT), astronaut) > 45
     moved = tinted.copy()
     moved[100:150, 100:150] = 60.0
-    difference = plate.picture(moved, PLAIN).astype(int) - astronaut
+    difference = plate.picture(moved, DEFAULT_OUTPUT).astype(int) - astronaut
     untouched = np.ones(astronaut.shape[:2], bool)
     untouched[80:150, 180:240] = False
     assert np.abs(difference[untouched]).mean() < 0.5
@@ -101,7 +101,7 @@ def test_brightness_does_not_pump_when_the_face_changes(astronaut: Picture) -> N
     plate, rest = plate_of(astronaut, CROPS["as found"])
     dark = rest.copy()
     dark[170:200, 110:160] = 0.0
-    before, after = plate.picture(rest, PLAIN), plate.picture(dark, PLAIN)
+    before, after = plate.picture(rest, DEFAULT_OUTPUT), plate.picture(dark, DEFAULT_OUTPUT)
     changed = np.nonzero((before != after).any(axis=2))
     for axis, center in ((0, 0), (1, 1)):
         assert np.ptp(changed[axis]) < 60, center
@@ -110,7 +110,7 @@ def test_brightness_does_not_pump_when_the_face_changes(astronaut: Picture) -> N
 def test_the_edge_of_a_changed_face_is_soft(astronaut: Picture) -> None:
     pale = (astronaut // 2 + 50).astype(np.uint8)
     plate, rest = plate_of(pale, CROPS["as found"])
-    change = plate.picture(rest + 40.0, PLAIN).astype(int) - plate.picture(rest, PLAIN)
+    change = plate.picture(rest + 40.0, DEFAULT_OUTPUT).astype(int) - plate.picture(rest, DEFAULT_OUTPUT)
     assert change.max() >= 39
     for axis in (0, 1):
         assert np.abs(np.diff(change, axis=axis)).max() <= 6, "40 levels are spread over the soft edge"
@@ -118,7 +118,7 @@ def test_the_edge_of_a_changed_face_is_soft(astronaut: Picture) -> None:
 
 def test_a_full_frame_in_exr_is_the_portrait_in_linear_light(astronaut: Picture) -> None:
     plate, rest = plate_of(astronaut, CROPS["as found"])
-    deep = plate.picture(rest, Look(deep=True))
+    deep = plate.picture(rest, OutputSpec(deep=True))
     assert deep.dtype == np.float16
     within = inside(astronaut, CROPS["as found"])
     assert np.array_equal(deep[~within], linear_light_of_bytes(astronaut)[~within])
@@ -129,8 +129,8 @@ def test_a_full_frame_in_exr_is_the_portrait_in_linear_light(astronaut: Picture)
 def test_the_matte_lies_where_the_face_was_pasted(astronaut: Picture, deep: bool) -> None:
     crop = CROPS["tilted"]
     plate, rest = plate_of(astronaut, crop)
-    cut_out = plate.picture(255.0 - rest, Look(alpha=True, deep=deep))
-    plain = plate.picture(255.0 - rest, Look(deep=deep))
+    cut_out = plate.picture(255.0 - rest, OutputSpec(alpha=True, deep=deep))
+    plain = plate.picture(255.0 - rest, OutputSpec(deep=deep))
     assert np.array_equal(cut_out[..., :3], plain), "straight alpha: the colours are whole"
     alpha, within = cut_out[..., 3].astype(np.float64) / (1 if deep else 255), inside(astronaut, crop)
     assert (alpha[~within] == 0).all()
@@ -153,5 +153,5 @@ def test_large_portraits_are_bounded_with_their_crop() -> None:
 def test_the_eyes_stay_where_they_are(astronaut: Picture) -> None:
     """After cutting and pasting, a face detector sees the same face."""
     plate, rest = plate_of(astronaut, CROPS["as found"])
-    before, after = find_faces(astronaut)[0], find_faces(plate.picture(rest * 0.97, PLAIN))[0]
+    before, after = find_faces(astronaut)[0], find_faces(plate.picture(rest * 0.97, DEFAULT_OUTPUT))[0]
     assert np.abs(np.subtract(before.middle, after.middle)).max() < 1.5

@@ -17,7 +17,7 @@ import torch
 from edtalk_server.cli import main
 from edtalk_server.engine import Engine, Source
 from edtalk_server.media.faces.portrait import load_portrait
-from edtalk_server.media.steps import Step, run_through
+from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.media.video.writer import MovieWriter
 from edtalk_server.motion import Captured, capture
@@ -96,7 +96,7 @@ def captured(
 ) -> Captured:
     """The whole capture."""
     times = TimeBase(fps, 0, Fraction(offset))
-    return run_through(capture(engine, engine.bundle.layout, source.weights, clip, times, frames))
+    return run_to_end(capture(engine, engine.bundle.layout, source.weights, clip, times, frames))
 
 
 def alike(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
@@ -119,7 +119,7 @@ def test_at_rest_the_portrait_keeps_its_own_face(engine: Engine, source: Source,
     resting = got.weights[2:10] - source.weights
     assert np.abs(resting).mean() < 0.03
     other = np.linspace(0.0, 0.3, 36, dtype=np.float32)
-    moved = run_through(capture(engine, engine.bundle.layout, other, clip, TimeBase(FPS)))
+    moved = run_to_end(capture(engine, engine.bundle.layout, other, clip, TimeBase(FPS)))
     yaw = engine.bundle.layout.index("yaw")
     assert np.abs((moved.weights - other)[:, yaw] - (got.weights - source.weights)[:, yaw]).max() < 1e-5
 
@@ -283,7 +283,7 @@ def test_the_networks_of_the_release_are_driven_as_well(clip: Clip) -> None:
     )
     engine = Engine(bundle, torch.device("cpu"))  # type: ignore[arg-type]
     own = np.linspace(-3, 3, 36, dtype=np.float32)
-    got = run_through(capture(engine, layout, own, clip, TimeBase(FPS)))
+    got = run_to_end(capture(engine, layout, own, clip, TimeBase(FPS)))
     assert got.weights.shape == (COUNT, 36) and np.isfinite(got.weights).all()
     assert np.abs(got.weights - own).max(axis=1).min() < 1e-3, (
         "at the calmest moment it is the portrait's own face"

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edtalk_server.engine import Engine
 from edtalk_server.media.faces.portrait import load_portrait
-from edtalk_server.media.output_spec import Look
+from edtalk_server.media.output_spec import OutputSpec
 from edtalk_server.media.video.reader import Picture
 from edtalk_server.media.video.writer import MovieWriter
 
@@ -32,7 +32,7 @@ def faces(engine: Engine, portrait: Path, frames: int, smile: float = 0.0) -> Pi
     """The person of a portrait in the whole picture, uint8 [frames, H, W, 3]."""
     source = engine.prepare(load_portrait(portrait))
     rows = source.weights + performance(engine, frames, smile)
-    return np.asarray(engine.render(source, rows, Look(framing="full", largest=SIDE)), np.uint8)
+    return np.asarray(engine.render(source, rows, OutputSpec(framing="full", largest=SIDE)), np.uint8)
 
 
 def write(path: Path, pictures: Picture, sound: Path | None = None) -> Path:

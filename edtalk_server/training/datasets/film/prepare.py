@@ -23,7 +23,7 @@ from edtalk_server.evaluation.metrics.image_distance import to_tensor
 from edtalk_server.media.audio.soundtrack import extract_sound
 from edtalk_server.media.faces.portrait import Picture
 from edtalk_server.media.faces.presence import FacePresence
-from edtalk_server.media.steps import run_through
+from edtalk_server.media.steps import run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.motion.track import FaceTrack, cut_faces, find_track
 from edtalk_server.training.datasets.film.cache import (
@@ -128,7 +128,7 @@ def _prepare_or_skip(
 def _prepare(footage: Footage, cache: FilmCache, reader: LandmarkReader, limits: Limits, stamp: str) -> None:
     size = cache.size
     clip = Clip.open(footage.path)
-    track = run_through(find_track(clip, 0.0, clip.duration, reader.engine.landmarker()))
+    track = run_to_end(find_track(clip, 0.0, clip.duration, reader.engine.landmark_detector()))
     _check_side(clip, track, size, limits)
     with ClipWriter(cache, footage.name) as writer:
         watch, marks = _Watch(), []
