@@ -14,14 +14,14 @@ class EDTalkWriting(bpy.types.PropertyGroup):
     """How predictions and edits are written."""
 
     reduce: BoolProperty(
-        name="Few keys",
-        description="Write as few keys as the error allows; off: a key on every frame",
+        name="Simplify Curves",
+        description="Write as few keys as the error allows. Off: a key on every frame",
         default=True,
         override=OVERRIDABLE,
     )
     error: FloatProperty(
         name="Error",
-        description="How far a written curve may be from the prediction, in parts of the weight's range",
+        description="How far a simplified curve may differ from the prediction, as a share of the weight's range",
         subtype="PERCENTAGE",
         default=1.0,
         min=0.01,
@@ -31,9 +31,9 @@ class EDTalkWriting(bpy.types.PropertyGroup):
         override=OVERRIDABLE,
     )
     reach: IntProperty(
-        name="Reach",
-        description="Frames over which a key that EDTalk sets on top of the performance fades in and out; "
-        "0: it holds until the next key",
+        name="Ease In/Out",
+        description="Frames over which a key that EDTalk adds in the layer Tweaks fades in and out. "
+        "0: the key holds until the next one",
         subtype="TIME",
         default=6,
         min=0,

@@ -156,8 +156,8 @@ def test_while_the_performance_is_edited_its_frames_show_as_stale_and_wait(
     assert look(addon).words == "All 12 frames are baked", "opening it changes nothing"
     move_key(addon, talking, 6)
     assert "frames to bake" in look(addon).words
-    assert "press Edit on Top" in refused(bpy.ops.edtalk.bake)
-    assert "Edit on Top" in refused(bpy.ops.edtalk.bake_all)
+    assert "Tweaks" in refused(bpy.ops.edtalk.bake)
+    assert "Tweaks" in refused(bpy.ops.edtalk.bake_all)
     bpy.ops.edtalk.edit_on_top()
     stale = look(addon).count(2)
     bpy.ops.edtalk.bake()
@@ -523,5 +523,5 @@ def test_a_movie_of_what_is_not_baked_is_refused(
     bpy.ops.edtalk.bake()
     (folder_of(talking) / "0005.png").unlink()
     words = refused(bpy.ops.edtalk.export_movie, filepath=str(tmp_path / "movie.mp4"))
-    assert "Frame 5 is not baked" in words and "Bake Stale" in words
+    assert "Frame 5 is not baked" in words and "Bake Changes" in words
     assert not (tmp_path / "movie.mp4").exists()

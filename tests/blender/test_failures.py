@@ -190,7 +190,7 @@ def test_in_tweak_mode_predict_says_what_to_leave(addon: Any, talking: bpy.types
     track.strips[0].select = True
     track.select, data.nla_tracks.active = True, track
     data.use_tweak_mode = True
-    assert "Edit on Top" in refused(bpy.ops.edtalk.predict)
+    assert "Tweaks" in refused(bpy.ops.edtalk.predict)
     assert bpy.ops.edtalk.edit_on_top() == {"FINISHED"} and not data.use_tweak_mode
     assert bpy.ops.edtalk.predict() == {"FINISHED"}
 

@@ -122,7 +122,7 @@ def test_editing_the_performance_itself_and_going_back(addon: Any, talking: bpy.
     hand, raised = talking.animation_data.action, seen(talking, 6)
     assert bpy.ops.edtalk.edit_performance() == {"FINISHED"}
     assert talking.animation_data.action.name == "EDTalk face", "the Graph Editor shows the performance"
-    with pytest.raises(RuntimeError, match="Edit on Top"):
+    with pytest.raises(RuntimeError, match="Tweaks"):
         bpy.ops.edtalk.predict()
     key(talking, 6, 0.125)
     assert dict(predicted_keys(addon, talking))[6] == pytest.approx(0.125)

@@ -48,7 +48,7 @@ def speak(language: str) -> None:
 
 
 def label() -> str:
-    return translated.pgettext_iface("Bake Stale", "Operator")
+    return translated.pgettext_iface("Bake Changes", "Operator")
 
 
 def tooltip() -> str:

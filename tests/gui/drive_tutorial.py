@@ -22,7 +22,7 @@ TAKEN_AT = {"edit": EDITED, "happy": 140, "baked": 20}
 MENU = 260
 """How far down the menu of the preferences' arrow reaches, in pixels."""
 EXPRESSION, HEADER, SLIDER, ROW = 220, 26, 31, 21
-"""Pixels at scale 1: from Edit Performance down to the title Expression; from a closed panel to the next; from a
+"""Pixels at scale 1: from the layer's buttons down to the title Expression; from a closed panel to the next; from a
 title to its first slider, from slider to slider."""
 TITLE, KEY, MIDDLE = 220, 103, 110
 """From the sidebar's right edge to a title, to the key in it, and to the middle of the sliders."""
@@ -200,7 +200,7 @@ def at_frame(frame: int) -> Iterator[float]:
 
 
 def below(lines: int, from_right: int) -> Iterator[float]:
-    """A place so far below the button Edit Performance, and from the sidebar's right edge; the sidebar is scrolled to
+    """A place so far below the button Prediction, and from the sidebar's right edge; the sidebar is scrolled to
     its end. (Blender tells what is under the mouse for buttons alone, and not for titles, menus and what is in titles.)
     """
     yield from turn_wheel("down", 60)

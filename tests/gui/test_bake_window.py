@@ -58,7 +58,7 @@ def test_f12_renders_baked_frames_and_leaves_the_file_as_it_was(seen: dict[str, 
 
 def test_without_the_server_the_last_picture_stays_and_says_why(seen: dict[str, Any]) -> None:
     assert seen["picture without a server"] == 0
-    assert "The picture stands still" in seen["words over the plane"]
+    assert "Preview paused" in seen["words over the plane"]
     assert "Start the server in the EDTalk panel" in seen["words over the plane"]
 
 

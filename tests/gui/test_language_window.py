@@ -32,7 +32,7 @@ def test_grey_buttons_errors_and_titles_are_german(seen: dict[str, Any]) -> None
     said = seen["german"]
     assert "Eine Figur auswählen" in said["poll"]
     assert "Stimme /gone/x.wav ist nicht da. Zurücklegen oder eine andere Datei" in said["error"]
-    assert (said["label"], said["tooltip"]) == ("Veraltete backen", "Diesen Take auf der Fläche zeigen")
+    assert (said["label"], said["tooltip"]) == ("Änderungen backen", "Diesen Take auf der Fläche zeigen")
     assert said["slider"] == "Kiefer auf"
     assert said["server"].startswith("Server: bereit")
 
@@ -48,14 +48,14 @@ def test_switched_back_all_is_english(seen: dict[str, Any]) -> None:
     said = seen["english"]
     assert "Select a character" in said["poll"]
     assert "The voice /gone/x.wav is not there. Put it back or choose another voice file." in said["error"]
-    assert (said["label"], said["slider"]) == ("Bake Stale", "Jaw Open")
+    assert (said["label"], said["slider"]) == ("Bake Changes", "Jaw Open")
     assert said["server"].startswith("Server: ready")
 
 
 def test_interface_and_tooltips_are_switched_each_alone(seen: dict[str, Any]) -> None:
-    assert seen["interface alone"] == ["Show this take on the plane", "Veraltete backen"]
-    assert seen["tooltips alone"] == ["Diesen Take auf der Fläche zeigen", "Bake Stale"]
+    assert seen["interface alone"] == ["Show this take on the plane", "Änderungen backen"]
+    assert seen["tooltips alone"] == ["Diesen Take auf der Fläche zeigen", "Bake Changes"]
 
 
 def test_blender_forgets_the_words_of_an_add_on_that_is_disabled(seen: dict[str, Any]) -> None:
-    assert seen["gone"] == "Bake Stale"
+    assert seen["gone"] == "Bake Changes"

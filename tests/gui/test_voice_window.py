@@ -31,7 +31,7 @@ def seen(source: Path, drive: Callable[..., dict[str, Any]]) -> dict[str, Any]:
 
 
 def test_mixing_is_told_of(seen: dict[str, Any]) -> None:
-    assert any(stage.startswith("Mixing the sound") for stage in seen["stages"])
+    assert any(stage.startswith("Mixing audio") for stage in seen["stages"])
     assert seen["emotions"] == ["FINISHED"]
 
 

@@ -241,7 +241,7 @@ def _refuse_tweaking(ob: bpy.types.Object) -> None:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
             f"A strip of {ob.name} is being edited in the NLA.",
-            "Press Edit on Top in the Weights panel (or Tab in the NLA editor) first.",
+            "Choose the layer Tweaks in the Weights panel (or press Tab in the NLA editor) first.",
         )
 
 

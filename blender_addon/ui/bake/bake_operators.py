@@ -130,7 +130,7 @@ def _refuse_tweaking(ob: bpy.types.Object) -> None:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
             f"A strip of {ob.name} is being edited, and what lies above it does not count meanwhile.",
-            "Press Edit on Top first, then bake.",
+            "Choose the layer Tweaks first, then bake.",
         )
 
 
@@ -222,7 +222,7 @@ class BakeOperator(RangeOperator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         if character.is_character(context.object) and layers.is_tweaking(context.object):
-            return refuse(cls, "A strip is being edited: press Edit on Top first")
+            return refuse(cls, "The prediction is being edited: switch Layer to Tweaks first")
         return super().poll(context)
 
     directory: StringProperty(
@@ -253,7 +253,7 @@ class Bake(BakeOperator, bpy.types.Operator):
     """Render all frames of the scene's range that changed, and put them on the plane"""
 
     bl_idname = "edtalk.bake"
-    bl_label = "Bake Stale"
+    bl_label = "Bake Changes"
     bl_options = {"UNDO"}
     title = "Bake"
 

@@ -45,7 +45,7 @@ class FramesPanel(SidebarPanel, bpy.types.Panel):
             fresh = not seen.count(State.STALE, State.MISSING)
             draw_words(self.layout, seen.words, "CHECKMARK" if fresh else "ERROR")
         if has_drivers(ob):
-            text = iface_("Weights are driven: only Bake Stale finds out whether they changed")
+            text = iface_("Weights are driven: only Bake Changes can tell whether they changed")
             draw_words(self.layout, text, "INFO")
 
     def _draw_view(self, scene: bpy.types.Scene, ob: bpy.types.Object) -> None:

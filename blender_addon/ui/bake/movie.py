@@ -92,13 +92,13 @@ def _frames(folder: Path | None, scene: bpy.types.Scene) -> Steps[tuple[takes.Ta
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE,
             f"No frame from {wanted[0]} to {wanted[-1]} is baked.",
-            "Press Bake Stale, then export again.",
+            "Press Bake Changes, then export again.",
         )
     if len(runs) > 1:
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE,
             f"Frame {runs[0][-1] + 1} is not baked, and others may miss too.",
-            "Press Bake Stale, then export again.",
+            "Press Bake Changes, then export again.",
         )
     return take, runs[0]
 

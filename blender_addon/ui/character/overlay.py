@@ -10,7 +10,7 @@ from ..runtime import pump
 
 SIZE, MARGIN, PADDING = 12, 8, 5
 """Letters and distances in pixels at scale 1."""
-STILL = n_("The picture stands still")
+STILL = n_("Preview paused")
 TEXT, BACK = (1.0, 0.85, 0.6, 1.0), (0.0, 0.0, 0.0, 0.65)
 
 _handle: object | None = None

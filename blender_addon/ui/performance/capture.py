@@ -52,7 +52,7 @@ class Capture(RangeOperator, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         ob = context.object
         if ob is not None and layers.is_tweaking(ob):
-            return refuse(cls, "A strip is being edited: press Edit on Top first")
+            return refuse(cls, "The prediction is being edited: switch Layer to Tweaks first")
         return super().poll(context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:

@@ -37,16 +37,14 @@ class Predict(RangeOperator, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         ob = context.object
         if ob is not None and layers.is_tweaking(ob):
-            return refuse(cls, "A strip is being edited: press Edit on Top first")
+            return refuse(cls, "The prediction is being edited: switch Layer to Tweaks first")
         return super().poll(context)
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         uid, scene_uid = context.object.session_uid, context.scene.session_uid
         frames = self.frames(context.scene)
         is_file = found(uid).edtalk.voice_from == "FILE"
-        progress.stage = (
-            "Reading the voice" if is_file else "Mixing the sound: the window stands still meanwhile"
-        )
+        progress.stage = "Reading the voice" if is_file else "Mixing audio (Blender will freeze briefly)"
         yield from redraw()
         with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
             voice = sound.voice_of(found(uid), scene_of(scene_uid), Path(folder), frames)
@@ -118,7 +116,7 @@ def remarks(written: layers.Written) -> str:
     if written.kept:
         said.append(rpt_("The keys that you had edited in it are kept in {action}", action=written.kept))
     if written.hiding:
-        text = "Your own keys in {action} hide it where they are: Edit on Top lays new ones over both"
+        text = "Your own keys in {action} hide it: choose the layer Tweaks to add new keys on top of both"
         said.append(rpt_(text, action=written.hiding))
     if written.covered:
         text = "It lies over your track {tracks}: move it down in the NLA editor if need be"

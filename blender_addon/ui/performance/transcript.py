@@ -29,7 +29,7 @@ class EmotionsFromTranscript(PoseOperator, bpy.types.Operator):
         if not refuse_without_character(cls, context) or not refuse_without_presets(cls, ob):
             return False
         if layers.is_tweaking(ob):
-            return refuse(cls, "A strip is being edited: press Edit on Top first")
+            return refuse(cls, "The prediction is being edited: switch Layer to Tweaks first")
         has_transcript = ob.edtalk.speech.transcript_from != "NONE"
         return has_transcript or refuse(cls, "Choose a transcript first")
 

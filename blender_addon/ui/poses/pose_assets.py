@@ -63,9 +63,9 @@ class KeepPose(PoseAssetOperator, bpy.types.Operator):
     """Put what the sliders show, with a picture of this face, into the file's Asset Browser"""
 
     bl_idname = "edtalk.keep_pose"
-    bl_label = "Keep Pose"
+    bl_label = "Save Pose"
     bl_options = {"UNDO"}
-    title = "Keep Pose"
+    title = "Save Pose"
 
     name: StringProperty(
         name="Name", description="What the Asset Browser calls it", default="Pose", options={"SKIP_SAVE"}
@@ -73,7 +73,7 @@ class KeepPose(PoseAssetOperator, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if not self.asked and not bpy.app.background:
-            return self.ask(context, confirm="Keep")
+            return self.ask(context, confirm="Save")
         return super().invoke(context, event)
 
     def draw(self, _context: bpy.types.Context) -> None:

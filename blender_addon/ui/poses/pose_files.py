@@ -35,7 +35,7 @@ class ExportPoses(NewFile, bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        return pose_assets.has_own() or refuse(cls, "Keep a pose first: your own poses go into the file")
+        return pose_assets.has_own() or refuse(cls, "Save a pose first: the file will hold your own poses")
 
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         if self.filepath:

@@ -22,10 +22,10 @@ def refuse_without_character(cls: type[bpy.types.Operator], context: bpy.types.C
 
 
 class EditOnTop(bpy.types.Operator):
-    """New keys change the performance and lie on top of it: predicting again leaves them alone"""
+    """Edit your own keys on top of the prediction. Predict never changes them"""
 
     bl_idname = "edtalk.edit_on_top"
-    bl_label = "Edit on Top"
+    bl_label = "Layer: Tweaks"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
@@ -38,10 +38,10 @@ class EditOnTop(bpy.types.Operator):
 
 
 class EditPerformance(bpy.types.Operator):
-    """Show the predicted keys themselves in the editors. Predicting again keeps what you edit there in a copy"""
+    """Edit the predicted keys themselves. Before Predict replaces keys that you edited, it saves them as a copy"""
 
     bl_idname = "edtalk.edit_performance"
-    bl_label = "Edit the Performance"
+    bl_label = "Layer: Prediction"
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod

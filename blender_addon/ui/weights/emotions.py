@@ -24,7 +24,9 @@ class MarkerOperator(PoseOperator):
         ob = context.object
         if not refuse_without_character(cls, context) or not refuse_without_presets(cls, ob):
             return False
-        return not layers.is_tweaking(ob) or refuse(cls, "A strip is being edited: press Edit on Top first")
+        return not layers.is_tweaking(ob) or refuse(
+            cls, "The prediction is being edited: switch Layer to Tweaks first"
+        )
 
     def write(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> str:
         """What came of it."""

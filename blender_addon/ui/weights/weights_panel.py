@@ -39,28 +39,27 @@ class WeightsPanel(SidebarPanel, bpy.types.Panel):
         column = layout.column(align=True)
         column.use_property_split, column.use_property_decorate = True, False
         column.prop(ob.edtalk.writing, "reach")
-        row = column.row(heading="Few Keys", align=True)
-        row.prop(ob.edtalk.writing, "reduce", text="")
-        part = row.row(align=True)
-        part.active = ob.edtalk.writing.reduce
-        part.prop(ob.edtalk.writing, "error", text="")
+        row = column.split(factor=0.68, align=True)
+        row.use_property_split = False
+        row.prop(ob.edtalk.writing, "reduce")
+        error = row.row(align=True)
+        error.active = ob.edtalk.writing.reduce
+        error.prop(ob.edtalk.writing, "error", text="")
 
     def _draw_layers(self, look: layers.Layers) -> None:
         layout = self.layout
-        row = side_by_side(layout, "Edit on Top", "Edit Performance")
-        row.operator("edtalk.edit_on_top", icon="NLA_PUSHDOWN", depress=look.on_top and not look.hiding)
-        row.operator(
-            "edtalk.edit_performance", text="Edit Performance", icon="FCURVE", depress=bool(look.tweaked)
-        )
+        column = layout.column(align=True)
+        column.label(text="Layer")
+        row = side_by_side(column, "Tweaks", "Prediction")
+        is_on_top = look.on_top and not look.hiding
+        row.operator("edtalk.edit_on_top", text="Tweaks", icon="NLA_PUSHDOWN", depress=is_on_top)
+        row.operator("edtalk.edit_performance", text="Prediction", icon="FCURVE", depress=bool(look.tweaked))
         if look.tweaked:
-            text = iface_("{action} is open in the editors; keys on top rest meanwhile", action=look.tweaked)
-            draw_words(layout, text, "INFO")
+            text = "{action} is open in the editors; the layer Tweaks is off until you return to it"
+            draw_words(layout, iface_(text, action=look.tweaked), "INFO")
         elif look.hiding and look.performance:
-            text = iface_(
-                "Keys in {action} replace the performance. Edit on Top keeps them and lays new ones over both",
-                action=look.hiding,
-            )
-            draw_words(layout, text, "INFO")
+            text = "Keys in {action} replace the prediction. Choose Tweaks to keep them and add new keys on top of both"
+            draw_words(layout, iface_(text, action=look.hiding), "INFO")
 
 
 def _draw_tools(row: bpy.types.UILayout, bank: str, with_text: bool = False) -> None:
