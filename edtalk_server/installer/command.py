@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from . import checks, demo, release, server
-from .options import TORCH_INDEX, Options
+from .options import TORCH_INDEX, Options, Thoroughness
 from .steps import Runner, SetupError
 
 
@@ -36,7 +36,16 @@ def parse(arguments: Sequence[str]) -> Options:
     )
     add("--torch-index", default=TORCH_INDEX, metavar="URL", help="a mirror of PyTorch's own index")
     add("--blender", type=Path, metavar="PATH", help="demo, release: use this Blender (4.2 or newer)")
-    add("--quick", action="store_true", help="test: neither the slow ones nor those inside Blender")
+    extent = parser.add_mutually_exclusive_group()
+    quick = "test: neither the slow ones nor those inside Blender"
+    extent.add_argument(
+        "--quick", dest="thoroughness", action="store_const", const=Thoroughness.QUICK, help=quick
+    )
+    whole = "test: everything, as before a release: each test in each Blender"
+    extent.add_argument(
+        "--all", dest="thoroughness", action="store_const", const=Thoroughness.ALL, help=whole
+    )
+    parser.set_defaults(thoroughness=Thoroughness.PLAIN)
     options = Options(**vars(parser.parse_args(arguments)))
     if options.wheels is None:
         return options

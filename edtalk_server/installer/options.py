@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 TORCH_INDEX = "https://download.pytorch.org/whl"
 """PyTorch's own index: below it one folder for each build (`cpu`, and one for each CUDA)."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+class Thoroughness(Enum):
+    """How much `install.py test` runs."""
+
+    QUICK = "quick"
+    PLAIN = "plain"
+    ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,7 @@ class Options:
     torch: str = "auto"
     torch_index: str = TORCH_INDEX
     blender: Path | None = None
-    quick: bool = False
+    thoroughness: Thoroughness = Thoroughness.PLAIN
 
     @property
     def venv(self) -> Path:

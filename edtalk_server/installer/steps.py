@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 GIGABYTE = 10**9
@@ -50,11 +51,9 @@ class Runner:
         self.say(f"    done in {time.monotonic() - started:.0f} s")
         return output
 
-    def show(
-        self, title: str, command: Sequence[str], folder: Path, *, at_end: bool = False, **environment: str
-    ) -> bool:
-        """Run one program with its output on the screen; `at_end` in one piece when it ended, for programs beside each
-        other. True if it succeeded (or was only to be said)."""
+    def show(self, title: str, command: Sequence[str], folder: Path, **environment: str) -> bool:
+        """Run one program and show its output in one piece when it has ended. Returns whether it succeeded (True also
+        when it was only to be said)."""
         self.say(f"\n=== {title}: {subprocess.list2cmdline(command)}")
         if self.dry:
             return True
@@ -63,14 +62,29 @@ class Runner:
             cwd=folder,
             env=clean_environment() | environment,
             check=False,
-            stdout=subprocess.PIPE if at_end else None,
-            stderr=subprocess.STDOUT if at_end else None,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             encoding="utf-8",
             errors="replace",
         )
-        if at_end:
-            self.say(f"\n=== {title} ended\n{done.stdout.rstrip()}")
+        self.say(f"\n=== {title} ended\n{done.stdout.rstrip()}")
         return done.returncode == 0
+
+    @contextmanager
+    def collected(self, log: Path) -> Iterator[Runner]:
+        """Give a runner whose words and log come in one piece at the end, for steps that run beside others.
+
+        `log` is a file of its own until then.
+        """
+        inner = _Collector(log, self.dry)
+        try:
+            yield inner
+        finally:
+            self.say("\n".join(inner.lines))
+            if log.exists():
+                with self.log.open("ab") as whole:
+                    whole.write(log.read_bytes())
+                log.unlink()
 
     def _run_logged(self, command: Sequence[str], environment: dict[str, str]) -> str:
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -92,6 +106,17 @@ class Runner:
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, list(command), "".join(lines))
         return "".join(lines)
+
+
+class _Collector(Runner):
+    """Keeps what it would say."""
+
+    def __init__(self, log: Path, dry: bool) -> None:
+        super().__init__(log, dry)
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 def _lines_or_silence(process: subprocess.Popen[str]) -> Iterator[str | None]:

@@ -35,10 +35,12 @@ def server_python() -> Path:
 
 
 def built(out: Path) -> Path:
-    """The packed extension for this Blender, made in a folder."""
+    """Return the packed extension for this Blender: from the folder in EDTALK_TEST_PACKAGES, else made in `out`."""
     import bpy
 
-    flavor = "A" if bpy.app.version < (5, 1, 0) else "B"
+    flavor, label = ("A", "to-5.0") if bpy.app.version < (5, 1, 0) else ("B", "and-later")
+    if packed := os.environ.get("EDTALK_TEST_PACKAGES"):
+        return next(Path(packed).glob(f"edtalk-*-{label}-*.zip"))
     command = [sys.executable, str(ROOT / "blender_addon" / "build.py"), "--flavor", flavor]
     command += ["--out", str(out)]
     if wheels := os.environ.get("EDTALK_WHEELS"):

@@ -8,15 +8,25 @@ import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from edtalk_server.installer import blender, checks, command, demo, environments, release, server, steps
+from edtalk_server.installer import (
+    blender,
+    checks,
+    command,
+    demo,
+    environments,
+    release,
+    scheduler,
+    server,
+    steps,
+)
 from edtalk_server.installer.environments import Environment, explain
 from edtalk_server.installer.options import Options
+from edtalk_server.installer.scheduler import Job, Status
 from edtalk_server.installer.steps import GIGABYTE, Runner, SetupError, need_disk
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -62,6 +72,7 @@ def test_help_names_the_commands_and_the_choices() -> None:
         "--torch",
         "--blender",
         "--quick",
+        "--all",
     ):
         assert word in text
 
@@ -346,11 +357,8 @@ def test_a_python_that_pyenv_keeps_is_found(tmp_path: Path, monkeypatch: pytest.
     assert environments.find_python((3, 98)) is None
 
 
-def test_the_blender_modules_are_tested_beside_each_other(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Each waits for the other, says its words in two parts, and one of them fails."""
-    (tmp_path / "tests").mkdir()
+def test_two_checks_run_beside_each_other(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each waits for the other, writes its output in two parts, and one of them fails."""
     program = (
         "import pathlib, sys, time\n"
         "mine, other = sys.argv[1:]\n"
@@ -360,22 +368,18 @@ def test_the_blender_modules_are_tested_beside_each_other(
         "print('two', mine, flush=True)\n"
         "sys.exit(mine == 'b')\n"
     )
-
-    def prepare(options: Options, runner: Runner, version: str) -> Callable[[], checks.Outcome]:
-        names = [version, {"a": "b", "b": "a"}[version]]
-        command = [sys.executable, "-c", program, *names]
-        return partial(checks.check, options, runner, f"Blender {version}", command, at_end=True)
-
-    monkeypatch.setattr(checks, "BLENDERS", ("a", "b"))
-    monkeypatch.setattr(checks, "AT_ONCE", 2)
-    monkeypatch.setattr(checks, "_prepare", prepare)
-    outcomes = checks.check_in_modules(Options(root=tmp_path), Runner(tmp_path / "log"))
-    assert [(outcome.name, outcome.failed) for outcome in outcomes] == [
-        ("Blender a", False),
-        ("Blender b", True),
+    options, runner = Options(root=tmp_path), Runner(tmp_path / "log")
+    jobs = [
+        Job(name, partial(checks.show, options, runner, name, [sys.executable, "-c", program, name, other]))
+        for name, other in ("ab", "ba")
     ]
-    said = capsys.readouterr().out
-    assert "one a\ntwo a\n" in said and "one b\ntwo b\n" in said, "each in one piece"
+    outcomes = scheduler.run(jobs, 2)
+    assert [(name, outcome.status) for name, outcome in outcomes.items()] == [
+        ("a", Status.PASSED),
+        ("b", Status.FAILED),
+    ]
+    output = capsys.readouterr().out
+    assert "one a\ntwo a\n" in output and "one b\ntwo b\n" in output, "each in one piece"
 
 
 def test_a_console_with_few_letters_shows_what_it_can(
@@ -384,7 +388,7 @@ def test_a_console_with_few_letters_shows_what_it_can(
     shown = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, "cp1252", newline="\n"))
     program = "import sys; sys.stdout.buffer.write('ä 驚'.encode())"
-    assert Runner(tmp_path / "log").show("Tests", [sys.executable, "-c", program], tmp_path, at_end=True)
+    assert Runner(tmp_path / "log").show("Tests", [sys.executable, "-c", program], tmp_path)
     assert shown.getvalue().endswith("ä ?\n".encode("cp1252"))
 
 
@@ -397,11 +401,20 @@ def windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
     return Options(root=tmp_path)
 
 
+def windows_of(options: Options, *, dry: bool = False) -> list[Job]:
+    jobs = checks.plan(options, Runner(options.root / "log", dry=dry))
+    return [job for job in jobs if job.name.startswith("window")]
+
+
 def test_each_blender_with_a_window_is_tested(windows: Options, capsys: pytest.CaptureFixture[str]) -> None:
-    outcomes = checks.check_in_windows(windows, Runner(windows.root / "log", dry=True), "python")
-    assert [outcome.name for outcome in outcomes] == ["window old", "window new"]
-    first, second = [line for line in capsys.readouterr().out.splitlines() if "tests/gui/test_it.py" in line]
-    assert "not slow" in first and "not slow" not in second
+    jobs = windows_of(windows, dry=True)
+    assert [job.name for job in jobs] == ["window old", "window new"]
+    assert {job.resource for job in jobs} == {"window"}, "one at a time"
+    for job in jobs:
+        job.work()
+    old, new = [line for line in capsys.readouterr().out.splitlines() if "tests/gui/test_it.py" in line]
+    assert '"gui and oldest_window and not release"' in old
+    assert '"gui and not release"' in new
 
 
 @pytest.mark.parametrize(
@@ -413,12 +426,14 @@ def test_a_window_that_fails_gets_a_second_try_and_no_third(
     monkeypatch.setenv("EDTALK_GUI_ROOT", "/windows/new")
     left = list(answers)
     monkeypatch.setattr(Runner, "show", lambda *_arguments, **_places: left.pop(0))
-    (outcome,) = checks.check_in_windows(windows, Runner(windows.root / "log"), "python")
-    assert left == [] and outcome.failed == fails
-    assert ("test_it" in outcome.text) == fails
+    (job,) = windows_of(windows)
+    outcome = job.work()
+    assert left == [] and (outcome.status is Status.FAILED) == fails
+    assert ("test_it" in outcome.note) == fails
 
 
 def test_without_such_a_blender_the_summary_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EDTALK_GUI_ROOT", raising=False)
-    (outcome,) = checks.check_in_windows(Options(root=tmp_path), Runner(tmp_path / "log"), "python")
-    assert not outcome.failed and "skipped" in outcome.text and "EDTALK_GUI_ROOT" in outcome.text
+    (job,) = windows_of(Options(root=tmp_path))
+    outcome = job.work()
+    assert outcome.status is Status.SKIPPED and "EDTALK_GUI_ROOT" in outcome.note
