@@ -6,12 +6,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from edtalk_server.cli import train_film, train_finetune
+from edtalk_server.cli.training import film, finetune, paper, starter
 from edtalk_server.media.video.sequence import encode_png, make_folder, write_whole
-from edtalk_server.training.paper import command as paper
-from edtalk_server.training.starter import export as exporting
-from edtalk_server.training.starter import pipeline
-from edtalk_server.training.starter import run as running
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,22 +15,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_data(actions.add_parser("data", help="render clips into shards; can be stopped and continued"))
     _add_preview(actions.add_parser("preview-data", help="draw people and all that is known about them"))
-    run_parser = actions.add_parser("run", help="train; can be stopped and continued")
-    running.add_arguments(run_parser)
-    run_parser.set_defaults(do=running.run)
-    pipeline.add_arguments(actions.add_parser("starter", help="all of it: data, stages, bundle, judgement"))
-    export_parser = actions.add_parser("export", help="make a bundle of what was trained")
-    export_parser.add_argument("--run", type=Path, required=True, help="the --out of `edtalk train run`")
-    export_parser.add_argument("--audio", type=Path, help="folder with audio_to_lip.safetensors and .json")
-    export_parser.add_argument("--data", type=Path, help="shards whose statistics are noted in the bundle")
-    export_parser.add_argument(
-        "--beside", type=Path, nargs="*", default=[], help="files to put into the bundle"
-    )
-    export_parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
-    export_parser.set_defaults(do=_export)
+    starter.add_actions(actions)
     paper.add_actions(actions)
-    train_film.add_action(actions)
-    train_finetune.add_action(actions)
+    film.add_action(actions)
+    finetune.add_action(actions)
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:
@@ -90,12 +74,4 @@ def _preview(arguments: argparse.Namespace) -> int:
         f"{arguments.output}: {len(seeds)} people. Where the source shows what a frame shows, the warped source is "
         f"{sheet.warped:.1f} grey levels off (unmoved: {sheet.unmoved:.1f})."
     )
-    return 0
-
-
-def _export(arguments: argparse.Namespace) -> int:
-    inputs = exporting.Inputs(arguments.run, arguments.audio, arguments.data, tuple(arguments.beside))
-    manifest = exporting.export(inputs, arguments.output)
-    for name, entry in manifest.files.items():
-        print(f"{arguments.output / name}: {entry.size / 2**20:.1f} MiB")
     return 0

@@ -10,7 +10,8 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
 from edtalk_server.bundles.load import find
-from edtalk_server.evaluation.people.holdout import measures, psnr, to_picture, to_tensor
+from edtalk_server.engine.tensors import to_pictures, to_tensor
+from edtalk_server.evaluation.people.holdout import measures, psnr
 from edtalk_server.media.faces import portrait
 from edtalk_server.media.faces.detection import find_faces
 
@@ -40,7 +41,7 @@ def _moved(starter: Bundle, photo: Picture, **change: float) -> Picture:
         weights = starter.face.weights_of(to_tensor(photo[None]))
         for name, amount in change.items():
             weights[0, starter.layout.index(name)] += amount
-        return to_picture(starter.face.decode(prepared, weights))[0]
+        return to_pictures(starter.face.decode(prepared, weights))[0]
 
 
 def _measures(starter: Bundle, picture: Picture) -> dict[str, float]:

@@ -15,27 +15,7 @@ from edtalk_server.evaluation.evaluate import is_controlled
 from edtalk_server.evaluation.measures.model_under_test import Judge
 from edtalk_server.evaluation.metrics.image_distance import coarse
 from edtalk_server.evaluation.people.holdout import Person
-from shared_protocol.banks import BankLayout
-
-Rows = npt.NDArray[np.float32]
-_TAILS = (1.0, 99.0)
-
-
-def of_rows(rows: Rows, layout: BankLayout) -> dict[str, Statistic]:
-    """Mean, deviation and the 1 % and 99 % points of weights [N, C]."""
-    columns = (rows.mean(0), rows.std(0), *np.percentile(rows, _TAILS, axis=0))
-    numbers = np.round(np.stack(columns, axis=1).astype(np.float64), 4)
-    pairs = zip(layout.bases, numbers, strict=True)
-    return {basis.identifier: Statistic(*(float(value) + 0.0 for value in row)) for basis, row in pairs}
-
-
-def of_shards(folder: Path, layout: BankLayout) -> dict[str, Statistic]:
-    """Those of all frames of rendered shards; nothing where there are none."""
-    parts = []
-    for path in sorted(folder.glob("*_done.npy")):
-        weights = np.load(path.with_name(path.name.replace("_done", "_weights")), mmap_mode="r")
-        parts.append(np.array(weights[: int(np.load(path)[0])]))
-    return of_rows(np.concatenate(parts), layout) if parts else {}
+from edtalk_server.synthetic.data.statistics import Rows, of_rows, of_shards
 
 
 def measured(bundle: Bundle, people: Sequence[Person], data: Path | None = None) -> dict[str, Statistic]:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from edtalk_server.evaluation.metrics.image_distance import Picture, to_picture, to_tensor
+from edtalk_server.engine.tensors import to_pictures, to_tensor
+from edtalk_server.evaluation.metrics.image_distance import Picture
 from edtalk_server.evaluation.people.holdout import FloatArray
 from edtalk_server.networks.fast import accelerate
 from edtalk_server.networks.interface import FaceNetwork
@@ -48,7 +49,7 @@ class Judge:
     def draw(self, source: Any, weights: FloatArray) -> Picture:
         """The source under rows of weights [N, C], uint8 [N, S, S, 3]."""
         rows = torch.from_numpy(np.ascontiguousarray(weights, np.float32))
-        drawn = [to_picture(self.network.decode(source, part)) for part in rows.split(_BATCH)]
+        drawn = [to_pictures(self.network.decode(source, part)) for part in rows.split(_BATCH)]
         return np.concatenate(drawn)
 
     def frames_per_second(self, frame: Picture, seconds: float = 2.0) -> float:

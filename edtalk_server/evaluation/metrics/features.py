@@ -16,7 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edtalk_server.evaluation.metrics.image_distance import Picture, to_tensor
+from edtalk_server.engine.tensors import to_tensor
+from edtalk_server.evaluation.metrics.image_distance import Picture
 
 Doubles = npt.NDArray[np.float64]
 

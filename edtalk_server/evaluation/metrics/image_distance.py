@@ -7,25 +7,15 @@ import warnings
 import cv2
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import Tensor
+
+from edtalk_server.engine.tensors import to_tensor
 
 Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 BEST_PSNR = 60.0
 """Equal pictures would have an infinite ratio; it is cut off here."""
-
-
-def to_tensor(frames: Picture) -> Tensor:
-    """uint8 [B, S, S, 3] -> float32 [B, 3, S, S] in [-1, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def to_picture(images: Tensor) -> Picture:
-    """float32 [B, 3, S, S] in [-1, 1] -> uint8 [B, S, S, 3]."""
-    scaled = ((images.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    return np.asarray(scaled.permute(0, 2, 3, 1).numpy())
 
 
 def coarse(frames: Picture, size: int = 64) -> npt.NDArray[np.float32]:

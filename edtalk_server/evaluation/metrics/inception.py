@@ -14,8 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.evaluation.metrics.features import Doubles
-from edtalk_server.evaluation.metrics.image_distance import Picture, to_tensor
+from edtalk_server.evaluation.metrics.image_distance import Picture
 from edtalk_server.evaluation.metrics.pretrained import fill, tensors_of
 
 _SIDE = 299

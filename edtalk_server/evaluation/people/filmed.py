@@ -20,7 +20,6 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 log = logging.getLogger(__name__)
 
 FPS = Fraction(25)
-SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"})
 _QUIET = 3.0
 """A pixel stands still whose second difference in time is on average below so many grey levels."""
 _STEADY = 12
@@ -39,12 +38,12 @@ def filmed_people(
     One that cannot be used is left out, with a warning. Raises `EDTalkError`: NOT_READY (no video there); NO_FACE or
     VIDEO_UNREADABLE where none can be used.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in videos.SUFFIXES)
     if not paths:
         raise EDTalkError(
             ErrorCode.NOT_READY,
             f"There is no video in {folder}.",
-            f"Put clips of one face each there ({', '.join(sorted(SUFFIXES))}).",
+            f"Put clips of one face each there ({', '.join(sorted(videos.SUFFIXES))}).",
         )
     people: list[Person] = []
     refused: EDTalkError | None = None

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.evaluation.metrics.image_distance import Mask, Picture, psnr, to_picture, to_tensor
+from edtalk_server.evaluation.metrics.image_distance import Mask, Picture, psnr
 from edtalk_server.evaluation.metrics.landmarks import measures
 from shared_protocol.banks import BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -22,8 +22,6 @@ __all__ = [
     "measures",
     "one_per_person",
     "psnr",
-    "to_picture",
-    "to_tensor",
 ]
 
 CLIP = 8

@@ -25,6 +25,9 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 Picture = npt.NDArray[np.uint8]
 """RGB uint8 [H, W, 3]."""
 
+SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"})
+"""Names of videos in a folder of clips, in lower case."""
+
 _CONTAINERS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,flv,mxf,ogg,gif,apng,dv,ivf,nut"
 )

@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.synthetic.data.sampling import CLIP_LENGTH
 from edtalk_server.training.datasets import truth
 from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random
@@ -81,7 +82,7 @@ class CachedClips:
 
     def _pictures(self, arrays: dict[str, npt.NDArray[Any]], rows: npt.NDArray[Any]) -> Tensor:
         name = "img256" if self.size > 128 and "img256" in arrays else "img"
-        pictures = truth.signed(np.array(arrays[name][rows]))
+        pictures = to_tensor(np.array(arrays[name][rows]))
         if pictures.shape[-1] == self.size:
             return pictures
         if pictures.shape[-1] > self.size:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.synthetic.controls import EXPRESSION, MOUTH, POSE, FloatArray
 from edtalk_server.synthetic.data import sampling
 from edtalk_server.synthetic.data.clips import FLOW_SIZE, as_shown, identity_seed, jittered_camera
@@ -142,7 +143,7 @@ def _swapped(rows: Sequence[FloatArray]) -> FloatArray:
 
 
 def _pictures(frames: Sequence[Render]) -> torch.Tensor:
-    return truth.signed(np.stack([frame.image for frame in frames]))
+    return to_tensor(np.stack([frame.image for frame in frames]))
 
 
 def _landmarks(frames: Sequence[Render]) -> torch.Tensor:

@@ -25,8 +25,3 @@ def motion(flow: npt.NDArray[Any], seen: npt.NDArray[Any], parts: npt.NDArray[An
         visible=torch.from_numpy((seen != HIDDEN).astype(np.float32)[..., None, :, :]),
         trust=torch.from_numpy(trust.astype(np.float32)[..., None, :, :]),
     )
-
-
-def signed(images: npt.NDArray[np.uint8]) -> torch.Tensor:
-    """uint8 [..., S, S, 3] -> float32 [..., 3, S, S] in [-1, 1]."""
-    return torch.from_numpy(np.moveaxis(images, -1, -3).astype(np.float32)) / 127.5 - 1.0

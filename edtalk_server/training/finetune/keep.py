@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from edtalk_server.engine import Engine
-from edtalk_server.evaluation.metrics.image_distance import to_tensor
+from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.media.faces.portrait import cut, load_portrait
 from edtalk_server.training.datasets.interface import Random
 from edtalk_server.training.finetune.material import Material

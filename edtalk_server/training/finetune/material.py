@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edtalk_server.evaluation.metrics.image_distance import psnr, to_picture, to_tensor
-from edtalk_server.networks.fast import accelerate
+from edtalk_server.engine.tensors import Pictures, to_tensor
 from edtalk_server.training.datasets.film.cache import ClipRecord, FilmCache, StoredClip
 from edtalk_server.training.datasets.interface import FRAME_RATE, Random
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -36,6 +36,16 @@ class FilmPairs:
     landmarks: Tensor
     source_weights: Tensor
     target_weights: Tensor
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Pictures uint8 [N, S, S, 3] of a shot, the weights [N, channels] that the bundle reads off them, and another
+    picture of the shot as their source, [1, 3, S, S] in [-1, 1]."""
+
+    source: Tensor
+    pictures: Pictures
+    weights: Tensor
 
 
 @dataclass(frozen=True)
@@ -90,22 +100,15 @@ class Material:
             rows.append(take.weights[one] - take.weights[other])
         return torch.from_numpy(np.stack(rows)).to(self.device)
 
-    @torch.no_grad()
-    def held_out_psnr(self, face: Any) -> float:
-        """Mean PSNR in dB of held-out pictures, drawn from the first picture of their shot by their own weights."""
-        face = accelerate(face)
+    def held_out(self) -> Iterator[HeldOut]:
+        """Yield pictures that are not learned from, some of each shot, with the first picture of the shot."""
         each = max(1, _JUDGED // sum(len(take.judged) for take in self._takes))
-        values = []
         for take in self._takes:
             for learned, judged in zip(take.learned, take.judged, strict=True):
                 chosen = judged[np.linspace(0, len(judged) - 1, min(each, len(judged))).astype(int)]
                 source = to_tensor(take.stored.pictures([int(learned[0])])).to(self.device)
-                prepared = face.prepare(source)
-                true = take.stored.pictures([int(number) for number in chosen])
-                for picture, row in zip(true, take.weights[chosen], strict=True):
-                    drawn = face.decode(prepared, torch.from_numpy(row[None]).to(self.device))
-                    values.append(psnr(to_picture(drawn.cpu())[0], picture))
-        return float(np.mean(values))
+                pictures = take.stored.pictures([int(number) for number in chosen])
+                yield HeldOut(source, pictures, torch.from_numpy(take.weights[chosen]).to(self.device))
 
 
 def _take(folder: Path, record: ClipRecord, face: Any, device: torch.device) -> _Take:

@@ -13,9 +13,9 @@ from torch import nn
 from edtalk_server import bundles
 from edtalk_server.bundles import kinds
 from edtalk_server.bundles.load import load_exactly
-from edtalk_server.evaluation.meaning.statistics import of_shards
 from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.synthetic.controls import STARTER_LAYOUT
+from edtalk_server.synthetic.data.statistics import of_shards
 from edtalk_server.synthetic.presets import nominal_presets
 from edtalk_server.training.loop.stage import load
 from shared_protocol.errors import EDTalkError, ErrorCode

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.synthetic.controls import CHANNELS, POSE, STARTER_LAYOUT
 from edtalk_server.training.loop.peers import Peers
@@ -170,7 +171,7 @@ def _read_rows(
     blocks = []
     for first in range(begin, shard.rows, _AT_ONCE):
         block = np.array(shard.arrays["img"][first : min(first + _AT_ONCE, shard.rows)])
-        images = torch.from_numpy(block).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+        images = to_tensor(block).to(device)
         said = network.weights_of(images.contiguous(memory_format=torch.channels_last))
         blocks.append(said.cpu().numpy())
     return blocks

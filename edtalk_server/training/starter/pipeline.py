@@ -1,13 +1,11 @@
-"""The starter bundle's whole run as one command, `edtalk train starter`: data, stages, bundle, judgement.
+"""The starter bundle's whole training: rendering, stages, speech, export.
 
-It works for `--minutes` and then stops with everything saved; called again with the same folder it goes on, until it
-says that it is finished. So one command serves several evenings of a laptop as well as a large graphics card that is
-lent for nine minutes at a time (`--pack` and `--unpack` carry the state between machines in small files).
+It works until a given moment and then stops with everything saved; called again with the same folder it continues. So
+one run serves several evenings of a laptop as well as a graphics card that is lent for nine minutes at a time.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import logging
 import os
@@ -27,7 +25,7 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.media.video.sequence import make_folder, write_whole
 from edtalk_server.training.loop.stage import Paths, Stage
-from edtalk_server.training.starter import export, packing
+from edtalk_server.training.starter import export
 from edtalk_server.training.starter.fit_stage import FitPlan, FitStage
 from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorStage
 from edtalk_server.training.starter.motion_stage import MotionPlan, MotionStage
@@ -107,23 +105,6 @@ SCALES: Mapping[str, Scale] = {
 network of `gpu` still draws more than eight frames a second on two cores."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `edtalk train starter`."""
-    parser.add_argument("--facekit", type=Path, required=True, help="packed ICT-FaceKit (.npz)")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the run; it goes on with what is there"
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=1e6, help="stop, saved, after so long (default: finish)"
-    )
-    parser.add_argument("--scale", choices=list(SCALES), help="default: gpu where there is one, else cpu")
-    parser.add_argument(
-        "--pack", type=Path, help="at the end, write the state here in files of at most 15 MiB"
-    )
-    parser.add_argument("--unpack", type=Path, help="begin with the state that --pack wrote")
-    parser.set_defaults(do=run)
-
-
 @dataclass
 class Folders:
     """Where a run keeps what."""
@@ -139,24 +120,6 @@ class Folders:
         self.audio, self.bundle = self.out / "audio", self.out / "bundle"
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Work until the minutes are used up or the bundle is judged; 0 either way."""
-    until = time.monotonic() + 60 * arguments.minutes
-    scale = SCALES[arguments.scale or ("gpu" if torch.cuda.is_available() else "cpu")]
-    if arguments.start:
-        scale = begun(scale, arguments.start)
-    folders = Folders(arguments.out)
-    if arguments.unpack:
-        log.info("taken over: %s", packing.unpack(arguments.unpack, folders.out))
-    trained = _train(arguments.facekit, folders, scale, until)
-    if arguments.pack:  # before the bundle is judged, which may take longer than the machine is lent
-        packing.pack(folders.out, arguments.pack)
-    if trained:
-        _finish(folders, arguments.facekit, scale)
-    log.info("finished" if trained else "stopped in time: call it again to go on")
-    return 0
-
-
 def begun(scale: Scale, face: Path) -> Scale:
     """The run that goes on from a bundle's tensors, where sizes fit: coarse motion is known already."""
     start = {"start": str(face)}
@@ -164,9 +127,13 @@ def begun(scale: Scale, face: Path) -> Scale:
     return replace(scale, motion={**scale.motion, **start}, generator=generator)
 
 
-def _train(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
-    """Whether all that is trained is done."""
-    with _helpers(facekit, folders, scale) as crew:
+def train(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
+    """Render and train until this moment of `time.monotonic`; return whether everything is trained.
+
+    Frames are rendered and speech is trained in processes of their own, which end with this call. Called again, all of
+    them continue. Raises `EDTalkError(INTERNAL)` when one of those processes fails.
+    """
+    with _helpers(facekit, folders, scale) as crew, one_thread():
         if not _wait_for_data(folders, scale, until, crew):
             return False
         for stage in _stages(folders, scale):
@@ -177,10 +144,20 @@ def _train(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
 
 def _stages(folders: Folders, scale: Scale) -> Iterator[Stage]:
     paths = Paths(folders.out, folders.data, folders.holdout)
-    torch.set_num_threads(1)
     yield MotionStage(paths, MotionPlan(**scale.motion))
     yield GeneratorStage(paths, GeneratorPlan(**scale.generator))
     yield FitStage(paths, FitPlan(**scale.fit))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch use one thread: on two shared cores, threads of one process would wait for each other."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 # --- what runs beside the training -----------------------------------------------------------------------------------
@@ -286,21 +263,13 @@ def _speech_done(folders: Folders) -> bool:
 # --- the end ---------------------------------------------------------------------------------------------------------
 
 
-def _finish(folders: Folders, facekit: Path, scale: Scale) -> None:
-    """Export the bundle, measure what its weights mean, and judge it: `bundle/`, `evaluation.json`, `sheet.png`."""
+def export_bundle(folders: Folders) -> bundles.BundleManifest:
+    """Write `bundle/` with nominal presets; without speech training it has the shipped audio network."""
     audio = folders.audio if _speech_done(folders) else _shipped_speech(folders)
     manifest = export.export(export.Inputs(folders.out, audio, folders.data), folders.bundle)
     size = sum(entry.size for entry in manifest.files.values())
     log.info("%s: %.1f MiB", folders.bundle, size / 2**20)
-    kit, people = ("--facekit", str(facekit)), ("--people", str(scale.people))
-    emotional = ("--emotional", str(scale.emotional))
-    _edtalk("bundle", "describe", str(folders.bundle), *kit, *people, *emotional)
-    results = ("--json", str(folders.out / "evaluation.json"), "--sheet", str(folders.out / "sheet.png"))
-    _edtalk("evaluate", "--bundle", str(folders.bundle), *kit, *people, *results)
-
-
-def _edtalk(*arguments: str) -> None:
-    subprocess.run([sys.executable, "-m", "edtalk_server.cli", *arguments], check=True)
+    return manifest
 
 
 def _shipped_speech(folders: Folders) -> Path | None:

@@ -1,25 +1,18 @@
-"""The starter bundle's training run: motion readers first, then the generator, then the reader fitted to it.
+"""The starter bundle's stages: the motion encoder first, then the generator, then the encoder fitted to it.
 
-Also `python -m edtalk_server.training.starter.run`. The first two stages are independent until the last fifth of the
-generator's, so they may also run beside each other, each as a process of its own. Each uses one thread: on two shared
-cores, threads of one process would wait for each other.
+The first two stages are independent until the last fifth of the generator's, so they may also run beside each other,
+each as a process of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import logging
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from edtalk_server.training.loop.peers import Peers, together
+from edtalk_server.training.loop.peers import Peers
 from edtalk_server.training.loop.stage import Paths, Stage
 from edtalk_server.training.starter.fit_stage import FitPlan, FitStage
 from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorStage
@@ -44,58 +37,20 @@ _STAGES: tuple[tuple[Part, float, Callable[..., Stage], Callable[..., Any]], ...
 """The stages in their order, and their shares of a whole run's time."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `edtalk train run`."""
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder for checkpoints; a run continues what it finds"
-    )
-    parser.add_argument(
-        "--data", type=Path, required=True, help="folder of rendered shards (may still be growing)"
-    )
-    parser.add_argument("--holdout", type=Path, help="folder of shards of other people, to measure on")
-    parser.add_argument("--minutes", type=float, default=110.0, help="how long in all (default: 110)")
-    parser.add_argument("--stage", type=Part, choices=list(Part), default=Part.ALL, help="only one stage")
-    parser.add_argument(
-        "--config",
-        type=Path,
-        help='JSON {"motion": {...}, "generator": {...}, "fit": {...}}: fields of the plans',
-    )
-    parser.add_argument(
-        "--processes", type=int, default=1, help="that train together; one for each idle core"
-    )
-    parser.add_argument(
-        "--log", action="store_true", help="write a line to standard error at each checkpoint"
-    )
-    parser.add_argument("--niceness", type=int, default=5, help="give way to other programs (default: 5)")
+def stages(
+    paths: Paths, minutes: float, part: Part, config: Mapping[str, Any], peers: Peers | None = None
+) -> Iterator[Stage]:
+    """Yield the stages of `part` in order, each resumed from `paths.out` when its turn comes.
 
-
-def run(arguments: argparse.Namespace) -> int:
-    """Train until the minutes are used up. `EDTalkError` for a config that cannot be read or has unknown fields."""
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    together(arguments.processes, partial(_work, arguments))
-    return 0
-
-
-def _work(arguments: argparse.Namespace, peers: Peers) -> None:
-    torch.set_num_threads(1)
-    if hasattr(os, "nice"):
-        os.nice(arguments.niceness)
-    if arguments.log:
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    for stage in stages(arguments, peers):
-        stage.train()
-
-
-def stages(arguments: argparse.Namespace, peers: Peers | None = None) -> Iterator[Stage]:
-    """The stages that the options ask for, in order, each resumed from `--out` when its turn comes."""
-    paths = Paths(arguments.out, arguments.data, arguments.holdout)
-    config = _config(arguments.config)
-    for part, share, stage, plan in _STAGES:
-        if arguments.stage not in (Part.ALL, part):
+    `minutes` are those of all of them together; `config` maps a part's name to fields of its plan.
+    `EDTalkError(BAD_MESSAGE)` names a field that does not exist.
+    """
+    for own, share, stage, plan in _STAGES:
+        if part not in (Part.ALL, own):
             continue
-        minutes = arguments.minutes * (share if arguments.stage is Part.ALL else 1.0)
+        length = minutes * (share if part is Part.ALL else 1.0)
         try:
-            chosen = plan(**{"minutes": minutes, **config.get(part.value, {})})
+            chosen = plan(**{"minutes": length, **config.get(own.value, {})})
         except TypeError as error:
             raise EDTalkError(
                 ErrorCode.BAD_MESSAGE,
@@ -105,9 +60,8 @@ def stages(arguments: argparse.Namespace, peers: Peers | None = None) -> Iterato
         yield stage(paths, chosen, peers)
 
 
-def _config(path: Path | None) -> dict[str, Any]:
-    if path is None:
-        return {}
+def read_config(path: Path) -> dict[str, Any]:
+    """Read the plans' fields from JSON; `EDTalkError(BAD_MESSAGE)` for a file that cannot be read."""
     try:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -115,9 +69,3 @@ def _config(path: Path | None) -> dict[str, Any]:
             ErrorCode.BAD_MESSAGE, f"The training config {path} cannot be read: {error}.", "Give a JSON file."
         ) from error
     return config
-
-
-if __name__ == "__main__":
-    command = argparse.ArgumentParser(description=__doc__)
-    add_arguments(command)
-    raise SystemExit(run(command.parse_args()))

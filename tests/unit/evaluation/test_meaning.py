@@ -16,6 +16,7 @@ from edtalk_server.evaluation.meaning import statistics
 from edtalk_server.evaluation.meaning.emotions import Presets
 from edtalk_server.evaluation.measures.model_under_test import Judge
 from edtalk_server.synthetic.controls import CHANNELS, STARTER_LAYOUT, weights_of
+from edtalk_server.synthetic.data.statistics import of_rows
 from edtalk_server.synthetic.presets import EMOTIONS, nominal_presets
 from shared_protocol.banks import Bank
 
@@ -26,7 +27,7 @@ BY_NAME = [basis.identifier for basis in STARTER_LAYOUT.bases]
 def test_usual_values_are_the_mean_and_the_tails() -> None:
     rows = np.zeros((1001, CHANNELS), np.float32)
     rows[:, 3] = np.linspace(-1, 1, 1001)
-    known = statistics.of_rows(rows, STARTER_LAYOUT)[BY_NAME[3]]
+    known = of_rows(rows, STARTER_LAYOUT)[BY_NAME[3]]
     assert (known.mean, known.low, known.high) == pytest.approx((0.0, -0.98, 0.98), abs=1e-4)
     assert known.deviation == pytest.approx(np.linspace(-1, 1, 1001).std(), abs=1e-3)
 

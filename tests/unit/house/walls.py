@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,19 +20,22 @@ BELOW_ENGINE = (
     "shared_protocol",
 )
 BELOW_SERVICE = ("edtalk_server.engine", "edtalk_server.motion", *BELOW_ENGINE)
-MAKERS = ("edtalk_server.synthetic", "edtalk_server.training", "edtalk_server.evaluation")
+BELOW_TRAINING = ("edtalk_server.synthetic", *BELOW_SERVICE)
+BELOW_EVALUATION = ("edtalk_server.training", *BELOW_TRAINING)
 
 
 @dataclass(frozen=True)
 class Room:
     """What the modules of one package may import: other rooms of ours, and packages of others.
 
-    `only` is the whole list of foreign packages; None allows any that is not in `never`.
+    `only` is the whole list of foreign packages; None allows any that is not in `never`. `starts` are programs of ours
+    that it may also run as a process of its own (`python -m`), though it must not import them.
     """
 
     ours: tuple[str, ...] = ()
     only: frozenset[str] | None = None
     never: frozenset[str] = BLENDER
+    starts: tuple[str, ...] = ()
 
 
 ROOMS = {
@@ -41,7 +45,7 @@ ROOMS = {
     ),
     "blender_addon.languages": Room(only=frozenset()),
     "blender_addon.build": Room(only=frozenset()),
-    "blender_addon.core": Room(("shared_protocol",), never=BLENDER | HEAVY),
+    "blender_addon.core": Room(("shared_protocol",), never=BLENDER | HEAVY, starts=("edtalk_server.cli",)),
     "blender_addon.scene": Room(("blender_addon.core", "shared_protocol"), never=HEAVY),
     "blender_addon.ui": Room(
         ("blender_addon.scene", "blender_addon.core", "blender_addon.languages", "shared_protocol"),
@@ -60,9 +64,9 @@ ROOMS = {
     "edtalk_server.motion": Room(("edtalk_server.engine", *BELOW_ENGINE)),
     "edtalk_server.service": Room(BELOW_SERVICE),
     "edtalk_server.synthetic": Room(BELOW_SERVICE),
-    "edtalk_server.training": Room((*MAKERS, *BELOW_SERVICE)),
-    "edtalk_server.evaluation": Room((*MAKERS, *BELOW_SERVICE)),
-    "edtalk_server.cli": Room((*MAKERS, "edtalk_server.service", *BELOW_SERVICE)),
+    "edtalk_server.training": Room(BELOW_TRAINING),
+    "edtalk_server.evaluation": Room(BELOW_EVALUATION),
+    "edtalk_server.cli": Room(("edtalk_server.evaluation", "edtalk_server.service", *BELOW_EVALUATION)),
 }
 OURS = ("shared_protocol", "blender_addon", "edtalk_server", "tests", "install")
 
@@ -99,7 +103,7 @@ def allowed(module: str, name: str) -> bool:
     rule = ROOMS[home]
     top = name.partition(".")[0]
     if top in OURS:
-        return room_of(name) in (home, *rule.ours)
+        return name in rule.starts or room_of(name) in (home, *rule.ours)
     if top in sys.stdlib_module_names:
         return True
     return top not in rule.never and (rule.only is None or top in rule.only)
@@ -119,7 +123,8 @@ def module_name(path: Path, root: Path) -> str:
 
 
 def imports_of(path: Path, root: Path) -> list[str]:
-    """The full names of all modules that a file imports, by statement or by `import_module("...")`."""
+    """The full names of all modules that a file imports: by statement, by `import_module("...")`, or as a text that
+    is a module's whole name, such as the one after `python -m`."""
     package = module_name(path.with_name("__init__.py"), root)
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -129,7 +134,18 @@ def imports_of(path: Path, root: Path) -> list[str]:
             names += _names_from(node, package, root)
         elif isinstance(node, ast.Call) and _callee(node) in ("import_module", "__import__"):
             names += [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            names += _module_named_by(node.value, root)
     return names
+
+
+def _module_named_by(text: str, root: Path) -> list[str]:
+    """The module of ours that a text names: `a.b`, or `a.b:name`."""
+    name = text.partition(":")[0]
+    if not re.fullmatch(r"(edtalk_server|blender_addon)(\.\w+)+", name):
+        return []
+    path = root.joinpath(*name.split("."))
+    return [name] if path.is_dir() or path.with_suffix(".py").is_file() else []
 
 
 def _names_from(node: ast.ImportFrom, package: str, root: Path) -> list[str]:

@@ -17,8 +17,9 @@ from edtalk_server import bundles
 from edtalk_server.bundles import BundleManifest, NetworkPart
 from edtalk_server.bundles.load import read_manifest
 from edtalk_server.cli import main
+from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.evaluation.measures.model_under_test import Judge
-from edtalk_server.evaluation.metrics.image_distance import psnr, to_tensor
+from edtalk_server.evaluation.metrics.image_distance import psnr
 from edtalk_server.media.video.reader import Picture
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk

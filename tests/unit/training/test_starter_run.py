@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from edtalk_server import bundles
+from edtalk_server.cli.training import starter
 from edtalk_server.training.loop.stage import load, save
 from edtalk_server.training.starter import packing, pipeline
 from shared_protocol.errors import EDTalkError
@@ -54,9 +55,9 @@ def test_a_parcel_with_a_part_missing_is_refused(tmp_path: Path) -> None:
 @pytest.mark.timeout(900)
 def test_from_nothing_to_a_judged_bundle_in_two_sittings(tmp_path: Path) -> None:
     given = Namespace(facekit=FACEKIT, out=tmp_path / "run", scale="tiny", pack=None, unpack=None, start=None)
-    pipeline.run(Namespace(**vars(given), minutes=0.02))
+    starter.run(Namespace(**vars(given), minutes=0.02))
     assert not (tmp_path / "run" / "bundle").exists()
-    pipeline.run(Namespace(**vars(given), minutes=1e6))
+    starter.run(Namespace(**vars(given), minutes=1e6))
     loaded = bundles.load(tmp_path / "run" / "bundle")
     assert loaded.audio_to_lip is not None
     numbers = json.loads((tmp_path / "run" / "evaluation.json").read_text(encoding="utf-8"))

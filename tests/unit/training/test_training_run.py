@@ -1,6 +1,5 @@
 """A training run: it takes data as it comes, survives being killed, and ends in a bundle."""
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +8,11 @@ import pytest
 import torch
 
 from edtalk_server import bundles
+from edtalk_server.cli import main
 from edtalk_server.synthetic.controls import MIRROR_LANDMARKS, STARTER_LAYOUT
 from edtalk_server.training.loop import stage
 from edtalk_server.training.loop.stage import Paths
-from edtalk_server.training.starter import augment, export, losses, run
+from edtalk_server.training.starter import augment, export, losses
 from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorStage, dress
 from edtalk_server.training.starter.loader import Corpus
 from edtalk_server.training.starter.motion_stage import MotionPlan, MotionStage, read_weights
@@ -176,15 +176,9 @@ def test_a_run_that_has_blown_up_keeps_its_last_good_checkpoint(paths: Paths) ->
 def test_a_whole_run_ends_in_a_bundle_that_opens_and_rests(paths: Paths, tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"motion": {"batch": 8}, "generator": {"trunk_batch": 4, "picture_batch": 4}}')
-    parser = argparse.ArgumentParser()
-    run.add_arguments(parser)
     options = ["--out", str(paths.out), "--data", str(paths.data), "--holdout", str(paths.holdout)]
-    assert (
-        run.run(
-            parser.parse_args([*options, "--minutes", "0.04", "--niceness", "0", "--config", str(config)])
-        )
-        == 0
-    )
+    options += ["--minutes", "0.04", "--niceness", "0", "--config", str(config)]
+    assert main(["train", "run", *options]) == 0
     corpus = Corpus(paths.data, limit=ROWS // 2)
     corpus.refresh()
     assert read_weights(paths.out, corpus, torch.device("cpu"))
@@ -211,11 +205,11 @@ def test_exporting_half_a_run_names_what_is_missing(paths: Paths, tmp_path: Path
         export.export(export.Inputs(paths.out), tmp_path / "bundle")
 
 
-def test_a_config_with_an_unknown_field_is_refused(paths: Paths, tmp_path: Path) -> None:
+def test_a_config_with_an_unknown_field_is_refused(
+    paths: Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = tmp_path / "config.json"
     config.write_text('{"motion": {"colour": 1}}')
-    parser = argparse.ArgumentParser()
-    run.add_arguments(parser)
     options = [
         "--out",
         str(paths.out),
@@ -226,8 +220,8 @@ def test_a_config_with_an_unknown_field_is_refused(paths: Paths, tmp_path: Path)
         "--config",
         str(config),
     ]
-    with pytest.raises(EDTalkError, match="colour"):
-        list(run.stages(parser.parse_args(options)))
+    assert main(["train", "run", *options, "--niceness", "0"]) != 0
+    assert "colour" in capsys.readouterr().err
 
 
 def test_motion_steps_lower_the_reading_error(paths: Paths) -> None:

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.media.faces.portrait import Picture
-from edtalk_server.training.datasets import truth
 from edtalk_server.training.datasets.film.cache import ClipRecord, FilmCache, StoredClip
 from edtalk_server.training.datasets.film.layout import EMOTIONS
 from edtalk_server.training.datasets.interface import FRAME_RATE, ClipBatch, Random
@@ -116,7 +116,7 @@ class FilmedClips:
 
     def _pictures(self, frames: Picture) -> Tensor:
         """uint8 [N, S, S, 3] -> float32 [N, 3, size, size] in [-1, 1]."""
-        pictures = truth.signed(frames)
+        pictures = to_tensor(frames)
         if self._stored == self.size:
             return pictures
         if self._stored > self.size:

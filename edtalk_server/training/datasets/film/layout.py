@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from edtalk_server.evaluation.people.filmed import SUFFIXES
+from edtalk_server.media.video.reader import SUFFIXES
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 EMOTIONS = ("angry", "contempt", "disgusted", "fear", "happy", "neutral", "sad", "surprised")

@@ -19,7 +19,7 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
 from edtalk_server.engine import Engine
-from edtalk_server.evaluation.metrics.image_distance import to_tensor
+from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.media.audio.soundtrack import extract_sound
 from edtalk_server.media.faces.portrait import Picture
 from edtalk_server.media.faces.presence import FacePresence

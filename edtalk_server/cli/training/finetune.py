@@ -8,6 +8,7 @@ from typing import Any
 
 from edtalk_server import bundles
 from edtalk_server.cli.options import DEVICES, ProgressLine, clean_termination
+from edtalk_server.evaluation.measures.held_out import held_out_psnr
 from edtalk_server.media.video.sequence import make_folder
 from edtalk_server.training.datasets.film.cache import FilmCache
 from edtalk_server.training.datasets.film.layout import Footage
@@ -55,7 +56,7 @@ def _finetune(arguments: argparse.Namespace) -> int:
     tuning = open_tuning(bundle, Judging(vgg=arguments.vgg, features=arguments.features), device)
     material = Material(material_of, tuning.face, device)
     keepers = Keepers(reader.engine, arguments.keep_portrait, device)
-    before = material.held_out_psnr(tuning.face)
+    before = held_out_psnr(tuning.face, material)
     plan = Plan(arguments.minutes, arguments.steps, arguments.batch, arguments.keep, arguments.rate)
     run = FineTuning(tuning, material, keepers, plan, folder, bundle.digest)
     with clean_termination():
@@ -67,7 +68,7 @@ def _finetune(arguments: argparse.Namespace) -> int:
         steps=run.progress.step,
         minutes=run.progress.seconds / 60,
         before=before,
-        after=material.held_out_psnr(tuning.face),
+        after=held_out_psnr(tuning.face, material),
     )
     manifest = result.write(bundle, arguments.output, arguments.name or arguments.output.name, story)
     print(
