@@ -14,6 +14,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from . import atomic_write
+
 APPLICATION = "edtalk"
 PRIVATE_FOLDER = 0o700
 PRIVATE_FILE = 0o600
@@ -87,18 +89,7 @@ def make_private_folder(folder: Path) -> Path:
 def write_private(path: Path, content: bytes) -> None:
     """Write a file that only this user can read, whole or not at all."""
     make_private_folder(path.parent)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}."
-    )  # mkstemp: 0600 from its first moment
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    atomic_write.write(path, content, private=True, durable=True)
 
 
 def is_mine(path: Path) -> bool:

@@ -26,9 +26,9 @@ from pathlib import Path
 
 import numpy as np
 
+from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from .. import atomic_write
 from ..tasks import Steps, run_to_end
 
 log = logging.getLogger(__name__)
@@ -249,18 +249,14 @@ class Take:
         if self._lines <= 2 * len(self.hashes) + _SPARE:
             return
         target = self.folder / JOURNAL
-        partial = atomic_write.partial(target)
         frames = iter(list(self.hashes))
         try:
-            with partial.open("w", encoding="utf-8") as file:
+            with atomic_write.replacing(target) as partial, partial.open("w", encoding="utf-8") as file:
                 while some := list(islice(frames, _LINES)):
                     file.writelines(_finished(f, self.hashes[f], self.signatures.get(f, "")) for f in some)
                     yield
-            partial.replace(target)
         except OSError as error:
             raise _disk(target, error) from error
-        finally:
-            partial.unlink(missing_ok=True)
         self._lines, self._is_torn = len(self.hashes), False
 
     def hold_before(self, first: int) -> None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
-
-from .. import atomic_write
 
 FILE = "blender_assets.cats.txt"
 HEADER = "# Catalogs of the assets in this folder and below.\nVERSION 1\n\n"

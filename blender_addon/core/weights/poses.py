@@ -14,9 +14,8 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
-
-from .. import atomic_write
 
 KIND, FILE_KIND = "edtalk_pose", "edtalk_poses"
 VERSION = 1

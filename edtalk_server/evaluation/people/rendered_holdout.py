@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ import platformdirs
 
 from edtalk_server.evaluation.people.holdout import Clip, Motion, Moves, Person, with_drivers
 from edtalk_server.evaluation.people.settings import SIZE
+from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.paths import APPLICATION
 
@@ -124,9 +124,8 @@ def _write(path: Path, person: Person) -> None:
         arrays |= {"motion_frames": person.motion.frames, "motion_still": person.motion.still}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".partial", delete=False) as file:
+        with atomic_write.replacing(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, **arrays)
-        Path(file.name).replace(path)
     except OSError as error:
         raise EDTalkError(
             ErrorCode.DISK,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy.typing as npt
 
 from edtalk_server.media.provenance import mark_png
 from edtalk_server.media.video.exr import encode_exr
+from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _PNG_SPEED = 1
@@ -42,12 +42,9 @@ def disk_error(path: Path, error: OSError) -> EDTalkError:
 
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file so that a reader sees all of it or none. Raises `EDTalkError(DISK)`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        partial.write_bytes(data)
-        partial.replace(path)
+        atomic_write.write(path, data)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise disk_error(path, error) from error
 
 

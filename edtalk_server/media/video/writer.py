@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from edtalk_server.media.provenance import movie_arguments
 from edtalk_server.media.video.sequence import disk_error, make_folder
+from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _PATIENCE_S = 0.05
@@ -46,7 +47,7 @@ class MovieWriter:
         self._width, self._height = size
         self._closed = False
         make_folder(self._path.parent)
-        self._partial = _partial(self._path)
+        self._partial = atomic_write.partial_path(self._path, _partial_suffix(self._path))
         self._open_for_writing()
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the writer)
         self._process = subprocess.Popen(
@@ -144,24 +145,26 @@ def mark_movie(path: Path) -> None:
 
     Raises `EDTalkError(DISK)` when the movie cannot be read or written.
     """
-    partial = _partial(path)
+    with atomic_write.replacing(path, suffix=_partial_suffix(path)) as partial:
+        _copy_with_mark(path, partial)
+
+
+def _copy_with_mark(path: Path, target: Path) -> None:
     copy = ["-i", str(path), "-map", "0", "-c", "copy", "-movflags", "+faststart", *movie_arguments()]
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-nostdin", "-y", *copy, str(partial)]
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-nostdin", "-y", *copy, str(target)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
-        partial.unlink(missing_ok=True)
         said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise EDTalkError(
             ErrorCode.DISK,
             f"The movie “{path.name}” could not be marked as synthetic ({said[-1] if said else 'ffmpeg stopped'}).",
             "Check that it is a movie and that its folder can be written.",
         )
-    partial.replace(path)
 
 
-def _partial(path: Path) -> Path:
-    """Where a movie grows until it is whole: beside its place, under a name that no other process uses."""
-    return path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix or '.mp4'}")
+def _partial_suffix(path: Path) -> str:
+    """Return the end of an unfinished movie's name: ffmpeg chooses the format by it."""
+    return f"{atomic_write.SUFFIX}{path.suffix or '.mp4'}"
 
 
 def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None, sound_offset: float) -> list[str]:

@@ -23,6 +23,7 @@ from edtalk_server.networks.compact import CompactConfig, CompactNetwork
 from edtalk_server.training.loop.peers import EVERY, Peers
 from edtalk_server.training.loop.prefetcher import Ahead
 from edtalk_server.training.starter.loader import Corpus
+from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 log = logging.getLogger(__name__)
@@ -110,9 +111,8 @@ class Meter:
 
 def save(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint so that a reader sees the old one or the new one, never a part."""
-    temporary = path.with_suffix(".part")
-    torch.save(state, temporary)
-    temporary.replace(path)
+    with atomic_write.replacing(path) as partial:
+        torch.save(state, partial)
 
 
 def load(path: Path) -> dict[str, Any]:

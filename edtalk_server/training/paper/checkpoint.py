@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from edtalk_server.training.paper.config import StageConfig, StageName, to_dict
+from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _FORMAT = "edtalk-paper-stage-1"
@@ -24,12 +24,8 @@ def path_of(folder: Path, name: StageName) -> Path:
 
 def save(path: Path, state: Mapping[str, Any]) -> None:
     """A reader sees the old file or the new one, never a part; nor does a crash of the machine leave one."""
-    temporary = path.with_suffix(".part")
-    with temporary.open("wb") as file:
-        torch.save({"format": _FORMAT, **state}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with atomic_write.replacing(path, durable=True) as partial:
+        torch.save({"format": _FORMAT, **state}, partial)
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from edtalk_server.training.speech import augment, espeak, flite
 from edtalk_server.training.speech.speech import SAMPLE_RATE, Segment, Utterance, warp
 from edtalk_server.training.speech.texts import sentence
 from edtalk_server.training.speech.visemes import MOUTH_NAMES, closure, mouth_curves
+from shared_protocol import atomic_write
 
 log = logging.getLogger(__name__)
 
@@ -94,9 +95,8 @@ class Clips:
 
     def save(self, path: Path) -> None:
         """Write as .npz, whole or not at all."""
-        partial = path.with_suffix(".partial.npz")
-        np.savez(partial, **{name: getattr(self, name) for name in self.__dataclass_fields__})
-        partial.replace(path)
+        with atomic_write.replacing(path) as partial, partial.open("wb") as file:
+            np.savez(file, **{name: getattr(self, name) for name in self.__dataclass_fields__})
 
     @classmethod
     def load(cls, path: Path) -> Clips:

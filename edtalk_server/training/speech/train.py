@@ -28,6 +28,7 @@ from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig
 from edtalk_server.training.speech.corpus import WINDOW, Clips, CorpusConfig, Kind, build
 from edtalk_server.training.speech.visemes import MOUTH_NAMES
+from shared_protocol import atomic_write
 
 log = logging.getLogger("edtalk.training.speech")
 
@@ -191,9 +192,8 @@ class Run:
             "elapsed": self.elapsed,
             "steps": self.steps,
         }
-        partial = self._state_file.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self._state_file)
+        with atomic_write.replacing(self._state_file) as partial:
+            torch.save(state, partial)
 
     def run(self) -> None:
         """Train until the minutes are spent (those before an interruption count), then export."""
@@ -291,9 +291,8 @@ def export(network: Audio2Lip, folder: Path) -> None:
         for name, value in network.eval().state_dict().items()
     }
     part = {"kind": "audio2lip", "config": network.config.to_dict(), "file": "audio_to_lip.safetensors"}
-    partial = folder / "audio_to_lip.partial"
-    save_file(tensors, partial)
-    partial.replace(folder / "audio_to_lip.safetensors")
+    with atomic_write.replacing(folder / "audio_to_lip.safetensors") as partial:
+        save_file(tensors, partial)
     (folder / "audio_to_lip.json").write_text(json.dumps(part, indent=2) + "\n", encoding="utf-8")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +13,7 @@ from scipy.sparse import coo_matrix
 
 from edtalk_server.synthetic.renderer.geometry.mesh import HeadMesh
 from edtalk_server.synthetic.renderer.geometry.raster import rasterise, vertex_normals
+from shared_protocol import atomic_write
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -108,9 +108,8 @@ def _cached_bake(mesh: HeadMesh) -> FloatArray:
     log.info("Baking ambient occlusion once, into %s", path)
     openness = _bake_all(mesh)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npy", delete=False) as file:
+    with atomic_write.replacing(path) as partial, partial.open("wb") as file:
         np.save(file, openness)
-    Path(file.name).replace(path)
     return openness
 
 
