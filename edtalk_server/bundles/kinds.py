@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
-
-from torch import nn
+from typing import TYPE_CHECKING
 
 from edtalk_server.bundles.manifest import NetworkPart, invalid
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _NETWORKS = {
     ("face", "edtalk"): "edtalk_server.networks.edtalk:EDTalk",

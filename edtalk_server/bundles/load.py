@@ -6,21 +6,21 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import safetensors
-import torch
-from safetensors.torch import load as parse_safetensors
-from torch import Tensor, nn
 
 from edtalk_server.bundles import kinds
 from edtalk_server.bundles.manifest import MANIFEST_FILE, BundleManifest, FileEntry, invalid
-from edtalk_server.networks.interface import FaceNetwork
 from shared_protocol import paths
 from shared_protocol.banks import Bank, BankLayout
 
+if TYPE_CHECKING:  # a program that reads manifests alone starts without torch
+    from torch import Tensor, nn
+
+    from edtalk_server.networks.interface import FaceNetwork
+
 STARTER = "starter"
-_STORED_TYPES = (torch.float32, torch.float16, torch.int64)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def load(name: str | Path = STARTER) -> Bundle:
         layout=manifest.layout,
         digest=digest,
         folder=folder,
-        face=cast(FaceNetwork, networks["face"]),
+        face=cast("FaceNetwork", networks["face"]),
         lip_pose=cast("FaceNetwork | None", networks.get("lip_pose")),
         audio_to_lip=networks.get("audio_to_lip"),
         landmarks=networks.get("landmarks"),
@@ -102,6 +102,8 @@ def verified_bytes(path: Path, entry: FileEntry) -> bytes:
 
 
 def _network(role: str, manifest: BundleManifest, data: bytes) -> nn.Module:
+    from safetensors.torch import load as parse_safetensors
+
     part = manifest.parts()[role]
     try:
         tensors = parse_safetensors(data)
@@ -115,7 +117,9 @@ def _network(role: str, manifest: BundleManifest, data: bytes) -> nn.Module:
 def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
     """Fill `network` with exactly its tensors, widened to its own types; what is wrong is named in the
     error."""
-    expected = network.state_dict()
+    import torch
+
+    expected, stored_types = network.state_dict(), (torch.float32, torch.float16, torch.int64)
     for name in expected:
         if name not in tensors:
             raise invalid(f"{origin}: the tensor {name} is missing.")
@@ -126,7 +130,7 @@ def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], origin: str)
             shapes = f"{list(tensor.shape)} instead of {list(expected[name].shape)}"
             raise invalid(f"{origin}: the tensor {name} has the shape {shapes}.")
         if (
-            tensor.dtype not in _STORED_TYPES
+            tensor.dtype not in stored_types
             or tensor.is_floating_point() != expected[name].is_floating_point()
         ):
             raise invalid(f"{origin}: the tensor {name} has the type {tensor.dtype}, which is not allowed.")

@@ -9,13 +9,13 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-
-import torch
-from safetensors.torch import save as to_safetensors
-from torch import nn
+from typing import TYPE_CHECKING
 
 from edtalk_server.bundles.manifest import FORMAT, MANIFEST_FILE, BundleManifest, FileEntry, invalid
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def save(
@@ -48,6 +48,9 @@ def save(
 
 
 def _packed(network: nn.Module, half: bool) -> bytes:
+    import torch
+    from safetensors.torch import save as to_safetensors
+
     tensors = {}
     for name, tensor in network.state_dict().items():
         stored = tensor.detach().cpu().contiguous()

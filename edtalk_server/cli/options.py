@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from edtalk_server.motion.idle_motion import IdleMotion
 from shared_protocol.banks import HEAD, LIDS, BankLayout
 from shared_protocol.messages import MOST_BLINKS, MOST_HEAD
+
+if TYPE_CHECKING:
+    from edtalk_server.motion.idle_motion import IdleMotion
 
 _NTSC = Fraction(1000, 1001)
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -75,6 +77,8 @@ def add_liveliness_options(parser: argparse.ArgumentParser) -> None:
 
 def liveliness(arguments: argparse.Namespace, layout: BankLayout) -> IdleMotion:
     """What these options ask for; says so where the bundle cannot do it."""
+    from edtalk_server.motion.idle_motion import IdleMotion
+
     if arguments.blinks and not layout.has(*LIDS):
         print("note: this bundle has no named weights for the lids, so nobody blinks", file=sys.stderr)
     if arguments.head and not layout.has(*HEAD):

@@ -9,11 +9,10 @@ float rounding), in little memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from edtalk_server.media.audio.mel import (
     BANDS,
@@ -27,8 +26,11 @@ from edtalk_server.media.audio.mel import (
 )
 from edtalk_server.media.audio.voice import Waveform
 
+if TYPE_CHECKING:  # a server says that it is there before torch is loaded
+    from torch import Tensor
+
 Weights = npt.NDArray[np.float32]
-AudioToLip = Callable[[Tensor], Tensor]
+AudioToLip = Callable[["Tensor"], "Tensor"]
 """Mel windows [N, 1, 80, 16] -> mouth weights [N, mouth]."""
 
 CHUNK = 256
@@ -65,6 +67,8 @@ def _raw(
 
 
 def _infer(network: AudioToLip, windows: npt.NDArray[np.float32]) -> Weights:
+    import torch
+
     with torch.inference_mode():
         return np.asarray(network(torch.from_numpy(windows)[:, None]).float().numpy(), np.float32)
 

@@ -77,7 +77,7 @@ def test_the_server_starts_with_blender_where_that_is_wanted(
 
 OTHER = """
 import sys
-from blender_addon.core.client import Client
+from blender_addon.core.server.client import Client
 from shared_protocol import connection
 client = Client(next(connection.find_live()), "blender")
 client.wait_until_ready(60)

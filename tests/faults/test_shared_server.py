@@ -23,7 +23,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 ROOT = Path(__file__).resolve().parents[2]
 USER = """
 import sys
-from blender_addon.core.client import Client
+from blender_addon.core.server.client import Client
 from shared_protocol import connection
 client = Client(next(connection.find_live()), "blender")
 client.wait_until_ready(60)

@@ -23,6 +23,18 @@ def test_help_lists_the_commands_without_importing_any(capsys: pytest.CaptureFix
     assert "List, import, download, check" in capsys.readouterr().out
 
 
+def test_a_server_without_a_model_and_the_list_of_bundles_need_no_torch() -> None:
+    """Importing it takes seconds, which a server would spend before it could say that it is starting."""
+    script = (
+        "import sys, edtalk_server.cli.serve, edtalk_server.service.server, edtalk_server.bundles.library\n"
+    )
+    script += (
+        "from edtalk_server.service.model import FakeBackend; FakeBackend(); print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--version"])
