@@ -14,6 +14,23 @@ import numpy as np
 MODEL_FPS = Fraction(25)
 """EDTalk's own frame rate (audio windows are cut for it); a performance is resampled from and to it."""
 
+_NTSC = Fraction(1000, 1001)
+
+
+def frame_rate(value: str | float | Fraction) -> Fraction:
+    """Return an exact frame rate from 25, "30000/1001" or 23.976 (broadcast rates are known by their short names).
+
+    Raises `ValueError` for what is no number from 1 to 1000.
+    """
+    try:
+        rate = Fraction(str(value))
+    except (ValueError, ZeroDivisionError) as error:
+        raise ValueError(f"{value!r} is not a frame rate, such as 25 or 23.976") from error
+    if not 1 <= rate <= 1000:
+        raise ValueError(f"{value} frames a second are not between 1 and 1000")
+    broadcast = round(rate) * _NTSC
+    return broadcast if rate.denominator != 1 and abs(rate - broadcast) < Fraction(1, 100) else rate
+
 
 @dataclass(frozen=True)
 class TimeBase:

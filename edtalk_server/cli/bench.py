@@ -6,15 +6,16 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edtalk_server.cli.options import add_model_options
-from edtalk_server.evaluation.speed import timing
-from edtalk_server.evaluation.speed.networks import network_lines
-from edtalk_server.media.video.sequence import write_whole
+
+if TYPE_CHECKING:
+    from edtalk_server.evaluation.speed.timing import Line
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--facekit`, `--rounds`, `--json`, `--bundle`, `--device`."""
+    """Add the options of `edtalk bench`."""
     parser.add_argument(
         "--facekit", type=Path, help="packed ICT-FaceKit (.npz): measure the renderer as well"
     )
@@ -32,7 +33,10 @@ def _positive(text: str) -> int:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print a line for each number as it is known."""
+    """Print a line for each number as it becomes known."""
+    from edtalk_server.evaluation.speed import timing
+    from edtalk_server.media.video.sequence import write_whole
+
     machine = timing.machine()
     print(", ".join(f"{name} {value}" for name, value in machine.items() if value is not None))
     print(timing.HEADER)
@@ -50,7 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _lines(arguments: argparse.Namespace) -> Iterator[timing.Line]:
+def _lines(arguments: argparse.Namespace) -> Iterator[Line]:
+    from edtalk_server.evaluation.speed.networks import network_lines
+
     yield from network_lines(arguments.bundle, arguments.device, arguments.rounds)
     if arguments.facekit:
         from edtalk_server.evaluation.speed.renderer import renderer_lines

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edtalk_server.cli.options import clean_termination
-from edtalk_server.media.steps import Step, Steps, run_to_end
+
+if TYPE_CHECKING:
+    from edtalk_server.media.steps import Step, Steps
 
 Result = TypeVar("Result")
 
@@ -78,7 +80,9 @@ def _download(name: str, mirror: str) -> int:
 
 
 def _shown(steps: Steps[Result]) -> Result:
-    """Run through, with a line on standard error that rewrites itself."""
+    """Run the steps to their end, with a line on standard error that rewrites itself."""
+    from edtalk_server.media.steps import run_to_end
+
     live = sys.stderr.isatty()
 
     def show(step: Step) -> None:

@@ -1,4 +1,4 @@
-"""What several commands share: frame rates as people write them, the bundle and device options, the progress line."""
+"""Options and progress lines that several commands share. It imports nothing heavy, so that `--help` is quick."""
 
 from __future__ import annotations
 
@@ -13,33 +13,37 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, TextIO
 
-from shared_protocol.banks import HEAD, LIDS, BankLayout
+from shared_protocol.errors import EDTalkError
 from shared_protocol.messages import MOST_BLINKS, MOST_HEAD
+from shared_protocol.timebase import frame_rate
 
 if TYPE_CHECKING:
-    from edtalk_server.motion.idle_motion import IdleMotion
+    from edtalk_server.media.steps import Step
 
-_NTSC = Fraction(1000, 1001)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
-def frame_rate(text: str) -> Fraction:
-    """An exact frame rate from `25`, `30000/1001` or `23.976` (the broadcast rates are known by their short names).
-
-    Raises `argparse.ArgumentTypeError`.
-    """
+def exact_rate(text: str) -> Fraction:
+    """Return an exact frame rate (`timebase.frame_rate`). Raises `argparse.ArgumentTypeError`."""
     try:
-        rate = Fraction(text)
-    except (ValueError, ZeroDivisionError) as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a frame rate, such as 25 or 23.976") from error
-    if not 1 <= rate <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} frames a second are not between 1 and 1000")
-    broadcast = round(rate) * _NTSC
-    return broadcast if rate.denominator != 1 and abs(rate - broadcast) < Fraction(1, 100) else rate
+        return frame_rate(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def movie_or_sequence(text: str) -> Path:
+    """Return the path of a movie or the pattern of a sequence. Raises `argparse.ArgumentTypeError` for others."""
+    from edtalk_server.media.video import sequence
+
+    try:
+        sequence.check_output(Path(text))
+    except EDTalkError as error:
+        raise argparse.ArgumentTypeError(f"{error.cause} {error.fix}") from error
+    return Path(text)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """`--bundle` and `--device`."""
+    """Add `--bundle` and `--device`."""
     parser.add_argument(
         "--bundle", default="starter", help="model bundle: a folder or a shipped name (default: starter)"
     )
@@ -47,15 +51,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_voice_option(parser: argparse.ArgumentParser) -> None:
-    """`--voice` and `--fps`."""
+    """Add `--voice` and `--fps`."""
     parser.add_argument(
         "--voice", type=Path, required=True, help="sound file with speech (WAV, FLAC, OGG, MP3)"
     )
     add_fps_option(parser)
 
 
-def add_liveliness_options(parser: argparse.ArgumentParser) -> None:
-    """`--blinks`, `--head` and `--seed`."""
+def add_idle_options(parser: argparse.ArgumentParser) -> None:
+    """Add `--blinks`, `--head` and `--seed`."""
     parser.add_argument(
         "--blinks",
         type=_number_up_to(MOST_BLINKS),
@@ -75,17 +79,6 @@ def add_liveliness_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def liveliness(arguments: argparse.Namespace, layout: BankLayout) -> IdleMotion:
-    """What these options ask for; says so where the bundle cannot do it."""
-    from edtalk_server.motion.idle_motion import IdleMotion
-
-    if arguments.blinks and not layout.has(*LIDS):
-        print("note: this bundle has no named weights for the lids, so nobody blinks", file=sys.stderr)
-    if arguments.head and not layout.has(*HEAD):
-        print("note: this bundle has no named weights for the head, so it does not move", file=sys.stderr)
-    return IdleMotion(arguments.blinks, arguments.head, arguments.seed)
-
-
 def _number_up_to(most: float) -> Callable[[str], float]:
     def number(text: str) -> float:
         value = float(text)
@@ -97,10 +90,10 @@ def _number_up_to(most: float) -> Callable[[str], float]:
 
 
 def add_fps_option(parser: argparse.ArgumentParser) -> None:
-    """`--fps`."""
+    """Add `--fps`."""
     parser.add_argument(
         "--fps",
-        type=frame_rate,
+        type=exact_rate,
         default=Fraction(25),
         help="frames a second; 23.976 and 30000/1001 are taken exactly (default: 25)",
     )
@@ -108,7 +101,7 @@ def add_fps_option(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def clean_termination() -> Iterator[None]:
-    """While this lasts, being asked to terminate unwinds the work like Ctrl-C, so that no half file is left."""
+    """Let SIGTERM unwind the work in this block as Ctrl-C does, so that no half-written file is left."""
 
     def leave(number: int, _frame: FrameType | None) -> None:
         raise SystemExit(128 + number)
@@ -121,8 +114,8 @@ def clean_termination() -> Iterator[None]:
 
 
 class ProgressLine:
-    """How far a long command is, on standard error: one line that rewrites itself, or a line every five seconds in a
-    log file."""
+    """The progress of a long command on standard error: one line that rewrites itself, or in a log file one every five
+    seconds."""
 
     def __init__(self, total: int, what: str, stream: TextIO | None = None, unit: str = "frames") -> None:
         self._total, self._what, self._stream, self._unit = total, what, stream or sys.stderr, unit
@@ -141,3 +134,17 @@ class ProgressLine:
         text = f"{self._what}: {done}/{self._total} {self._unit}, {rate:.1f}/s, {left:.0f} s left"
         end = "\n" if finished or not self._live else ""
         print(f"\r\033[K{text}" if self._live else text, end=end, file=self._stream, flush=True)
+
+
+class StepLine:
+    """A progress line for work that reports `Step`s; each stage starts a line of its own."""
+
+    def __init__(self) -> None:
+        self._line: ProgressLine | None = None
+        self._stage = ""
+
+    def show(self, step: Step) -> None:
+        """Report a step."""
+        if self._line is None or step.stage != self._stage:
+            self._line, self._stage = ProgressLine(step.total, step.stage), step.stage
+        self._line.show(step.done)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from edtalk_server.cli import weights_file
-from edtalk_server.cli.options import add_liveliness_options, add_model_options, add_voice_option, liveliness
-from edtalk_server.engine import Engine
-from edtalk_server.media.audio.voice import load_voice
-from edtalk_server.motion import predict
-from shared_protocol.timebase import TimeBase
+from edtalk_server.cli.options import add_idle_options, add_model_options, add_voice_option
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `edtalk predict`."""
+    """Add the options of `edtalk predict`."""
     add_voice_option(parser)
-    add_liveliness_options(parser)
-    weights_file.add_arguments(parser, "picture on whose pose and expression the result is built")
+    add_idle_options(parser)
+    weights_file.add_arguments(parser, "picture whose own pose and expression the result starts from")
     add_model_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict and write; prints what was written."""
-    engine = Engine.open(arguments.bundle, arguments.device)
-    voice = load_voice(arguments.voice)
+    """Predict and write; print what was written."""
+    from edtalk_server import api
+
+    engine = api.Engine.open(arguments.bundle, arguments.device)
+    layout = engine.bundle.layout
+    voice = api.load_voice(arguments.voice)
     own = weights_file.own_weights(engine, arguments.portrait)
-    life = liveliness(arguments, engine.bundle.layout)
-    rows = predict(engine.bundle, own, voice, TimeBase(arguments.fps), life=life)
-    weights_file.save(arguments.output, rows, engine.bundle.layout, arguments.fps)
+    for note in api.idle_notes(layout, arguments.blinks, arguments.head):
+        print(f"note: {note}", file=sys.stderr)
+    idle = {"blinks": arguments.blinks, "head": arguments.head, "seed": arguments.seed}
+    weights = api.predict(engine, own, voice, fps=arguments.fps, **idle)
+    weights_file.save(arguments.output, weights, layout, arguments.fps)
     return 0

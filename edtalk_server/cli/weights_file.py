@@ -1,4 +1,4 @@
-"""What `predict` and `capture` share: the portrait whose face the result begins with, and weights as files."""
+"""Options and files of `predict` and `capture`: the portrait that the result starts from, and the weights."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
-from edtalk_server.media.faces.portrait import load_portrait
-from edtalk_server.media.video.sequence import make_folder, write_whole
 from shared_protocol.banks import BankLayout
 from shared_protocol.timebase import TimeBase
 
 if TYPE_CHECKING:
+    from edtalk_server.arrays import Weights
     from edtalk_server.engine import Engine
 
 log = logging.getLogger(__name__)
@@ -27,7 +25,7 @@ _FORMATS = (".npz", ".csv")
 
 
 def add_arguments(parser: argparse.ArgumentParser, portrait_help: str) -> None:
-    """`--portrait` and `--output`."""
+    """Add `--portrait` and `--output`."""
     parser.add_argument("--portrait", type=Path, help=f"{portrait_help} (default: neutral)")
     parser.add_argument("-o", "--output", type=_output, required=True, help="weights.npz or weights.csv")
 
@@ -39,33 +37,37 @@ def _output(text: str) -> Path:
     return path
 
 
-def own_weights(engine: Engine, portrait: Path | None) -> npt.NDArray[np.float32]:
-    """The portrait's own weights [channels]; zeros without one."""
+def own_weights(engine: Engine, portrait: Path | None) -> Weights:
+    """Return the portrait's own weights [channels]; zeros without a portrait."""
     if portrait is None:
         return np.zeros(engine.channels, np.float32)
+    from edtalk_server.media.faces.portrait import load_portrait
+
     source = engine.prepare(load_portrait(portrait))
     for note in source.notes:
         log.warning("%s", note)
     return source.weights
 
 
-def save(path: Path, weights: npt.NDArray[np.float32], layout: BankLayout, fps: Fraction) -> None:
-    """Write weights [frames, channels] as the ending of `path` says, and print that."""
+def save(path: Path, weights: Weights, layout: BankLayout, fps: Fraction) -> None:
+    """Write weights [frames, channels] in the format of the path's ending, and print a line about it."""
+    from edtalk_server.media.video.sequence import make_folder, write_whole
+
     names = [basis.identifier for basis in layout.bases]
     make_folder(path.parent)
     write_whole(path, (as_csv if path.suffix.lower() == ".csv" else as_npz)(weights, names, fps))
     print(f"{path}: {len(weights)} frames of {len(names)} weights at {fps} frames a second")
 
 
-def as_npz(weights: npt.NDArray[np.float32], names: list[str], fps: Fraction) -> bytes:
-    """`weights` [frames, channels], `names` [channels], `fps` (numerator, denominator)."""
+def as_npz(weights: Weights, names: list[str], fps: Fraction) -> bytes:
+    """Return a .npz file with `weights` [frames, channels], `names` [channels] and `fps` (numerator, denominator)."""
     buffer = io.BytesIO()
     np.savez(buffer, weights=weights, names=np.array(names), fps=np.array([fps.numerator, fps.denominator]))
     return buffer.getvalue()
 
 
-def as_csv(weights: npt.NDArray[np.float32], names: list[str], fps: Fraction) -> bytes:
-    """A line for each frame: number from 0, second, weights."""
+def as_csv(weights: Weights, names: list[str], fps: Fraction) -> bytes:
+    """Return a .csv file with a line for each frame: its number from 0, its second, its weights."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(["frame", "seconds", *names])

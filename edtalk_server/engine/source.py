@@ -80,6 +80,12 @@ def source_key(digest: str, portrait: Picture, crop: Crop) -> str:
 
 def check_portrait(portrait: Picture) -> None:
     """`EDTalkError(IMAGE_UNREADABLE)` for anything but a picture uint8 [H, W, 3]."""
+    if not isinstance(portrait, np.ndarray):
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE,
+            f"The portrait is a {type(portrait).__name__}, not a picture.",
+            "Read the file first, with load_portrait.",
+        )
     if portrait.dtype != np.uint8 or portrait.ndim != 3 or portrait.shape[2] != 3 or not portrait.size:
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,

@@ -19,6 +19,8 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 _PNG_SPEED = 1
 """Compression level: higher ones take as long as rendering and save little."""
+MOVIES = (".mp4", ".mov", ".mkv")
+"""Endings of the movie files that `writer` makes."""
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
@@ -68,6 +70,19 @@ def check_pattern(path: Path) -> None:
         raise ValueError(f"{name!r} must hold one frame number, such as %04d")
     if path.suffix.lower() not in (".png", ".exr"):
         raise ValueError(f"{name!r} must end in .png or .exr")
+
+
+def check_output(path: Path) -> None:
+    """Raise `EDTalkError(UNSUPPORTED)` where a path is neither a movie nor the pattern of a sequence."""
+    try:
+        if is_pattern(path):
+            check_pattern(path)
+        elif path.suffix.lower() not in MOVIES:
+            raise ValueError(f"{path.name!r} is neither a movie ({', '.join(MOVIES)}) nor a sequence")
+    except ValueError as error:
+        cause = f"The output cannot be written: {error}."
+        fix = "Choose a movie such as out.mp4, or a sequence such as frames/%04d.png."
+        raise EDTalkError(ErrorCode.UNSUPPORTED, cause, fix) from error
 
 
 def is_deep(path: Path) -> bool:

@@ -51,7 +51,8 @@ ROOMS = {
         ("blender_addon.scene", "blender_addon.core", "blender_addon.languages", "shared_protocol"),
         never=HEAVY,
     ),
-    "edtalk_server": Room(only=frozenset()),
+    "edtalk_server": Room(("edtalk_server.api", "shared_protocol"), only=frozenset()),
+    "edtalk_server.api": Room(BELOW_SERVICE, only=frozenset()),
     "edtalk_server.installer": Room(("shared_protocol",), only=frozenset()),
     "edtalk_server.samples": Room(only=frozenset()),
     "edtalk_server.arrays": Room(only=frozenset({"numpy"})),
@@ -66,7 +67,9 @@ ROOMS = {
     "edtalk_server.synthetic": Room(BELOW_SERVICE),
     "edtalk_server.training": Room(BELOW_TRAINING),
     "edtalk_server.evaluation": Room(BELOW_EVALUATION),
-    "edtalk_server.cli": Room(("edtalk_server.evaluation", "edtalk_server.service", *BELOW_EVALUATION)),
+    "edtalk_server.cli": Room(
+        ("edtalk_server.api", "edtalk_server.evaluation", "edtalk_server.service", *BELOW_EVALUATION)
+    ),
 }
 OURS = ("shared_protocol", "blender_addon", "edtalk_server", "tests", "install")
 

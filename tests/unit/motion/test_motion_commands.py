@@ -20,13 +20,13 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.bundles import BundleManifest, NetworkPart
 from edtalk_server.cli import main
-from edtalk_server.cli.options import frame_rate
 from edtalk_server.media.faces.portrait import load_portrait
 from edtalk_server.media.output_spec import linear_light_of_bytes
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
 from edtalk_server.networks.config import Audio2LipConfig
 from edtalk_server.synthetic.controls import STARTER_LAYOUT
+from shared_protocol.timebase import frame_rate
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,247 @@
+"""The server's packages as a Python library: from a portrait and a voice to a movie, whole or step by step.
+
+Rule of this module: it joins the rooms below it and computes nothing itself. `edtalk render`, `predict` and `capture`
+are thin callers. docs/python.md has examples.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+from edtalk_server.arrays import Picture, Rendered, Weights
+from edtalk_server.bundles import STARTER, Bundle
+from edtalk_server.engine import Engine, Source
+from edtalk_server.media.audio.voice import Waveform, load_voice
+from edtalk_server.media.faces.portrait import load_portrait
+from edtalk_server.media.output_spec import FACE, FULL, OutputSpec
+from edtalk_server.media.steps import Step, run_to_end
+from edtalk_server.media.video.reader import Clip
+from edtalk_server.media.video.sequence import SequenceWriter, check_output, is_deep, is_pattern
+from edtalk_server.media.video.writer import MovieWriter
+from edtalk_server.motion import Captured, IdleMotion
+from edtalk_server.motion import capture as captured_steps
+from edtalk_server.motion import predict as predict_weights
+from shared_protocol.banks import HEAD, LIDS, BankLayout
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop
+from shared_protocol.timebase import TimeBase, frame_rate
+
+__all__ = [
+    "Animation",
+    "Captured",
+    "EDTalkError",
+    "Engine",
+    "Source",
+    "animate",
+    "capture",
+    "load_portrait",
+    "load_voice",
+    "predict",
+    "prepare",
+    "render",
+    "write",
+]
+
+File = Path | str
+Rate = Fraction | float | str
+OnProgress = Callable[[Step], None]
+OnNote = Callable[[str], None]
+
+
+def _ignore(_: object) -> None:
+    """Serve as the callback of callers that want none."""
+
+
+@dataclass(frozen=True)
+class Animation:
+    """A finished movie or image sequence: its path or pattern, how many frames it has, their width and height in
+    pixels, and the exact frame rate."""
+
+    out: Path
+    frames: int
+    size: tuple[int, int]
+    fps: Fraction
+
+
+def animate(
+    portrait: File | bytes | Picture,
+    voice: File,
+    out: File,
+    *,
+    bundle: Bundle | File = STARTER,
+    device: str = "auto",
+    engine: Engine | None = None,
+    fps: Rate = 25,
+    blinks: float = 15.0,
+    head: float = 1.0,
+    seed: int = 0,
+    full: bool = False,
+    alpha: bool = False,
+    on_note: OnNote = _ignore,
+    on_progress: OnProgress = _ignore,
+) -> Animation:
+    """Make a portrait speak: write a movie with sound, or a numbered image sequence.
+
+    `portrait` is a file, its bytes, or RGB uint8 [H, W, 3]; `voice` a sound file. `out` ends in .mp4, .mov or .mkv, or
+    is a pattern such as frames/%04d.png or, for half floats in linear light, frames/%04d.exr. `engine` reuses an
+    opened engine in place of `bundle` and `device`. `full` shows the face in the whole portrait; `alpha` adds the
+    face's matte (sequences only). `predict` explains the other options. Frames are written as they come, so memory
+    does not grow with the voice. `on_note` receives sentences about the portrait and the bundle, `on_progress` the
+    frames that are done.
+
+    Raises `EDTalkError`: UNSUPPORTED (no such device or kind of output), BUNDLE_INVALID, AUDIO_UNREADABLE,
+    AUDIO_EMPTY, IMAGE_UNREADABLE, NO_FACE, TOO_LARGE, OUT_OF_MEMORY, DISK; and `ValueError` for a frame rate outside
+    1 to 1000.
+    """
+    target, rate = Path(out), frame_rate(fps)
+    spec = _output_spec(target, full, alpha)
+    sound = load_voice(voice)
+    picture = _picture(portrait)
+    engine = engine or Engine.open(bundle, device)
+    source = prepare(engine, picture)
+    for note in (*source.notes, *idle_notes(engine.bundle.layout, blinks, head)):
+        on_note(note)
+    weights = predict(engine, source, sound, fps=rate, blinks=blinks, head=head, seed=seed)
+    frames = _counted(_frames(engine, source, weights, spec), len(weights), engine, on_progress)
+    count = write(target, frames, fps=rate, voice=voice)
+    return Animation(target, count, source.full_size if full else (engine.size, engine.size), rate)
+
+
+def prepare(engine: Engine, portrait: File | bytes | Picture, crop: Crop | None = None) -> Source:
+    """Encode a portrait once for all its frames. Without `crop` the face is found.
+
+    Raises `EDTalkError`: IMAGE_UNREADABLE, TOO_LARGE, NO_FACE, OUT_OF_MEMORY.
+    """
+    return engine.prepare(_picture(portrait), crop)
+
+
+def predict(
+    engine: Engine,
+    source: Source | Weights,
+    voice: File | bytes | Waveform,
+    *,
+    fps: Rate = 25,
+    blinks: float = 0.0,
+    head: float = 0.0,
+    seed: int = 0,
+) -> Weights:
+    """Predict weights [frames, channels] from a voice: the mouth follows it, the rest holds the portrait's own.
+
+    `source` is a prepared portrait, or the weights [channels] to start from. `blinks` a minute and the `head`'s
+    movement (1: as people talk) are added, dealt out by `seed`.
+    Raises `EDTalkError`: AUDIO_UNREADABLE, AUDIO_EMPTY, UNSUPPORTED (the bundle has no audio part), BAD_WEIGHTS; and
+    `ValueError` for a frame rate outside 1 to 1000.
+    """
+    sound = voice if isinstance(voice, Waveform) else load_voice(voice)
+    idle = IdleMotion(blinks, head, seed)
+    return predict_weights(engine.bundle, _own(source), sound, TimeBase(frame_rate(fps)), life=idle)
+
+
+def capture(
+    engine: Engine,
+    source: Source | Weights,
+    video: File | Clip,
+    *,
+    fps: Rate = 25,
+    on_progress: OnProgress = _ignore,
+) -> Captured:
+    """Capture a filmed face: return weights [frames, channels] that add its movement to the portrait, and notes.
+
+    Raises `EDTalkError`: VIDEO_UNREADABLE, NO_FACE, OUT_OF_MEMORY, BAD_WEIGHTS; and `ValueError` for a frame rate
+    outside 1 to 1000.
+    """
+    clip = video if isinstance(video, Clip) else Clip.open(Path(video))
+    base = TimeBase(frame_rate(fps))
+    return run_to_end(captured_steps(engine, engine.bundle.layout, _own(source), clip, base), on_progress)
+
+
+def render(
+    engine: Engine,
+    source: Source,
+    weights: Weights,
+    *,
+    full: bool = False,
+    alpha: bool = False,
+    deep: bool = False,
+) -> Iterator[Rendered]:
+    """Render one frame after the other under weights [frames, channels], in constant memory.
+
+    A frame is uint8 [H, W, 3] in sRGB; with `alpha` [H, W, 4]; with `deep` float16 in linear light.
+    Raises `EDTalkError`: BAD_WEIGHTS, OUT_OF_MEMORY.
+    """
+    return _frames(engine, source, weights, OutputSpec(FULL if full else FACE, alpha, deep))
+
+
+def write(out: File, frames: Iterable[Rendered], *, fps: Rate = 25, voice: File | None = None) -> int:
+    """Write frames as they come, as a movie or a sequence (see `animate`), and return how many there were.
+
+    A movie takes uint8 [H, W, 3] and may have the sound file `voice`; a .png sequence takes uint8 [H, W, 3 or 4], an
+    .exr sequence float16. What is written is marked as synthetic.
+    Raises `EDTalkError`: UNSUPPORTED (kind of output), EMPTY_RANGE (no frame), DISK.
+    """
+    target = Path(out)
+    check_output(target)
+    rest = iter(frames)
+    first = next(rest, None)
+    if first is None:
+        raise EDTalkError(ErrorCode.EMPTY_RANGE, "There is no frame to write.", "Give at least one frame.")
+    size = first.shape[1], first.shape[0]
+    count = 0
+    with _writer(target, frame_rate(fps), size, None if voice is None else Path(voice)) as writer:
+        for frame in itertools.chain([first], rest):
+            writer.write(frame)
+            count += 1
+    return count
+
+
+def idle_notes(layout: BankLayout, blinks: float, head: float) -> list[str]:
+    """Return sentences about what a bundle cannot do of the blinks and head movement that are asked for."""
+    notes = []
+    if blinks and not layout.has(*LIDS):
+        notes.append("this bundle has no named weights for the lids, so nobody blinks")
+    if head and not layout.has(*HEAD):
+        notes.append("this bundle has no named weights for the head, so it does not move")
+    return notes
+
+
+def _picture(portrait: File | bytes | Picture) -> Picture:
+    return load_portrait(portrait) if isinstance(portrait, Path | str | bytes) else portrait
+
+
+def _own(source: Source | Weights) -> Weights:
+    return source.weights if isinstance(source, Source) else source
+
+
+def _output_spec(out: Path, full: bool, alpha: bool) -> OutputSpec:
+    check_output(out)
+    if alpha and not is_pattern(out):
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            "A movie holds no alpha.",
+            "Render a sequence, such as frames/%04d.png, or leave alpha out.",
+        )
+    return OutputSpec(FULL if full else FACE, alpha, is_pattern(out) and is_deep(out))
+
+
+def _frames(engine: Engine, source: Source, weights: Weights, spec: OutputSpec) -> Iterator[Rendered]:
+    return (frame for batch in engine.stream(source, weights, spec) for frame in batch)
+
+
+def _counted(
+    frames: Iterator[Rendered], total: int, engine: Engine, on_progress: OnProgress
+) -> Iterator[Rendered]:
+    """Pass frames on and report each when it has been taken."""
+    for done, frame in enumerate(frames):
+        on_progress(Step(done, total, f"rendering on {engine.device_name}"))
+        yield frame
+    on_progress(Step(total, total, f"rendering on {engine.device_name}"))
+
+
+def _writer(
+    out: Path, fps: Fraction, size: tuple[int, int], voice: Path | None
+) -> MovieWriter | SequenceWriter:
+    return SequenceWriter(out) if is_pattern(out) else MovieWriter(out, fps, size, voice)
