@@ -83,17 +83,14 @@ class Addon:
 @pytest.fixture
 def addon(installed: str, tmp_path: Path) -> Iterator[Addon]:
     """An empty file, saved in a folder of its own, with the add-on enabled."""
-    import addon_utils
     import bpy
 
-    bpy.ops.wm.read_factory_settings(use_empty=True)
-    addon_utils.enable(installed, default_set=True)
+    staging.begin_anew()
     folder = tmp_path / "proj ect ä"
     folder.mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(folder / "shot.blend"))
     yield Addon(installed)
-    if installed in bpy.context.preferences.addons:
-        bpy.ops.preferences.addon_disable(module=installed)
+    staging.disable()
 
 
 # --- material --------------------------------------------------------------------------------------------------------
@@ -179,12 +176,10 @@ def talking(resting: Any, voice: Path) -> Any:
 @pytest.fixture
 def unsaved(addon: Addon, portrait: Path) -> Callable[[], Any]:
     """A character in a file that was never saved."""
-    import addon_utils
     import bpy
 
     def make() -> Any:
-        bpy.ops.wm.read_factory_settings(use_empty=True)
-        addon_utils.enable(addon.name, default_set=True)
+        staging.begin_anew()
         bpy.ops.edtalk.new_character(filepath=str(portrait))
         return bpy.context.object
 
