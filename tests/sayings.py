@@ -36,7 +36,7 @@ WORDS = ("server", "add-on", "mouth", "pose", "expression", "The portrait", "The
 """What stands in a place of a sentence, and is translated too."""
 REQUESTS = ("inspect", "prepare", "predict", "preview", "render", "capture", "movie")
 REQUESTS += ("listbundles", "importbundle", "downloadbundle")
-"""What the server says that it is doing: its requests (see `service.jobs.JobRequest`)."""
+"""What the server says that it is doing: its requests (see `service.handlers.HANDLERS`)."""
 FEWEST_LETTERS = 6
 """A template with fewer of its own would be recognised in anything."""
 
@@ -264,7 +264,7 @@ def _stages(source: Source) -> Said:
             yield call, text[:1].upper() + text[1:]
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(
-            ("notice", "ON_CPU", "_OPENING")
+            ("notice", "ON_CPU", "_LOADING")
         ):
             yield from _of(source, node, node.value)
 

@@ -13,7 +13,7 @@ _DOMAIN = b"edtalk"
 
 @dataclass(frozen=True)
 class Keys:
-    """Z85 texts. Both pairs are made anew at each start: a key from an old connection file opens nothing."""
+    """Keys as Z85 text. Both pairs are new at each start, so an old connection file opens nothing."""
 
     server_public: str
     server_secret: str = field(repr=False)
@@ -22,22 +22,21 @@ class Keys:
 
     @classmethod
     def generate(cls) -> Keys:
-        """Two fresh key pairs."""
+        """Make two new key pairs."""
         return cls(*(key.decode() for _ in range(2) for key in zmq.curve_keypair()))
 
 
 def protect(socket: zmq.Socket[bytes], keys: Keys) -> None:
-    """Make a socket speak to holders of the client key only. Call it before `bind`."""
+    """Restrict a socket to holders of the client key. Call it before `bind`."""
     socket.curve_server = True
     socket.curve_secretkey = keys.server_secret.encode()
     socket.curve_publickey = keys.server_public.encode()
     socket.zap_domain = _DOMAIN
-    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # without an answering gatekeeper nobody gets in
+    socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)  # without a gatekeeper that answers, nobody gets in
 
 
 class Gatekeeper:
-    """Answers libzmq's question whether a key may connect (ZeroMQ RFC 27), in the loop of the transport
-    thread."""
+    """Tells libzmq which keys may connect (ZeroMQ RFC 27), in the loop of the transport thread."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], keys: Keys) -> None:
         self._allowed = z85.decode(keys.client_public.encode())
@@ -46,10 +45,10 @@ class Gatekeeper:
         self.socket.bind(_ZAP_ENDPOINT)
 
     def answer(self) -> None:
-        """Answer one waiting question."""
+        """Answer one waiting request."""
         version, request, domain, _address, _identity, mechanism, *credentials = self.socket.recv_multipart()
-        welcome = domain == _DOMAIN and mechanism == b"CURVE" and credentials == [self._allowed]
-        status = (b"200", b"OK", b"owner") if welcome else (b"400", b"unknown key", b"")
+        is_allowed = domain == _DOMAIN and mechanism == b"CURVE" and credentials == [self._allowed]
+        status = (b"200", b"OK", b"owner") if is_allowed else (b"400", b"unknown key", b"")
         self.socket.send_multipart([version, request, *status, b""])
 
     def close(self) -> None:

@@ -1,5 +1,4 @@
-"""What the service needs from the model, and the pictures on the wire. The transport knows nothing else of
-it."""
+"""What the service needs from a model (`Backend`), and weights on the wire. The transport knows nothing else of it."""
 
 from __future__ import annotations
 
@@ -9,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.media.faces.portrait_quality import Inspection
-from edtalk_server.media.output_spec import OutputSpec, Rendered
+from edtalk_server.media.output_spec import OutputSpec
 from edtalk_server.media.steps import Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -19,12 +19,14 @@ from shared_protocol.messages import Capture, Crop, Predict
 if TYPE_CHECKING:
     from edtalk_server.motion import Captured
 
-Weights = npt.NDArray[np.float32]
 Checkpoint = Callable[[], None]
-"""Called between pieces of long work; raises `Abandoned` when nobody wants the result any more."""
+"""Called between pieces of long work; raises `WorkCancelled` when nobody wants the result any more."""
+
+_LARGEST_WEIGHT = 1e4
+"""Weights beyond this, in natural units, are taken for errors."""
 
 
-class Abandoned(Exception):  # noqa: N818 (not an error: the job was cancelled)
+class WorkCancelled(Exception):  # noqa: N818 (not an error: the job was cancelled)
     """The job that this work was for has ended."""
 
 
@@ -48,10 +50,10 @@ class Source(Protocol):
 
 
 class Backend(Protocol):
-    """The model behind the service. All but the attributes is called by the worker thread only.
+    """The model behind the service. The model's worker calls everything but the attributes and `device_memory`.
 
-    `description` is the bundle's JSON text for clients, `size` the side of a frame in pixels, `channels` the
-    number of weights, `largest_batch` the most frames that `render` is given at once.
+    `description`: the bundle as JSON text for clients. `size`: the side of a frame in pixels. `channels`: the number
+    of weights. `largest_batch`: the most frames that `render` gets at once.
     """
 
     description: str
@@ -62,49 +64,46 @@ class Backend(Protocol):
 
     @property
     def notice(self) -> str:
-        """What people should know about how it computes now (memory was short); empty when all is well. Any thread."""
+        """How it computes when memory is short, for people; empty when all is well. Any thread."""
 
     def open(self) -> None:
         """Load the model and warm it up (slow)."""
 
     def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
-        """What an image file shows; with a `crop`, what that is worth."""
+        """Return what an image file shows, and how good it is; with a `crop`, how good that is."""
 
     def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
-        """Encode an image file; `crop` None finds the face."""
+        """Encode an image file. Without a `crop` the face is found."""
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
-        """The performance [frames, channels] of an audio file."""
+        """Return the performance [frames, channels] of an audio file."""
 
     def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
-        """The performance of a driving video, in steps."""
+        """Return the performance of a driving video, in steps."""
 
     def release(self) -> None:
         """Give the accelerator's memory back until the next call."""
 
     def device_memory(self) -> tuple[int, int]:
-        """Bytes held of the accelerator's memory, and what it has; 0 and 0 without one. Any thread."""
+        """Return the bytes held of the accelerator's memory, and its size; 0 and 0 without one. Any thread."""
 
-    def render(self, source: Source, weights: Weights, look: OutputSpec) -> Rendered:
-        """Frames of weights [B, channels] as wanted: [B, H, W, 3 or 4]."""
+    def render(self, source: Source, weights: Weights, output: OutputSpec) -> Rendered:
+        """Return the frames [B, H, W, 3 or 4] of weights [B, channels]."""
 
 
 def read_weights(data: Buffer, rows: int, channels: int) -> Weights:
-    """Weights [rows, channels] from the wire. Raises `EDTalkError(BAD_WEIGHTS)`."""
+    """Return weights [rows, channels] from the wire. Raises `EDTalkError(BAD_WEIGHTS)`."""
     if len(data) != rows * channels * 4:
         raise _bad_weights(f"The weights are not {rows} rows of {channels} numbers.")
     weights = np.frombuffer(data, "<f4").astype(np.float32).reshape(rows, channels)
     if not np.isfinite(weights).all() or (weights.size and float(np.abs(weights).max()) > _LARGEST_WEIGHT):
-        raise _bad_weights("A weight is not a number, or far out of any range.")
+        raise _bad_weights("A weight is not a number, or is far out of range.")
     return weights
 
 
 def write_weights(weights: npt.NDArray[Any]) -> bytes:
-    """Weights as they cross the wire: little-endian float32, C order."""
+    """Return weights as they cross the wire: little-endian float32, C order."""
     return np.ascontiguousarray(weights, "<f4").tobytes()
-
-
-_LARGEST_WEIGHT = 1e4
 
 
 def _bad_weights(cause: str) -> EDTalkError:

@@ -1,4 +1,4 @@
-"""Files that clients have sent, by the SHA-256 of their bytes, within a fixed amount of memory."""
+"""Files that clients have uploaded, by the SHA-256 of their bytes, within a fixed amount of memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from shared_protocol.codec import MAX_BLOB_BYTES, Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-CAPACITY_BYTES = 2 * MAX_BLOB_BYTES
+from .limits import MAX_BLOB_STORE_BYTES
 
 
-class Assembly:
-    """A blob that comes in parts, in order. One connection sends one at a time."""
+class BlobAssembly:
+    """A blob that arrives in parts, in order. Each connection uploads one at a time."""
 
     def __init__(self) -> None:
         self._begin("", 0)
@@ -22,9 +22,9 @@ class Assembly:
         self._name, self._data, self._content = (digest, size), bytearray(), hashlib.sha256()
 
     def add(self, digest: str, start: int, size: int, data: Buffer) -> Buffer | None:
-        """Take a part, of a blob of `size` bytes, from its byte `start` on; the whole blob when it was the last one.
+        """Add the part that begins at byte `start` of a blob of `size` bytes. Return the blob after its last part.
 
-        Raises `EDTalkError`: `BLOB_CORRUPT` for what does not follow, or does not fit the digest, `TOO_LARGE`.
+        Raises `EDTalkError`: `BLOB_CORRUPT` (a part out of order, or the digest does not match), `TOO_LARGE`.
         """
         if size > MAX_BLOB_BYTES:
             raise too_large()
@@ -38,29 +38,29 @@ class Assembly:
         self._content.update(data)
         if end < size:
             return None
-        whole, is_intact = memoryview(self._data).toreadonly(), self._content.hexdigest() == digest
+        blob, is_intact = memoryview(self._data).toreadonly(), self._content.hexdigest() == digest
         self._begin("", 0)
         if not is_intact:
             raise damaged()
-        return whole
+        return blob
 
 
 def too_large() -> EDTalkError:
-    """What is sent does not fit."""
+    """Return the error for a file that the server has no room for."""
     return EDTalkError(
         ErrorCode.TOO_LARGE, "The file is larger than the server's memory for files.", "Use a smaller file."
     )
 
 
 def damaged() -> EDTalkError:
-    """What came is not what was named."""
+    """Return the error for data that does not match its digest."""
     return EDTalkError(ErrorCode.BLOB_CORRUPT, "A file was damaged on its way to the server.", "Try again.")
 
 
 class BlobStore:
-    """The blobs used last, at most `capacity` bytes together. What is dropped is simply asked for again."""
+    """The most recently used blobs, at most `capacity` bytes together. Clients send a dropped one again."""
 
-    def __init__(self, capacity: int = CAPACITY_BYTES) -> None:
+    def __init__(self, capacity: int = MAX_BLOB_STORE_BYTES) -> None:
         self._capacity = capacity
         self._blobs: OrderedDict[str, Buffer] = OrderedDict()
         self._size = 0
@@ -71,18 +71,18 @@ class BlobStore:
         return self._size
 
     def put(self, digest: str, data: Buffer) -> None:
-        """Store a blob under its digest (lower-case hex SHA-256).
+        """Store a blob under its digest (lower-case hexadecimal SHA-256).
 
-        Raises `EDTalkError`: `BLOB_CORRUPT` when the digest is not that of the data, `TOO_LARGE`.
+        Raises `EDTalkError`: `BLOB_CORRUPT` when the digest does not match the data, `TOO_LARGE`.
         """
         if len(data) > self._capacity:
             raise too_large()
         if hashlib.sha256(data).hexdigest() != digest:
             raise damaged()
-        self.keep(digest, data)
+        self.put_checked(digest, data)
 
-    def keep(self, digest: str, data: Buffer) -> None:
-        """Store a blob whose digest was checked, and that fits."""
+    def put_checked(self, digest: str, data: Buffer) -> None:
+        """Store a blob that fits and whose digest was checked."""
         if digest in self._blobs:
             self._blobs.move_to_end(digest)
             return
@@ -93,16 +93,16 @@ class BlobStore:
             self._size -= len(dropped)
 
     def get(self, digest: str) -> Buffer:
-        """The blob. Raises `EDTalkError(BLOB_MISSING)`."""
+        """Return the blob, which then counts as just used. Raises `EDTalkError(BLOB_MISSING)`."""
         if digest not in self._blobs:
             raise EDTalkError(
-                ErrorCode.BLOB_MISSING, "The server does not hold this file (any more).", "Send it again."
+                ErrorCode.BLOB_MISSING, "This file is no longer on the server.", "Send it again."
             )
         self._blobs.move_to_end(digest)
         return self._blobs[digest]
 
     def missing(self, digests: Iterable[str]) -> tuple[str, ...]:
-        """Those of the digests that are not held. Those that are held count as just used."""
+        """Return the digests that are not held. The others count as just used."""
         missing = []
         for digest in digests:
             if digest in self._blobs:

@@ -1,4 +1,4 @@
-"""The server's log: a rotating file for later, the error stream for whoever started it."""
+"""The server's log: a rotating file, and the error stream for the program that started it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def set_up(file: Path | None = None) -> Path | None:
-    """Log to `file` (default: `server.log` in the user's log folder) and to stderr.
+    """Log to `file` (default: `server.log` in the user's log folder) and to stderr. Return the file.
 
-    A log folder that cannot be written is no reason not to serve: then only stderr is used.
+    If the file cannot be written, the server runs anyway, with stderr alone; then return None.
     """
     target = file or paths.log_dir() / "server.log"
     handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]

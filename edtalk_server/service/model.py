@@ -1,4 +1,4 @@
-"""The backends: the engine with its bundle, and the fake engine for trying the way without a model."""
+"""The backends: the engine with its bundle, and the fake engine that stands in for a model."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edtalk_server.arrays import Picture, Rendered, Weights
 from edtalk_server.media.audio.voice import SAMPLE_RATE, load_voice
 from edtalk_server.media.faces.detection import Face, find_faces
-from edtalk_server.media.faces.portrait import Picture, load_portrait
-from edtalk_server.media.faces.portrait_quality import Inspection, QualityReport, rough_crops
-from edtalk_server.media.output_spec import OutputSpec, Rendered
+from edtalk_server.media.faces.portrait import load_portrait
+from edtalk_server.media.faces.portrait_quality import Inspection, rough_crops
+from edtalk_server.media.output_spec import OutputSpec
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.media.video.reader import Clip
 from shared_protocol.banks import Bank, BankLayout
@@ -28,7 +29,7 @@ from shared_protocol.codec import Buffer
 from shared_protocol.messages import Capture, Crop, Predict
 from shared_protocol.timebase import TimeBase
 
-from .backend import Checkpoint, Source, Weights
+from .backend import Checkpoint, Source
 
 if TYPE_CHECKING:
     from edtalk_server.motion import Captured
@@ -37,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 class EngineBackend:
-    """A bundle on a device. Only its manifest is read at first; `open` loads and warms the networks.
+    """A bundle on a device. At first only its manifest is read; `open` loads and warms up the networks.
 
     Raises `EDTalkError`: BUNDLE_INVALID, UNSUPPORTED (no such device).
     """
@@ -55,7 +56,7 @@ class EngineBackend:
         self._engine: Any = None
 
     def open(self) -> None:
-        """Load the networks and draw one frame, so that the first one asked for is as quick as all others."""
+        """Load the networks and render one frame, so that the first requested frame is as fast as all others."""
         import torch
 
         from edtalk_server.engine import Engine
@@ -66,7 +67,7 @@ class EngineBackend:
         self._engine = Engine.open(self._bundle, self._device)
         self.device = self._engine.device_name
         self._engine.warm_up()
-        log.info("the model is open on %s after %.1f s", self.device, time.monotonic() - start)
+        log.info("loaded the model on %s in %.1f s", self.device, time.monotonic() - start)
 
     def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
         """See `backend.Backend`."""
@@ -114,15 +115,17 @@ class EngineBackend:
         memory: tuple[int, int] = self._engine.device_memory() if self._engine else (0, 0)
         return memory
 
-    def render(self, source: Source, weights: Weights, look: OutputSpec) -> Rendered:
+    def render(self, source: Source, weights: Weights, output: OutputSpec) -> Rendered:
         """See `backend.Backend`."""
-        frames: Rendered = self._engine.render(source, weights, look)
+        frames: Rendered = self._engine.render(source, weights, output)
         return frames
 
 
 class FakeBackend:
-    """Bars instead of faces: every part of the way but the networks. The mouth follows the loudness of the
-    voice. `layout`: what the weights are called (default: numbered)."""
+    """Bars instead of faces: everything but the networks. The mouth follows the loudness of the voice.
+
+    `layout`: the names of the weights (default: numbered).
+    """
 
     largest_batch = 4
     notice = ""
@@ -144,10 +147,10 @@ class FakeBackend:
         ).public_json()
 
     def open(self) -> None:
-        """Nothing has to be loaded."""
+        """Do nothing: there are no networks to load."""
 
     def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
-        """See `backend.Backend`; faces are really looked for, but all is well with them."""
+        """See `backend.Backend`. Faces are detected, but every crop counts as good."""
         return _inspection(self._engine, portrait, crop)
 
     def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
@@ -155,7 +158,7 @@ class FakeBackend:
         return self._engine.prepare(load_portrait(portrait), crop)
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
-        """All mouth weights are the loudness (root mean square) around their frame."""
+        """Set all mouth weights to the loudness (root mean square) around their frame."""
         waveform, times = load_voice(voice), time_base(request)
         count = request.frames or times.frame_count(waveform.duration - times.offset)
         weights = np.repeat(np.reshape(source.weights, (1, -1)), count, axis=0)
@@ -163,56 +166,56 @@ class FakeBackend:
         for row in range(count):
             checkpoint()
             start = max(0, round(times.seconds(row) * SAMPLE_RATE))
-            heard = waveform.samples[start : start + window]
-            loudness = float(np.sqrt(np.mean(heard**2))) if len(heard) else 0.0
+            samples = waveform.samples[start : start + window]
+            loudness = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
             weights[row, self._engine.layout.slice_of(Bank.MOUTH)] = loudness
         return weights
 
     def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
-        """All mouth weights are the brightness of the picture at their frame, 0 to 1."""
+        """Set all mouth weights to the brightness of the picture at their frame, 0 to 1."""
         from edtalk_server.motion import Captured
 
         with _as_file(video) as path:
             times, clip = time_base(request), Clip.open(path)
             count = request.frames or times.frame_count(Fraction(clip.duration) - times.offset)
             weights = np.repeat(np.reshape(source.weights, (1, -1)), count, axis=0)
-            lights: list[float] = []
+            brightness: list[float] = []
             for picture in clip.pictures(side=64):
-                yield Step(min(len(lights), count), count, "reading the face")
-                lights.append(float(picture.mean()) / 255)
-        places = np.array([times.seconds(row) for row in range(count)]) * float(clip.fps)
+                yield Step(min(len(brightness), count), count, "reading the face")
+                brightness.append(float(picture.mean()) / 255)
+        positions = np.array([times.seconds(row) for row in range(count)]) * float(clip.fps)
         mouth = self._engine.layout.slice_of(Bank.MOUTH)
-        weights[:, mouth] = np.interp(places, np.arange(len(lights)), lights)[:, None]
+        weights[:, mouth] = np.interp(positions, np.arange(len(brightness)), brightness)[:, None]
         return Captured(weights, ())
 
     def release(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is no accelerator."""
 
     def device_memory(self) -> tuple[int, int]:
-        """There is no accelerator."""
+        """Return 0 and 0: there is no accelerator."""
         return 0, 0
 
-    def render(self, source: Any, weights: Weights, look: OutputSpec) -> Rendered:
+    def render(self, source: Any, weights: Weights, output: OutputSpec) -> Rendered:
         """See `backend.Backend`."""
-        return self._engine.render(source, weights, look)
+        return self._engine.render(source, weights, output)
 
 
 def _inspection(engine: Any, portrait: bytes, crop: Crop | None) -> Inspection:
-    picture, faces = _looked_at(portrait)
-    judgement: QualityReport = engine.assess(picture, crop, faces)
-    return Inspection(picture.shape[1], picture.shape[0], rough_crops(picture, faces), judgement)
+    picture, faces = _detect(portrait)
+    quality = engine.assess(picture, crop, faces)
+    return Inspection(picture.shape[1], picture.shape[0], rough_crops(picture, faces), quality)
 
 
 @lru_cache(maxsize=2)
-def _looked_at(portrait: bytes) -> tuple[Picture, tuple[Face, ...]]:
-    """A picture and its faces; kept, because somebody who moves a crop asks about the same picture again and again."""
+def _detect(portrait: bytes) -> tuple[Picture, tuple[Face, ...]]:
+    """Return a picture and its faces; cached, because moving a crop asks about the same picture many times."""
     picture = load_portrait(portrait)
     return picture, tuple(find_faces(picture))
 
 
 @contextlib.contextmanager
 def _as_file(data: Buffer) -> Iterator[Path]:
-    """The data as a file for a while: ffmpeg has to jump about in most videos."""
+    """Write the data to a temporary file: ffmpeg must seek in most videos."""
     handle, name = tempfile.mkstemp(prefix="edtalk-", suffix=".video")
     path = Path(name)
     try:
@@ -224,6 +227,6 @@ def _as_file(data: Buffer) -> Iterator[Path]:
 
 
 def time_base(request: Predict | Capture) -> TimeBase:
-    """The time base a request asks for: row 0 is at its offset."""
+    """Return the time base that a request asks for: row 0 is at its offset."""
     rate = Fraction(request.fps_numerator, request.fps_denominator)
     return TimeBase(rate, 0, Fraction(request.offset).limit_denominator(1_000_000))

@@ -1,4 +1,4 @@
-"""For whom the server runs: it ends when the processes it was started for have ended, however they died."""
+"""The processes that the server runs for: it ends when they have ended, however they died."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ from collections.abc import Iterable
 
 from shared_protocol.processes import is_running, process_start
 
-_MOST = 64
+_MAX_PARENTS = 64
 
 
 class Parents:
-    """The processes that keep the server. With none given at the start it stays until it is told to end."""
+    """The processes that keep the server alive. If it starts with none, it stays until it is told to end."""
 
     def __init__(self, pids: Iterable[int] = ()) -> None:
-        self._living: dict[int, str] = {}
-        self.watching = False
+        self._running: dict[int, str] = {}
+        self.is_watching = False
         for pid in pids:
-            self.watching = True
+            self.is_watching = True
             self.add(pid)
 
     def add(self, pid: int) -> None:
-        """A further process that uses the server; one that has already ended does not count."""
+        """Add a process that uses the server; one that has already ended does not count."""
         started = process_start(pid)
-        if started is not None and len(self._living) < _MOST:
-            self._living[pid] = started
+        if started is not None and len(self._running) < _MAX_PARENTS:
+            self._running[pid] = started
 
     def all_gone(self) -> bool:
-        """Was the server started for somebody, and does nobody live any more?"""
-        self._living = {pid: start for pid, start in self._living.items() if is_running(pid, start)}
-        return self.watching and not self._living
+        """Was the server started for somebody, and have all of them ended?"""
+        self._running = {pid: start for pid, start in self._running.items() if is_running(pid, start)}
+        return self.is_watching and not self._running

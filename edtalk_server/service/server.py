@@ -23,23 +23,31 @@ from .authentication import Gatekeeper, Keys, protect
 from .backend import Backend
 from .connections import ClientConnections
 from .dispatcher import Dispatcher
+from .handlers import WorkerKind
 from .parents import Parents
 from .worker import Worker
 
 log = logging.getLogger(__name__)
 
 _TICK_MS = 250
+"""Milliseconds that the loop waits for a message at most."""
 _BACKLOG_TICK_MS = 10
-_AT_ONCE = 32
+"""The same while messages wait to be sent."""
+_MESSAGES_PER_TURN = 32
+"""Messages that are read before the rest of the loop has its turn."""
 _HOUSEKEEPING_S = 0.5
+"""Seconds between two looks at silent clients and at the parent processes."""
 _FAREWELL_S = 1.0
-_LAST_WORDS_S = 0.2
-_WORKER_PATIENCE_S = 5.0
+"""Seconds that the last messages may take."""
+_LINGER_S = 0.2
+"""Seconds that the server goes on reading after its last message was sent."""
+_WORKER_TIMEOUT_S = 5.0
+"""Seconds that a worker's running step may take at the end."""
 _WAKE_ENDPOINT = "inproc://edtalk-wake"
 
 
 class Server:
-    """Binds on construction (`connection` says where), serves in `run`."""
+    """Binds when it is made (`connection` tells where) and serves in `run`."""
 
     def __init__(
         self,
@@ -54,76 +62,71 @@ class Server:
         self._router = _router(self._context, keys)
         self._router.bind(endpoint)
         self.connection = _connection(str(self._router.getsockopt_string(zmq.LAST_ENDPOINT)), keys)
-        self._alarm = _Alarm(self._context, workers=2)
-        self._peers = ClientConnections(self._router)
+        self._wake_signal = _WakeSignal(self._context, threads=1 + len(WorkerKind))
+        self._connections = ClientConnections(self._router)
         self._parents = Parents(parent_pids)
-        self._worker = Worker(self._alarm.ring, self._alarm.leave)
-        self._files = Worker(self._alarm.ring, self._alarm.leave, "files")
+        self._workers = {
+            kind: Worker(self._wake_signal.notify, self._wake_signal.leave, kind.value) for kind in WorkerKind
+        }
         self._dispatcher = Dispatcher(
-            backend,
-            self._peers,
-            self._worker,
-            self._files,
-            self._parents,
-            time.monotonic(),
-            release_after,
+            backend, self._connections, self._workers, self._parents, time.monotonic(), release_after
         )
         self._next_housekeeping = 0.0
 
     def run(self, on_ready: Callable[[], None] = lambda: None) -> None:
-        """Serve until asked to end. `on_ready` is called once, when the model is open.
+        """Serve until asked to end. `on_ready` is called once, when the model is loaded.
 
-        Raises the `EDTalkError` of a model that cannot be opened.
+        Raises the `EDTalkError` of a model that cannot be loaded.
         """
-        told = False
+        announced = False
         try:
-            while not self._dispatcher.stop_asked:
+            while not self._dispatcher.stop_requested:
                 self._turn()
-                if not told and self._dispatcher.state in ("ready", "busy"):
-                    told = True
+                if not announced and self._dispatcher.state in ("ready", "busy"):
+                    announced = True
                     on_ready()
                 if self._dispatcher.failure:
                     raise self._dispatcher.failure
         finally:
-            self._say_farewell()
+            self._shut_down()
 
     def stop(self, *_signal: int | FrameType | None) -> None:
-        """Ask the loop to end (also as a signal handler)."""
-        self._dispatcher.stop_asked = True
+        """Ask the loop to end; also a signal handler."""
+        self._dispatcher.stop_requested = True
 
     def stop_on_signals(self) -> None:
-        """End cleanly when the process is asked to terminate. Call it in the main thread."""
+        """End cleanly on SIGTERM and SIGINT. Call it in the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
 
     def _turn(self) -> None:
         poller = zmq.Poller()
-        for socket in (self._gatekeeper.socket, self._router, self._alarm.bell):
+        for socket in (self._gatekeeper.socket, self._router, self._wake_signal.socket):
             poller.register(socket, zmq.POLLIN)
-        waiting = not self._peers.flush()
+        waiting = not self._connections.flush()
         ready = dict(poller.poll(_BACKLOG_TICK_MS if waiting else _TICK_MS))
         now = time.monotonic()
         if self._gatekeeper.socket in ready:
             self._gatekeeper.answer()
-        if self._alarm.bell in ready:
-            self._alarm.hush()
-        for outcome in (*self._worker.outcomes(), *self._files.outcomes()):
+        if self._wake_signal.socket in ready:
+            self._wake_signal.drain()
+        for outcome in [end for worker in self._workers.values() for end in worker.outcomes()]:
             self._dispatcher.finish(outcome, now)
         if self._router in ready:
             self._receive(now)
         self._keep_house(now)
         self._dispatcher.forget_gone()
         self._dispatcher.feed(now)
-        self._dispatcher.tell_state(now)
+        self._dispatcher.announce_state(now)
 
     def _receive(self, now: float) -> None:
-        for _ in range(_AT_ONCE):
+        for _ in range(_MESSAGES_PER_TURN):
             try:
                 identity, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            peer = self._peers.heard_of(identity.bytes, now)
-            self._dispatcher.receive(peer, [frame.buffer for frame in frames], now)
+            connection = self._connections.receive_from(identity.bytes, now)
+            self._dispatcher.receive(connection, [frame.buffer for frame in frames], now)
 
     def _keep_house(self, now: float) -> None:
         if now < self._next_housekeeping:
@@ -134,67 +137,71 @@ class Server:
             log.info("the processes this server was started for have ended")
             self.stop()
 
-    def _say_farewell(self) -> None:
-        """Every open job gets its end, within a second; then the process is free to go."""
-        self._dispatcher.stop_asked = True
+    def _shut_down(self) -> None:
+        """Tell every open job its end, within a second; then stop."""
+        self._dispatcher.stop_requested = True
         self._dispatcher.cancel_all()
-        self._dispatcher.tell_state(time.monotonic())
-        self._listen_a_little()
+        self._dispatcher.announce_state(time.monotonic())
+        self._flush_and_linger()
         self._router.close(linger=int(_FAREWELL_S * 1000))
         self._gatekeeper.close()
-        for worker in (self._files, self._worker):
-            if not worker.stop(_WORKER_PATIENCE_S):
-                log.warning("a step of the work goes on beyond the end of the server")
-        self._alarm.close()
+        for kind in (WorkerKind.FILES, WorkerKind.MODEL):
+            if not self._workers[kind].stop(_WORKER_TIMEOUT_S):
+                log.warning("the %s worker's last step outlives the server", kind.value)
+        self._wake_signal.close()
 
-    def _listen_a_little(self) -> None:
-        """Flush, and go on reading for a moment: closing with unread input would make the system throw away,
-        on the clients' side, our last words that they have not read yet."""
+    def _flush_and_linger(self) -> None:
+        """Send what is left, and go on reading for a moment: if we closed with unread input, the system would discard
+        last messages that the clients have not read yet."""
         start = time.monotonic()
         while (waited := time.monotonic() - start) < _FAREWELL_S:
-            done = self._peers.flush()
-            if done and waited > _LAST_WORDS_S:
+            is_flushed = self._connections.flush()
+            if is_flushed and waited > _LINGER_S:
                 return
             if self._router.poll(_BACKLOG_TICK_MS):
                 self._router.recv_multipart(copy=False)
 
 
-class _Alarm:
-    """Lets the workers wake the loop: each has one socket, which its own thread makes and closes. Whoever of loop and
-    workers is the last to end takes the context along: a step may take longer than the loop waits for it."""
+class _WakeSignal:
+    """Lets the workers wake the loop. Each worker's thread opens and closes a socket of its own.
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], workers: int) -> None:
-        self.bell = context.socket(zmq.PULL)
-        self.bell.bind(_WAKE_ENDPOINT)
+    The last of loop and workers to end closes the context: a step may outlive the loop's patience.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], threads: int) -> None:
+        self.socket = context.socket(zmq.PULL)
+        self.socket.bind(_WAKE_ENDPOINT)
         self._context = context
         self._thread_local = threading.local()
-        self._users, self._lock = workers + 1, threading.Lock()
+        self._users, self._lock = threads, threading.Lock()
 
-    def ring(self) -> None:
-        cord = getattr(self._thread_local, "cord", None)
-        if cord is None:
-            cord = self._thread_local.cord = self._context.socket(zmq.PUSH)
-            cord.linger = 0
-            cord.connect(_WAKE_ENDPOINT)
-        with contextlib.suppress(zmq.Again):  # nobody listens any more: the server is ending
-            cord.send(b"", zmq.NOBLOCK)
+    def notify(self) -> None:
+        """Wake the loop, from a worker's thread."""
+        socket = getattr(self._thread_local, "socket", None)
+        if socket is None:
+            socket = self._thread_local.socket = self._context.socket(zmq.PUSH)
+            socket.linger = 0
+            socket.connect(_WAKE_ENDPOINT)
+        with contextlib.suppress(zmq.Again):  # nobody reads any more: the server is ending
+            socket.send(b"", zmq.NOBLOCK)
 
-    def hush(self) -> None:
-        while self.bell.poll(0):
-            self.bell.recv()
+    def drain(self) -> None:
+        """Read all signals."""
+        while self.socket.poll(0):
+            self.socket.recv()
 
     def leave(self) -> None:
-        """A worker ends, in its thread."""
-        if cord := getattr(self._thread_local, "cord", None):
-            cord.close(linger=0)
-        self._one_less()
+        """End a worker, in its thread."""
+        if socket := getattr(self._thread_local, "socket", None):
+            socket.close(linger=0)
+        self._release_context()
 
     def close(self) -> None:
-        """The loop ends; it has closed all other sockets."""
-        self.bell.close(linger=0)
-        self._one_less()
+        """End the loop, which has closed all other sockets."""
+        self.socket.close(linger=0)
+        self._release_context()
 
-    def _one_less(self) -> None:
+    def _release_context(self) -> None:
         with self._lock:
             self._users -= 1
             is_last = self._users == 0
@@ -203,11 +210,11 @@ class _Alarm:
 
 
 def _router(context: zmq.Context[zmq.Socket[bytes]], keys: Keys) -> zmq.Socket[bytes]:
-    """The server's socket.
+    """Open the server's socket.
 
-    What arrives is never held back (`rcvhwm` 0) and there are no ZMTP heartbeats: libzmq 4.3.5 aborts the
-    whole process when a peer vanishes whose input is held back (libzmq pull request 4852). The loop reads
-    without waiting, so little ever piles up; the system's keep-alive finds machines that are gone.
+    Input is never held back (`rcvhwm` 0) and there are no ZMTP heartbeats: libzmq 4.3.5 aborts the whole process when a
+    peer vanishes whose input is held back (libzmq pull request 4852). The loop reads without waiting, so little piles
+    up; the system's keep-alive finds machines that are gone.
     """
     router = context.socket(zmq.ROUTER)
     router.tcp_keepalive = 1

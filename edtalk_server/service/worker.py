@@ -1,4 +1,4 @@
-"""A thread that works. It is handed a step at a time, so that between two steps somebody else can be first."""
+"""A thread that works. It gets one step at a time, so that another job can go first between two steps."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import Any
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from .backend import Abandoned
+from .backend import WorkCancelled
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a step: its `value` or the `error`, how long it took, and whom it was for."""
+    """The end of a step: its `value` or `error`, its duration, and the `ticket` it was submitted with."""
 
     ticket: Any
     value: Any = None
     error: EDTalkError | None = None
     seconds: float = 0.0
-    abandoned: bool = False
+    cancelled: bool = False
 
 
 class Worker:
-    """Runs steps in its own thread; `wake` is called (there) when an outcome is waiting, `leave` at the thread's end.
+    """Runs steps in its own thread. That thread calls `wake` when an outcome waits, and `leave` when it ends.
 
     All methods are for the transport thread.
     """
@@ -38,56 +38,56 @@ class Worker:
         self, wake: Callable[[], None], leave: Callable[[], None] = lambda: None, name: str = "model"
     ) -> None:
         self._wake, self._leave = wake, leave
-        self._given = 0
+        self._pending = 0
         self._steps: queue.SimpleQueue[tuple[Any, Callable[[], Any]] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"edtalk-{name}", daemon=True)
         self._thread.start()
 
-    def give(self, ticket: Any, step: Callable[[], Any]) -> None:
-        """Run `step` after those that were given before."""
-        self._given += 1
+    def submit(self, ticket: Any, step: Callable[[], Any]) -> None:
+        """Run `step` after those that were submitted before."""
+        self._pending += 1
         self._steps.put((ticket, step))
 
     def outcomes(self) -> Iterator[Outcome]:
-        """What is finished by now."""
+        """Yield the outcomes of the steps that have ended."""
         while not self._outcomes.empty():
-            self._given -= 1
+            self._pending -= 1
             yield self._outcomes.get()
 
     @property
     def is_idle(self) -> bool:
-        """Has it nothing to do, and was all that it has done taken?"""
-        return self._given == 0
+        """Has it nothing to do, and was every outcome taken?"""
+        return self._pending == 0
 
-    def stop(self, patience: float) -> bool:
-        """End after the running step; False when that takes longer than `patience` seconds."""
+    def stop(self, timeout: float) -> bool:
+        """End after the running step. Return False when that takes longer than `timeout` seconds."""
         self._steps.put(None)
-        self._thread.join(patience)
+        self._thread.join(timeout)
         return not self._thread.is_alive()
 
     def _run(self) -> None:
         while (item := self._steps.get()) is not None:
-            self._outcomes.put(_outcome(*item))
+            self._outcomes.put(_run_step(*item))
             self._wake()
         self._leave()
 
 
-def _outcome(ticket: Any, step: Callable[[], Any]) -> Outcome:
-    """The edge of the process: whatever a step raises becomes an error in words."""
+def _run_step(ticket: Any, step: Callable[[], Any]) -> Outcome:
+    """Run a step. This is the edge of the process: whatever it raises becomes an error with cause and fix."""
     start = time.monotonic()
     try:
         return Outcome(ticket, value=step(), seconds=time.monotonic() - start)
-    except Abandoned:
-        return Outcome(ticket, abandoned=True)
+    except WorkCancelled:
+        return Outcome(ticket, cancelled=True)
     except EDTalkError as error:
         return Outcome(ticket, error=error)
     except Exception as error:
         log.exception("a step of the work failed")
-        return Outcome(ticket, error=_in_words(error))
+        return Outcome(ticket, error=_explain(error))
 
 
-def _in_words(error: Exception) -> EDTalkError:
+def _explain(error: Exception) -> EDTalkError:
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter: torch's
         fix = "Close other programs, or run the server on the CPU."
         return EDTalkError(ErrorCode.OUT_OF_MEMORY, "There was not enough memory.", fix)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edtalk_server.service import blobs, dispatcher, jobs
+from edtalk_server.service import limits
 from shared_protocol import codec, connection, messages
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
@@ -32,10 +32,10 @@ def test_the_page_states_the_limits_as_they_are() -> None:
         f"Protocol version: {messages.PROTOCOL_MAX}.",
         f"header {codec.MAX_HEADER_BYTES // 1024} KiB, blob {codec.MAX_BLOB_BYTES // 2**20} MiB",
         f"{codec.MAX_FRAMES} frames.",
-        f"{blobs.CAPACITY_BYTES // 2**20} MiB together",
-        f"never more than {jobs.MAX_CREDIT} at a time",
-        f"{jobs.MAX_JOBS_PER_CLIENT} open jobs",
-        f"the {dispatcher.MAX_SOURCES} sources used last",
-        f"1 to {dispatcher.MAX_JOB_NAME} characters",
+        f"{limits.MAX_BLOB_STORE_BYTES // 2**20} MiB together",
+        f"never more than {limits.MAX_CREDIT} at a time",
+        f"{limits.MAX_JOBS_PER_CLIENT} open jobs",
+        f"the {limits.MAX_SOURCES} sources used last",
+        f"1 to {limits.MAX_JOB_NAME} characters",
     ):
         assert text in PAGE, text

@@ -14,11 +14,12 @@ import zmq
 
 from blender_addon.core.server.channel import Lane
 from blender_addon.core.server.client import Client
+from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.media.faces.portrait_quality import Finding, Inspection, QualityReport, Verdict
-from edtalk_server.media.output_spec import FULL, OutputSpec, Rendered
+from edtalk_server.media.output_spec import FULL, OutputSpec
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.motion import Captured
-from edtalk_server.service.backend import Checkpoint, Weights
+from edtalk_server.service.backend import Checkpoint
 from edtalk_server.service.server import Server
 from shared_protocol import messages
 from shared_protocol.connection import Connection
@@ -117,7 +118,7 @@ class PlainBackend:
     def device_memory(self) -> tuple[int, int]:
         return self.on_device, 1000 if self.on_device else 0
 
-    def render(self, source: PlainSource, weights: Weights, look: OutputSpec) -> Rendered:
+    def render(self, source: PlainSource, weights: Weights, output: OutputSpec) -> Rendered:
         self._work(f"render {len(weights)}")
         if weights[0, 1] == 66:
             raise RuntimeError("the model met its end")
@@ -125,10 +126,10 @@ class PlainBackend:
         frames[..., 0] = source.tone
         frames[..., 1] = np.round(weights[:, 0] * 100).astype(np.uint8)[:, None, None]
         frames[:, 0, :, 2] = 255  # the top row is blue
-        if look.framing == FULL:  # twice as wide
+        if output.framing == FULL:  # twice as wide
             frames = np.concatenate([frames, frames], axis=2)
         matte = np.full(frames.shape[1:3], 0.2, np.float32)
-        return np.stack([look.finish(frame.astype(np.float32), matte) for frame in frames])
+        return np.stack([output.finish(frame.astype(np.float32), matte) for frame in frames])
 
 
 class RawPeer:

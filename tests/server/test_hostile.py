@@ -308,7 +308,7 @@ def test_a_reader_that_never_reads_does_not_fill_the_servers_memory(
     deaf.curve_secretkey = keys.client_secret.encode()
     deaf.connect(keys.endpoint)
     deaf.send_multipart(codec.encode(messages.Hello(client="deaf")))
-    until(client, lambda _told: "deaf" in [peer.client for peer in server.server._peers])
+    until(client, lambda _told: "deaf" in [connection.client for connection in server.server._connections])
     blob = Blob(np.zeros((1, CHANNELS), "<f4").tobytes())
     numbers = itertools.count()
 
@@ -316,7 +316,7 @@ def test_a_reader_that_never_reads_does_not_fill_the_servers_memory(
         for _ in range(200):
             render = messages.Render(f"d{next(numbers)}", "nothing", (1,), "png", 1, blob)
             deaf.send_multipart(codec.encode(render))
-        return "deaf" not in [peer.client for peer in server.server._peers]
+        return "deaf" not in [connection.client for connection in server.server._connections]
 
     until(client, is_given_up)
     assert isinstance(client.wait(client.render(source, range(5), weights(5)), 60)[-1], Done)

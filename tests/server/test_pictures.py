@@ -14,7 +14,7 @@ import pytest
 from blender_addon.core.server.client import Client
 from blender_addon.core.server.events import pixels_of
 from edtalk_server.media.output_spec import linear_light_of_bytes
-from edtalk_server.service.images import PREVIEW_SIDE
+from edtalk_server.service.handlers.images import PREVIEW_SIDE
 from edtalk_server.service.model import FakeBackend
 from shared_protocol.messages import Crop, Done, Failed, Frame, Inspected, Prepared, PreviewFrame
 

@@ -3,21 +3,63 @@
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from edtalk_server.service import memory
 from edtalk_server.service.blobs import BlobStore
-from edtalk_server.service.jobs import MAX_CREDIT, Job, JobQueue
+from edtalk_server.service.handlers import HANDLERS, Resources, WorkerKind
+from edtalk_server.service.handlers.throughput import LONGEST_STEP_S, BatchSize, Throughput, next_batch
+from edtalk_server.service.jobs import Job, JobQueue
+from edtalk_server.service.limits import MAX_CREDIT
 from edtalk_server.service.parents import Parents
-from edtalk_server.service.throughput import LONGEST_STEP_S, Throughput, next_batch
+from edtalk_server.service.sources import SourceCache
 from shared_protocol.errors import EDTalkError
-from shared_protocol.messages import Inspect, Predict, Prepare, Preview, Render
+from shared_protocol.messages import (
+    Blob,
+    Crop,
+    Inspect,
+    Message,
+    Predict,
+    Prepare,
+    Preview,
+    Render,
+)
+
+from .conftest import CHANNELS, PlainBackend, PlainSource
+
+FILE = b"a file"
+DIGEST = hashlib.sha256(FILE).hexdigest()
 
 
-def job(request: Preview | Prepare | Predict | Render, connection: bytes = b"c", credit: int = 0) -> Job:
-    """An open job."""
-    return Job(connection, "client", request, None, Throughput(1, 0.0), credit=credit)
+@pytest.fixture
+def resources() -> Resources:
+    """What a server has that knows one file and one source."""
+    resources = Resources(PlainBackend(), BlobStore(), SourceCache(), BatchSize())
+    resources.blobs.put(DIGEST, FILE)
+    resources.sources.put(PlainSource("source", 1, Crop()))
+    return resources
+
+
+@pytest.fixture
+def job(resources: Resources) -> Callable[..., Job]:
+    """A function that makes an open job."""
+
+    def make(kind: type[Message], name: str, connection: bytes = b"c", **values: Any) -> Job:
+        weights = Blob(np.zeros((1, CHANNELS), "<f4").tobytes())
+        known = {"source": "source", "portrait": DIGEST, "voice": DIGEST, "weights": weights, "frames": (1,)}
+        if kind is Predict:
+            known["frames"] = 1
+        used = {field.name: known[field.name] for field in fields(kind) if field.name in known}
+        return Job(connection, "client", HANDLERS[kind](kind(name, **(used | values)), resources, 0.0))
+
+    return make
 
 
 def test_rate_and_time_to_go_follow_the_last_steps() -> None:
@@ -42,48 +84,72 @@ def test_batches_grow_while_steps_are_short_and_shrink_when_a_preview_would_wait
     assert next_batch(4, LONGEST_STEP_S * 0.9, 16) == 4
 
 
-def test_previews_go_first_then_portraits_then_voices_then_frames() -> None:
-    book = JobQueue()
-    requests = [Render("r", frames=(1,)), Predict("p"), Inspect("i"), Prepare("s"), Preview("v")]
-    for request in requests:
-        book.open(job(request, credit=1))
+def test_previews_go_first_then_portraits_then_voices_then_frames(job: Callable[..., Job]) -> None:
+    queue = JobQueue()
+    queue.open(job(Render, "r", credit=1))
+    for kind, name in ((Predict, "p"), (Inspect, "i"), (Prepare, "s"), (Preview, "v")):
+        queue.open(job(kind, name))
     order = []
-    while (turn := book.next(model=True)) is not None:
+    while (turn := queue.next(WorkerKind.MODEL)) is not None:
         order.append(turn.name)
-        assert book.close(turn)
+        assert queue.close(turn)
     assert order == ["v", "i", "s", "p", "r"]
 
 
-def test_a_job_is_closed_once() -> None:
-    book, one = JobQueue(), job(Prepare("s"))
-    book.open(one)
-    assert [book.close(one), book.close(one)] == [True, False]
+def test_a_job_is_closed_once(job: Callable[..., Job]) -> None:
+    queue, portrait = JobQueue(), job(Prepare, "s")
+    queue.open(portrait)
+    assert [queue.close(portrait), queue.close(portrait)] == [True, False]
 
 
-def test_a_render_without_credit_waits_and_lets_others_go() -> None:
-    book, held, free = (
-        JobQueue(),
-        job(Render("held", frames=(1,))),
-        job(Render("free", frames=(1,)), credit=1),
-    )
-    book.open(held)
-    book.open(free)
-    assert book.next(model=True) is free
-    held.allow(10**9)
-    assert held.credit == MAX_CREDIT and book.next(model=True) is held
-    held.allow(-5)
-    assert held.credit == MAX_CREDIT
+def test_a_render_without_credit_waits_and_lets_others_go(job: Callable[..., Job]) -> None:
+    queue, held, free = JobQueue(), job(Render, "held", credit=0), job(Render, "free", credit=1)
+    queue.open(held)
+    queue.open(free)
+    assert queue.next(WorkerKind.MODEL) is free
+    held.handler.add_credit(10**9)
+    assert held.handler.credit == MAX_CREDIT and queue.next(WorkerKind.MODEL) is held
+    held.handler.add_credit(-5)
+    assert held.handler.credit == MAX_CREDIT
 
 
-def test_a_running_preview_is_not_superseded_nor_one_of_another_connection() -> None:
-    book, running, foreign, waiting = (
-        JobQueue(),
-        *(job(Preview(n), c) for n, c in (("a", b"1"), ("b", b"2"), ("c", b"1"))),
+def test_a_running_preview_is_not_superseded_nor_one_of_another_connection(job: Callable[..., Job]) -> None:
+    queue = JobQueue()
+    running, foreign, waiting = (
+        job(Preview, name, connection) for name, connection in (("a", b"1"), ("b", b"2"), ("c", b"1"))
     )
     running.running = True
-    for one in (running, foreign, waiting):
-        book.open(one)
-    assert book.open(job(Preview("d"), b"1")) == [waiting]
+    for preview in (running, foreign, waiting):
+        queue.open(preview)
+    assert queue.open(job(Preview, "d", b"1")) == [waiting]
+
+
+REQUEST = re.compile(r"^\| `(\w+)` \| `job`[^|]*\| [^(]", re.MULTILINE)
+"""A row of docs/protocol.md with a request that opens a job: its results are no remark in brackets."""
+
+
+def test_every_request_has_its_handler_and_files_do_not_wait_for_the_model() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
+    table = page.partition("| request → |")[2].partition("| answer |")[0]
+    requests = set(REQUEST.findall(table)) - {"Cancel"}
+    assert len(requests) == 10 and {kind.__name__ for kind in HANDLERS} == requests
+    files = {kind.__name__ for kind, handler in HANDLERS.items() if handler.worker is WorkerKind.FILES}
+    assert files == {"Movie", "ListBundles", "ImportBundle", "DownloadBundle"}
+
+
+def test_the_sources_used_last_are_kept_and_the_newest_always() -> None:
+    cache = SourceCache(max_sources=2, max_bytes=2000)
+    for key in ("a", "b"):
+        cache.put(PlainSource(key, 1, Crop()))
+    cache.get("a")
+    cache.put(PlainSource("c", 1, Crop()))
+    with pytest.raises(EDTalkError, match="no longer on the server"):
+        cache.get("b")
+    assert cache.get("a").key == "a"
+    cache.put(PlainSource("large", 1, Crop(), nbytes=5000))
+    assert cache.get("large").key == "large"
+    with pytest.raises(EDTalkError, match="no longer on the server"):
+        cache.get("a")
 
 
 def test_the_files_used_last_are_kept() -> None:
@@ -98,7 +164,7 @@ def test_the_files_used_last_are_kept() -> None:
     store.put(new, b"cccc")
     assert store.size == 8
     assert store.missing([*names.values(), new]) == (names[b"bbbb"],)
-    with pytest.raises(EDTalkError, match="does not hold"):
+    with pytest.raises(EDTalkError, match="no longer on the server"):
         store.get(names[b"bbbb"])
 
 

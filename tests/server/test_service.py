@@ -15,8 +15,7 @@ from blender_addon.core.server.client import Client
 from blender_addon.core.server.events import TERMINAL, Event, Kept, Ready, StateChanged, pixels_of, weights_of
 from blender_addon.core.tasks import run_to_end
 from edtalk_server.service import server as servers
-from edtalk_server.service.dispatcher import MAX_SOURCES
-from edtalk_server.service.jobs import MAX_CREDIT, MAX_JOBS_PER_CLIENT
+from edtalk_server.service.limits import MAX_CREDIT, MAX_JOBS_PER_CLIENT, MAX_SOURCES
 from shared_protocol import messages
 from shared_protocol.errors import ErrorCode
 from shared_protocol.messages import (
@@ -294,7 +293,7 @@ def test_a_preview_is_shown_between_the_frames_of_a_bake(server: RunningServer, 
     server.backend.at_gate.wait(20)
     preview = client.preview(source, weights(1, 0.9)[0])
     other = client.prepare(b"\x41another portrait")
-    until(client, lambda _told: len(server.server._dispatcher._book) == 3)
+    until(client, lambda _told: len(server.server._dispatcher._jobs) == 3)
     server.backend.log.clear()
     server.backend.gate.set()
     told = until(client, lambda told: bool(ends(told, bake)))
@@ -309,7 +308,7 @@ def test_two_bakes_take_turns(server: RunningServer, client: Client) -> None:
     server.backend.gate.clear()
     first = client.render(source, range(4), weights(4))
     second = client.render(source, range(4), weights(4))
-    until(client, lambda _told: len(server.server._dispatcher._book) == 2)
+    until(client, lambda _told: len(server.server._dispatcher._jobs) == 2)
     server.backend.gate.set()
     told = until(client, lambda told: bool(ends(told, first) and ends(told, second)))
     order = [event.job for event in told if isinstance(event, Frame)]
@@ -366,7 +365,7 @@ def test_a_cancelled_bake_ends_at_once_and_keeps_what_was_finished(
 def test_a_step_that_outlasts_the_server_leaves_no_socket_open(
     server: RunningServer, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(servers, "_WORKER_PATIENCE_S", 0.05)
+    monkeypatch.setattr(servers, "_WORKER_TIMEOUT_S", 0.05)
     source = prepared(client)
     server.backend.at_gate.clear()
     server.backend.gate.clear()
@@ -430,7 +429,7 @@ def test_the_state_is_told_as_it_changes(start_server: Callable[..., RunningServ
     client = server.client()
     told = until(client, lambda _told: client.state == "warming")
     job = client.prepare(PORTRAIT)
-    told += until(client, lambda _told: len(server.server._dispatcher._book) == 1)
+    told += until(client, lambda _told: len(server.server._dispatcher._jobs) == 1)
     backend.gate.clear()
     backend.opened.set()
     told += until(client, lambda _told: client.state == "busy")
@@ -507,16 +506,16 @@ def test_the_jobs_of_a_client_that_vanishes_end(server: RunningServer, client: C
     stranger.render(source, range(10_000), weights(10_000) % 1, credit=4)
     until(stranger, lambda told: any(isinstance(event, Frame) for event in told))
     stranger.close()
-    server.server._dispatcher._peers.probe_silent = _impatient(server)
-    until(client, lambda _told: len(server.server._dispatcher._book) == 0)
+    server.server._dispatcher._connections.probe_silent = _impatient(server)
+    until(client, lambda _told: len(server.server._dispatcher._jobs) == 0)
     assert prepared(client)
 
 
 def _impatient(server: RunningServer) -> Callable[..., None]:
     """Look after silent clients at once instead of after some seconds."""
-    peers = server.server._dispatcher._peers
-    probe = type(peers).probe_silent
-    return lambda now, message: probe(peers, now + 3600, message)
+    connections = server.server._dispatcher._connections
+    probe = type(connections).probe_silent
+    return lambda now, message: probe(connections, now + 3600, message)
 
 
 def test_clients_have_their_own_names_for_jobs(server: RunningServer, client: Client) -> None:
@@ -562,7 +561,7 @@ def test_a_server_that_others_use_does_not_end_for_one(server: RunningServer, cl
     client.shutdown(alone=True)
     error = kept(client).error
     assert error.cause == "Other programs use this server: render farm." and "Stop" in error.fix
-    assert not server.server._dispatcher.stop_asked
+    assert not server.server._dispatcher.stop_requested
     assert isinstance(client.wait(client.preview(source, weights(1)[0]), 20)[-1], Done), (
         "it goes on as before"
     )

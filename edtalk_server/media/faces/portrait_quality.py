@@ -95,7 +95,7 @@ class Inspection:
     width: int
     height: int
     faces: tuple[Crop, ...]
-    judgement: QualityReport
+    quality: QualityReport
 
 
 def assess_portrait(

@@ -5,13 +5,12 @@ from __future__ import annotations
 
 import re
 from string import Formatter
-from typing import get_args
 
 import pytest
 
 from blender_addon.core.text import translate
 from blender_addon.languages import CATALOGUES, messages
-from edtalk_server.service.jobs import JobRequest
+from edtalk_server.service.handlers import HANDLERS
 from tests import sayings
 
 NUMBERED = sorted(message for message in messages() if "{0}" in message)
@@ -57,7 +56,7 @@ def test_a_sentence_is_taken_for_the_one_that_it_is(template: str) -> None:
 
 
 def test_the_names_of_the_servers_requests_are_known() -> None:
-    assert set(sayings.REQUESTS) == {request.__name__.lower() for request in get_args(JobRequest)}
+    assert set(sayings.REQUESTS) == {request.__name__.lower() for request in HANDLERS}
 
 
 def test_an_f_string_that_nobody_could_translate_is_found() -> None:

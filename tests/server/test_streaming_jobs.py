@@ -19,7 +19,7 @@ from blender_addon.core.server.events import weights_of
 from edtalk_server.bundles import official, official_names
 from edtalk_server.evaluation.golden import rule
 from edtalk_server.networks.config import EDTalkConfig
-from edtalk_server.service import dispatcher
+from edtalk_server.service import limits
 from shared_protocol import messages, paths
 from shared_protocol.errors import ErrorCode
 from shared_protocol.messages import Cancelled, Done, Failed, Performance, Pong
@@ -282,7 +282,7 @@ def test_short_memory_is_told_with_the_progress(client: Client, server: RunningS
 
 def test_large_portraits_are_forgotten_before_they_fill_the_memory(client: Client) -> None:
     first, second = prepared(client, b"huge 1"), prepared(client, b"huge 2")
-    assert dispatcher.MAX_SOURCE_BYTES < 2 * 600 * 1024**2
+    assert limits.MAX_SOURCE_BYTES < 2 * 600 * 1024**2
     told = client.wait(client.preview(first, weights(1)[0]), 20)
     assert isinstance(told[-1], Failed) and told[-1].code == ErrorCode.UNKNOWN_SOURCE
     assert isinstance(client.wait(client.preview(second, weights(1)[0]), 20)[-1], Done)

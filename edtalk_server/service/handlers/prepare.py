@@ -1,0 +1,87 @@
+"""`Inspect` and `Prepare`: assess a portrait, encode it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from edtalk_server.media.faces.portrait_quality import Inspection
+from shared_protocol import messages
+from shared_protocol.messages import Blob, Crop
+
+from ..backend import Source, write_weights
+from .handler import Answer, Handler, Resources, Turn, handles
+
+
+@handles(messages.Inspect)
+class InspectHandler(Handler[messages.Inspect]):
+    """Assess a portrait without encoding it."""
+
+    turn = Turn.PORTRAIT
+    capabilities = ("inspect",)
+
+    def __init__(self, request: messages.Inspect, resources: Resources, now: float) -> None:
+        super().__init__(request, resources, now)
+        self._portrait = resources.blobs.get(request.portrait)
+
+    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Inspection]:
+        """Return the whole work."""
+        crop = _chosen(self.request.crop)
+        return lambda: self.resources.backend.inspect(bytes(self._portrait), crop)
+
+    def answer(self, value: Inspection, seconds: float, now: float) -> Answer:
+        """Answer with `Inspected`."""
+        quality = value.quality
+        inspected = messages.Inspected(
+            self.request.job,
+            value.width,
+            value.height,
+            quality.verdict.value,
+            quality.advice,
+            quality.crop,
+            value.faces,
+            quality.turned,
+        )
+        return Answer((inspected,))
+
+
+@handles(messages.Prepare)
+class PrepareHandler(Handler[messages.Prepare]):
+    """Encode a portrait; the source outlives the job."""
+
+    turn = Turn.PORTRAIT
+    capabilities = ("prepare",)
+
+    def __init__(self, request: messages.Prepare, resources: Resources, now: float) -> None:
+        super().__init__(request, resources, now)
+        self._portrait = resources.blobs.get(request.portrait)
+
+    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Source]:
+        """Return the whole work."""
+        crop = _chosen(self.request.crop)
+        return lambda: self.resources.backend.prepare(bytes(self._portrait), crop)
+
+    def store(self, value: Source) -> None:
+        """Keep the source for later requests."""
+        self.resources.sources.put(value)
+
+    def answer(self, value: Source, seconds: float, now: float) -> Answer:
+        """Answer with `Prepared`."""
+        size, (full_width, full_height) = self.resources.backend.size, value.full_size
+        prepared = messages.Prepared(
+            self.request.job,
+            value.key,
+            value.crop,
+            size,
+            size,
+            tuple(value.notes),
+            Blob(write_weights(value.weights)),
+            full_width,
+            full_height,
+            value.verdict,
+        )
+        return Answer((prepared,))
+
+
+def _chosen(crop: Crop) -> Crop | None:
+    """Return the crop that somebody chose; None to find the face."""
+    return crop if crop.side > 0 else None

@@ -1,0 +1,77 @@
+"""`Render`: many frames, a batch at a time, as far as the client has given credit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from edtalk_server.media.output_spec import FULL
+from shared_protocol import messages
+from shared_protocol.messages import Blob, Message
+
+from .. import limits
+from ..backend import read_weights
+from .handler import Answer, Handler, Resources, handles
+from .images import EncodedImage, encode, output_spec_of
+from .throughput import Throughput
+
+
+@handles(messages.Render)
+class RenderHandler(Handler[messages.Render]):
+    """Render frames in their order. Each step is one batch; a slow reader holds the job back by its credit."""
+
+    capabilities = ("render.png", "render.rgba", "render.exr", "full", "alpha")
+
+    def __init__(self, request: messages.Render, resources: Resources, now: float) -> None:
+        super().__init__(request, resources, now)
+        limits.check_not_empty(request)
+        self._output = output_spec_of(request)
+        self._source = resources.sources.get(request.source)
+        self._throughput = Throughput(len(request.frames), now)
+        self._weights = read_weights(request.weights, len(request.frames), resources.backend.channels)
+        self._next_row = 0
+        self.credit = 0
+        self.add_credit(request.credit)
+
+    @property
+    def bytes_held(self) -> int:
+        """The weights of all frames."""
+        return self._weights.nbytes
+
+    @property
+    def is_ready(self) -> bool:
+        """Is there credit, and a frame that no step has taken?"""
+        return self.credit > 0 and self._next_row < len(self.request.frames)
+
+    def add_credit(self, frames: int) -> None:
+        """Allow more frames, within the limit that keeps memory bounded."""
+        self.credit = min(limits.MAX_CREDIT, self.credit + max(0, frames))
+
+    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], list[EncodedImage]]:
+        """Return the work of one batch; its frames are paid from the credit."""
+        # large pictures take long enough one at a time
+        batch = 1 if self._output.framing == FULL else self.resources.batch_size.frames
+        rows = self._weights[self._next_row : self._next_row + min(batch, self.credit)]
+        self._next_row += len(rows)
+        self.credit -= len(rows)
+        render = self.resources.backend.render
+        return lambda: [
+            encode(frame, self.request.encoding) for frame in render(self._source, rows, self._output)
+        ]
+
+    def answer(self, value: Sequence[EncodedImage], seconds: float, now: float) -> Answer:
+        """Answer with the batch's frames and the progress."""
+        self.resources.batch_size.adapt(len(value), seconds, self.resources.backend.largest_batch)
+        numbers = self.request.frames[self._throughput.done :]
+        self._throughput.advance(len(value), now)
+        frames: list[Message] = [
+            messages.Frame(self.request.job, number, image.width, image.height, Blob(image.data))
+            for number, image in zip(numbers, value, strict=False)
+        ]
+        return Answer((*frames, self._progress()), self._throughput.done == self._throughput.total)
+
+    def _progress(self) -> messages.Progress:
+        stage = ", ".join(part for part in ("rendering", self.resources.backend.notice) if part)
+        throughput = self._throughput
+        return messages.Progress(
+            self.request.job, throughput.done, throughput.total, throughput.rate, throughput.eta, stage
+        )

@@ -1,0 +1,69 @@
+"""What the server accepts: how much it holds, and which requests make sense. All checks raise `EDTalkError`."""
+
+from __future__ import annotations
+
+from shared_protocol import messages
+from shared_protocol.codec import MAX_BLOB_BYTES
+from shared_protocol.errors import EDTalkError, ErrorCode
+
+MAX_JOB_NAME = 200
+"""Characters in the name of a job."""
+MAX_JOBS_PER_CLIENT = 64
+"""Open jobs of one client."""
+MAX_OPEN_BYTES = 512 * 1024 * 1024
+"""Bytes that the open jobs of all clients hold together."""
+MAX_CREDIT = 64
+"""Frames that the server may send ahead of the client's credit."""
+MAX_BLOB_STORE_BYTES = 2 * MAX_BLOB_BYTES
+"""Bytes of all uploaded files together."""
+MAX_SOURCES = 32
+"""Encoded portraits that the server keeps."""
+MAX_SOURCE_BYTES = 1024**3
+"""Bytes of all encoded portraits together; the newest is always kept."""
+MAX_FRAMES = 1_000_000
+"""Frames of one request."""
+MAX_SECONDS = 1e6
+"""The farthest offset of a sound or a clock from the first frame, in seconds."""
+FPS_RANGE = (1, 1000)
+"""Frame rates that a request may ask for, in frames per second."""
+
+
+def check_not_empty(request: messages.Render) -> None:
+    """Check that there is a frame to render."""
+    if not request.frames:
+        raise EDTalkError(ErrorCode.EMPTY_RANGE, "The frame range is empty.", "Choose at least one frame.")
+
+
+def check_idle_motion(request: messages.Predict) -> None:
+    """Check the number of blinks, the strength of head movement and the clock."""
+    in_range = 0 <= request.blinks <= messages.MOST_BLINKS and 0 <= request.head <= messages.MOST_HEAD
+    if not in_range or not abs(request.clock) <= MAX_SECONDS:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE,
+            "The number of blinks or the strength of head movement is out of range.",
+            f"Choose 0 to {messages.MOST_BLINKS} blinks a minute, and 0 to {messages.MOST_HEAD} for the head.",
+        )
+
+
+def check_timing(request: messages.Predict | messages.Capture) -> None:
+    """Check the frame rate, the number of frames and the offset."""
+    check_fps(request)
+    check_frame_count(request.frames, request.offset)
+
+
+def check_fps(request: messages.Predict | messages.Capture | messages.Movie) -> None:
+    """Check that the frame rate lies in `FPS_RANGE`."""
+    numerator, denominator = request.fps_numerator, request.fps_denominator
+    lowest, highest = FPS_RANGE
+    if numerator <= 0 or denominator <= 0 or not lowest <= numerator / denominator <= highest:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE, "The frame rate is not between 1 and 1000.", "Set the scene's frame rate."
+        )
+
+
+def check_frame_count(frames: int, offset: float) -> None:
+    """Check the number of frames, and the offset in seconds."""
+    if not 0 <= frames <= MAX_FRAMES or abs(offset) > MAX_SECONDS:
+        raise EDTalkError(
+            ErrorCode.EMPTY_RANGE, "The frame range is empty or too long.", "Choose another range."
+        )
