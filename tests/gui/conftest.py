@@ -93,8 +93,16 @@ def source(
         yield folder
 
 
+@pytest.fixture(scope="session")
+def shaders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which shaders are kept from one window to the next: without a graphics card, compiling them takes
+    most of the time until a window is drawn."""
+    kept = os.environ.get("EDTALK_GUI_OUT")
+    return Path(kept) / "shaders" if kept else tmp_path_factory.mktemp("shaders")
+
+
 @pytest.fixture(scope="module")
-def drive(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Drive:
+def drive(source: Path, shaders: Path, tmp_path_factory: pytest.TempPathFactory) -> Drive:
     """Run a script of this folder in a Blender window; what it saw."""
 
     def driven(
@@ -107,15 +115,17 @@ def drive(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Drive:
         out = Path(kept) / name if kept else tmp_path_factory.mktemp(script)
         shutil.rmtree(out, ignore_errors=True)  # what came of an earlier run would be taken for this one's
         out.mkdir(parents=True)
-        handed_on = " ".join(
-            f"{name}={value}" for name, value in {"FRAMES": str(frames), **variables}.items()
-        )
+        if shaders.exists():
+            shutil.copytree(shaders, out / "shaders")
+        for_blender = {"FRAMES": str(frames), "MESA_SHADER_CACHE_DIR": "/mnt/out/shaders", **variables}
+        handed_on = " ".join(f"{name}={value}" for name, value in for_blender.items())
         environment = os.environ | {"LIMIT": "600", "GEOM": size, **variables, "PASS": handed_on}
         command = ["bash", RUN, PLACE, str(source), str(out), "--factory-startup"]
         command += ["--python", f"/mnt/src/{script}.py"]
         begun = time.monotonic()
         with (out / "blender.log").open("w") as log:
             subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False)
+        keep_shaders(out / "shaders", shaders)
         words = (out / "blender.log").read_text(errors="replace")
         assert (out / "result.json").exists(), words
         result = json.loads((out / "result.json").read_text())
@@ -126,6 +136,13 @@ def drive(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Drive:
         return dict(result)
 
     return driven
+
+
+def keep_shaders(made: Path, kept: Path) -> None:
+    """Move the shaders of a window that has ended to those that are kept."""
+    if made.exists():
+        shutil.rmtree(kept, ignore_errors=True)
+        shutil.move(made, kept)
 
 
 def complaints(words: str, expected: tuple[str, ...] = ()) -> list[str]:

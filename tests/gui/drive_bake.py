@@ -3,11 +3,10 @@ animator does them, with mouse and keys where that is the point."""
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import bpy
@@ -72,7 +71,7 @@ def hover(kind: str) -> None:
     subprocess.run(["xdotool", "mousemove", str(x), str(y)], check=True)
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from prepare()
     yield from drag_a_slider()
     yield from play()
@@ -332,7 +331,7 @@ def quit_as_a_user() -> None:
     result["unsaved pictures"] = [image.name for image in bpy.data.images if image.is_dirty]
     bpy.ops.wm.save_mainfile()
     result["ok"] = True
-    (OUT / "result.json").write_text(json.dumps(result, indent=1))
+    window.write_result()
     bpy.app.timers.register(asked, first_interval=8.0, persistent=True)
     with bpy.context.temp_override(window=window.window()):
         bpy.ops.wm.quit_blender("INVOKE_DEFAULT")
@@ -342,7 +341,7 @@ def asked() -> None:
     """Blender is still there: it has asked."""
     result["asked on quitting"] = True
     photograph("asked.png")
-    (OUT / "result.json").write_text(json.dumps(result, indent=1))
+    window.write_result()
     bpy.ops.wm.quit_blender()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import bpy
@@ -23,7 +23,7 @@ told: list[str] = []
 """What it said, as the words below the picture."""
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from prepare()
     yield from drop()
     yield from look()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import bpy
@@ -27,7 +27,7 @@ def baked() -> int:
     return len(addon("core.tasks").run_to_end(take.finished()))
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from prepare()
     yield from undo_while_predicting()
     yield from escape()

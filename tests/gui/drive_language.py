@@ -4,7 +4,7 @@ Blender's words after it is gone."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 
 import bpy
 
@@ -17,7 +17,7 @@ view = bpy.context.preferences.view
 translated = bpy.app.translations
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     speak("de")
     window.install()
     result["locale"] = translated.locale

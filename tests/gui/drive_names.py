@@ -4,7 +4,7 @@ Graph Editor, a tooltip, and names that change again and again while a slider is
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import bpy
@@ -35,7 +35,7 @@ class SliderPanel(bpy.types.Panel):
         column.prop(bpy.data.objects["Small"].edtalk, "mouth_02", slider=True)
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     window.install()
     bpy.utils.register_class(SliderPanel)
     yield from window.arrange()

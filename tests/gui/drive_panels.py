@@ -4,7 +4,7 @@ first, and narrow with large letters."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import blf
@@ -48,7 +48,7 @@ LETTERS, ICON, EDGE = 11, 20, 8
 """Pixels at scale 1: the size of Blender's letters, the width of an icon, and the least beside them in a button."""
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from prepare()
     yield from pie()
     yield from sidebar("usual", 1.0)

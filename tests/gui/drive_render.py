@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import bpy
@@ -20,7 +20,7 @@ asked: list[int] = []
 FIRST, LAST = 10, 14
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from bake.prepare()
     listen()
     bake.put_up_a_camera(character())

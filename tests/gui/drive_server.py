@@ -4,7 +4,7 @@ buttons, pressed with the mouse."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import bpy
@@ -21,7 +21,7 @@ def session() -> Any:
     return addon("ui.runtime.pump").session()
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from prepare()
     yield from start()
     yield from copy_diagnostics()

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import bpy
@@ -32,7 +32,7 @@ buttons = hands.Buttons()
 clicks: list[str] = []
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from install_from_disk()
     yield from open_the_tab()
     yield from make_a_character()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import bpy
 import numpy as np
@@ -31,7 +31,7 @@ CHANGES = {"slowly": 1.0, "one after another": 0.1, "many at once": 0.0}
 """Seconds between four changes of a weight."""
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from bake.prepare()
     for track in character().animation_data.nla_tracks:
         track.mute = True

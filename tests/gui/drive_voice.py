@@ -4,7 +4,7 @@ that is chosen in the file browser."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import bpy
 
@@ -15,7 +15,7 @@ from drive_window import FRAMES, OUT, SRC, addon, character, finished, inside, p
 WORDS = "[happy 0.7] Good morning to you all, and then (sad) a rather sad ending."
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from prepare()
     yield from speak()
     yield from capture()

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import bpy
 
@@ -27,7 +27,7 @@ class JawPanel(bpy.types.Panel):
         column.prop(context.object.edtalk, "mouth_01", slider=True)
 
 
-def story() -> Iterator[float]:
+def story() -> Generator[float, None, None]:
     yield from prepare()
     yield from key_by_hand()
     yield from copy_and_paste()
