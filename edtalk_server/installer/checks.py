@@ -33,6 +33,9 @@ RECORDS = Path("runs", "tests")
 WINDOWS = "EDTALK_GUI_ROOT"
 """The variable with the folders of the Blenders that have a window (`tests/gui/conftest.py` says what they are)."""
 
+MAKE_WINDOW = "EDTALK_GUI_MAKE"
+"""The variable with a program that makes such a folder where there is none."""
+
 TEST_EXTENSIONS = "EDTALK_TEST_PACKAGES"
 """The variable that tells the suites where the packed extensions are, so that none packs its own."""
 
@@ -59,6 +62,7 @@ SECONDS = {
     "newest window": 500,
     "older window": 90,
     "environment Blender": 25,
+    "make window": 60,
 }
 """About how long a check takes on one core; what is not here takes seconds. The order of the checks and the promise
 at the start depend on it."""
@@ -269,15 +273,33 @@ def _window_jobs(options: Options, runner: Runner, python: str) -> list[Job]:
     if not roots:
         skipped = Outcome(Status.SKIPPED, f"{WINDOWS} names no Blender with a window")
         return [Job("window", lambda: skipped)]
-    return [_window_job(options, runner, python, root, root == roots[-1]) for root in roots]
+    jobs = []
+    for root in roots:
+        setup = f"make window {root.name}"
+        seconds = 0 if root.is_dir() else SECONDS["make window"]
+        jobs.append(Job(setup, partial(_make_window, options, runner, setup, root), seconds))
+        jobs.append(_window_job(options, runner, python, root, root == roots[-1]))
+    return jobs
+
+
+def _make_window(options: Options, runner: Runner, name: str, root: Path) -> Outcome:
+    """Make a Blender with a window where there is none; where that fails, its tests are skipped."""
+    program = os.environ.get(MAKE_WINDOW)
+    if root.is_dir() or runner.dry:
+        return Outcome(Status.PASSED, "was there")
+    if program is None:
+        return Outcome(Status.FAILED, f"{root} is not there")
+    made = runner.show(name, [program, str(root)], options.root)
+    return Outcome(Status.PASSED) if made else Outcome(Status.SKIPPED, "it could not be made")
 
 
 def _window_job(options: Options, runner: Runner, python: str, root: Path, is_newest: bool) -> Job:
     markers = ["gui"] if is_newest else ["gui", "oldest_window"]
     work = partial(check_window, options, runner, python, root, markers)
     seconds = SECONDS["newest window" if is_newest else "older window"]
+    needs = frozenset({SERVER, EXTENSIONS, f"make window {root.name}"})
     # one window at a time: each is drawn by the processor, and driven by the clock
-    return Job(f"window {root.name}", work, seconds, frozenset({SERVER, EXTENSIONS}), "window")
+    return Job(f"window {root.name}", work, seconds, needs, "window")
 
 
 def check_window(

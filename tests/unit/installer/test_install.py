@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import shutil
 import subprocess
 import sys
+import venv
 import zipfile
 from functools import partial
 from pathlib import Path
@@ -26,7 +28,7 @@ from edtalk_server.installer import (
 )
 from edtalk_server.installer.environments import Environment, explain
 from edtalk_server.installer.options import Options
-from edtalk_server.installer.scheduler import Job, Status
+from edtalk_server.installer.scheduler import Job, Outcome, Status
 from edtalk_server.installer.steps import GIGABYTE, Runner, SetupError, need_disk
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -269,7 +271,7 @@ def test_a_step_that_fails_hands_on_what_it_said(tmp_path: Path) -> None:
 
 def test_an_environment_is_filled_once_and_again_when_the_rules_change(checkout: Path) -> None:
     environment = Environment(checkout / ".venv", Runner(checkout / "runs" / "log"))
-    environment.create()
+    venv.create(environment.folder, symlinks=os.name != "nt")  # without pip, which takes seconds
     mark = environments.fingerprint(checkout, "cpu")
     assert not environment.is_current(mark)
     environment.finish(mark)
@@ -395,7 +397,8 @@ def test_a_console_with_few_letters_shows_what_it_can(
 @pytest.fixture
 def windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
     """A checkout with one test for windows, and two Blenders that can open one."""
-    monkeypatch.setenv("EDTALK_GUI_ROOT", "/windows/old:/windows/new")
+    monkeypatch.setenv("EDTALK_GUI_ROOT", f"{tmp_path / 'old'}:{tmp_path / 'new'}")
+    monkeypatch.delenv("EDTALK_GUI_MAKE", raising=False)
     (tmp_path / "tests" / "gui").mkdir(parents=True)
     (tmp_path / "tests" / "gui" / "test_it.py").touch()
     return Options(root=tmp_path)
@@ -423,13 +426,34 @@ def test_each_blender_with_a_window_is_tested(windows: Options, capsys: pytest.C
 def test_a_window_that_fails_gets_a_second_try_and_no_third(
     windows: Options, monkeypatch: pytest.MonkeyPatch, answers: list[bool], fails: bool
 ) -> None:
-    monkeypatch.setenv("EDTALK_GUI_ROOT", "/windows/new")
+    monkeypatch.setenv("EDTALK_GUI_ROOT", str(windows.root / "new"))
     left = list(answers)
     monkeypatch.setattr(Runner, "show", lambda *_arguments, **_places: left.pop(0))
     (job,) = windows_of(windows)
     outcome = job.work()
     assert left == [] and (outcome.status is Status.FAILED) == fails
     assert ("test_it" in outcome.note) == fails
+
+
+def makes_window(options: Options) -> Outcome:
+    """What comes of making the newest Blender with a window."""
+    jobs = {job.name: job for job in checks.plan(options, Runner(options.root / "log"))}
+    assert "make window new" in jobs["window new"].needs
+    return jobs["make window new"].work()
+
+
+def test_a_blender_with_a_window_is_made_where_a_program_for_it_is_named(
+    windows: Options, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = makes_window(windows)
+    assert outcome.status is Status.FAILED and str(windows.root / "new") in outcome.note
+    monkeypatch.setenv("EDTALK_GUI_MAKE", shutil.which("false") or "")
+    assert makes_window(windows).status is Status.SKIPPED
+    monkeypatch.setenv("EDTALK_GUI_MAKE", shutil.which("mkdir") or "")
+    assert makes_window(windows).status is Status.PASSED and (windows.root / "new").is_dir()
+    assert "make window new" in capsys.readouterr().out
+    monkeypatch.delenv("EDTALK_GUI_MAKE")
+    assert makes_window(windows).status is Status.PASSED, "it is there already"
 
 
 def test_without_such_a_blender_the_summary_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
