@@ -1,7 +1,7 @@
 """Expensive once, cheap many times: `prepare(portrait) -> Source`, `render(source, weights) -> frames`.
 
 Rule of this package: it wraps the networks (device, batches, memory) and never changes their maths.
-`FakeEngine` has the same face and serves the tests of everything above.
+`FakeEngine` has the same interface and serves the tests of everything above.
 """
 
 from typing import TYPE_CHECKING, Any

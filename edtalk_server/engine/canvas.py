@@ -1,4 +1,4 @@
-"""Full frames: a source's portrait made ready for pasting, and its face drawn as finely as the portrait shows it."""
+"""Full frames: a source's portrait prepared for pasting, and its face rendered as finely as the portrait shows it."""
 
 from __future__ import annotations
 
@@ -8,54 +8,55 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from edtalk_server.arrays import Levels, Picture
 from edtalk_server.engine.source import Source
 from edtalk_server.media.faces.paste import Plate, bounded
-from edtalk_server.media.faces.portrait import Picture, cut
-from edtalk_server.media.output_spec import Levels
+from edtalk_server.media.faces.portrait import cut
 from shared_protocol.messages import Crop
 
-MOST_CANVASES = 8
+MAX_CANVASES = 8
+"""Canvases that an engine keeps."""
 FINEST = 4
-"""A face is drawn at most so many times as large as the bundle's size."""
+"""The largest face, in multiples of the bundle's size."""
 
 
 @dataclass(frozen=True, eq=False)
 class Canvas:
-    """A plate, and what the engine draws the face for it from."""
+    """A plate, and the encoded face that the engine renders for it."""
 
     plate: Plate
-    prepared: Any
+    encoded: Any
 
 
-class Canvases:
-    """The canvases used last. They are made when the first full frame is asked for: many sources never need one."""
+class CanvasCache:
+    """The most recently used canvases. Each is made for its first full frame, because many sources never need one."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int], Canvas] = OrderedDict()
+        self._canvases: OrderedDict[tuple[str, int], Canvas] = OrderedDict()
 
-    def of(
+    def get(
         self,
         source: Source,
         largest: int,
-        prepare: Callable[[Picture, Crop], Any],
-        draw_rest: Callable[[Any], Levels],
+        encode: Callable[[Picture, Crop], Any],
+        render_rest: Callable[[Any], Levels],
     ) -> Canvas:
-        """The canvas of a source whose sides have at most `largest` pixels.
+        """Return the canvas of a source whose sides have at most `largest` pixels.
 
-        `prepare` gets the portrait in that size with its crop, `draw_rest` draws the face at rest from its answer.
+        `encode` gets the portrait in that size with its crop; `render_rest` renders the face at rest from the result.
         """
         key = source.key, min(largest, max(source.portrait.shape[:2]))
-        if key not in self._kept:
-            portrait, place = bounded(source.portrait, source.place, largest)
-            prepared = prepare(portrait, place)
-            self._kept[key] = Canvas(Plate.make(portrait, place, draw_rest(prepared)), prepared)
-        self._kept.move_to_end(key)
-        while len(self._kept) > MOST_CANVASES:
-            self._kept.popitem(last=False)
-        return self._kept[key]
+        if key not in self._canvases:
+            portrait, crop = bounded(source.portrait, source.place, largest)
+            encoded = encode(portrait, crop)
+            self._canvases[key] = Canvas(Plate.make(portrait, crop, render_rest(encoded)), encoded)
+        self._canvases.move_to_end(key)
+        while len(self._canvases) > MAX_CANVASES:
+            self._canvases.popitem(last=False)
+        return self._canvases[key]
 
 
-def fine_photo(portrait: Picture, place: Crop, size: int) -> Picture | None:
-    """The crop in a multiple of the bundle's size, as fine as the portrait is; None where the size itself is enough."""
-    times = min(FINEST, math.ceil(place.side / size))
-    return cut(portrait, place, times * size) if times > 1 else None
+def fine_photo(portrait: Picture, crop: Crop, size: int) -> Picture | None:
+    """Return the crop in a multiple of the bundle's size, as fine as the portrait is; None where `size` is enough."""
+    factor = min(FINEST, math.ceil(crop.side / size))
+    return cut(portrait, crop, factor * size) if factor > 1 else None

@@ -8,8 +8,10 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` takes CUDA, then MPS, then the CPU. `EDTalkError(UNSUPPORTED)` for what this machine does not
-    have."""
+    """Return the device of that name; `auto` takes CUDA, then MPS, then the CPU.
+
+    Raises `EDTalkError(UNSUPPORTED)` for a device that this machine does not have.
+    """
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(kind for kind, is_there in present.items() if is_there))
@@ -23,5 +25,5 @@ def choose_device(name: str) -> torch.device:
 
 
 def device_name(device: torch.device) -> str:
-    """For people: `cpu`, or the name of the graphics card."""
+    """Return a name for people: `cpu`, `mps`, or the name of the graphics card."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

@@ -1,8 +1,8 @@
-"""Where a face network lives, and what is done when its memory is short.
+"""Where a face network lives, and what happens when memory is short.
 
-On the device it was asked for while it works; in main memory after `release`, until the next work; on the CPU for as
-long as the device has no room for it. What was encoded for a source lives beside the network and is made again where
-it was given up.
+The network is on the requested device while it works; in main memory after `release`, until the next work; on the CPU
+as long as the device has no room for it. The encoded faces live beside the network and are encoded again after they
+were dropped.
 """
 
 from __future__ import annotations
@@ -16,22 +16,25 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edtalk_server.engine.source import Picture
-from edtalk_server.media.image import to_network
+from edtalk_server.arrays import Picture
+from edtalk_server.engine.tensors import to_tensor
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 logger = logging.getLogger(__name__)
 
 CPU = torch.device("cpu")
 MAX_ENCODED_FACES = 8
-"""So many sources stay encoded; one of the official bundle takes 0.1 GB."""
+"""Faces that stay encoded; one of the official bundle takes 0.1 GB."""
 ON_CPU = "on the CPU because the graphics memory is full"
+"""The notice while the requested device has no room."""
 
 
 @dataclass(eq=False)
-class Encoded:
-    """A source's face, uint8 [size, size, 3], and what the network made of it (None: given up). `photo` is the same
-    face in a multiple of that size, for networks that move the photo: their frames are then as large."""
+class EncodedFace:
+    """A source's face, uint8 [size, size, 3], and the network's `state` for it (None: dropped).
+
+    `photo`: the same face in a multiple of that size, for networks that warp the photo; their frames are as large.
+    """
 
     picture: Picture
     photo: Picture | None = None
@@ -39,44 +42,44 @@ class Encoded:
 
 
 class DeviceManager:
-    """One face network and its place, for one thread at a time. `notice` is for people, empty when all is well."""
+    """Moves one face network between devices, for one thread at a time. `notice` is for people; empty: all is well."""
 
     def __init__(self, face: Any, device: torch.device) -> None:
         self.face = face
-        self.wanted = device
+        self.requested = device
         self.device = CPU
         self.notice = ""
-        self._encoded: OrderedDict[int, weakref.ref[Encoded]] = OrderedDict()
+        self._encoded: OrderedDict[int, weakref.ref[EncodedFace]] = OrderedDict()
         self.ensure_on_device()
 
     def ensure_on_device(self) -> None:
-        """Before any work: be on the device that was asked for, or on the CPU where there is no room."""
-        if self.device == self.wanted or self.notice == ON_CPU:
+        """Move to the requested device, or to the CPU if it has no room. Call it before any work."""
+        if self.device == self.requested or self.notice == ON_CPU:
             return
         try:
-            self._move(self.wanted)
+            self._move(self.requested)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
             self.fall_back_to_cpu()
 
     def release(self) -> None:
-        """Go to main memory, and forget what was encoded. The next work tries the device again."""
+        """Move to main memory and drop what was encoded. The next work tries the device again."""
         self.notice = ""
-        if self.wanted != CPU:
+        if self.requested != CPU:
             self._move(CPU)
 
     def fall_back_to_cpu(self) -> bool:
-        """Go to the CPU to stay; False when it is there already."""
-        if self.notice == ON_CPU or self.wanted == CPU:
+        """Move to the CPU and stay there. Return False when it is there already."""
+        if self.notice == ON_CPU or self.requested == CPU:
             return False
         self.notice = ON_CPU
-        logger.warning("the memory of %s is full: computing on the CPU", self.wanted)
+        logger.warning("the memory of %s is full: computing on the CPU", self.requested)
         self._move(CPU)
         return True
 
-    def state_of(self, encoded: Encoded) -> Any:
-        """What the network makes of a source; encodes it where it was given up."""
+    def state_of(self, encoded: EncodedFace) -> Any:
+        """Return the network's state for a face; encode the face if it has none."""
         if encoded.state is None:
             encoded.state = self.face.prepare(self.tensor(encoded.picture[None]))
             if encoded.photo is not None:
@@ -84,38 +87,38 @@ class DeviceManager:
         self._encoded[id(encoded)] = weakref.ref(encoded)
         self._encoded.move_to_end(id(encoded))
         while len(self._encoded) > MAX_ENCODED_FACES:
-            _give_up(self._encoded.popitem(last=False)[1])
+            _drop_state(self._encoded.popitem(last=False)[1])
         return encoded.state
 
     def tensor(self, pictures: Picture) -> Tensor:
-        """Pictures uint8 [B, size, size, 3] as the network takes them, float32 [B, 3, size, size], in its place."""
-        return torch.stack([torch.from_numpy(to_network(one)) for one in pictures]).to(self.device)
+        """Return pictures uint8 [B, size, size, 3] as the network's input, float32 [B, 3, size, size]."""
+        return to_tensor(pictures).to(self.device)
 
     def memory(self) -> tuple[int, int]:
-        """Bytes that this process holds of the device's memory, and what the device has; 0 and 0 for the CPU."""
-        if self.wanted.type == "cuda":
-            return torch.cuda.memory_reserved(self.wanted), _capacity(self.wanted)
-        if self.wanted.type == "mps":
+        """Return the bytes that this process holds of the device's memory, and its size; 0 and 0 for the CPU."""
+        if self.requested.type == "cuda":
+            return torch.cuda.memory_reserved(self.requested), _capacity(self.requested)
+        if self.requested.type == "mps":
             return torch.mps.driver_allocated_memory(), torch.mps.recommended_max_memory()
         return 0, 0
 
-    def make_room(self) -> None:
-        """Give back what is held but not used."""
-        if self.wanted.type == "cuda":
+    def free_unused(self) -> None:
+        """Give back memory that is held but not used."""
+        if self.requested.type == "cuda":
             torch.cuda.empty_cache()
-        elif self.wanted.type == "mps":
+        elif self.requested.type == "mps":
             torch.mps.empty_cache()
 
     def _move(self, device: torch.device) -> None:
         while self._encoded:
-            _give_up(self._encoded.popitem()[1])
+            _drop_state(self._encoded.popitem()[1])
         self.device = device
         if isinstance(self.face, nn.Module):
             self.face.to(device)
-        self.make_room()
+        self.free_unused()
 
 
-def _give_up(reference: weakref.ref[Encoded]) -> None:
+def _drop_state(reference: weakref.ref[EncodedFace]) -> None:
     encoded = reference()
     if encoded is not None:
         encoded.state = None
@@ -126,7 +129,7 @@ def _capacity(device: torch.device) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, on whichever device. Torch reports it for the CPU and MPS as a RuntimeError."""
+    """Tell whether memory ran out, on any device. Torch reports it for the CPU and MPS as a RuntimeError."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error).lower()
@@ -134,7 +137,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def out_of_memory() -> EDTalkError:
-    """The error when not a single frame can be computed anywhere."""
+    """Return the error when no device has room for a single frame."""
     return EDTalkError(
         ErrorCode.OUT_OF_MEMORY,
         "There is not enough memory to compute a single frame.",

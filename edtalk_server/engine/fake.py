@@ -1,5 +1,4 @@
-"""An engine without a network: the same face, instant, predictable. For tests of everything above the
-engine."""
+"""An engine without a network: the same interface, instant, predictable. For tests of everything above the engine."""
 
 from __future__ import annotations
 
@@ -8,24 +7,23 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from edtalk_server.engine.canvas import Canvases
-from edtalk_server.engine.source import Picture, Source, Weights, check_portrait, check_weights, new_source
+from edtalk_server.arrays import Doubles, Picture, Rendered, Weights
+from edtalk_server.engine.canvas import CanvasCache
+from edtalk_server.engine.source import Source, check_portrait, check_weights, new_source
 from edtalk_server.media.faces.detection import Face
 from edtalk_server.media.faces.portrait_quality import QualityReport
-from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, Rendered, face_matte
+from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
 from shared_protocol.banks import BankLayout, numbered_layout
 from shared_protocol.messages import Crop
 
 
 class FakeEngine:
-    """Draws the portrait's average colour with one horizontal bar for each weight, as long as the weight is
-    large.
+    """Draws the portrait's average colour with a horizontal bar for each weight, the longer the larger the weight.
 
-    So a picture depends on every weight and on nothing else but the portrait. `calls` counts `prepare`,
-    `render` and `frame`. `seconds_per_frame` makes it slow, `fail_at_frame` (counted from 0 over all calls)
-    raises `RuntimeError`.
+    So a picture depends on the portrait and on every weight, and on nothing else. `calls` counts `prepare`, `render`
+    and `frame`. `seconds_per_frame` makes it slow; at `fail_at_frame` (counted from 0 over all calls) it raises
+    `RuntimeError`.
     """
 
     def __init__(
@@ -38,57 +36,57 @@ class FakeEngine:
     ) -> None:
         self.size = size
         self.layout = layout or numbered_layout()
-        self._identity = "fake" if layout is None else f"fake {[one.identifier for one in layout.bases]}"
+        self._identity = "fake" if layout is None else f"fake {[basis.identifier for basis in layout.bases]}"
         self.channels = len(self.layout)
         self.seconds_per_frame = seconds_per_frame
         self.fail_at_frame = fail_at_frame
         self.calls: Counter[str] = Counter()
         self.device_name = "fake"
         self._batch = batch
-        self._canvases = Canvases()
+        self._canvases = CanvasCache()
 
     def prepare(self, portrait: Picture, crop: Crop | None = None) -> Source:
-        """As `Engine.prepare`; the crop that it finds is the largest centred square."""
-        judgement = self.assess(portrait, crop)
+        """As `Engine.prepare`; without a crop it takes the largest centred square."""
+        quality = self.assess(portrait, crop)
         self.calls["prepare"] += 1
         own = np.linspace(-0.5, 0.5, self.channels, dtype=np.float32)
         return new_source(
-            self._identity, portrait, judgement, self.size, own, portrait.reshape(-1, 3).mean(axis=0)
+            self._identity, portrait, quality, self.size, own, portrait.reshape(-1, 3).mean(axis=0)
         )
 
     def assess(
         self, portrait: Picture, crop: Crop | None = None, faces: Sequence[Face] | None = None
     ) -> QualityReport:
-        """As `Engine.assess`; all is well, and the face is the largest centred square."""
+        """As `Engine.assess`; every portrait is good, and the face is the largest centred square."""
         check_portrait(portrait)
         height, width = portrait.shape[:2]
         if crop is None or crop.side == 0.0:
             crop = Crop(width / 2, height / 2, float(min(width, height)), 0.0)
         return QualityReport(crop, 0.0, ())
 
-    def render(self, source: Source, weights: Weights, look: OutputSpec = DEFAULT_OUTPUT) -> Rendered:
+    def render(self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT) -> Rendered:
         """As `Engine.render`."""
-        parts = list(self.stream(source, weights, look))
+        parts = list(self.stream(source, weights, output))
         empty = np.empty((0, self.size, self.size, 3), np.uint8)
         return np.concatenate(parts) if parts else empty
 
     def stream(
-        self, source: Source, weights: Weights, look: OutputSpec = DEFAULT_OUTPUT
+        self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT
     ) -> Iterator[Rendered]:
         """As `Engine.stream`."""
         rows = check_weights(weights, self.channels)
         self.calls["render"] += 1
-        finish = self._finisher(source, look)
+        finish = self._finisher(source, output)
         for start in range(0, len(rows), self._batch):
             yield np.stack([finish(self._frame(source, row)) for row in rows[start : start + self._batch]])
 
-    def _finisher(self, source: Source, look: OutputSpec) -> Callable[[Picture], Rendered]:
-        if look.framing == FACE:
+    def _finisher(self, source: Source, output: OutputSpec) -> Callable[[Picture], Rendered]:
+        if output.framing == FACE:
             matte = face_matte(self.size)
-            return lambda face: look.finish(face.astype(np.float32), matte)
-        rest = _bars(source.weights, source.prepared, self.size).astype(np.float32)
-        canvas = self._canvases.of(source, look.largest, lambda *_: None, lambda _: rest)
-        return lambda face: canvas.plate.picture(face.astype(np.float32), look)
+            return lambda face: output.finish(face.astype(np.float32), matte)
+        rest = _bars(source.weights, source.encoded, self.size).astype(np.float32)
+        canvas = self._canvases.get(source, output.largest, lambda *_: None, lambda _: rest)
+        return lambda face: canvas.plate.picture(face.astype(np.float32), output)
 
     def _frame(self, source: Source, row: Weights) -> Picture:
         if self.fail_at_frame is not None and self.calls["frame"] >= self.fail_at_frame:
@@ -96,10 +94,10 @@ class FakeEngine:
         self.calls["frame"] += 1
         if self.seconds_per_frame:
             time.sleep(self.seconds_per_frame)
-        return _bars(row, source.prepared, self.size)
+        return _bars(row, source.encoded, self.size)
 
 
-def _bars(row: Weights, colour: npt.NDArray[np.float64], size: int) -> Picture:
+def _bars(row: Weights, colour: Doubles, size: int) -> Picture:
     frame = np.empty((size, size, 3), np.uint8)
     frame[:] = colour.astype(np.uint8)
     lengths = 1.0 / (1.0 + np.exp(-row.astype(np.float64)))  # any weight to 0..1, strictly rising

@@ -1,4 +1,4 @@
-"""A source: a portrait that has been encoded. And the checks that every engine makes."""
+"""A source: an encoded portrait. And the checks that every engine makes."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.arrays import Picture, Weights
 from edtalk_server.media.faces.paste import bounded
 from edtalk_server.media.faces.portrait_quality import QualityReport, Verdict
 from edtalk_server.media.output_spec import LARGEST_SIDE
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
-Picture = npt.NDArray[np.uint8]
-Weights = npt.NDArray[np.float32]
-
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Immutable. `key` is the content hash of bundle, portrait and crop; `weights` [channels] are the
-    portrait's own; `crop` was used; `verdict` and `notes` tell what the portrait is worth
-    (`media.faces.portrait_quality`). `portrait` is the whole picture, scaled down where it is very large, and `place`
-    the crop on it. `prepared` belongs to the engine that made it."""
+    """An encoded portrait, immutable.
+
+    `key`: content hash of bundle, portrait and crop. `weights` [channels]: the portrait's own. `crop`: the square that
+    is animated. `verdict` and `notes`: the portrait's quality (`media.faces.portrait_quality`). `portrait`: the whole
+    picture, scaled down if it is very large, and `place`, the crop on it. `encoded` belongs to the engine that made it.
+    """
 
     key: str
     weights: Weights
@@ -34,7 +34,7 @@ class Source:
     size: int
     portrait: Picture = field(repr=False)
     place: Crop
-    prepared: Any = field(repr=False)
+    encoded: Any = field(repr=False)
     verdict: str = Verdict.GOOD.value
 
     @property
@@ -44,33 +44,32 @@ class Source:
 
     @property
     def nbytes(self) -> int:
-        """Main memory that it keeps, in bytes."""
-        held = (*vars(self).values(), getattr(self.prepared, "picture", None))
+        """Bytes of main memory that it keeps."""
+        held = (*vars(self).values(), getattr(self.encoded, "picture", None))
         return sum(value.nbytes for value in held if isinstance(value, np.ndarray))
 
 
 def new_source(
-    digest: str, portrait: Picture, judgement: QualityReport, size: int, weights: Weights, prepared: Any
+    digest: str, portrait: Picture, quality: QualityReport, size: int, weights: Weights, encoded: Any
 ) -> Source:
-    """The source of a portrait that was judged; `digest` is the bundle's, `size` that of its frames."""
-    whole, place = bounded(portrait, judgement.crop, LARGEST_SIDE)
+    """Return the source of an assessed portrait. `digest`: the bundle's; `size`: the side of its frames in pixels."""
+    whole, place = bounded(portrait, quality.crop, LARGEST_SIDE)
     whole = whole.copy()
     for array in (whole, weights):
         array.flags.writeable = False
-    notes = judgement.notes
+    notes = quality.notes
     if whole.shape != portrait.shape:
         notes += (
             f"The portrait is very large; full frames have {whole.shape[1]} x {whole.shape[0]} pixels.",
         )
-    key = source_key(digest, portrait, judgement.crop)
+    key = source_key(digest, portrait, quality.crop)
     return Source(
-        key, weights, replace(judgement.crop), notes, size, whole, place, prepared, judgement.verdict.value
+        key, weights, replace(quality.crop), notes, size, whole, place, encoded, quality.verdict.value
     )
 
 
 def source_key(digest: str, portrait: Picture, crop: Crop) -> str:
-    """SHA-256 (hexadecimal) of what makes a source: bundle digest, the portrait's pixels and the crop that
-    is cut."""
+    """Return the SHA-256 (hexadecimal) of what makes a source: bundle digest, the portrait's pixels and the crop."""
     content = hashlib.sha256(digest.encode())
     content.update(struct.pack("<qq", *portrait.shape[:2]))
     content.update(np.ascontiguousarray(portrait).data)
@@ -79,7 +78,7 @@ def source_key(digest: str, portrait: Picture, crop: Crop) -> str:
 
 
 def check_portrait(portrait: Picture) -> None:
-    """`EDTalkError(IMAGE_UNREADABLE)` for anything but a picture uint8 [H, W, 3]."""
+    """Raise `EDTalkError(IMAGE_UNREADABLE)` for anything but a picture uint8 [H, W, 3]: a path, say."""
     if not isinstance(portrait, np.ndarray):
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,
@@ -95,8 +94,10 @@ def check_portrait(portrait: Picture) -> None:
 
 
 def check_weights(weights: npt.ArrayLike, channels: int) -> Weights:
-    """Weights as float32 [B, channels]; `EDTalkError(BAD_WEIGHTS)` for another shape, type or infinite
-    numbers."""
+    """Return weights as float32 [B, channels].
+
+    Raises `EDTalkError(BAD_WEIGHTS)` for another shape or type, or numbers that are not finite.
+    """
     array = np.asarray(weights)
     if array.ndim != 2 or array.shape[1] != channels:
         raise EDTalkError(

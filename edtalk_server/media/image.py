@@ -1,4 +1,4 @@
-"""Pictures from files to networks: resizing as the release does it. The way back to 8 bits is the engine's.
+"""Pictures from files to networks: scaling and resizing as the release does it. `engine.tensors` has the way back.
 
 `uint8 [H, W, 3]` RGB outside the networks, `float32 [3, S, S]` in [-1, 1] inside.
 """
@@ -6,30 +6,30 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-Picture = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
+from edtalk_server.arrays import Doubles, Floats, Picture
+
+_SIGNED = ((np.arange(256) / 255.0).astype(np.float32) - np.float32(0.5)) * np.float32(2.0)
+"""The 256 levels in [-1, 1], with the release's roundings."""
 
 
 def to_network(image: Picture) -> Floats:
-    """uint8 [H, W, 3] as float32 [3, H, W] in [-1, 1]."""
-    scaled = (image.astype(np.float64) / 255.0).astype(np.float32)
-    return np.ascontiguousarray(((scaled - np.float32(0.5)) * np.float32(2.0)).transpose(2, 0, 1))
+    """Return uint8 [..., H, W, 3] as float32 [..., 3, H, W] in [-1, 1]."""
+    return np.ascontiguousarray(np.moveaxis(_SIGNED[image], -1, -3))
 
 
 def source_image(image: Picture, size: int) -> Floats:
-    """A portrait as the release reads it: squeezed to a square by Pillow's bicubic filter, float32 [3,
-    size, size]."""
+    """Return a portrait as the release reads it: resized to a square by Pillow's bicubic filter, float32 [3, size,
+    size]."""
     resized = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
     return to_network(np.asarray(resized, np.uint8))
 
 
 def driving_frame(image: Picture, size: int, antialias: bool = False) -> Floats:
-    """A frame of a driving video as the release reads it: bilinear, float32 [3, size, size].
+    """Return a frame of a driving video as the release reads it: bilinear, float32 [3, size, size].
 
-    The release's torchvision did not smooth before reducing; `antialias` does, as later versions do.
+    The release's torchvision did not smooth before reducing. `antialias` does, like later versions.
     """
     frame = ((image.astype(np.float32) / np.float32(255.0)) - np.float32(0.5)) * np.float32(2.0)
     rows = bilinear_weights(image.shape[0], size, antialias)
@@ -38,8 +38,8 @@ def driving_frame(image: Picture, size: int, antialias: bool = False) -> Floats:
     return resized.astype(np.float32)
 
 
-def bilinear_weights(before: int, after: int, antialias: bool) -> npt.NDArray[np.float64]:
-    """The matrix [after, before] of one-dimensional bilinear resizing with half-pixel centres."""
+def bilinear_weights(before: int, after: int, antialias: bool) -> Doubles:
+    """Return the matrix [after, before] of one-dimensional bilinear resizing with half-pixel centres."""
     scale = before / after
     support = max(scale, 1.0) if antialias else 1.0
     centers = (np.arange(after) + 0.5) * scale - 0.5

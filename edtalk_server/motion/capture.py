@@ -52,7 +52,7 @@ class Reader(Protocol):
     size: int
     batch: int
 
-    def read(self, pictures: Picture) -> Weights: ...
+    def estimate(self, pictures: Picture) -> Weights: ...
 
     def landmark_detector(self) -> LandmarkDetector | None: ...
 
@@ -129,7 +129,7 @@ def _read(engine: Reader, clip: Clip, track: FaceTrack, span: _Span) -> Steps[_R
     with contextlib.closing(faces) as pictures:
         while batch := list(itertools.islice(pictures, engine.batch)):
             yield Step(len(seen), span.count, _STAGE)
-            rows.append(engine.read(np.stack(batch)))
+            rows.append(engine.estimate(np.stack(batch)))
             seen += [presence.sees(picture) for picture in batch]
     if not any(seen):
         raise EDTalkError(

@@ -172,7 +172,7 @@ def test_brightness_maps_by_a_fixed_rule_and_not_by_the_clips_content(
 ) -> None:
     source, rows = engine.prepare(portrait, WHOLE), _rows(1)
     with torch.no_grad():
-        raw = engine.face.decode(source.prepared.state, torch.from_numpy(rows))[0].numpy()
+        raw = engine.face.decode(source.encoded.state, torch.from_numpy(rows))[0].numpy()
     expected = np.round((np.clip(raw, -1.0, 1.0) + 1.0) * 127.5).astype(np.uint8).transpose(1, 2, 0)
     assert np.array_equal(engine.render(source, rows)[0], expected)
 

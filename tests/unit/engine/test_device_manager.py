@@ -74,7 +74,7 @@ def test_after_a_release_the_next_frame_encodes_the_portrait_again() -> None:
     source = engine.prepare(portrait(), WHOLE)
     engine.render(source, rows(3))
     engine.release()
-    assert source.prepared.state is None, "nothing of it stays on the card"
+    assert source.encoded.state is None, "nothing of it stays on the card"
     face.asked.clear()
     assert len(engine.render(source, rows(3))) == 3
     assert [(what, place) for what, place, _ in face.asked] == [("prepare", "meta"), ("decode", "meta")]
@@ -99,7 +99,7 @@ def test_where_nothing_fits_all_goes_on_on_the_cpu_and_people_are_told() -> None
     assert len(engine.render(source, rows(5))) == 5
     assert engine.notice == ON_CPU
     assert engine.batch == 1
-    assert engine.read(portrait()[None]).shape == (1, 36)
+    assert engine.estimate(portrait()[None]).shape == (1, 36)
     assert face.asked[-1] == ("read", "cpu", 1)
     assert engine.prepare(portrait(9), WHOLE).weights.shape == (36,)
     face.room = 1000
@@ -148,7 +148,7 @@ def test_only_the_portraits_used_last_stay_encoded() -> None:
     face = PretendFace()
     engine = engine_on_card(face)
     sources = [engine.prepare(portrait(tone), WHOLE) for tone in range(MAX_ENCODED_FACES + 3)]
-    assert sum(source.prepared.state is not None for source in sources) == MAX_ENCODED_FACES
+    assert sum(source.encoded.state is not None for source in sources) == MAX_ENCODED_FACES
     face.asked.clear()
     engine.render(sources[0], rows(1))
     engine.render(sources[-1], rows(1))
