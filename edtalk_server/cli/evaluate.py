@@ -1,4 +1,5 @@
-"""Judge a bundle on rendered people it was never trained on, or on real clips; print the numbers with their meaning."""
+"""Evaluate a bundle on rendered people it was never trained on, or on real clips; print the numbers and their
+meaning."""
 
 from __future__ import annotations
 
@@ -6,66 +7,68 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edtalk_server import bundles
 from edtalk_server.cli.options import ProgressLine
-from edtalk_server.engine.engine import Engine
-from edtalk_server.evaluation import sheets, tables
-from edtalk_server.evaluation.evaluate import judged
-from edtalk_server.evaluation.measures.model_under_test import Judge
-from edtalk_server.evaluation.measures.reenactment import Measures
-from edtalk_server.evaluation.metrics.image_distance import Picture
-from edtalk_server.evaluation.people import filmed, holdout, rendered_holdout
-from edtalk_server.evaluation.report import Report
-from edtalk_server.media.faces import portrait
-from edtalk_server.media.video.sequence import make_folder, write_whole
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+if TYPE_CHECKING:
+    from edtalk_server import bundles
+    from edtalk_server.arrays import Picture
+    from edtalk_server.engine import Engine
+    from edtalk_server.evaluation.measures.reenactment import MetricSet
+    from edtalk_server.evaluation.people.holdout import Person
+    from edtalk_server.evaluation.report import Report
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `edtalk evaluate` understands."""
+    """Add the options of `edtalk evaluate`."""
     parser.add_argument("--bundle", default="starter", help="folder or shipped name (default: starter)")
-    on = parser.add_argument_group("on what", "rendered people, unless --clips or --data is given")
-    on.add_argument("--facekit", type=Path, help="packed ICT-FaceKit (.npz) to render people from")
-    on.add_argument("--people", type=int, default=40, help="how many rendered people (default: 40)")
-    on.add_argument("--clips", type=Path, metavar="DIR", help="folder of real videos, one face each")
-    on.add_argument(
+    people = parser.add_argument_group("test subjects", "rendered people, unless --clips or --data is given")
+    people.add_argument("--facekit", type=Path, help="packed ICT-FaceKit (.npz) to render people from")
+    people.add_argument("--people", type=int, default=40, help="number of rendered people (default: 40)")
+    people.add_argument("--clips", type=Path, metavar="DIR", help="folder of real videos, one face each")
+    people.add_argument(
         "--frames", type=int, default=100, help="pictures of each video, 25 a second (default: 100)"
     )
-    on.add_argument(
-        "--data", type=Path, metavar="DIR", help="shards of `edtalk train data --holdout`, the quick way"
+    people.add_argument(
+        "--data",
+        type=Path,
+        metavar="DIR",
+        help="shards of `edtalk train data --holdout`: quick, fewer measures",
     )
     out = parser.add_argument_group("results")
-    out.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here")
+    out.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     out.add_argument(
-        "--markdown", type=Path, metavar="FILE", help="write a table as in the paper, with its rows"
+        "--markdown", type=Path, metavar="FILE", help="write a table like the paper's, with the paper's rows"
     )
-    out.add_argument("--sheet", type=Path, metavar="PNG", help="draw faces under the usual movements")
+    out.add_argument("--sheet", type=Path, metavar="PNG", help="draw faces under the standard movements")
     out.add_argument(
-        "--bases", type=Path, metavar="PNG", help="draw every basis at its ends, on the first face"
+        "--bases", type=Path, metavar="PNG", help="draw the first face at both ends of every basis"
     )
-    out.add_argument("--sheet-people", type=int, default=20, help="how many faces on the sheet (default: 20)")
+    out.add_argument("--sheet-people", type=int, default=20, help="faces on the sheet (default: 20)")
     out.add_argument("--cell", type=int, default=160, help="pixels of a face on the sheet (default: 160)")
     out.add_argument(
         "--portrait", type=Path, action="append", default=[], help="a photo on the sheets (repeatable)"
     )
-    out.add_argument("--draw-only", action="store_true", help="draw the portraits, measure nothing")
-    given = parser.add_argument_group(
-        "weights that you have", "nothing is downloaded; see docs/evaluation.md"
-    )
+    out.add_argument("--draw-only", action="store_true", help="draw the portraits and measure nothing")
+    given = parser.add_argument_group("your own weights", "nothing is downloaded; see docs/evaluation.md")
     given.add_argument("--lpips-weights", type=Path, metavar="FILE", help="VGG-16 of torchvision, for LPIPS")
     given.add_argument("--fid-weights", type=Path, metavar="FILE", help="Inception of pytorch-fid, for FID")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the numbers with their definitions; write what was asked for."""
+    """Print the numbers with their definitions; write the files that the options name."""
+    from edtalk_server.engine import Engine
+    from edtalk_server.evaluation.evaluate import evaluate
+
     engine = Engine.open(arguments.bundle, "cpu")
     photos = [_photo(path, engine) for path in arguments.portrait]
     if not arguments.draw_only:
-        measures = _measures(arguments)  # first: a wrong file is found before the work
+        metrics = _metrics(arguments)  # first: a wrong file is found before the work
         people, data = _people(arguments, engine)
-        line = ProgressLine(len(people), "judging", unit="people")
-        report = judged(engine.bundle, people, {"data": data}, measures, line.show)
+        line = ProgressLine(len(people), "evaluating", unit="people")
+        report = evaluate(engine.bundle, people, {"data": data}, metrics, line.show)
         print(*report.lines(), sep="\n")
         _write_report(arguments, report, data, engine.bundle)
         photos += [person.clip.frames[0] for person in people[: arguments.sheet_people]]
@@ -73,19 +76,21 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _people(arguments: argparse.Namespace, engine: Engine) -> tuple[list[holdout.Person], str]:
-    """Whom to judge on, and what to call them."""
+def _people(arguments: argparse.Namespace, engine: Engine) -> tuple[list[Person], str]:
+    """Return the test subjects and what to call them."""
+    from edtalk_server.evaluation.people import filmed, holdout, rendered_holdout
+
     if arguments.clips:
         show = _counter("reading videos", "videos")
         people = filmed.filmed_people(
             arguments.clips, engine.size, arguments.frames, engine.landmark_detector(), show
         )
         return people, f"{len(people)} clips of {arguments.clips.name}"
-    if engine.size != rendered_holdout.SIZE:
+    if engine.size != holdout.SIZE:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
-            f"People are rendered with {rendered_holdout.SIZE} pixels, this bundle has {engine.size}.",
-            "Judge it on videos with --clips.",
+            f"People are rendered with {holdout.SIZE} pixels, this bundle has {engine.size}.",
+            "Evaluate it on videos with --clips.",
         )
     if arguments.data:
         clips = holdout.one_per_person(holdout.clips(arguments.data), arguments.people)
@@ -98,7 +103,7 @@ def _people(arguments: argparse.Namespace, engine: Engine) -> tuple[list[holdout
 
 
 def _counter(what: str, unit: str) -> Callable[[int], None]:
-    """Progress whose end is not known yet."""
+    """Return a progress callback for work of unknown length."""
 
     def show(done: int) -> None:
         ProgressLine(done, what, unit=unit).show(done)
@@ -106,21 +111,26 @@ def _counter(what: str, unit: str) -> Callable[[int], None]:
     return show
 
 
-def _measures(arguments: argparse.Namespace) -> Measures:
-    measures = Measures.own()
-    likeness, distribution = dict(measures.likeness), dict(measures.distribution)
+def _metrics(arguments: argparse.Namespace) -> MetricSet:
+    from edtalk_server.evaluation.measures.reenactment import MetricSet
+
+    metrics = MetricSet.built_in()
+    frame, distribution = dict(metrics.frame), dict(metrics.distribution)
     if arguments.lpips_weights:
         from edtalk_server.evaluation.metrics.lpips import Lpips
 
-        likeness["lpips"] = Lpips.from_file(arguments.lpips_weights).compare
+        frame["lpips"] = Lpips.from_file(arguments.lpips_weights).compare
     if arguments.fid_weights:
         from edtalk_server.evaluation.metrics.inception import FidFeatures
 
         distribution["fid"] = FidFeatures.from_file(arguments.fid_weights).summary
-    return Measures(likeness, distribution)
+    return MetricSet(frame, distribution)
 
 
 def _write_report(arguments: argparse.Namespace, report: Report, data: str, bundle: bundles.Bundle) -> None:
+    from edtalk_server.evaluation import tables
+    from edtalk_server.media.video.sequence import make_folder, write_whole
+
     texts = {
         arguments.json: lambda: json.dumps(report.to_dict(), indent=1, ensure_ascii=False) + "\n",
         arguments.markdown: lambda: tables.markdown(bundle.manifest.title, data, report.values),
@@ -132,15 +142,20 @@ def _write_report(arguments: argparse.Namespace, report: Report, data: str, bund
 
 
 def _draw(arguments: argparse.Namespace, engine: Engine, photos: list[Picture]) -> None:
-    judge, layout = Judge(engine.bundle.face), engine.bundle.layout
+    from edtalk_server.evaluation import sheets
+    from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
+
+    model, layout = ModelUnderTest(engine.bundle.face), engine.bundle.layout
     if arguments.sheet and photos:
-        sheets.write(arguments.sheet, sheets.sheet(judge, photos, layout, arguments.cell))
+        sheets.write(arguments.sheet, sheets.sheet(model, photos, layout, arguments.cell))
         print(f"drew {len(photos)} faces into {arguments.sheet}")
     if arguments.bases and photos:
-        sheets.write(arguments.bases, sheets.bases_sheet(judge, photos[0], layout))
+        sheets.write(arguments.bases, sheets.bases_sheet(model, photos[0], layout))
         print(f"drew every basis into {arguments.bases}")
 
 
 def _photo(path: Path, engine: Engine) -> Picture:
+    from edtalk_server.media.faces import portrait
+
     image = portrait.load_portrait(path)
     return portrait.cut(image, engine.prepare(image).crop, engine.size)

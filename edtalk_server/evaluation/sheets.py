@@ -1,4 +1,4 @@
-"""Contact sheets, to be looked at: many faces under the same few movements, or one face under every basis."""
+"""Contact sheets for the eye: many faces under a few movements, or one face under every basis."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edtalk_server.evaluation.measures.model_under_test import Judge
+from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics.image_distance import Picture
 from edtalk_server.evaluation.people.holdout import FloatArray
 from edtalk_server.media.video.sequence import encode_png, make_folder, write_whole
@@ -34,50 +34,57 @@ COLUMNS = (
     Column("pucker", {"pucker": 1.0}),
     Column("brows up", {"brow_raise": 1.0}),
 )
-"""The usual movements, for bundles with the starter's bases."""
+"""The standard movements, for bundles with the starter's bases."""
 
 _STRIP = 18
+"""Height of a line of text, in pixels."""
 _ACROSS = 4
+"""Bases in a row of the sheet."""
 _GAP = 8
+"""Pixels between two bases."""
 _FACE = (slice(0.30, 0.94), slice(0.18, 0.82))
 """Rows and columns of a well-cropped picture from brows to chin, where mouth and expression move."""
 _COLOURS = {Bank.MOUTH: (176, 64, 52), Bank.POSE: (44, 92, 160), Bank.EXPRESSION: (52, 122, 70)}
 
 
-def usual_columns(layout: BankLayout) -> Sequence[Column]:
-    """The usual movements as far as the bundle has their bases; else the ends of the first bases of each bank."""
+def standard_columns(layout: BankLayout) -> Sequence[Column]:
+    """Return the standard movements that the bundle has bases for; without any, the first three bases of each bank."""
     known = {basis.identifier for basis in layout.bases}
-    usual = [column for column in COLUMNS if known.issuperset(column.change)]
-    if len(usual) > 1:
-        return usual
+    standard = [column for column in COLUMNS if known.issuperset(column.change)]
+    if len(standard) > 1:
+        return standard
     first = [layout.bases[i] for bank in Bank for i in range(len(layout))[layout.slice_of(bank)][:3]]
     return [COLUMNS[0], *(Column(one.identifier, {one.identifier: one.maximum / 2}) for one in first)]
 
 
-def moved(judge: Judge, photo: Picture, layout: BankLayout, columns: Sequence[Column]) -> Picture:
-    """One face [S, S, 3] under each column's movement, uint8 [len(columns), S, S, 3]."""
-    rows = np.repeat(judge.read(photo[None]), len(columns), axis=0)
+def render_columns(
+    model: ModelUnderTest, photo: Picture, layout: BankLayout, columns: Sequence[Column]
+) -> Picture:
+    """Render one face [S, S, 3] under each column's movement: uint8 [len(columns), S, S, 3]."""
+    rows = np.repeat(model.estimate(photo[None]), len(columns), axis=0)
     for row, column in zip(rows, columns, strict=True):
         for name, value in column.change.items():
             row[layout.index(name)] += value
-    return judge.draw(judge.source(photo), rows)
+    return model.draw(model.prepare(photo), rows)
 
 
-def sheet(judge: Judge, photos: Sequence[Picture], layout: BankLayout, cell: int = 160) -> Picture:
-    """Photos down, the usual movements across, the photo itself first; uint8 RGB."""
-    columns = usual_columns(layout)
+def sheet(model: ModelUnderTest, photos: Sequence[Picture], layout: BankLayout, cell: int = 160) -> Picture:
+    """Return a sheet, uint8 RGB: a row for each photo, with the photo first and then the standard movements."""
+    columns = standard_columns(layout)
     lines = [_titles(["photo", *(column.title for column in columns)], cell)]
     for photo in photos:
-        lines.append(_side_by_side([photo, *moved(judge, photo, layout, columns)], cell))
+        lines.append(_side_by_side([photo, *render_columns(model, photo, layout, columns)], cell))
     return np.vstack(lines).astype(np.uint8)
 
 
-def bases_sheet(judge: Judge, photo: Picture, layout: BankLayout, cell: int = 128) -> Picture:
-    """Every basis on one face [S, S, 3]: at its minimum, as in the photo, at its maximum; four bases across. Mouth and
-    expression are shown from brows to chin."""
-    own, source = judge.read(photo[None])[0], judge.source(photo)
+def bases_sheet(model: ModelUnderTest, photo: Picture, layout: BankLayout, cell: int = 128) -> Picture:
+    """Return a sheet of every basis on one face [S, S, 3]: at its minimum, as in the photo, at its maximum.
+
+    Mouth and expression are shown from brows to chin.
+    """
+    own, source = model.estimate(photo[None])[0], model.prepare(photo)
     rows = np.concatenate([_ends(own, basis, channel) for channel, basis in enumerate(layout.bases)])
-    drawn = judge.draw(source, rows).reshape(len(layout), 2, *photo.shape)
+    drawn = model.draw(source, rows).reshape(len(layout), 2, *photo.shape)
     tiles = [
         np.vstack([_label(basis, 3 * cell), _side_by_side(_close_up(basis, low, photo, high), cell)])
         for basis, (low, high) in zip(layout.bases, drawn, strict=True)
@@ -138,7 +145,7 @@ def _write_text(strip: Picture, text: str, x: int, colour: tuple[int, int, int])
 
 
 def encode_jpeg(picture: Picture, quality: int = 88) -> bytes:
-    """An RGB picture as the bytes of a JPEG file."""
+    """Return an RGB picture as the bytes of a JPEG file."""
     ok, data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
     if not ok:
         raise ValueError(f"a picture of shape {picture.shape} cannot be a JPEG")
@@ -146,7 +153,7 @@ def encode_jpeg(picture: Picture, quality: int = 88) -> bytes:
 
 
 def write(path: Path, picture: Picture) -> None:
-    """Save an RGB picture, as JPEG where the name says so, else as PNG. `EDTalkError(DISK)`."""
+    """Save an RGB picture as JPEG or PNG, by the ending of the path. Raises `EDTalkError(DISK)`."""
     jpeg = path.suffix.lower() in (".jpg", ".jpeg")
     make_folder(path.parent)
     write_whole(path, encode_jpeg(picture) if jpeg else encode_png(picture))

@@ -1,7 +1,7 @@
-"""The paper's Table 1 with our rows in it, as Markdown.
+"""The paper's Table 1 with a row of ours, as Markdown.
 
-The paper (EDTalk, ECCV 2024) drives people of HDTF and MEAD by sound (A) or by video (V). Ours is self-reenactment from
-pictures, the protocol of V. The data differ, and so does the landmark detector: the notes below the table say so.
+The paper (EDTalk, ECCV 2024) drives people of HDTF and MEAD by sound (A) or by video (V). Our row is self-reenactment
+from pictures, the protocol of V. Data and landmark detector differ: the notes below the table say so.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ _PAPER = (
     ("EDTalk (A), paper", "MEAD", (21.63, 0.722, 1.537, 1.290, 17.70, 8.115, 67.32)),
 )
 _NOTES = """
-Self-reenactment: the first frame of each clip is driven by what is read from the others. PSNR and SSIM are means over
-frames at 256 pixels; M-LMD and F-LMD are pixels at that size after taking out each set's centre.
+Self-reenactment: the first frame of each clip is driven by the weights estimated from the others. PSNR and SSIM are
+means over frames at 256 pixels; M-LMD and F-LMD are pixels at that size between centred sets of landmarks.
 
-**The rows are not a ranking.** The paper's are of real videos of HDTF and MEAD and were copied from it. Ours are of
-the data named in the row. The paper finds landmarks with dlib, we with the bundle's own reader. V is driven by video,
-as ours are; A by sound alone, which is harder and stands here for its columns. A dash is what was not measured: FID
-needs Inception weights (`--fid-weights`) and more than 2,048 frames; synchronisation and emotion accuracy need networks
-that are not part of this project.
+**The rows are not a ranking.** The paper's numbers are of real videos (HDTF, MEAD) and were copied from it. Our row
+is of the data that it names. The paper detects landmarks with dlib, this project with the bundle's own detector. V is
+driven by video, as our row is; A by sound alone, which is harder. A dash means not measured: FID needs Inception
+weights (`--fid-weights`) and more than 2,048 frames; synchronisation and emotion accuracy need networks that are not
+part of this project.
 """
 
 
 def markdown(name: str, data: str, values: Mapping[str, float]) -> str:
-    """The table with one row of ours; `data` says what it was measured on."""
+    """Return the table with one row of ours; `data` names what it was measured on."""
     ours = tuple(values.get(key) for key in _OURS) + (None,) * (len(_COLUMNS) - len(_OURS))
     rows = [*_PAPER, (f"{name}, self-reenactment", data, ours)]
     lines = [f"| method | data | {' | '.join(_COLUMNS)} |", "|---|---|" + "---|" * len(_COLUMNS)]

@@ -97,7 +97,7 @@ def test_people_are_drawn_once_and_what_a_crash_left_is_drawn_again(
     chosen = HoldoutSet.of(facekit, 2, cache)
     first = chosen.load()
     assert all(path.suffix == ".npz" for path in chosen.folder.iterdir())  # nothing half-written
-    monkeypatch.setattr(rendered_people, "Studio", _refuse)
+    monkeypatch.setattr(rendered_people, "PersonRenderer", _refuse)
     again = chosen.load()
     assert np.array_equal(again[1].clip.frames, first[1].clip.frames)
     assert again[0].driver is not None
@@ -192,6 +192,6 @@ def test_what_stands_still_is_told_from_what_moves_and_from_noise() -> None:
     frames[:, 0, 0] = np.linspace(0, 200, 8, dtype=np.uint8)[:, None]  # moves evenly
     frames[::2, 1, 1] += 40  # flashes
     frames[3, 2, 2] += 1  # a camera's noise
-    still = filmed.standing_still(frames)
+    still = filmed.find_still_pixels(frames)
     assert not still[0, 0] and not still[1, 1]
     assert still[2, 2] and still.sum() == 14

@@ -1,4 +1,4 @@
-"""Each kind of vector file: its quantities, computed with our networks and our pre-processing."""
+"""The quantities of each kind of vector file, computed with our networks and pre-processing."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _MODE = re.compile(r"test_EDTalk_(?P<kind>[AV])(_use_exp_weight_(?P<preset>[a-z]
 
 
 class GoldenSet:
-    """The networks of a set, filled by its rule, and its pictures; made when they are first asked for."""
+    """The networks of a set, filled by its rule, and its pictures; made on first use."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -65,14 +65,14 @@ class GoldenSet:
         return torch.from_numpy(rule.images(self.name, kind, batch))
 
     def encoding(self, network: EDTalk, kind: str, batch: int) -> Encoding:
-        """The encoded pictures of one kind (kept: several files ask for the same)."""
+        """Return the encoded pictures of one kind (kept, because several files need them)."""
         key = (_model(network), kind, batch)
         if key not in self._encodings:
             self._encodings[key] = network.encode(self.images(kind, batch))
         return self._encodings[key]
 
     def prepared(self, network: EDTalk, kind: str, batch: int) -> list[FastSource]:
-        """The pictures of one kind, prepared as sources."""
+        """Return the pictures of one kind, prepared as sources of the fast path."""
         key = (_model(network), kind, batch)
         if key not in self._prepared:
             pictures, fast = self.images(kind, batch), FastEDTalk(network)
@@ -80,7 +80,7 @@ class GoldenSet:
         return self._prepared[key]
 
     def mouth_of_windows(self, batch: int) -> Tensor:
-        """Mouth weights [batch, 20] of the set's first mel windows: the mouth input of all audio paths."""
+        """Return mouth weights [batch, 20] of the set's first mel windows: the mouth input of all audio paths."""
         windows = torch.from_numpy(rule.mel_windows(self.name, batch))
         mouth: Tensor = self.audio2lip(windows[:, None])
         return mouth
@@ -91,7 +91,7 @@ def _model(network: EDTalk) -> str:
 
 
 def check_for(stored: dict[str, Array]) -> Check | None:
-    """The check that fits the content of a file."""
+    """Return the check that fits the content of a file."""
     if "Q36" in stored:
         return check_edtalk
     if any(name.startswith("test_EDTalk_A") for name in stored):
@@ -106,8 +106,7 @@ def check_for(stored: dict[str, Array]) -> Check | None:
 
 
 def check_edtalk(comparison: Comparison, golden: GoldenSet) -> None:
-    """The video path of the full network with all intermediate values, by the equations and by the
-    shortcuts."""
+    """Check the video path of the full network with all intermediate values, by the equations and by the fast path."""
     network, batch = golden.edtalk, _batch(comparison)
     bank = _offer_banks(comparison, network)
     weights = _offer_motion(comparison, golden, network, batch)
@@ -121,7 +120,7 @@ def check_edtalk(comparison: Comparison, golden: GoldenSet) -> None:
 
 
 def check_modes(comparison: Comparison, golden: GoldenSet) -> None:
-    """The audio and preset paths of the full network, by the shortcuts."""
+    """Check the audio and preset paths of the full network, by the fast path."""
     network, batch = golden.edtalk, _batch(comparison)
     mouth = golden.mouth_of_windows(batch)
     comparison.offer("alpha_lip_in", mouth)
@@ -145,7 +144,7 @@ def check_modes(comparison: Comparison, golden: GoldenSet) -> None:
 
 
 def check_lip_pose(comparison: Comparison, golden: GoldenSet) -> None:
-    """All paths of the network without expression bank."""
+    """Check all paths of the network without expression bank."""
     comparison.lip_pose = True
     network, batch = golden.lip_pose, _batch(comparison)
     bank = _offer_banks(comparison, network)
@@ -169,7 +168,7 @@ def check_lip_pose(comparison: Comparison, golden: GoldenSet) -> None:
 
 
 def check_audio(comparison: Comparison, golden: GoldenSet) -> None:
-    """The way of a voice: waveform, mel, windows, Audio2Lip, smoothing."""
+    """Check the path of a voice: waveform, mel, windows, Audio2Lip, smoothing."""
     comparison.offer("mel_basis", mel.mel_basis())
     comparison.offer("smooth_kernel", mel.smoothing_kernel())
     if "wave" in comparison.stored:
@@ -184,7 +183,7 @@ def check_audio(comparison: Comparison, golden: GoldenSet) -> None:
 
 
 def check_preprocessing(comparison: Comparison, _golden: GoldenSet) -> None:
-    """Resizing of pictures and frames, the crop and its boxes."""
+    """Check resizing of pictures and frames, the crop and its boxes."""
     stored = comparison.stored
     comparison.inputs = frozenset({"photo_u8", "clip_float", "crop_landmarks"})
     if "photo_u8" in stored:
@@ -217,7 +216,7 @@ def _offer_banks(comparison: Comparison, network: EDTalk) -> Tensor:
 
 
 def _offer_motion(comparison: Comparison, golden: GoldenSet, network: EDTalk, batch: int) -> Tensor:
-    """Encoder latents, shared layers and weights of the driving pictures; returns the weights [batch,
+    """Offer encoder latents, shared layers and weights of the driving pictures; return the weights [batch,
     channels]."""
     slices = {"lip": slice(0, 20), "pose": slice(20, 26), "exp": slice(26, 36)}
     if not network.config.expression:
@@ -267,7 +266,7 @@ def _preset(name: str, batch: int) -> Tensor:
 
 
 def _batch(comparison: Comparison) -> int:
-    """The batch of a file's tensors (banks and statistics have none); 1 where it holds no other."""
+    """Return the batch size of a file's tensors (banks and statistics have none); 1 without others."""
     tensors = (a for key, a in comparison.stored.items() if a.ndim > 1 and not key.startswith(("Q", "stat/")))
     return next((len(a) for a in tensors), 1)
 
@@ -297,7 +296,7 @@ def _offer_voice(comparison: Comparison, golden: GoldenSet) -> None:
 
 
 def _flat_offer(comparison: Comparison) -> Callable[[str, Tensor], None]:
-    """Offers the encoder's blocks; the last is stored without its empty axes."""
+    """Return a recorder that offers the encoder's blocks; the last one is stored without its empty axes."""
 
     def offer(name: str, value: Tensor) -> None:
         comparison.offer(name, value.flatten(1) if value.shape[2:] == (1, 1) else value)
@@ -306,8 +305,8 @@ def _flat_offer(comparison: Comparison) -> Callable[[str, Tensor], None]:
 
 
 def _stretched(clip: npt.NDArray[np.float64]) -> Array:
-    """How the release saves a video [3, T, H, W]: stretched between its extremes. Ours is a fixed mapping
-    instead."""
+    """Return a video [3, T, H, W] as the release saves it, stretched between its extremes (ours has a fixed
+    mapping)."""
     clamped = np.clip(clip, -1.0, 1.0)
     unit = (clamped - clamped.min()) / (clamped.max() - clamped.min())
     return (unit * 255.0).astype(np.uint8).transpose(1, 2, 3, 0)

@@ -1,4 +1,4 @@
-"""Judging computed tensors against stored ones; tolerances are those of the golden set's README, section 4."""
+"""Compare computed tensors with stored ones. The tolerances are those of the golden set's README, section 4."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Array = npt.NDArray[np.generic]
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The largest and the root-mean-square difference that are accepted, in units of the tensor."""
+    """The largest and the root-mean-square difference that are accepted, in the tensor's units."""
 
     largest: float
     rms: float
@@ -51,7 +51,7 @@ _TOLERANCES: tuple[tuple[str, Tolerance], ...] = (
 
 
 def tolerance(name: str, lip_pose: bool = False) -> Tolerance:
-    """The tolerance of a quantity; `KeyError` for one that nobody set."""
+    """Return the tolerance of a quantity. Raises `KeyError` for an unknown one."""
     for pattern, accepted in _TOLERANCES:
         if re.fullmatch(pattern, name):
             return _FRAME_LIP_POSE if lip_pose and accepted is _FRAME else accepted
@@ -59,7 +59,7 @@ def tolerance(name: str, lip_pose: bool = False) -> Tolerance:
 
 
 class Finding(NamedTuple):
-    """How far a stored quantity is missed: `ratio` = error / limit, by the measure that is missed most."""
+    """The error of a stored quantity: `ratio` = error / limit, of the measure with the largest ratio."""
 
     ratio: float
     measure: str
@@ -72,7 +72,7 @@ class Finding(NamedTuple):
 
 @dataclass
 class Comparison:
-    """One vector file: `offer` every quantity that is computed; what the file holds of it is compared.
+    """One vector file: `offer` every computed quantity, and it is compared with what the file holds of it.
 
     A file holds a quantity thinned (every n-th row and column, some channels), as `stat/<name>` of the full
     tensor (mean, deviation, minimum, maximum, norm), or both.
@@ -84,27 +84,28 @@ class Comparison:
     findings: dict[str, Finding] = field(default_factory=dict)
 
     def wants(self, name: str) -> bool:
-        """Whether the file holds anything of this quantity."""
+        """Return whether the file holds anything of this quantity."""
         return bool(self._keys(name)) or f"stat/{name}" in self.stored
 
     def offer(self, name: str, value: Tensor | Array) -> None:
-        """Compare a full tensor with all that is stored of it; the worst of repeated offers counts."""
+        """Compare a full tensor with everything stored of it; the worst of repeated offers counts."""
         if not self.wants(name):
             return
         full = np.asarray(value.detach().cpu().numpy() if isinstance(value, Tensor) else value)
         accepted = tolerance(name, self.lip_pose)
         for key in self._keys(name):
-            self._note(key, _judged(_thinned(full, self.stored[key].shape), self.stored[key], accepted))
+            self._note(key, _compare(_thinned(full, self.stored[key].shape), self.stored[key], accepted))
         if (statistics := f"stat/{name}") in self.stored:
-            self._note(statistics, _judged_statistics(full, self.stored[statistics], accepted))
+            self._note(statistics, _compare_statistics(full, self.stored[statistics], accepted))
 
     def unchecked(self) -> list[str]:
-        """The keys that nothing was compared with and that are no inputs."""
+        """Return the keys that were not compared and are not inputs."""
         return [key for key in self.stored if key not in self.findings and key not in self.inputs]
 
     def worst(self) -> tuple[str, Finding]:
-        """The key with the largest error in units of its tolerance. `ValueError` where nothing was compared."""
-        return max(self.findings.items(), key=lambda one: one[1].ratio)
+        """Return the key with the largest error in units of its tolerance. Raises `ValueError` where nothing was
+        compared."""
+        return max(self.findings.items(), key=lambda item: item[1].ratio)
 
     def _keys(self, name: str) -> list[str]:
         pattern = re.compile(rf"{re.escape(name)}(_f64)?(_s\d+)?")
@@ -116,14 +117,14 @@ class Comparison:
 
 
 def _thinned(full: Array, shape: tuple[int, ...]) -> Array:
-    """Every n-th entry of each axis, so that `shape` remains; as it is where the axes do not correspond."""
+    """Return every n-th entry of each axis, so that `shape` remains; all of it where the number of axes differs."""
     if full.ndim != len(shape):
         return full
     steps = [max(1, -(-have // max(1, want))) for have, want in zip(full.shape, shape, strict=True)]
     return full[tuple(slice(None, None, step) for step in steps)]
 
 
-def _judged(value: Array, reference: Array, accepted: Tolerance) -> Finding:
+def _compare(value: Array, reference: Array, accepted: Tolerance) -> Finding:
     if value.shape != reference.shape:
         return Finding(
             math.inf, f"shape {list(value.shape)}, stored {list(reference.shape)}: error", math.inf, 0.0
@@ -137,23 +138,23 @@ def _judged(value: Array, reference: Array, accepted: Tolerance) -> Finding:
     return max(_finding("max", float(difference.max()), accepted.largest), _finding("rms", rms, accepted.rms))
 
 
-def _judged_statistics(full: Array, reference: Array, accepted: Tolerance) -> Finding:
+def _compare_statistics(full: Array, reference: Array, accepted: Tolerance) -> Finding:
     values = full.astype(np.float64)
     # Mean and deviation move by at most the rms difference, extremes by the largest, the norm by rms *
     # sqrt(N).
-    found = {
+    expected = {
         "mean": (values.mean(), accepted.rms),
         "deviation": (values.std(), accepted.rms),
         "minimum": (values.min(), accepted.largest),
         "maximum": (values.max(), accepted.largest),
         "norm": (np.sqrt((values**2).sum()), accepted.rms * math.sqrt(values.size)),
     }
-    if reference.shape != (len(found),):
+    if reference.shape != (len(expected),):
         return Finding(math.inf, f"{list(reference.shape)} statistics instead of 5: error", math.inf, 0.0)
     stored = reference.astype(np.float64)
     return max(
-        _finding(f"{name} off by", abs(float(value) - float(one)), limit)
-        for (name, (value, limit)), one in zip(found.items(), stored, strict=True)
+        _finding(f"{name} off by", abs(float(value) - float(reference_value)), limit)
+        for (name, (value, limit)), reference_value in zip(expected.items(), stored, strict=True)
     )
 
 

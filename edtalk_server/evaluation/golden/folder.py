@@ -1,4 +1,4 @@
-"""Which golden set does a folder hold? Its name makes all weights and inputs, so it is found and verified."""
+"""The golden set of a folder: its name generates all weights and inputs, so it is looked up and verified."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BIGGEST_TEXT = 1 << 20
 
 
 def vector_files(folder: Path) -> list[Path]:
-    """The vector files of a folder, sorted; `EDTalkError` where there are none."""
+    """Return the vector files of a folder, sorted. Raises `EDTalkError` where there are none."""
     files = sorted(folder.glob("*.npz"))
     if not files:
         raise EDTalkError(
@@ -41,7 +41,7 @@ def vector_files(folder: Path) -> list[Path]:
 
 
 def read(file: Path) -> Arrays:
-    """All arrays of a vector file. Nothing is unpickled; `EDTalkError` where it cannot be read."""
+    """Return all arrays of a vector file; nothing is unpickled. Raises `EDTalkError` where it cannot be read."""
     try:
         # Opened here, because NumPy leaves a file open that turns out to be damaged.
         with file.open("rb") as data, np.load(data, allow_pickle=False) as archive:
@@ -53,9 +53,9 @@ def read(file: Path) -> Arrays:
 
 
 def find_set_name(folder: Path, files: list[Path]) -> str:
-    """The first candidate whose generated inputs equal stored ones; `EDTalkError` where none does.
+    """Return the first candidate whose generated inputs equal stored ones. Raises `EDTalkError` where none does.
 
-    Candidates: what a text of the folder assigns (`SET = "..."`), strings inside the vector files, names that stand
+    Candidates: names assigned in a text of the folder (`SET = "..."`), strings inside the vector files, names
     anywhere in the texts, and names built from the files' prefix. Where no input is stored, only an assigned name is
     taken.
     """
@@ -76,7 +76,7 @@ def find_set_name(folder: Path, files: list[Path]) -> str:
 
 
 def verify(name: str, files: list[Path]) -> bool:
-    """Whether a set name makes the inputs that the files store; True where they store none."""
+    """Return whether a set name generates the inputs that the files store; True where they store none."""
     evidence = _evidence(files)
     return evidence is None or _agrees(name, evidence)
 
@@ -117,7 +117,7 @@ def _strings(arrays: Mapping[str, npt.NDArray[np.generic]]) -> Iterator[str]:
 
 
 def _evidence(files: list[Path]) -> Evidence | None:
-    """A stored input by which a name can be verified."""
+    """Return a stored input that can verify a name."""
     for key in _AGREEMENTS:
         for arrays in _readable(files):
             if key in arrays and arrays[key].ndim and arrays[key].size:
@@ -126,7 +126,7 @@ def _evidence(files: list[Path]) -> Evidence | None:
 
 
 def _readable(files: list[Path]) -> Iterator[Arrays]:
-    """What can be read: a damaged file is told of when its turn comes, and must not hide the others."""
+    """Yield the readable files: a damaged one is reported in its turn and must not hide the others."""
     for file in files:
         try:
             yield read(file)
@@ -144,7 +144,7 @@ def _source_picture(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.generic
     return rule.images(name, "source", shape[0])[:, :, ::8, ::8]
 
 
-# Which stored quantities are made by the set's name alone, and how.
+# The stored quantities that the set's name alone generates, and how.
 _AGREEMENTS: dict[str, Callable[[str, tuple[int, ...]], npt.NDArray[np.generic]]] = {
     "in_source_s8": _source_picture,
     "wave": lambda name, shape: rule.voice(name, shape[0]),

@@ -27,13 +27,13 @@ def _raw(key: str, count: int) -> npt.NDArray[np.uint64]:
 
 
 def gauss(key: str, count: int) -> Doubles:
-    """Normal-like numbers of variance 1: sums of the four 16-bit fields of raw 64-bit numbers."""
+    """Return normal-like numbers of variance 1: sums of the four 16-bit fields of raw 64-bit numbers."""
     fields = _raw(key, count).view(np.uint16).reshape(count, 4)
     return (fields.sum(axis=1, dtype=np.int64) - 131070) * (math.sqrt(3.0) / 65536.0)
 
 
 def uniform(key: str, count: int) -> Doubles:
-    """Numbers in [0, 1)."""
+    """Return uniform numbers in [0, 1)."""
     return (_raw(key, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
@@ -60,7 +60,7 @@ _RULES: tuple[tuple[str, float, float, bool], ...] = (
 
 
 def tensor(set_name: str, model: str, one: OfficialTensor) -> Tensor:
-    """One tensor of a checkpoint (`model` is edtalk, edtalk_lip_pose or audio2lip)."""
+    """Return one tensor of a checkpoint (`model` is edtalk, edtalk_lip_pose or audio2lip)."""
     if one.constant is not None:
         return one.constant
     if one.integer:
@@ -74,12 +74,12 @@ def tensor(set_name: str, model: str, one: OfficialTensor) -> Tensor:
 
 
 def checkpoint(set_name: str, model: str, tensors: Sequence[OfficialTensor]) -> dict[str, Tensor]:
-    """A whole checkpoint under its official names."""
+    """Return a whole checkpoint under its official names."""
     return {one.name: tensor(set_name, model, one) for one in tensors}
 
 
 def waves(key: str, shape: tuple[int, int, int], count: int, highest: float, amplitude: float) -> Floats:
-    """A smooth field [C, H, W] within ±`amplitude`: `count` plane waves of up to `highest` periods a side."""
+    """Return a smooth field [C, H, W] within ±`amplitude`: `count` plane waves of up to `highest` periods a side."""
     channels, height, width = shape
     parameters = uniform(key, count * (3 + channels)).reshape(count, 3 + channels)
     x, y = np.arange(width) / width, np.arange(height)[:, None] / height
@@ -94,25 +94,24 @@ def waves(key: str, shape: tuple[int, int, int], count: int, highest: float, amp
 
 
 def images(set_name: str, kind: str, batch: int) -> Floats:
-    """The pictures [batch, 3, 256, 256] of one kind: source, lip, pose or exp."""
+    """Return the pictures [batch, 3, 256, 256] of one kind: source, lip, pose or exp."""
     shape = (3, IMAGE_SIZE, IMAGE_SIZE)
     return np.stack([waves(f"{set_name}/image/{kind}{i}", shape, 4, 5.0, 0.95) for i in range(batch)])
 
 
 def mel_windows(set_name: str, count: int) -> Floats:
-    """Mel windows [count, 80, 16]."""
+    """Return mel windows [count, 80, 16]."""
     return np.concatenate([waves(f"{set_name}/mel/win{i}", (1, 80, 16), 4, 3.0, 3.8) for i in range(count)])
 
 
 def photo(set_name: str) -> npt.NDArray[np.uint8]:
-    """The picture uint8 [420, 500, 3] that the crop is tested with."""
+    """Return the picture uint8 [420, 500, 3] that tests the crop."""
     field = waves(f"{set_name}/photo/1", (3, 420, 500), 4, 9.0, 0.95)
     return np.round((field.astype(np.float64) + 1.0) * 127.5).astype(np.uint8).transpose(1, 2, 0)
 
 
 def voice(set_name: str, samples: int, name: str = "a") -> Floats:
-    """A voice-like sound at 16 kHz: twelve harmonics of a wavering pitch, in syllables, with a little
-    noise."""
+    """Return a voice-like sound at 16 kHz: twelve harmonics of a wavering pitch, in syllables, with a little noise."""
     u = uniform(f"{set_name}/wave/{name}", 16)
     t = np.arange(samples) / SAMPLE_RATE
     pitch, depth, rate = 90.0 + 110.0 * u[0], 10.0 + 20.0 * u[1], 0.5 + u[2]

@@ -1,4 +1,4 @@
-"""Measure a finished bundle and write what was found into its folder: statistics, presets, a picture of its bases."""
+"""Measure a finished bundle and write the results into its folder: statistics, presets, a picture of its bases."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from edtalk_server.engine.engine import Engine
 from edtalk_server.evaluation import sheets
 from edtalk_server.evaluation.evaluate import is_controlled
 from edtalk_server.evaluation.meaning import naming, statistics
-from edtalk_server.evaluation.meaning.emotions import PEOPLE, Presets, emotional_people
-from edtalk_server.evaluation.measures.model_under_test import Judge
+from edtalk_server.evaluation.meaning.emotions import PEOPLE, Presets, render_emotions
+from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics.image_distance import Picture
 from edtalk_server.evaluation.people.holdout import Person
 from edtalk_server.media.faces import portrait
@@ -27,7 +27,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 BASES_FILE = "bases.jpg"
 SAMPLE = Path(__file__).parents[2] / "samples" / "portrait.png"
 
-Progress = Callable[[int], None]
+OnProgress = Callable[[int], None]
 
 
 def describe(
@@ -36,19 +36,19 @@ def describe(
     facekit: Path,
     data: Path | None = None,
     emotional: int = PEOPLE,
-    progress: Progress = lambda _done: None,
+    on_progress: OnProgress = lambda _done: None,
 ) -> BundleManifest:
-    """Measure the bundle in the folder (or of the shipped name) and rewrite its manifest; tensors stay as they are.
+    """Measure the bundle of a folder or shipped name and rewrite its manifest; its tensors stay the same.
 
-    `people` of the hold-out set tell how well weights are read and drawn; `data` are shards that tell what is usual;
-    `emotional` other people show the emotions. `progress` hears how many of those are done.
+    `people` of the hold-out set measure how well weights are estimated and rendered; shards in `data` give the usual
+    values; `emotional` other people show the emotions, and `on_progress` receives how many of these are done.
     """
     bundle = bundles.load(name)
-    known = statistics.measured(bundle, people, data)
-    presets = measured_presets(bundle, facekit, emotional, progress) or bundle.manifest.presets
+    known = statistics.measure(bundle, people, data)
+    presets = measure_presets(bundle, facekit, emotional, on_progress) or bundle.manifest.presets
     manifest = replace(bundle.manifest, statistics=known, presets=presets)
     described = BundleManifest.from_dict(manifest.to_dict())
-    write_whole(bundle.folder / BASES_FILE, sheets.encode_jpeg(bases_picture(bundle)))
+    write_whole(bundle.folder / BASES_FILE, sheets.encode_jpeg(draw_bases(bundle)))
     write_whole(bundle.folder / MANIFEST_FILE, described.to_json().encode())
     return described
 
@@ -56,21 +56,21 @@ def describe(
 def name_bases(
     name: str | Path, people: Sequence[Person], probe: str | Path = bundles.STARTER
 ) -> BundleManifest:
-    """Order, turn and name the bases of the bundle in the folder by what the probe sees of them on these people.
+    """Order, sign and name the bases of a bundle by what the probe bundle estimates when they move on these people.
 
-    What refers to its bases by their old names (curves, presets elsewhere) no longer fits. `EDTalkError(UNSUPPORTED)`
-    for a bundle that is not of the paper's network alone, or of another size than the probe.
+    Curves and presets elsewhere that use the old names no longer fit. Raises `EDTalkError(UNSUPPORTED)` for a bundle
+    with other networks than the paper's, or of another size than the probe.
     """
-    bundle, reader = bundles.load(name), bundles.load(probe)
-    if bundle.face.size != reader.face.size:
+    bundle, probe_bundle = bundles.load(name), bundles.load(probe)
+    if bundle.face.size != probe_bundle.face.size:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
-            f"The bundle has {bundle.face.size} pixels, the probe {reader.face.size}.",
+            f"The bundle has {bundle.face.size} pixels, the probe {probe_bundle.face.size}.",
             "Name the bases of a bundle of the probe's size.",
         )
-    found = naming.responses(bundle, reader, [person.clip.frames[0] for person in people])
-    order = naming.meanings(found, bundle.layout, reader.layout)
-    manifest, networks = naming.arranged(bundle, order)
+    responses = naming.measure_responses(bundle, probe_bundle, [person.clip.frames[0] for person in people])
+    order = naming.find_meanings(responses, bundle.layout, probe_bundle.layout)
+    manifest, networks = naming.arrange(bundle, order)
     return bundles.save(bundle.folder, manifest, networks, half=_is_half(bundle))
 
 
@@ -79,22 +79,22 @@ def _is_half(bundle: Bundle) -> bool:
         return any(file.get_tensor(name).dtype == torch.float16 for name in file.keys())  # noqa: SIM118
 
 
-def measured_presets(
-    bundle: Bundle, facekit: Path, emotional: int, progress: Progress
+def measure_presets(
+    bundle: Bundle, facekit: Path, emotional: int, on_progress: OnProgress
 ) -> dict[str, dict[str, float]]:
-    """The emotions of a bundle with an expression bank; nothing for one without."""
+    """Return the emotion presets of a bundle; none for one without an expression bank."""
     if not bundle.face.bank_sizes[2]:
         return {}
-    found = Presets(Judge(bundle.face), bundle.layout, is_controlled(bundle.layout))
-    for number, pictures in enumerate(emotional_people(facekit, emotional)):
-        found.add(pictures)
-        progress(number + 1)
-    return found.values()
+    presets = Presets(ModelUnderTest(bundle.face), bundle.layout, is_controlled(bundle.layout))
+    for number, pictures in enumerate(render_emotions(facekit, emotional)):
+        presets.add(pictures)
+        on_progress(number + 1)
+    return presets.values()
 
 
-def bases_picture(bundle: Bundle) -> Picture:
-    """Every basis on the sample portrait, which is nobody's."""
+def draw_bases(bundle: Bundle) -> Picture:
+    """Draw every basis on the sample portrait, which is of no real person."""
     engine = Engine.open(bundle, "cpu")
     image = portrait.load_portrait(SAMPLE)
     face = portrait.cut(image, engine.prepare(image).crop, engine.size)
-    return sheets.bases_sheet(Judge(bundle.face), face, bundle.layout)
+    return sheets.bases_sheet(ModelUnderTest(bundle.face), face, bundle.layout)

@@ -1,11 +1,10 @@
-"""Order, signs and names for the bases of a bundle whose training left them without.
+"""Order, signs and names for the bases of a bundle whose training left them unnamed.
 
-A *probe* is a bundle whose weights are named controls (the starter). Each basis is moved down and up on a few faces,
-and the probe reads every drawn picture. For each control that gives a share: how much of all that the movement changed,
-in standard deviations of the controls, is a straight response of this control. Within each bank bases and controls are
-paired so that the shares add up to the most. Bases are then ordered by their shares and turned so that the control's
-positive direction is theirs (open, to the left, up, smiling); those that are like no control keep a number and come
-last.
+A probe is a bundle whose weights are named controls (the starter). Each basis is moved down and up on a few faces, and
+the probe's motion encoder estimates the controls of every rendered picture. Each control gets a share: how much of the
+whole change, in standard deviations of the controls, is a linear response of this control. Within each bank, bases and
+controls are paired for the largest sum of shares. Bases are then ordered by their shares, and their signs follow the
+control's positive direction (open, left, up, smiling); bases without a clear control keep a number and come last.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from torch import nn
 from edtalk_server.bundles import Bundle, BundleManifest
 from edtalk_server.bundles.manifest import Statistic
 from edtalk_server.evaluation.evaluate import deviations
-from edtalk_server.evaluation.measures.model_under_test import Judge
+from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics.image_distance import Picture
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.blocks import EqualLinear
@@ -33,17 +32,17 @@ from shared_protocol.banks import Bank, BankLayout, Basis
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 CLEAR = 0.15
-"""A basis is named after a control that has at least this share of what it moves."""
+"""The least share of a control that a basis is named after."""
 _PART_OF_RANGE = 0.3
-"""So far each basis is moved each way, in its slider's range."""
+"""How far each basis is moved each way, in parts of its slider's range."""
 
 Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """One channel of the arranged bundle: which channel it was, whether it is turned round (-1), the control that it is
-    like (None: none clearly), and that control's share of what it moves."""
+    """One channel of the arranged bundle: its former channel, its sign (-1: reversed), the control that it resembles
+    (None: none clearly), and that control's share of its change."""
 
     channel: int
     sign: int
@@ -53,67 +52,69 @@ class Meaning:
 
 @dataclass(frozen=True)
 class Responses:
-    """[C, K] each: shares of the probe's K controls in what each of C bases moves, and the directions, 1 or -1."""
+    """[C, K] each: the shares of the probe's K controls in the change of each of C bases, and their directions, 1 or
+    -1."""
 
     shares: Doubles
     signs: Doubles
 
 
-def responses(bundle: Bundle, probe: Bundle, photos: Sequence[Picture]) -> Responses:
-    """What the probe reads when each basis is moved on these well-cropped faces [S, S, 3] of both bundles' size."""
-    judge, reader = Judge(bundle.face), Judge(probe.face)
-    scale = deviations(probe, reader, [])
+def measure_responses(bundle: Bundle, probe: Bundle, photos: Sequence[Picture]) -> Responses:
+    """Move each basis on well-cropped faces [S, S, 3] of both bundles' size, and measure the probe's response."""
+    model, probe_model = ModelUnderTest(bundle.face), ModelUnderTest(probe.face)
+    scale = deviations(probe, probe_model, [])
     amounts = np.array(
-        [_PART_OF_RANGE * (one.maximum - one.minimum) for one in bundle.layout.bases], np.float32
+        [_PART_OF_RANGE * (basis.maximum - basis.minimum) for basis in bundle.layout.bases], np.float32
     )
     changes = []
     for photo in photos:
-        own, source = judge.read(photo[None])[0], judge.source(photo)
+        own, source = model.estimate(photo[None])[0], model.prepare(photo)
         steps = np.diag(amounts)
-        up, down = (reader.read(judge.draw(source, own + sign * steps)) for sign in (1, -1))
-        rest = reader.read(judge.draw(source, own[None]))
+        up, down = (probe_model.estimate(model.draw(source, own + sign * steps)) for sign in (1, -1))
+        rest = probe_model.estimate(model.draw(source, own[None]))
         changes.append(np.stack([up - rest, rest - down]) / scale)
-    return _straight(np.concatenate(changes).astype(np.float64))
+    return _linear_responses(np.concatenate(changes).astype(np.float64))
 
 
-def _straight(changes: Doubles) -> Responses:
-    """From changes [N, C, K] for N equal steps of each basis: the mean response and what it explains."""
+def _linear_responses(changes: Doubles) -> Responses:
+    """Return the mean response to N equal steps of each basis and the share it explains, from changes [N, C, K]."""
     mean = changes.mean(0)
     moved = np.square(changes).mean(0).sum(1, keepdims=True)
     return Responses(np.square(mean) / np.maximum(moved, 1e-12), np.where(mean < 0, -1.0, 1.0))
 
 
-def meanings(found: Responses, layout: BankLayout, controls: BankLayout) -> list[Meaning]:
-    """The channels of the arranged bundle, in order."""
+def find_meanings(responses: Responses, layout: BankLayout, controls: BankLayout) -> list[Meaning]:
+    """Return the channels of the arranged bundle, in order."""
     out: list[Meaning] = []
     for bank in Bank:
         own, theirs = layout.slice_of(bank), controls.slice_of(bank)
-        rows, columns = linear_sum_assignment(found.shares[own, theirs], maximize=True)
+        rows, columns = linear_sum_assignment(responses.shares[own, theirs], maximize=True)
         paired = {
             own.start + int(row): theirs.start + int(column)
             for row, column in zip(rows, columns, strict=True)
         }
         named = [
-            _meaning(found, channel, paired.get(channel), controls) for channel in range(own.start, own.stop)
+            _meaning(responses, channel, paired.get(channel), controls)
+            for channel in range(own.start, own.stop)
         ]
-        out += sorted(named, key=lambda one: (one.control is None, -one.share))
+        out += sorted(named, key=lambda meaning: (meaning.control is None, -meaning.share))
     return out
 
 
-def _meaning(found: Responses, channel: int, control: int | None, controls: BankLayout) -> Meaning:
-    share = float(found.shares[channel, control]) if control is not None else 0.0
+def _meaning(responses: Responses, channel: int, control: int | None, controls: BankLayout) -> Meaning:
+    share = float(responses.shares[channel, control]) if control is not None else 0.0
     if control is None or share < CLEAR:
         return Meaning(channel, 1, None, share)
-    return Meaning(channel, int(found.signs[channel, control]), controls.bases[control], share)
+    return Meaning(channel, int(responses.signs[channel, control]), controls.bases[control], share)
 
 
-# --- taking a bundle along ---
+# --- arranging a bundle ---
 
 
-def arranged(bundle: Bundle, order: Sequence[Meaning]) -> tuple[BundleManifest, dict[str, nn.Module]]:
-    """The bundle's manifest and networks in the new order: the same pictures for the same weights under other names.
+def arrange(bundle: Bundle, order: Sequence[Meaning]) -> tuple[BundleManifest, dict[str, nn.Module]]:
+    """Return manifest and networks in the new order: the same pictures for the same weights under other names.
 
-    `EDTalkError(UNSUPPORTED)` for a bundle whose face network is not the paper's.
+    Raises `EDTalkError(UNSUPPORTED)` for a bundle whose face network is not the paper's.
     """
     face, voice = bundle.face, bundle.audio_to_lip
     if not isinstance(face, EDTalk) or bundle.lip_pose is not None:
@@ -122,16 +123,16 @@ def arranged(bundle: Bundle, order: Sequence[Meaning]) -> tuple[BundleManifest, 
             "Only the bases of a single network of the paper can be arranged.",
             "Leave the names of this bundle as they are.",
         )
-    turned = arranged_face(face, order)
+    turned = arrange_face(face, order)
     networks: dict[str, nn.Module] = {"face": turned}
     if isinstance(voice, Audio2Lip):
-        networks["audio_to_lip"] = arranged_voice(voice, order[bundle.layout.slice_of(Bank.MOUTH)])
-    manifest = arranged_manifest(bundle.manifest, order)
+        networks["audio_to_lip"] = arrange_voice(voice, order[bundle.layout.slice_of(Bank.MOUTH)])
+    manifest = arrange_manifest(bundle.manifest, order)
     return replace(manifest, face=replace(manifest.face, config=turned.config.to_dict())), networks
 
 
-def arranged_manifest(manifest: BundleManifest, order: Sequence[Meaning]) -> BundleManifest:
-    """Bases, presets and statistics in the new order, with the new names; networks are left as they are."""
+def arrange_manifest(manifest: BundleManifest, order: Sequence[Meaning]) -> BundleManifest:
+    """Return a manifest with bases, presets and statistics in the new order and under the new names."""
     old = manifest.layout.bases
     layout = BankLayout(tuple(_bases(old, order)))
     renamed = {
@@ -169,8 +170,8 @@ def _turned(one: Statistic, sign: int) -> Statistic:
 
 
 @torch.no_grad()
-def arranged_face(network: EDTalk, order: Sequence[Meaning]) -> EDTalk:
-    """The same network with channel k being `order[k]`: weights w of the old one are sign · w there."""
+def arrange_face(network: EDTalk, order: Sequence[Meaning]) -> EDTalk:
+    """Return the same network whose channel k is `order[k]`: old weights w are sign · w there."""
     channels = [one.channel for one in order]
     wanted = network.banks.orthonormal()[:, channels] * torch.tensor([one.sign for one in order])
     plain = EDTalk(replace(network.config, signs=()))
@@ -190,8 +191,8 @@ def arranged_face(network: EDTalk, order: Sequence[Meaning]) -> EDTalk:
 
 
 @torch.no_grad()
-def arranged_voice(network: Audio2Lip, order: Sequence[Meaning]) -> Audio2Lip:
-    """The audio network whose outputs follow the mouth's new order."""
+def arrange_voice(network: Audio2Lip, order: Sequence[Meaning]) -> Audio2Lip:
+    """Return the audio network with its outputs in the mouth's new order."""
     turned = copy.deepcopy(network)
     _arrange_rows(turned.mapping.weight, turned.mapping.bias, order)
     return turned

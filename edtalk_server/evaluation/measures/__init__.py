@@ -1,1 +1,1 @@
-"""What is measured of a model on people."""
+"""What is measured of one model on people."""

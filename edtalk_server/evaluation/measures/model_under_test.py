@@ -1,4 +1,4 @@
-"""A face network as evaluation sees it: pictures in and out, everything on the CPU, nothing for training."""
+"""A face network as evaluation sees it: 8-bit pictures in and out, on the CPU, without gradients."""
 
 from __future__ import annotations
 
@@ -15,46 +15,49 @@ from edtalk_server.networks.fast import accelerate
 from edtalk_server.networks.interface import FaceNetwork
 
 _BATCH = 8
+"""Frames that the network computes together."""
 
 
-class Judge:
-    """Reads and draws with one network."""
+class ModelUnderTest:
+    """Estimate weights and landmarks, and render, with one network."""
 
     def __init__(self, network: FaceNetwork) -> None:
         self.network = accelerate(network)
 
     @property
     def finds_landmarks(self) -> bool:
-        """Whether `points` can be asked: the network brings a reader of landmarks."""
+        """Return whether the network has a landmark detector for cropped faces (`landmarks`)."""
         return hasattr(self.network, "cropped_landmarks_of")
 
     @torch.inference_mode()
-    def read(self, frames: Picture) -> FloatArray:
-        """Weights [N, C] of well-cropped faces [N, S, S, 3]."""
+    def estimate(self, frames: Picture) -> FloatArray:
+        """Estimate the weights [N, C] of well-cropped faces [N, S, S, 3]."""
         parts = [self.network.weights_of(to_tensor(part)) for part in _batches(frames)]
         return np.asarray(torch.cat(parts).numpy(), np.float32)
 
     @torch.inference_mode()
-    def points(self, frames: Picture) -> FloatArray:
-        """Landmarks [N, 68, 2] in 0..1."""
-        read: Any = self.network.cropped_landmarks_of  # type: ignore[attr-defined]
-        return np.asarray(torch.cat([read(to_tensor(part)) for part in _batches(frames)]).numpy(), np.float32)
+    def landmarks(self, frames: Picture) -> FloatArray:
+        """Detect the landmarks [N, 68, 2] in 0..1 of well-cropped faces [N, S, S, 3]."""
+        detect: Any = self.network.cropped_landmarks_of  # type: ignore[attr-defined]
+        return np.asarray(
+            torch.cat([detect(to_tensor(part)) for part in _batches(frames)]).numpy(), np.float32
+        )
 
     @torch.inference_mode()
-    def source(self, frame: Picture) -> Any:
-        """A frame [S, S, 3], prepared for `draw`."""
+    def prepare(self, frame: Picture) -> Any:
+        """Prepare a frame [S, S, 3] as the source for `draw`."""
         return self.network.prepare(to_tensor(frame[None]))
 
     @torch.inference_mode()
     def draw(self, source: Any, weights: FloatArray) -> Picture:
-        """The source under rows of weights [N, C], uint8 [N, S, S, 3]."""
+        """Render a prepared source under weights [N, C]: uint8 [N, S, S, 3]."""
         rows = torch.from_numpy(np.ascontiguousarray(weights, np.float32))
         drawn = [to_pictures(self.network.decode(source, part)) for part in rows.split(_BATCH)]
         return np.concatenate(drawn)
 
     def frames_per_second(self, frame: Picture, seconds: float = 2.0) -> float:
-        """Full pictures a second, one at a time as a bake asks for them, the source's preparation left out."""
-        source, own = self.source(frame), self.read(frame[None])
+        """Measure frames a second, rendered one at a time as a bake does, without preparing the source."""
+        source, own = self.prepare(frame), self.estimate(frame[None])
         rows = own + np.linspace(-0.3, 0.3, 16, dtype=np.float32)[:, None]
         for row in rows[:2]:
             self.draw(source, row[None])

@@ -1,4 +1,4 @@
-"""What single movements do to a face, in pixels between the landmarks that the network's own reader finds."""
+"""How far single movements move a face, in pixels between landmarks of the network's own detector."""
 
 from __future__ import annotations
 
@@ -6,35 +6,40 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from edtalk_server.evaluation.measures.model_under_test import Judge
+from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics.image_distance import Picture
-from edtalk_server.evaluation.metrics.landmarks import EFFECTS, measures
+from edtalk_server.evaluation.metrics.landmarks import MOVEMENTS, face_measures
 from shared_protocol.banks import BankLayout
 
 
-def effects(judge: Judge, layout: BankLayout, photos: Iterable[Picture]) -> dict[str, dict[str, float]]:
-    """For each of `EFFECTS`: the mean change over people, and the share of people who move more than a pixel the way
-    most do. Empty where the network has other bases or finds no landmarks."""
+def motion_magnitude(
+    model: ModelUnderTest, layout: BankLayout, photos: Iterable[Picture]
+) -> dict[str, dict[str, float]]:
+    """Return for each of `MOVEMENTS` its amount, the mean change over people in pixels (`measure_change`), and the
+    share of people who move more than a pixel in the common direction (`visible_share`).
+
+    Empty where the network has other bases or no landmark detector.
+    """
     known = {basis.identifier for basis in layout.bases}
-    if not judge.finds_landmarks or not known.issuperset(effect.basis for effect in EFFECTS):
+    if not model.finds_landmarks or not known.issuperset(movement.basis for movement in MOVEMENTS):
         return {}
-    changes = np.array([_person(judge, layout, photo) for photo in photos])
+    changes = np.array([_person(model, layout, photo) for photo in photos])
     out = {}
-    for effect, values in zip(EFFECTS, changes.T, strict=True):
+    for movement, values in zip(MOVEMENTS, changes.T, strict=True):
         sign = np.sign(np.median(values))
-        out[f"{effect.basis}{effect.amount:+.1f}"] = {
-            "amount": effect.amount,
+        out[f"{movement.basis}{movement.amount:+.1f}"] = {
+            "amount": movement.amount,
             "measure_change": round(float(values.mean()), 2),
             "visible_share": round(float(np.mean(values * sign > 1.0)), 3),
         }
     return out
 
 
-def _person(judge: Judge, layout: BankLayout, photo: Picture) -> list[float]:
-    """The change of each effect's measure."""
-    rows = np.repeat(judge.read(photo[None]), 1 + len(EFFECTS), axis=0)
-    for row, effect in zip(rows[1:], EFFECTS, strict=True):
-        row[layout.index(effect.basis)] += effect.amount
-    points = judge.points(judge.draw(judge.source(photo), rows))
-    rest, *moved = (measures(one, len(photo)) for one in points)
-    return [found[e.measure] - rest[e.measure] for found, e in zip(moved, EFFECTS, strict=True)]
+def _person(model: ModelUnderTest, layout: BankLayout, photo: Picture) -> list[float]:
+    """Return the change of each movement's measure, in pixels."""
+    rows = np.repeat(model.estimate(photo[None]), 1 + len(MOVEMENTS), axis=0)
+    for row, movement in zip(rows[1:], MOVEMENTS, strict=True):
+        row[layout.index(movement.basis)] += movement.amount
+    points = model.landmarks(model.draw(model.prepare(photo), rows))
+    rest, *moved = (face_measures(face, len(photo)) for face in points)
+    return [after[m.measure] - rest[m.measure] for after, m in zip(moved, MOVEMENTS, strict=True)]

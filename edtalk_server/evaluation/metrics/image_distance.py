@@ -1,4 +1,4 @@
-"""How far one picture is from another. Pictures are uint8 RGB [..., S, S, 3] of the network's size."""
+"""Distances between pictures, uint8 RGB [..., S, S, 3] of the network's size."""
 
 from __future__ import annotations
 
@@ -15,30 +15,32 @@ Picture = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 BEST_PSNR = 60.0
-"""Equal pictures would have an infinite ratio; it is cut off here."""
+"""Decibels: the limit for equal pictures, whose ratio would be infinite."""
 
 
 def coarse(frames: Picture, size: int = 64) -> npt.NDArray[np.float32]:
-    """Pictures [N, S, S, 3] averaged down to [N, size, size, 3] in grey levels: where things are, not how sharp."""
+    """Average pictures [N, S, S, 3] down to [N, size, size, 3] in grey levels, so that position counts and sharpness
+    does not."""
     shrunk = [
-        cv2.resize(one, (size, size), interpolation=cv2.INTER_AREA) for one in frames.astype(np.float32)
+        cv2.resize(frame, (size, size), interpolation=cv2.INTER_AREA) for frame in frames.astype(np.float32)
     ]
     return np.stack(shrunk)
 
 
 def psnr(a: Picture, b: Picture) -> float:
-    """Peak signal-to-noise ratio of two 8-bit pictures in dB, at most 60."""
+    """Return the peak signal-to-noise ratio of two 8-bit pictures in dB, at most 60."""
     error = float(np.mean((a.astype(np.float64) - b.astype(np.float64)) ** 2))
     return float(min(BEST_PSNR, 10 * np.log10(255.0**2 / max(error, 1e-9))))
 
 
 def difference(a: Picture, b: Picture) -> float:
-    """Mean absolute difference in grey levels of 255."""
+    """Return the mean absolute difference in grey levels of 255."""
     return float(np.abs(a.astype(np.int16) - b.astype(np.int16)).mean())
 
 
 def ssim(made: Picture, true: Picture) -> list[float]:
-    """Structural similarity of each frame of [N, S, S, 3] (Wang et al. 2004: Gaussian window of 11, sigma 1.5)."""
+    """Return the structural similarity of each frame of [N, S, S, 3] (Wang et al. 2004: Gaussian window of 11, sigma
+    1.5)."""
     with warnings.catch_warnings():
         # torchmetrics looks for packages that it does not need here, in ways that newer ones warn about
         warnings.simplefilter("ignore")
@@ -52,7 +54,9 @@ def ssim(made: Picture, true: Picture) -> list[float]:
 
 
 def flicker(frames: Picture, still: Mask) -> float:
-    """How much what ought to stand still trembles: mean over pixels of `still` [S, S] and over inner moments of
-    |x(t+1) − 2 x(t) + x(t−1)|, in grey levels of 255. `frames` [T, S, S, 3] follow each other at 25 a second; T > 2."""
+    """Return the flicker of still pixels [S, S]: the mean of |x(t+1) − 2 x(t) + x(t−1)| in grey levels of 255.
+
+    `frames` [T, S, S, 3] are consecutive at 25 a second; T > 2.
+    """
     values = frames[:, still].astype(np.int16)
     return float(np.abs(values[2:] - 2 * values[1:-1] + values[:-2]).mean()) if still.any() else 0.0

@@ -72,13 +72,13 @@ class _Mixed(nn.Module):
             self.branch_pool = _Convolution(inputs, pool, (1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        found: list[Tensor] = []
+        branches: list[Tensor] = []
         for chain in self._chains:
             y = x
             for names in chain[:-1]:
                 y = self.get_submodule(names[0])(y)
-            found += [self.get_submodule(name)(y) for name in chain[-1]]
-        return torch.cat([*found, self._pooled(x)], 1)
+            branches += [self.get_submodule(name)(y) for name in chain[-1]]
+        return torch.cat([*branches, self._pooled(x)], 1)
 
     def _pooled(self, x: Tensor) -> Tensor:
         if not self._pool:
@@ -155,7 +155,7 @@ class Inception(nn.Module):
         self.Mixed_6d, self.Mixed_6e = _block_17(768, 160), _block_17(768, 192)
         self.Mixed_7a = _to_8(768)
         self.Mixed_7b, self.Mixed_7c = _block_8(1280, maximum=False), _block_8(2048, maximum=True)
-        self.fc = nn.Linear(2048, 1008)  # stands in the file; its answers are not asked for
+        self.fc = nn.Linear(2048, 1008)  # part of the weight file; its output is not used
 
     def forward(self, x: Tensor) -> Tensor:
         for name, layer in self.named_children():
@@ -168,21 +168,21 @@ class Inception(nn.Module):
 
 
 class FidFeatures:
-    """`summary` is a `reenactment.Summary`."""
+    """`summary` is a `reenactment.FeatureExtractor`."""
 
     def __init__(self, network: Inception) -> None:
         self.network = network.eval().requires_grad_(requires_grad=False)
 
     @classmethod
     def from_file(cls, path: Path) -> FidFeatures:
-        """With the user's weights. `EDTalkError(BUNDLE_INVALID)` when the file holds something else."""
+        """Load the user's weights. Raises `EDTalkError(BUNDLE_INVALID)` when the file holds something else."""
         network = Inception()
         fill(network, tensors_of(path), path)
         return cls(network)
 
     @torch.inference_mode()
     def summary(self, frames: Picture) -> Doubles:
-        """One row a picture [N, 2048]."""
+        """Return a row of features for each picture, [N, 2048]."""
         rows = []
         for part in to_tensor(frames).split(_BATCH):
             large = F.interpolate(part, (_SIDE, _SIDE), mode="bilinear", align_corners=False)

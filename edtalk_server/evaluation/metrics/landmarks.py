@@ -1,4 +1,4 @@
-"""What 68 landmarks (Multi-PIE order) say about two pictures, and about what a movement did."""
+"""Measures of 68 landmarks (Multi-PIE order): distances between two faces, and how far a movement went."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ MOUTH = slice(48, 68)
 
 
 @dataclass(frozen=True)
-class Effect:
-    """A weight, how far it is moved, and what on the face tells how much happened."""
+class Movement:
+    """A weight, the amount that is added to it, and the measure of the face that shows the result."""
 
     basis: str
     amount: float
     measure: str
 
 
-EFFECTS = (
-    Effect("jaw_open", 0.7, "mouth_gap"),
-    Effect("yaw", 0.8, "nose_x"),
-    Effect("yaw", -0.8, "nose_x"),
-    Effect("pitch", 0.7, "nose_y"),
-    Effect("roll", 0.7, "tilt"),
-    Effect("smile", 1.0, "mouth_width"),
-    Effect("blink_left", 1.0, "left_eye_gap"),
-    Effect("brow_raise", 1.0, "brow_gap"),
+MOVEMENTS = (
+    Movement("jaw_open", 0.7, "mouth_gap"),
+    Movement("yaw", 0.8, "nose_x"),
+    Movement("yaw", -0.8, "nose_x"),
+    Movement("pitch", 0.7, "nose_y"),
+    Movement("roll", 0.7, "tilt"),
+    Movement("smile", 1.0, "mouth_width"),
+    Movement("blink_left", 1.0, "left_eye_gap"),
+    Movement("brow_raise", 1.0, "brow_gap"),
 )
 
 
-def measures(points: Points, size: int) -> dict[str, float]:
-    """What the effects look at, in pixels; `points` [68, 2] in 0..1."""
+def face_measures(points: Points, size: int) -> dict[str, float]:
+    """Return the measures of a face that `MOVEMENTS` name, in pixels; `points` [68, 2] in 0..1."""
     p = points * size
     eyes = p[36:48].mean(0)
     return {
@@ -48,19 +48,22 @@ def measures(points: Points, size: int) -> dict[str, float]:
     }
 
 
-def distance(found: Points, true: Points, size: int) -> float:
-    """Mean distance of landmarks [68, 2] in pixels."""
-    return float(np.linalg.norm(found - true, axis=-1).mean() * size)
+def distance(estimated: Points, true: Points, size: int) -> float:
+    """Return the mean distance of two sets of landmarks [68, 2] in pixels."""
+    return float(np.linalg.norm(estimated - true, axis=-1).mean() * size)
 
 
-def centred_distance(found: Points, true: Points, size: int) -> float:
-    """The paper's landmark distance: the centre of each set is taken out, and nothing else; then the mean distance of
-    corresponding points in pixels. Over the mouth's 20 points it is M-LMD, over all 68 F-LMD."""
-    return distance(found - found.mean(axis=-2), true - true.mean(axis=-2), size)
+def centred_distance(estimated: Points, true: Points, size: int) -> float:
+    """Return the paper's landmark distance: the mean distance in pixels after centring each set (nothing else is
+    aligned).
+
+    Over the mouth's 20 points it is M-LMD, over all 68 F-LMD.
+    """
+    return distance(estimated - estimated.mean(axis=-2), true - true.mean(axis=-2), size)
 
 
 def face_box(points: Points, size: int) -> tuple[slice, slice]:
-    """Rows and columns of the smallest box round the landmarks [68, 2] within the picture."""
+    """Return rows and columns of the smallest box around the landmarks [68, 2] within the picture."""
     low, high = points.min(0) * size, points.max(0) * size
     left, top = np.floor(low).clip(0, size - 8).astype(int)
     right, bottom = np.ceil(high).clip(8, size).astype(int)

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al. 2018, version 0.1, VGG) with weights that the user has: nothing is downloaded.
+"""LPIPS (Zhang et al. 2018, version 0.1, VGG) with the user's own weights: nothing is downloaded.
 
     distance = Σ over five layers of: mean over places of Σ over channels of weight · (unit features − unit features)²
 
@@ -22,7 +22,7 @@ _SHIFT, _SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)
 
 
 class Vgg(nn.Module):
-    """The convolutions of VGG-16, numbered as in torchvision; gives the last features of each stage."""
+    """The convolutions of VGG-16, numbered as in torchvision; returns the last features of each stage."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,33 +38,33 @@ class Vgg(nn.Module):
         self.features = nn.Sequential(*layers[:-1])
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        found = []
+        ends = []
         for number, layer in enumerate(self.features):
             x = layer(x)
             if number in self.ends:
-                found.append(x)
-        return found
+                ends.append(x)
+        return ends
 
 
 class Lpips:
-    """`compare` is a `reenactment.Likeness`."""
+    """`compare` is a `reenactment.FrameMetric`."""
 
     def __init__(self, network: Vgg, weights: list[Tensor]) -> None:
-        """`weights`: one number a channel of each stage, [C]."""
+        """`weights`: a number for each channel of each stage, [C]."""
         self.network = network.eval().requires_grad_(requires_grad=False)
         self.weights = weights
 
     @classmethod
     def from_file(cls, vgg: Path) -> Lpips:
-        """With the user's VGG-16. `EDTalkError(BUNDLE_INVALID)` when the file holds something else."""
+        """Load the user's VGG-16. Raises `EDTalkError(BUNDLE_INVALID)` when the file holds something else."""
         network = Vgg()
-        given = {name: one for name, one in tensors_of(vgg).items() if name.startswith("features.")}
+        given = {name: tensor for name, tensor in tensors_of(vgg).items() if name.startswith("features.")}
         fill(network, given, vgg)
         return cls(network, _channel_weights())
 
     @torch.inference_mode()
     def compare(self, made: Picture, true: Picture) -> list[float]:
-        """One distance a frame; 0 for equal pictures."""
+        """Return a distance for each frame; 0 for equal pictures."""
         total = torch.zeros(len(made))
         for a, b, weight in zip(self._features(made), self._features(true), self.weights, strict=True):
             apart = (F.normalize(a, eps=1e-10) - F.normalize(b, eps=1e-10)).square()
@@ -73,8 +73,8 @@ class Lpips:
 
     def _features(self, frames: Picture) -> list[Tensor]:
         shift, scale = (torch.tensor(values)[:, None, None] for values in (_SHIFT, _SCALE))
-        found: list[Tensor] = self.network((to_tensor(frames) - shift) / scale)
-        return found
+        features: list[Tensor] = self.network((to_tensor(frames) - shift) / scale)
+        return features
 
 
 def _channel_weights() -> list[Tensor]:

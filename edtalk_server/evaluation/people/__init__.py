@@ -1,1 +1,1 @@
-"""Whom models are judged on: rendered people and real clips."""
+"""Test subjects: rendered people and real clips."""

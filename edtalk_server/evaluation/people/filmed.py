@@ -1,4 +1,4 @@
-"""Real clips as people to be judged on: every video of a folder, cropped by the one steady crop of its face."""
+"""Real clips as test subjects: every video of a folder, cropped by one steady crop of its face."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ log = logging.getLogger(__name__)
 
 FPS = Fraction(25)
 _QUIET = 3.0
-"""A pixel stands still whose second difference in time is on average below so many grey levels."""
+"""Grey levels: a pixel is still whose second difference in time is on average below this, ..."""
 _STEADY = 12
-"""... and that never differs from its first value by more than this."""
+"""... and that never differs from its first value by more than this many grey levels."""
 
 
 def filmed_people(
@@ -31,12 +31,12 @@ def filmed_people(
     size: int,
     frames: int,
     landmark_detector: LandmarkDetector | None,
-    progress: Callable[[int], None] = lambda _done: None,
+    on_progress: Callable[[int], None] = lambda _done: None,
 ) -> list[Person]:
-    """The videos in `folder` (and its folders), sorted by name: the first `frames` pictures of each, 25 a second.
+    """Read the videos in `folder` and its folders, sorted by name: the first `frames` pictures of each, 25 a second.
 
-    One that cannot be used is left out, with a warning. Raises `EDTalkError`: NOT_READY (no video there); NO_FACE or
-    VIDEO_UNREADABLE where none can be used.
+    An unusable video is left out with a warning. Raises `EDTalkError`: NOT_READY (no video there); NO_FACE or
+    VIDEO_UNREADABLE where none is usable.
     """
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in videos.SUFFIXES)
     if not paths:
@@ -49,18 +49,18 @@ def filmed_people(
     refused: EDTalkError | None = None
     for number, path in enumerate(paths):
         try:
-            people.append(filmed(path, size, frames, landmark_detector))
+            people.append(film_person(path, size, frames, landmark_detector))
         except EDTalkError as error:
             refused = error
             log.warning("%s is left out: %s", path.name, error)
-        progress(number + 1)
+        on_progress(number + 1)
     if refused is not None and not people:
         raise refused
     return people
 
 
-def filmed(path: Path, size: int, frames: int, landmark_detector: LandmarkDetector | None) -> Person:
-    """One video. It needs at least three pictures for anything to move, and to flicker."""
+def film_person(path: Path, size: int, frames: int, landmark_detector: LandmarkDetector | None) -> Person:
+    """Read one video. Flicker needs at least three pictures."""
     clip = videos.Clip.open(path)
     seconds = min(clip.duration, frames / float(FPS))
     track = run_to_end(find_track(clip, 0.0, seconds, landmark_detector))
@@ -72,11 +72,11 @@ def filmed(path: Path, size: int, frames: int, landmark_detector: LandmarkDetect
             "Leave it out.",
         )
     pictures = np.stack(cuts)
-    return Person(Clip(pictures), motion=Motion(pictures, standing_still(pictures)))
+    return Person(Clip(pictures), motion=Motion(pictures, find_still_pixels(pictures)))
 
 
-def standing_still(frames: Picture) -> Mask:
-    """The pixels [S, S] of a clip [T, S, S, 3] in which nothing happens but a camera's noise."""
+def find_still_pixels(frames: Picture) -> Mask:
+    """Return the pixels [S, S] of a clip [T, S, S, 3] in which only the camera's noise changes."""
     values = frames.astype(np.int16)
     trembling = np.abs(values[2:] - 2 * values[1:-1] + values[:-2]).mean((0, 3))
     away = np.abs(values - values[0]).max((0, 3))

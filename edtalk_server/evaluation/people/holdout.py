@@ -1,4 +1,4 @@
-"""What networks are judged on: people that they were never trained on, and what is known about them."""
+"""People that no network was trained on, with the truth that is known about them."""
 
 from __future__ import annotations
 
@@ -9,30 +9,31 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.evaluation.metrics.image_distance import Mask, Picture, psnr
-from edtalk_server.evaluation.metrics.landmarks import measures
+from edtalk_server.evaluation.metrics.image_distance import Mask, Picture
 from shared_protocol.banks import BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-__all__ = [
-    "Clip",
-    "Person",
-    "carried",
-    "clips",
-    "measures",
-    "one_per_person",
-    "psnr",
-]
-
 CLIP = 8
+"""Frames of a clip."""
+
+# What the rendered hold-out set is made with. A change here makes a new set.
+SIZE = 256
+"""Pixels of a side."""
+SEED = 30
+"""Training uses seeds 1 to 19, the people watched during training 21 and above: nobody has looked at these."""
+MOTION_PEOPLE = 10
+"""How many of the people also move smoothly, to measure flicker."""
+MOTION_FRAMES = 10
+STILL_MARGIN = 7
+"""Pixels between a still background pixel and anything that ever moves."""
 
 FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames of one person under one light, uint8 [T, S, S, 3], and where they were rendered the true weights [T, C]
-    and landmarks [T, 68, 2] in 0..1."""
+    """Frames of one person under one light, uint8 [T, S, S, 3]; of rendered people also the true weights [T, C] and
+    landmarks [T, 68, 2] in 0..1."""
 
     frames: Picture
     weights: FloatArray | None = None
@@ -41,8 +42,8 @@ class Clip:
 
 
 @dataclass(frozen=True)
-class Moves:
-    """The first frame of a clip with single weights moved (`moves.chosen_moves`), truly drawn."""
+class PerturbedFrames:
+    """True renders of a clip's first frame with single weights changed (`perturbations.choose_perturbations`)."""
 
     weights: FloatArray
     """[M, C]"""
@@ -52,7 +53,7 @@ class Moves:
 
 @dataclass(frozen=True)
 class Motion:
-    """Frames that follow each other at 25 a second [T, S, S, 3], and the pixels [S, S] in which nothing happens."""
+    """Consecutive frames at 25 a second [T, S, S, 3], and the still pixels [S, S] among them."""
 
     frames: Picture
     still: Mask
@@ -60,29 +61,31 @@ class Motion:
 
 @dataclass(frozen=True)
 class Person:
-    """A person to be judged on.
+    """A test subject.
 
-    `driven` [T - 1, S, S, 3] is the truth of cross-identity reenactment: this person with its own first weights plus
-    the changes of the *driver's* clip (`carried`), in the light and camera of its own clip.
+    `driven` [T - 1, S, S, 3] is the truth of cross-identity reenactment: this person under its own first weights plus
+    the changes of the driver's clip (`transfer`), in its own light and camera.
     """
 
     clip: Clip
     driver: Clip | None = None
     driven: Picture | None = None
-    moves: Moves | None = None
+    perturbed: PerturbedFrames | None = None
     motion: Motion | None = None
 
 
-def carried(own: FloatArray, change: FloatArray, layout: BankLayout) -> FloatArray:
-    """The one rule of transfer: `own` [C] plus each `change` [T, C], kept within the sliders' ranges, because no face
-    is beyond them. Own weights that lie outside count as allowed."""
+def transfer(own: FloatArray, change: FloatArray, layout: BankLayout) -> FloatArray:
+    """Return `own` [C] plus each `change` [T, C], within the sliders' ranges, because no face is beyond them.
+
+    Own weights outside the ranges widen them.
+    """
     low = np.minimum([basis.minimum for basis in layout.bases], own)
     high = np.maximum([basis.maximum for basis in layout.bases], own)
     return np.asarray(np.clip(own + change, low, high), np.float32)
 
 
 def clips(folder: Path) -> Iterator[Clip]:
-    """All clips of a folder of shards, with 256-pixel pictures. `EDTalkError` when there is none."""
+    """Yield all clips of a folder of shards, with 256-pixel pictures. Raises `EDTalkError(NOT_READY)` without any."""
     paths = sorted(folder.glob("*_done.npy"))
     if not paths:
         raise EDTalkError(
@@ -106,17 +109,17 @@ def clips(folder: Path) -> Iterator[Clip]:
 
 
 def one_per_person(all_clips: Iterator[Clip], limit: int) -> list[Clip]:
-    """The first clip of each of the first `limit` people."""
-    found: dict[int, Clip] = {}
+    """Return the first clip of each of the first `limit` people."""
+    first: dict[int, Clip] = {}
     for clip in all_clips:
-        found.setdefault(clip.identity, clip)
-        if len(found) == limit:
+        first.setdefault(clip.identity, clip)
+        if len(first) == limit:
             break
-    return list(found.values())
+    return list(first.values())
 
 
 def with_drivers(people: list[Person]) -> list[Person]:
-    """Each person driven by the next one's clip; nobody where there is only one."""
+    """Let the next person's clip drive each person; a single person has no driver."""
     following = people[1:] + people[:1]
     pairs = zip(people, following, strict=True)
-    return [replace(one, driver=other.clip) for one, other in pairs] if len(people) > 1 else people
+    return [replace(person, driver=driver.clip) for person, driver in pairs] if len(people) > 1 else people

@@ -1,8 +1,8 @@
-"""The hold-out set: rendered people that no training and no choice of settings has seen, made when they are needed.
+"""The hold-out set: rendered people that no training and no choice of settings has seen, made on demand.
 
-Each person is one file in the user's cache folder, written whole or not at all, below a folder that is named after all
-that the pictures depend on: the renderer's source, the face kit, and the settings. So a set is never stale, and making
-it goes on where it was stopped.
+Each person is one file in the user's cache folder, written atomically. The folder is named after everything that the
+pictures depend on: the renderer's source, the face kit and the settings. So a set is never stale, and interrupted
+rendering continues.
 """
 
 from __future__ import annotations
@@ -17,13 +17,10 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from edtalk_server.evaluation.people.holdout import Clip, Motion, Moves, Person, with_drivers
-from edtalk_server.evaluation.people.settings import SIZE
+from edtalk_server.evaluation.people.holdout import Clip, Motion, Person, PerturbedFrames, with_drivers
 from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.paths import APPLICATION
-
-__all__ = ["SIZE", "HoldoutSet", "cache_folder", "find_facekit", "key"]
 
 _SOURCES = (
     "synthetic/renderer/**/*.py",
@@ -31,14 +28,17 @@ _SOURCES = (
     "synthetic/data/clips.py",
     "synthetic/data/sampling.py",
     "evaluation/people/perturbations.py",
-    "evaluation/people/settings.py",
+    "evaluation/people/holdout.py",
     "evaluation/people/rendered_people.py",
 )
 _BESIDE_CHECKOUT = "shared/data/ict_facekit.npz"
 
 
 def find_facekit(given: Path | None = None) -> Path:
-    """The packed face kit: as given, else from EDTALK_FACEKIT, else beside the checkout. `EDTalkError(NOT_READY)`."""
+    """Return the packed face kit: the given one, else that of EDTALK_FACEKIT, else the one beside the checkout.
+
+    Raises `EDTalkError(NOT_READY)` where it is missing.
+    """
     variable = os.environ.get("EDTALK_FACEKIT")
     named = given or (Path(variable) if variable else None)
     path = named or Path(__file__).resolve().parents[4] / _BESIDE_CHECKOUT
@@ -52,23 +52,23 @@ def find_facekit(given: Path | None = None) -> Path:
 
 
 def cache_folder() -> Path:
-    """Where rendered people are kept; EDTALK_CACHE_DIR moves it. May be deleted at any time."""
+    """Return the folder of rendered people; EDTALK_CACHE_DIR moves it. It may be deleted at any time."""
     override = os.environ.get("EDTALK_CACHE_DIR")
     return Path(override) if override else Path(platformdirs.user_cache_path(APPLICATION, appauthor=False))
 
 
 def key(facekit: Path) -> str:
-    """Names all that the pictures depend on, but for how many people there are."""
+    """Return a name for everything that the pictures depend on, except the number of people."""
     package = Path(__file__).parents[2]
     digest = hashlib.sha256(facekit.read_bytes())
-    for path in (found for pattern in _SOURCES for found in sorted(package.glob(pattern))):
+    for path in (source for pattern in _SOURCES for source in sorted(package.glob(pattern))):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class HoldoutSet:
-    """So many people of a face kit, kept in `folder`."""
+    """`people` rendered from a face kit, kept in `folder`."""
 
     facekit: Path
     people: int
@@ -76,7 +76,7 @@ class HoldoutSet:
 
     @classmethod
     def of(cls, facekit: Path, people: int, cache: Path | None = None) -> HoldoutSet:
-        """The set in the cache. At least two people: they drive each other."""
+        """Return the set in the cache. It needs at least two people, who drive each other."""
         if people < 2:
             raise EDTalkError(
                 ErrorCode.BAD_MESSAGE,
@@ -85,11 +85,11 @@ class HoldoutSet:
             )
         return cls(facekit, people, (cache or cache_folder()) / "holdout" / key(facekit))
 
-    def load(self, progress: Callable[[int], None] = lambda _done: None) -> list[Person]:
-        """All people; those that are not there yet are rendered first. `progress` hears how many are there."""
+    def load(self, on_progress: Callable[[int], None] = lambda _done: None) -> list[Person]:
+        """Return all people, after rendering the missing ones. `on_progress` receives how many exist."""
         missing = [number for number in range(self.people) if not self._path(number).is_file()]
         if missing:
-            self._render(missing, progress)
+            self._render(missing, on_progress)
         return with_drivers([_read(self._path(number)) for number in range(self.people)])
 
     def _path(self, number: int) -> Path:
@@ -97,14 +97,14 @@ class HoldoutSet:
         closing = f"_of_{self.people}" if number == self.people - 1 else ""
         return self.folder / f"{number:03}{closing}.npz"
 
-    def _render(self, missing: list[int], progress: Callable[[int], None]) -> None:
-        from edtalk_server.evaluation.people.rendered_people import Studio
+    def _render(self, missing: list[int], on_progress: Callable[[int], None]) -> None:
+        from edtalk_server.evaluation.people.rendered_people import PersonRenderer
 
-        studio = Studio(self.facekit)
+        renderer = PersonRenderer(self.facekit)
         for count, number in enumerate(missing):
-            progress(self.people - len(missing) + count)
-            _write(self._path(number), studio.person(number, (number + 1) % self.people))
-        progress(self.people)
+            on_progress(self.people - len(missing) + count)
+            _write(self._path(number), renderer.person(number, (number + 1) % self.people))
+        on_progress(self.people)
 
 
 def _write(path: Path, person: Person) -> None:
@@ -115,10 +115,10 @@ def _write(path: Path, person: Person) -> None:
         "identity": np.array(person.clip.identity),
         "driven": person.driven,
     }
-    if person.moves is not None:
+    if person.perturbed is not None:
         arrays |= {
-            "moved_weights": person.moves.weights,
-            "moved_frames": person.moves.frames,
+            "moved_weights": person.perturbed.weights,
+            "moved_frames": person.perturbed.frames,
         }
     if person.motion is not None:
         arrays |= {"motion_frames": person.motion.frames, "motion_still": person.motion.still}
@@ -138,7 +138,7 @@ def _read(path: Path) -> Person:
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     clip = Clip(arrays["frames"], arrays["weights"], arrays["landmarks"], int(arrays["identity"]))
-    moves = Moves(arrays["moved_weights"], arrays["moved_frames"])
+    moves = PerturbedFrames(arrays["moved_weights"], arrays["moved_frames"])
     moving = "motion_frames" in arrays
     motion = Motion(arrays["motion_frames"], arrays["motion_still"]) if moving else None
-    return Person(clip, driven=arrays["driven"], moves=moves, motion=motion)
+    return Person(clip, driven=arrays["driven"], perturbed=moves, motion=motion)

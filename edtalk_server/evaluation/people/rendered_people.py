@@ -1,4 +1,4 @@
-"""Draws the people of the hold-out set (`rendered`). Needs numba; imported only when something has to be drawn."""
+"""Renders the people of the hold-out set (`rendered_holdout`). Needs numba; imported only when one is missing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,21 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.evaluation.metrics.image_distance import Picture
-from edtalk_server.evaluation.people.holdout import CLIP, Clip, FloatArray, Motion, Moves, Person, carried
-from edtalk_server.evaluation.people.perturbations import chosen_moves, moved_rows
-from edtalk_server.evaluation.people.settings import MOTION_FRAMES, MOTION_PEOPLE, SEED, SIZE, STILL_MARGIN
+from edtalk_server.evaluation.people.holdout import (
+    CLIP,
+    MOTION_FRAMES,
+    MOTION_PEOPLE,
+    SEED,
+    SIZE,
+    STILL_MARGIN,
+    Clip,
+    FloatArray,
+    Motion,
+    Person,
+    PerturbedFrames,
+    transfer,
+)
+from edtalk_server.evaluation.people.perturbations import choose_perturbations, perturbed_rows
 from edtalk_server.synthetic.controls import STARTER_LAYOUT
 from edtalk_server.synthetic.data.clips import (
     CLIPS_PER_IDENTITY,
@@ -29,8 +41,8 @@ from edtalk_server.synthetic.renderer.scene import Light, make_background, make_
 
 
 @dataclass(frozen=True)
-class Sitting:
-    """One person before one camera, and the weights of its eight frames [8, 36]."""
+class Scene:
+    """One person in front of one camera, and the weights of its eight frames [8, 36]."""
 
     identity: Identity
     light: Light
@@ -39,70 +51,70 @@ class Sitting:
     weights: FloatArray
 
 
-class Studio:
-    """One renderer for all people; person n depends on n alone (and on its driver for `driven`)."""
+class PersonRenderer:
+    """One renderer for all people. Person n depends on n alone (and `driven` on its driver)."""
 
     def __init__(self, facekit: Path, size: int = SIZE, seed: int = SEED) -> None:
         self.renderer = Renderer(facekit)
         self.size = size
         self.seed = seed
-        self._sittings: dict[int, Sitting] = {}
+        self._scenes: dict[int, Scene] = {}
 
     def person(self, number: int, driver: int) -> Person:
-        """All that is drawn of a person; `Person.driver` is left to the reader of the set."""
-        sitting, other = self.sitting(number), self.sitting(driver)
+        """Render everything of a person; `with_drivers` adds the driver's clip."""
+        scene, other = self.scene(number), self.scene(driver)
         if driver != number + 1:
             self.forget(driver)
         self.forget(number)
-        own = sitting.weights[0]
-        renders = self.draw(sitting, sitting.weights)
-        rows = carried(own, other.weights[1:] - other.weights[0], STARTER_LAYOUT)
-        moved = moved_rows(own, chosen_moves(STARTER_LAYOUT, own, number))
+        own = scene.weights[0]
+        renders = self.draw(scene, scene.weights)
+        rows = transfer(own, other.weights[1:] - other.weights[0], STARTER_LAYOUT)
+        moved = perturbed_rows(own, choose_perturbations(STARTER_LAYOUT, own, number))
         clip = Clip(
             frames=_pictures(renders),
-            weights=sitting.weights,
-            landmarks=np.stack([one.landmarks for one in renders]).astype(np.float32),
-            identity=sitting.identity.seed,
+            weights=scene.weights,
+            landmarks=np.stack([render.landmarks for render in renders]).astype(np.float32),
+            identity=scene.identity.seed,
         )
         return Person(
             clip,
-            driven=_pictures(self.draw(sitting, rows)),
-            moves=Moves(moved, _pictures(self.draw(sitting, moved))),
-            motion=self._motion(sitting, number) if number < MOTION_PEOPLE else None,
+            driven=_pictures(self.draw(scene, rows)),
+            perturbed=PerturbedFrames(moved, _pictures(self.draw(scene, moved))),
+            motion=self._motion(scene, number) if number < MOTION_PEOPLE else None,
         )
 
-    def sitting(self, number: int) -> Sitting:
-        """Who sits there, in which light, and what it does."""
-        if number not in self._sittings:
+    def scene(self, number: int) -> Scene:
+        """Return the `number`th person with light, camera and weights."""
+        if number not in self._scenes:
             random = np.random.default_rng([self.seed, number])
             identity = self.renderer.identity(identity_seed(self.seed, 0, number * CLIPS_PER_IDENTITY))
             light, background = make_light(random), make_background(random, self.size * SUPERSAMPLING)
             first = sample_first(random)
             camera = jittered_camera(random, self.renderer, identity, first)
             weights = clip_weights(random, camera, first)
-            self._sittings[number] = Sitting(identity, light, background, camera, weights)
-        return self._sittings[number]
+            self._scenes[number] = Scene(identity, light, background, camera, weights)
+        return self._scenes[number]
 
     def forget(self, number: int) -> None:
-        """Give back the 16 MiB that a person takes; it can be asked for again."""
-        self._sittings.pop(number, None)
+        """Free the 16 MiB of a person; it can be made again."""
+        self._scenes.pop(number, None)
 
-    def draw(self, sitting: Sitting, rows: npt.NDArray[np.float32]) -> list[Render]:
-        """The person under each row of weights."""
-        s = sitting
+    def draw(self, scene: Scene, rows: npt.NDArray[np.float32]) -> list[Render]:
+        """Render the person under each row of weights."""
+        s = scene
         return [
             self.renderer.render(s.identity, row, s.light, s.background, s.camera, self.size) for row in rows
         ]
 
-    def _motion(self, sitting: Sitting, number: int) -> Motion:
-        """From the first frame half of the way to another one, as a head moves in four tenths of a second."""
-        own, other = sitting.weights[0], sitting.weights[1 + number % (CLIP - 1)]
+    def _motion(self, scene: Scene, number: int) -> Motion:
+        """Render a movement from the first frame half the way to another one, as a head moves in 0.4 seconds."""
+        own, other = scene.weights[0], scene.weights[1 + number % (CLIP - 1)]
         share = 0.25 * (1 - np.cos(np.pi * np.linspace(0, 1, MOTION_FRAMES)))
-        renders = self.draw(sitting, (own + share[:, None] * (other - own)).astype(np.float32))
-        moving = np.any([one.parts != BACKGROUND for one in renders], axis=0).astype(np.uint8)
+        renders = self.draw(scene, (own + share[:, None] * (other - own)).astype(np.float32))
+        moving = np.any([render.parts != BACKGROUND for render in renders], axis=0).astype(np.uint8)
         near = cv2.dilate(moving, np.ones((2 * STILL_MARGIN + 1,) * 2, np.uint8))
         return Motion(_pictures(renders), near == 0)
 
 
 def _pictures(renders: list[Render]) -> Picture:
-    return np.stack([one.image for one in renders])
+    return np.stack([render.image for render in renders])

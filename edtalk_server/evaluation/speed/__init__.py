@@ -1,1 +1,1 @@
-"""How fast the parts are on this machine."""
+"""Speed of the parts on this machine."""

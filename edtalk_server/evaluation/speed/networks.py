@@ -1,4 +1,4 @@
-"""How fast a bundle's face and audio networks are: cold and warm, alone and down to files, one and two threads."""
+"""Speed of a bundle's face and audio networks: cold and warm, alone and end to end, with one and two threads."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from shared_protocol.timebase import MODEL_FPS, TimeBase
 
 _SAMPLES = Path(__file__).parents[2] / "samples"
 _FRAMES = 5
-"""Frames that one round draws: a fifth of a second of the sample voice."""
+"""Frames of one round: a fifth of a second of the sample voice."""
 _THREADS = {1: "1 thread", 2: "2 threads"}
 
 
 def network_lines(bundle: str, device: str, rounds: int) -> list[Line]:
-    """Measures with the sample portrait and voice. Raises what opening the bundle raises."""
+    """Measure with the sample portrait and voice. Raises the errors of opening the bundle."""
     begin = time.perf_counter()
     engine = Engine.open(bundle, device)
     opened = time.perf_counter()
@@ -54,7 +54,7 @@ def _where(engine: Engine) -> str:
 
 
 def _spoken(engine: Engine, source: Source, voice: Waveform) -> Weights:
-    """Frames from the middle of the sample voice; the portrait at rest where the bundle cannot listen."""
+    """Return weights from the middle of the sample voice; the portrait at rest where the bundle has no audio part."""
     if engine.bundle.audio_to_lip is None:
         return np.repeat(source.weights[None], _FRAMES, axis=0)
     weights = predict(engine.bundle, source.weights, voice, TimeBase(MODEL_FPS))
@@ -95,7 +95,7 @@ def _frame_lines(engine: Engine, portrait: Picture, source: Source, rows: Weight
 
 
 def _decoding(engine: Engine, picture: Picture, rows: Weights) -> Work:
-    """The bundle's network itself, on the device where the engine has put it."""
+    """Return work for the bundle's network alone, on the engine's device."""
     face = engine.face
     with torch.inference_mode():
         encoded = face.prepare(torch.from_numpy(to_network(picture))[None].to(engine.device))
@@ -127,11 +127,11 @@ def _voice_lines(engine: Engine, source: Source, voice: Waveform, rounds: int) -
     if engine.bundle.audio_to_lip is None:
         return []
 
-    def listen() -> float:
+    def work() -> float:
         predict(engine.bundle, source.weights, voice, TimeBase(MODEL_FPS))
         return float(voice.duration)
 
-    found = speeds({str(count): with_threads(count, listen) for count in _THREADS}, rounds)
+    found = speeds({str(count): with_threads(count, work) for count in _THREADS}, rounds)
     what = f"voice to weights at 25 frames/s, {float(voice.duration):.1f} s of speech, CPU"
     one, two = (
         Line.of(f"voice_{count}", found[str(count)], "x real time", f"warm: {what}, {words}")

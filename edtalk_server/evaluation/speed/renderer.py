@@ -1,4 +1,4 @@
-"""How fast training faces are drawn: by numba one by one, and by torch many at once."""
+"""Speed of the renderer of training faces: numba frame by frame, and torch in batches."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FIRST_SEED = 700_001
 
 @dataclass(frozen=True)
 class _Scene:
-    """The same frames for all paths: person, weights, light, background and camera of each."""
+    """The same frames for all renderers: person, weights, light, background and camera of each."""
 
     frames: list[tuple[Identity, FloatArray, Light, FloatArray, Camera]]
 
@@ -44,19 +44,19 @@ class _Scene:
 
 
 def _scene(renderer: Renderer, frames: int) -> _Scene:
-    made = []
+    frames_of_people = []
     for seed in range(_FIRST_SEED, _FIRST_SEED + _PEOPLE):
         random = np.random.default_rng(seed)
         person, light = renderer.identity(seed), make_light(random)
         background, first = make_background(random, 2 * _SIZE), sampling.sample_first(random)
         camera = renderer.camera(person, first)
         rows = [sampling.sample_free(random, first) for _ in range(frames // _PEOPLE)]
-        made += [(person, row, light, background, camera) for row in rows]
-    return _Scene(made)
+        frames_of_people += [(person, row, light, background, camera) for row in rows]
+    return _Scene(frames_of_people)
 
 
 def renderer_lines(facekit: Path, rounds: int) -> list[Line]:
-    """Measures both paths on the CPU, and the batched one on a CUDA card where there is one.
+    """Measure both renderers on the CPU, and the batched one on a CUDA device where there is one.
 
     Raises `EDTalkError` (DISK) when the face kit cannot be read.
     """

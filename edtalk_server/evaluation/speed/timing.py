@@ -1,8 +1,8 @@
-"""How fast the parts are on this machine, side by side.
+"""Speed measurements, side by side.
 
-What is compared takes turns, round by round, so that another program's load falls on all of it; each number is the
-median of its rounds. Rates are by the wall clock; beside them stands the processor time of one unit, which a busy
-machine disturbs less. These are measurements to look at: no test asserts them.
+Work that is compared takes turns, round by round, so that the load of other programs affects all of it; each number is
+the median of its rounds. Rates are by the wall clock; the processor time of one unit stands beside them, because a busy
+machine disturbs it less. No test asserts these numbers.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from typing import Any
 import torch
 
 Work = Callable[[], float]
-"""Does something and returns how many units of it were done."""
+"""Does something and returns the number of units done."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Units a second by the wall clock, and milliseconds of processor time for one unit (of all threads)."""
+    """Units a second by the wall clock, and milliseconds of processor time for one unit, over all threads."""
 
     rate: float
     cpu_ms: float
@@ -31,7 +31,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Line:
-    """One result: `value` in `unit`, and in words what was measured. Ratios have the unit `x`."""
+    """One result: `value` in `unit`, and what was measured in words. Ratios have the unit `x`."""
 
     key: str
     value: float
@@ -41,7 +41,7 @@ class Line:
 
     @classmethod
     def of(cls, key: str, speed: Speed, unit: str, what: str) -> Line:
-        """A rate."""
+        """Return the line of a rate."""
         return cls(key, speed.rate, unit, what, speed.cpu_ms)
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Line:
         return f"{self.value:>9.{1 if self.value >= 10 else 2}f} {self.unit:<11} {spent:>10}  {self.what}"
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """Return the line as JSON."""
         return asdict(self)
 
 
@@ -57,28 +57,28 @@ HEADER = f"{'measured':>9} {'':<11} {'CPU each':>10}  what"
 
 
 def ratio(key: str, upper: Line, lower: Line, what: str) -> Line:
-    """`upper` divided by `lower`."""
+    """Return the line of `upper` divided by `lower`."""
     return Line(key, upper.value / lower.value, "x", what)
 
 
 def speeds(works: Mapping[str, Work], rounds: int) -> dict[str, Speed]:
-    """How fast each of `works` is. They take turns; everybody's first turn warms up and does not count."""
-    found: dict[str, list[Speed]] = {name: [] for name in works}
+    """Measure the speed of each of `works`. They take turns; the first turn of each warms up and does not count."""
+    turns: dict[str, list[Speed]] = {name: [] for name in works}
     for number in range(rounds + 1):
         for name, work in works.items():
             wall, busy = time.perf_counter(), time.process_time()
             done = work()
             spent = time.process_time() - busy
             if number:
-                found[name].append(Speed(done / (time.perf_counter() - wall), 1000 * spent / done))
+                turns[name].append(Speed(done / (time.perf_counter() - wall), 1000 * spent / done))
     return {
-        name: Speed(median(turn.rate for turn in turns), median(turn.cpu_ms for turn in turns))
-        for name, turns in found.items()
+        name: Speed(median(turn.rate for turn in own), median(turn.cpu_ms for turn in own))
+        for name, own in turns.items()
     }
 
 
 def with_threads(count: int, work: Work) -> Work:
-    """`work`, done with so many of torch's threads."""
+    """Return `work` limited to `count` threads of torch."""
 
     def worked() -> float:
         before = torch.get_num_threads()
@@ -92,7 +92,7 @@ def with_threads(count: int, work: Work) -> Work:
 
 
 def machine() -> dict[str, Any]:
-    """What was measured on, and how busy it was at the start."""
+    """Describe the machine and its load at the start."""
     return {
         "python": platform.python_version(),
         "torch": str(torch.__version__),

@@ -13,15 +13,22 @@ from blockface import BlockFace
 
 from edtalk_server.cli import main
 from edtalk_server.evaluation import sheets, tables
-from edtalk_server.evaluation.evaluate import judged
+from edtalk_server.evaluation.evaluate import evaluate
 from edtalk_server.evaluation.measures.disentanglement import Disentanglement, matrix, off_diagonal
-from edtalk_server.evaluation.measures.model_under_test import Judge
+from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics import features, image_distance
 from edtalk_server.evaluation.metrics.inception import FidFeatures, Inception
 from edtalk_server.evaluation.metrics.landmarks import MOUTH, centred_distance
 from edtalk_server.evaluation.metrics.lpips import Lpips, Vgg, _channel_weights
-from edtalk_server.evaluation.people.holdout import Clip, Motion, Moves, Person, carried, with_drivers
-from edtalk_server.evaluation.people.perturbations import chosen_moves, moved_rows
+from edtalk_server.evaluation.people.holdout import (
+    Clip,
+    Motion,
+    Person,
+    PerturbedFrames,
+    transfer,
+    with_drivers,
+)
+from edtalk_server.evaluation.people.perturbations import choose_perturbations, perturbed_rows
 from edtalk_server.evaluation.report import DEFINITIONS
 from edtalk_server.synthetic.controls import EXPRESSION, POSE, STARTER_LAYOUT, neutral, weights_of
 from edtalk_server.synthetic.controls import MOUTH as MOUTH_BANK
@@ -39,9 +46,11 @@ def performance(seed: int, frames: int = 4) -> np.ndarray:
 def person(seed: int, tint: float = 0.0) -> Person:
     """One block face with its clip and its truly drawn moves."""
     weights = performance(seed)
-    moved = moved_rows(weights[0], chosen_moves(STARTER_LAYOUT, weights[0], seed))
+    moved = perturbed_rows(weights[0], choose_perturbations(STARTER_LAYOUT, weights[0], seed))
     clip = Clip(np.stack([blockface.picture(row, tint) for row in weights]), weights, None, seed + 1)
-    return Person(clip, moves=Moves(moved, np.stack([blockface.picture(row, tint) for row in moved])))
+    return Person(
+        clip, perturbed=PerturbedFrames(moved, np.stack([blockface.picture(row, tint) for row in moved]))
+    )
 
 
 def people(count: int = 3, tint: float = 0.0) -> list[Person]:
@@ -52,7 +61,7 @@ def people(count: int = 3, tint: float = 0.0) -> list[Person]:
     for number, one in enumerate(with_drivers([person(n, n * tint) for n in range(count)])):
         assert one.driver is not None and one.driver.weights is not None and one.clip.weights is not None
         change = one.driver.weights[1:] - one.driver.weights[0]
-        rows = carried(one.clip.weights[0], change, STARTER_LAYOUT)
+        rows = transfer(one.clip.weights[0], change, STARTER_LAYOUT)
         driven.append(replace(one, driven=np.stack([blockface.picture(row, number * tint) for row in rows])))
     return driven
 
@@ -123,7 +132,7 @@ def test_landmark_distances_forgive_a_shift_and_nothing_more() -> None:
 def test_a_transferred_change_stays_within_the_sliders_and_keeps_what_was_beyond() -> None:
     own = weights_of(jaw_open=0.8, smile=-0.2)
     change = np.stack([weights_of(jaw_open=0.9, smile=-0.5), weights_of(jaw_open=-0.3, yaw=0.4)])
-    moved = carried(own, change, STARTER_LAYOUT)
+    moved = transfer(own, change, STARTER_LAYOUT)
     at = STARTER_LAYOUT.index
     assert moved[:, at("jaw_open")] == pytest.approx([1.0, 0.5])
     assert moved[:, at("smile")] == pytest.approx([-0.2, -0.2])
@@ -135,7 +144,7 @@ def test_every_weight_has_its_turn_within_its_range(layout) -> None:  # type: ig
     own = np.array([0.5 * (basis.minimum + basis.maximum) for basis in layout.bases], np.float32)
     seen: dict[int, list[float]] = {}
     for number in range(40):
-        moves = chosen_moves(layout, own, number)
+        moves = choose_perturbations(layout, own, number)
         assert {layout.bases[move.channel].bank for move in moves} == set(Bank)
         for move in moves:
             basis = layout.bases[move.channel]
@@ -150,7 +159,7 @@ def test_every_weight_has_its_turn_within_its_range(layout) -> None:  # type: ig
 
 
 def measured(face: BlockFace, count: int = 3) -> Disentanglement:
-    found = Disentanglement(Judge(face), STARTER_LAYOUT, np.ones(36, np.float32), controlled=True)
+    found = Disentanglement(ModelUnderTest(face), STARTER_LAYOUT, np.ones(36, np.float32), controlled=True)
     for number in range(count):
         found.add(person(number), number)
     return found
@@ -182,7 +191,9 @@ def test_known_crosstalk_is_found_where_it_is_and_as_large_as_it_is() -> None:
 
 
 def test_a_bundle_with_other_bases_is_measured_without_true_pictures() -> None:
-    found = Disentanglement(Judge(BlockFace()), numbered_layout(), np.ones(36, np.float32), controlled=False)
+    found = Disentanglement(
+        ModelUnderTest(BlockFace()), numbered_layout(), np.ones(36, np.float32), controlled=False
+    )
     clip = Clip(np.stack([blockface.picture(neutral())]))
     found.add(Person(clip), 0)
     assert "disentanglement_max" in found.numbers()
@@ -193,7 +204,7 @@ def test_a_bundle_with_other_bases_is_measured_without_true_pictures() -> None:
 
 
 def test_a_perfect_network_scores_perfectly_and_says_what_standing_still_would_score() -> None:
-    values = judged(blockface.bundle(BlockFace()), people(), {}).values
+    values = evaluate(blockface.bundle(BlockFace()), people(), {}).values
     for name in ("self_psnr", "true_psnr", "cross_psnr"):
         assert values[name] > 48, name  # what rounding to 8 bits leaves
     assert values["rest_psnr"] == 60
@@ -203,15 +214,15 @@ def test_a_perfect_network_scores_perfectly_and_says_what_standing_still_would_s
 
 
 def test_leakage_is_what_only_the_drivers_identity_changes() -> None:
-    faithful = judged(blockface.bundle(BlockFace()), people(tint=20), {}).values
-    swayed = judged(blockface.bundle(BlockFace(bias=0.02)), people(tint=20), {}).values
+    faithful = evaluate(blockface.bundle(BlockFace()), people(tint=20), {}).values
+    swayed = evaluate(blockface.bundle(BlockFace(bias=0.02)), people(tint=20), {}).values
     assert faithful["leakage"] < 0.5
     assert swayed["leakage"] > 2
     assert swayed["cross_psnr"] < faithful["cross_psnr"] - 5
 
 
 def test_a_network_that_draws_half_of_each_movement_is_found_out() -> None:
-    values = judged(blockface.bundle(BlockFace(0.5 * np.eye(36))), people(), {}).values
+    values = evaluate(blockface.bundle(BlockFace(0.5 * np.eye(36))), people(), {}).values
     assert (
         values["unmoved_psnr"] + 5 < values["self_psnr"] < values["unmoved_psnr"] + 7
     )  # half the error: 6 dB
@@ -226,13 +237,13 @@ def test_flicker_is_measured_on_a_moving_face() -> None:
     still = np.zeros(frames.shape[1:3], bool)
     still[:8, :8] = True
     one = replace(people()[0], motion=Motion(frames, still))
-    values = judged(blockface.bundle(BlockFace()), [one, people()[1]], {}).values
+    values = evaluate(blockface.bundle(BlockFace()), [one, people()[1]], {}).values
     assert values["flicker"] == pytest.approx(values["flicker_true"], abs=0.5)
 
 
 def test_what_was_filmed_has_no_numbers_that_need_the_truth() -> None:
     clips = [Person(Clip(one.clip.frames)) for one in people()]
-    values = judged(blockface.bundle(BlockFace()), clips, {}).values
+    values = evaluate(blockface.bundle(BlockFace()), clips, {}).values
     assert {"self_psnr", "unmoved_psnr", "rest_psnr", "ssim", "features", "disentanglement_max"} <= set(
         values
     )
@@ -245,7 +256,7 @@ def test_what_was_filmed_has_no_numbers_that_need_the_truth() -> None:
 
 
 def test_every_number_is_printed_with_its_meaning_and_stands_at_the_top_of_the_json() -> None:
-    report = judged(blockface.bundle(BlockFace()), people(), {"data": "blocks"})
+    report = evaluate(blockface.bundle(BlockFace()), people(), {"data": "blocks"})
     text = "\n".join(report.lines())
     values = report.to_dict()
     for name in report.values:
@@ -267,7 +278,9 @@ def test_the_table_has_the_papers_rows_and_warns_that_they_are_of_other_data() -
 
 
 def test_the_sheet_of_bases_shows_each_basis_moved_and_only_there() -> None:
-    sheet = sheets.bases_sheet(Judge(BlockFace()), blockface.picture(neutral()), STARTER_LAYOUT, cell=48)
+    sheet = sheets.bases_sheet(
+        ModelUnderTest(BlockFace()), blockface.picture(neutral()), STARTER_LAYOUT, cell=48
+    )
     assert sheet.shape[1] == 4 * 3 * 48 + 3 * 8
     assert len(sheet) == (5 + 2 + 3) * (48 + 18)
     pitch = sheet[5 * 66 + 18 : 6 * 66, : 3 * 48]  # the first line of the second bank

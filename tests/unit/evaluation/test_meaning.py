@@ -14,7 +14,7 @@ from edtalk_server.bundles import BundleManifest
 from edtalk_server.bundles.manifest import FileEntry, Statistic
 from edtalk_server.evaluation.meaning import statistics
 from edtalk_server.evaluation.meaning.emotions import Presets
-from edtalk_server.evaluation.measures.model_under_test import Judge
+from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.synthetic.controls import CHANNELS, STARTER_LAYOUT, weights_of
 from edtalk_server.synthetic.data.statistics import of_rows
 from edtalk_server.synthetic.presets import EMOTIONS, nominal_presets
@@ -36,7 +36,7 @@ def test_reading_is_explained_fully_partly_not_at_all_or_worse() -> None:
     true = np.random.default_rng(0).standard_normal((2000, 5)).astype(np.float32)
     true[:, 4] = 0.5
     read = np.stack([true[:, 0], 0.5 * true[:, 1], 0 * true[:, 2], -true[:, 3], true[:, 4]], axis=1)
-    found = statistics.explained(read, true)
+    found = statistics.explained_variance(read, true)
     assert found[:4] == pytest.approx([1.0, 0.75, 0.0, -3.0], abs=0.02)
     assert np.isnan(found[4])  # nothing to explain
 
@@ -47,7 +47,7 @@ def test_a_weight_that_draws_its_opposite_is_found_and_a_weak_one_is_not_blamed(
     crosstalk[smile] *= -1
     crosstalk[frown] *= 0.5
     crosstalk[jaw] = np.roll(crosstalk[jaw], 1)  # draws its neighbour instead
-    found = statistics.drawn_likeness(Judge(BlockFace(crosstalk)), people(), CHANNELS)
+    found = statistics.render_correlation(ModelUnderTest(BlockFace(crosstalk)), people(), CHANNELS)
     assert found[smile] == pytest.approx(-1.0, abs=0.02)
     assert found[frown] == pytest.approx(1.0, abs=0.02)
     assert found[jaw] == pytest.approx(0.0, abs=0.05)
@@ -55,7 +55,7 @@ def test_a_weight_that_draws_its_opposite_is_found_and_a_weak_one_is_not_blamed(
 
 
 def test_a_bundles_statistics_say_what_is_usual_and_how_it_is_read_and_drawn() -> None:
-    known = statistics.measured(blockface.bundle(BlockFace()), people())
+    known = statistics.measure(blockface.bundle(BlockFace()), people())
     assert list(known) == BY_NAME
     for one in known.values():
         assert one.low is not None and one.high is not None and one.low <= one.mean <= one.high
@@ -73,7 +73,7 @@ def test_presets_are_the_expression_part_of_what_people_show() -> None:
         "happy": weights_of(smile=0.7, brow_raise=0.3, jaw_open=0.4),
         "sad": weights_of(frown=0.5, blink_left=0.2, blink_right=0.2),
     }
-    presets = Presets(Judge(BlockFace()), STARTER_LAYOUT, symmetric=True)
+    presets = Presets(ModelUnderTest(BlockFace()), STARTER_LAYOUT, symmetric=True)
     for tint in (0, 15):
         presets.add(shown(rows, tint))
     found = presets.values()
@@ -89,7 +89,7 @@ def test_a_preset_asks_for_more_of_what_is_drawn_weakly_within_the_sliders_range
     crosstalk = np.eye(CHANNELS)
     crosstalk[STARTER_LAYOUT.index("smile")] *= 0.5
     crosstalk[STARTER_LAYOUT.index("frown")] *= 0.3
-    presets = Presets(Judge(BlockFace(crosstalk)), STARTER_LAYOUT, symmetric=True)
+    presets = Presets(ModelUnderTest(BlockFace(crosstalk)), STARTER_LAYOUT, symmetric=True)
     presets.add(shown({"neutral": weights_of(), "mixed": weights_of(smile=0.4, frown=0.6)}, 0))
     found = presets.values()["mixed"]
     assert found["smile"] == pytest.approx(0.8, abs=0.06)

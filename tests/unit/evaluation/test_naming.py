@@ -44,7 +44,9 @@ def test_shuffled_and_turned_bases_are_recognised() -> None:
     unnamed = blockface.bundle(BlockFace(crosstalk), numbered_layout())
     probe = blockface.bundle(BlockFace())
     photos = [blockface.picture(neutral(), tint) for tint in (0, 20)]
-    found = naming.meanings(naming.responses(unnamed, probe, photos), unnamed.layout, probe.layout)
+    found = naming.find_meanings(
+        naming.measure_responses(unnamed, probe, photos), unnamed.layout, probe.layout
+    )
     for one in found:
         assert one.control == STARTER_LAYOUT.bases[order[one.channel]]
         assert one.sign == signs[one.channel]
@@ -58,11 +60,11 @@ def test_what_does_a_bit_of_everything_keeps_a_number_and_comes_last() -> None:
     crosstalk = 0.2 * np.eye(36)
     crosstalk[0] = 0.05
     unnamed = blockface.bundle(BlockFace(crosstalk), numbered_layout())
-    found = naming.responses(unnamed, blockface.bundle(BlockFace()), [blockface.picture(neutral())])
-    order = naming.meanings(found, unnamed.layout, STARTER_LAYOUT)
+    found = naming.measure_responses(unnamed, blockface.bundle(BlockFace()), [blockface.picture(neutral())])
+    order = naming.find_meanings(found, unnamed.layout, STARTER_LAYOUT)
     assert [one.channel for one in order if one.control is None] == [0]
     assert order[19].control is None  # the last of the mouth
-    layout = naming.arranged_manifest(unnamed.manifest, order).layout
+    layout = naming.arrange_manifest(unnamed.manifest, order).layout
     assert layout.bases[19].identifier == "mouth_20"
     assert layout.bases[18].identifier in {basis.identifier for basis in STARTER_LAYOUT.bases}
 
@@ -100,7 +102,7 @@ def test_an_arranged_network_draws_and_reads_the_same_under_its_new_order(
 ) -> None:
     order = arrangement(1)
     channels, signs = [one.channel for one in order], torch.tensor([float(one.sign) for one in order])
-    manifest, networks = naming.arranged(paper, order)
+    manifest, networks = naming.arrange(paper, order)
     bundles.save(tmp_path / "named", manifest, networks)
     named = bundles.load(tmp_path / "named")  # the signs survive the file
     photo, weights = torch.rand(1, 3, 16, 16) * 2 - 1, torch.randn(3, 36)
@@ -117,7 +119,7 @@ def test_an_arranged_network_draws_and_reads_the_same_under_its_new_order(
 
 def test_presets_and_statistics_go_along_and_turn_round(paper: Bundle) -> None:
     order = arrangement(1)
-    manifest = naming.arranged_manifest(paper.manifest, order)
+    manifest = naming.arrange_manifest(paper.manifest, order)
     mouth = next(one for one in order if one.channel == 1)
     assert mouth.control is not None
     known = manifest.statistics[mouth.control.identifier]
@@ -130,7 +132,7 @@ def test_presets_and_statistics_go_along_and_turn_round(paper: Bundle) -> None:
 
 def test_other_networks_are_left_alone_with_an_explanation() -> None:
     with pytest.raises(EDTalkError, match="paper"):
-        naming.arranged(blockface.bundle(BlockFace()), arrangement(0))
+        naming.arrange(blockface.bundle(BlockFace()), arrangement(0))
 
 
 def test_signs_that_do_not_fit_are_refused() -> None:

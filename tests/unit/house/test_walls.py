@@ -43,7 +43,7 @@ THROUGH_A_WALL = [
     ("edtalk_server/training/a.py", "from edtalk_server.cli import main"),
     ("edtalk_server/training/a.py", "from edtalk_server.evaluation import metrics"),
     ("edtalk_server/training/a.py", "command = ['-m', 'edtalk_server.cli', 'evaluate']"),
-    ("edtalk_server/training/a.py", "maker = 'edtalk_server.evaluation:judged'"),
+    ("edtalk_server/training/a.py", "maker = 'edtalk_server.evaluation:evaluate'"),
     ("edtalk_server/evaluation/a.py", "from edtalk_server import service"),
     ("blender_addon/ui/a.py", "command = ['-m', 'edtalk_server.cli', 'serve']"),
     ("edtalk_server/installer/a.py", "import torch"),

@@ -18,7 +18,7 @@ from edtalk_server.bundles import BundleManifest, NetworkPart
 from edtalk_server.bundles.load import read_manifest
 from edtalk_server.cli import main
 from edtalk_server.engine.tensors import to_tensor
-from edtalk_server.evaluation.measures.model_under_test import Judge
+from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics.image_distance import psnr
 from edtalk_server.media.video.reader import Picture
 from edtalk_server.networks.config import EDTalkConfig
@@ -87,8 +87,8 @@ def tuned(people: People, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def drawn_psnr(bundle: str | Path, pairs: Iterable[Picture]) -> float:
     """Of the second picture of each pair, drawn from the first by the weights that the bundle reads off it."""
-    judge = Judge(bundles.load(bundle).face)
-    drawn = [(judge.draw(judge.source(one), judge.read(other[None]))[0], other) for one, other in pairs]
+    model = ModelUnderTest(bundles.load(bundle).face)
+    drawn = [(model.draw(model.prepare(one), model.estimate(other[None]))[0], other) for one, other in pairs]
     return float(np.mean([psnr(made, true) for made, true in drawn]))
 
 
@@ -110,9 +110,9 @@ def test_other_people_are_drawn_as_well_as_before(people: People, tuned: Path) -
 
 
 def test_the_picture_at_rest_is_still_the_photo(people: People, tuned: Path) -> None:
-    judge = Judge(bundles.load(tuned).face)
+    model = ModelUnderTest(bundles.load(tuned).face)
     source = people.others[0][0, :1]
-    assert psnr(judge.draw(judge.source(source[0]), judge.read(source))[0], source[0]) > 40
+    assert psnr(model.draw(model.prepare(source[0]), model.estimate(source))[0], source[0]) > 40
 
 
 def test_weights_mean_what_they_meant_because_all_but_the_drawing_part_keeps_its_bytes(tuned: Path) -> None:
