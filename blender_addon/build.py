@@ -18,10 +18,10 @@ from __future__ import annotations
 import argparse
 import base64
 import hashlib
+import re
 import subprocess
 import sys
 import tempfile
-import tomllib
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,9 +109,11 @@ def _record_hash(data: bytes) -> str:
 
 
 def addon_version() -> str:
-    """The extension's version, from its manifest."""
-    with (ADDON / "blender_manifest.toml").open("rb") as file:
-        return str(tomllib.load(file)["version"])
+    """Return the project's version, which stands in `shared_protocol` alone."""
+    line = re.search(r'^__version__ = "(.+)"$', (PROTOCOL / "__init__.py").read_text("utf-8"), re.MULTILINE)
+    if line is None:
+        raise SystemExit(f"{PROTOCOL / '__init__.py'} names no version.")
+    return line[1]
 
 
 def compiled_wheels(folder: Path, python: str, platform: str, offline: Path | None) -> list[Path]:
@@ -140,6 +142,7 @@ def compiled_wheels(folder: Path, python: str, platform: str, offline: Path | No
 def manifest(flavor: Flavor, platform: str, wheels: list[Path]) -> bytes:
     """The manifest of one package: the shared one and what is special about this package, before the first table."""
     text = (ADDON / "blender_manifest.toml").read_text("utf-8")
+    text = text.replace('id = "edtalk"', f'id = "edtalk"\nversion = "{addon_version()}"')
     text = text.replace('blender_version_min = "4.2.0"', f'blender_version_min = "{flavor.version_min}"')
     lines = ["wheels = [", *(f'  "./wheels/{wheel.name}",' for wheel in wheels), "]"]
     if flavor.version_max:

@@ -5,3 +5,4 @@ never `bpy`, `torch` or `zmq`. It runs unchanged inside Blender's Python and ins
 """
 
 __version__ = "0.1.0"
+"""Version of the whole project: the server, the extension and this package take it from here."""

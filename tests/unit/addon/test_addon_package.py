@@ -57,7 +57,9 @@ def test_versions_agree(plain: Path) -> None:
     with zipfile.ZipFile(plain) as archive:
         manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    assert manifest["version"] == project["project"]["version"] == shared_protocol.__version__
+    assert manifest["version"] == shared_protocol.__version__
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "shared_protocol.__version__"}
     assert (manifest["id"], manifest["blender_version_min"]) == ("edtalk", "4.2.0")
 
 
