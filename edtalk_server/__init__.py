@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from edtalk_server.api import (
         Animation,
         Captured,
+        CaptureSettings,
         EDTalkError,
         Engine,
         Source,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Animation",
+    "CaptureSettings",
     "Captured",
     "EDTalkError",
     "Engine",

@@ -22,9 +22,10 @@ from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.media.video.sequence import SequenceWriter, check_output, is_deep, is_pattern
 from edtalk_server.media.video.writer import MovieWriter
-from edtalk_server.motion import Captured, IdleMotion
+from edtalk_server.motion import Captured, CaptureSettings, IdleMotion
 from edtalk_server.motion import capture as captured_steps
 from edtalk_server.motion import predict as predict_weights
+from edtalk_server.motion.capture import DEFAULT_SETTINGS
 from shared_protocol.banks import HEAD, LIDS, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
@@ -32,6 +33,7 @@ from shared_protocol.timebase import TimeBase, frame_rate
 
 __all__ = [
     "Animation",
+    "CaptureSettings",
     "Captured",
     "EDTalkError",
     "Engine",
@@ -147,16 +149,19 @@ def capture(
     video: File | Clip,
     *,
     fps: Rate = 25,
+    settings: CaptureSettings = DEFAULT_SETTINGS,
     on_progress: OnProgress = _ignore,
 ) -> Captured:
     """Capture a filmed face: return weights [frames, channels] that add its movement to the portrait, and notes.
 
+    `settings` say what counts as the portrait's own face, and how strong each bank follows.
     Raises `EDTalkError`: VIDEO_UNREADABLE, NO_FACE, OUT_OF_MEMORY, BAD_WEIGHTS; and `ValueError` for a frame rate
     outside 1 to 1000.
     """
     clip = video if isinstance(video, Clip) else Clip.open(Path(video))
     base = TimeBase(frame_rate(fps))
-    return run_to_end(captured_steps(engine, engine.bundle.layout, _own(source), clip, base), on_progress)
+    steps = captured_steps(engine, engine.bundle.layout, _own(source), clip, base, settings=settings)
+    return run_to_end(steps, on_progress)
 
 
 def render(

@@ -4,8 +4,8 @@ Rule of this package: it works on weights, never on pixels, and gives the same n
 part of it.
 """
 
-from edtalk_server.motion.capture import Captured, capture
+from edtalk_server.motion.capture import Captured, CaptureSettings, capture
 from edtalk_server.motion.idle_motion import IdleMotion
 from edtalk_server.motion.performance import predict
 
-__all__ = ["Captured", "IdleMotion", "capture", "predict"]
+__all__ = ["CaptureSettings", "Captured", "IdleMotion", "capture", "predict"]

@@ -1,7 +1,8 @@
 """From a driving video to a performance: what the driver's face does, added to the portrait's own face.
 
-The bundle's own reader (paper section 3.2) says the weights of every picture. Differences from the driver's calmest
-moment drive the portrait, so that neither the driver's features nor a habitual expression are copied.
+The bundle's own motion encoder (paper section 3.2) estimates the weights of every picture. By default the change since
+the moment in which the driver looks most like the portrait drives the portrait, so that the driver's features are not
+copied.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -35,8 +37,36 @@ SMOOTHING_S = {Bank.MOUTH: 0.03, Bank.POSE: 0.07, Bank.EXPRESSION: 0.03}
 _MARGIN_S = 0.5
 _SPOILT_S = 0.08
 """Around a moment without a face the readings are not believed."""
+_PLACE = ("shift_x", "shift_y", "scale")
+"""Bases that say where the head stands in the crop (docs/bundles.md)."""
 _STAGE = "reading the face"
 _NAMED = 3
+
+
+Zero = Literal["nearest", "calmest"]
+"""Which moment of the driver counts as the portrait's own face; a number of seconds names one."""
+
+
+@dataclass(frozen=True)
+class CaptureSettings:
+    """How a driver's weights become the portrait's.
+
+    `zero`: the driver's moment that stands for the portrait's own face: `nearest` (the one whose weights are nearest to
+    the portrait's), `calmest` (little movement, near rest) or a second of the video. `absolute`: take the driver's
+    weights as they are, in place of their change since that moment. `strength` of each bank: 0 leaves the portrait's
+    own weights, 1 is the driver's movement, 2 twice as much.
+    """
+
+    zero: Zero | float = "nearest"
+    absolute: bool = False
+    strength: Mapping[Bank, float] = field(default_factory=dict)
+
+    def strengths(self, layout: BankLayout) -> npt.NDArray[np.float64]:
+        """Return the strength of each channel [channels]."""
+        return np.array([self.strength.get(basis.bank, 1.0) for basis in layout.bases])
+
+
+DEFAULT_SETTINGS = CaptureSettings()
 
 
 class Captured(NamedTuple):
@@ -85,6 +115,7 @@ def capture(
     clip: Clip,
     time_base: TimeBase,
     frames: int = 0,
+    settings: CaptureSettings = DEFAULT_SETTINGS,
 ) -> Steps[Captured]:
     """The performance of a driving video. Row i is the video at the second of frame `time_base.start + i`.
 
@@ -107,9 +138,10 @@ def capture(
     )
     readings = yield from _read(engine, clip, track, span)
     driver = _smooth(_bridged(readings), layout, readings.span.fps)
-    calm = _calmest(driver, readings.seen, layout)
-    change = _at(driver - driver[calm], readings.span, seconds)
-    return Captured(_one_way(own + change, layout), (*track.notes, *_gaps(readings)))
+    zero = own if settings.absolute else driver[_zero(driver, readings, layout, own, settings.zero)]
+    change = _at(driver - zero, readings.span, seconds)
+    weights = _within_ranges(own + change * settings.strengths(layout), own, layout)
+    return Captured(weights, (*track.notes, *_gaps(readings)))
 
 
 def _span(clip: Clip, first: float, last: float, fps: Fraction) -> _Span:
@@ -173,18 +205,46 @@ def _smooth(rows: npt.NDArray[np.float64], layout: BankLayout, fps: Fraction) ->
     return smoothed
 
 
+def _zero(
+    rows: npt.NDArray[np.float64], readings: _Readings, layout: BankLayout, own: Weights, zero: Zero | float
+) -> int:
+    """Return the index of the picture that stands for the portrait's own face."""
+    if zero == "nearest":
+        return _nearest(rows, readings.seen, layout, own)
+    if zero == "calmest":
+        return _calmest(rows, readings.seen, layout)
+    index = round((Fraction(zero) - readings.span.begin) * readings.span.fps)
+    return min(max(index, 0), len(rows) - 1)
+
+
+def _nearest(
+    rows: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], layout: BankLayout, own: Weights
+) -> int:
+    """Return the picture whose weights are nearest to the portrait's, each measured in widths of its range.
+
+    Where the head stands in the picture does not count: video and portrait are cropped each by its own face.
+    """
+    counts = np.array([basis.identifier not in _PLACE for basis in layout.bases])
+    away = np.square((rows - own) / _extents(layout))[:, counts].sum(axis=1)
+    return int(np.argmin(np.where(seen, away, np.inf)))
+
+
 def _calmest(rows: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], layout: BankLayout) -> int:
-    """The picture in which the face rests: little movement, and every weight near its place of rest.
+    """Return the picture in which the face rests: little movement, and every weight near its place of rest.
 
     A weight that only goes one way (an open jaw, a smile) rests at its lowest; the others where they mostly are.
     """
     lows = np.array([basis.minimum for basis in layout.bases])
-    extents = np.array([basis.maximum - basis.minimum for basis in layout.bases])
     usual = np.median(rows[seen], axis=0)
     rest = np.where(lows == 0.0, np.minimum(usual, 0.0), usual)
-    away = np.square((rows - rest) / extents).sum(axis=1)
-    speed = np.square(np.gradient(rows, axis=0) / extents).sum(axis=1) if len(rows) > 1 else 0.0
+    away = np.square((rows - rest) / _extents(layout)).sum(axis=1)
+    speed = np.square(np.gradient(rows, axis=0) / _extents(layout)).sum(axis=1) if len(rows) > 1 else 0.0
     return int(np.argmin(np.where(seen, away + speed, np.inf)))
+
+
+def _extents(layout: BankLayout) -> npt.NDArray[np.float64]:
+    """Return the width of each weight's range [channels]."""
+    return np.array([basis.maximum - basis.minimum for basis in layout.bases])
 
 
 def _at(
@@ -196,10 +256,11 @@ def _at(
     return interpolate(held, np.clip(places, 0.0, len(rows) - 1.0) + 1.0).astype(np.float64)
 
 
-def _one_way(rows: npt.NDArray[np.float64], layout: BankLayout) -> Weights:
-    """No negative values of weights that only go one way."""
-    lowest = np.array([0.0 if basis.minimum == 0.0 else -np.inf for basis in layout.bases])
-    return np.maximum(rows, lowest).astype(np.float32)
+def _within_ranges(rows: npt.NDArray[np.float64], own: Weights, layout: BankLayout) -> Weights:
+    """Keep every weight in its basis' range, which is widened only where the portrait's own weight lies outside."""
+    lowest = np.minimum([basis.minimum for basis in layout.bases], own)
+    highest = np.maximum([basis.maximum for basis in layout.bases], own)
+    return np.clip(rows, lowest, highest).astype(np.float32)
 
 
 def _gaps(readings: _Readings) -> tuple[str, ...]:

@@ -21,9 +21,10 @@ from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.media.video.writer import MovieWriter
 from edtalk_server.motion import Captured, capture
+from edtalk_server.motion.capture import DEFAULT_SETTINGS, CaptureSettings
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
-from shared_protocol.banks import numbered_layout
+from shared_protocol.banks import Bank, numbered_layout
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
@@ -92,11 +93,17 @@ def clip(faces: npt.NDArray[np.uint8], tmp_path_factory: pytest.TempPathFactory)
 
 
 def captured(
-    engine: Engine, source: Source, clip: Clip, fps: Fraction = FPS, frames: int = 0, offset: float = 0.0
+    engine: Engine,
+    source: Source,
+    clip: Clip,
+    fps: Fraction = FPS,
+    frames: int = 0,
+    offset: float = 0.0,
+    settings: CaptureSettings = DEFAULT_SETTINGS,
 ) -> Captured:
     """The whole capture."""
     times = TimeBase(fps, 0, Fraction(offset))
-    return run_to_end(capture(engine, engine.bundle.layout, source.weights, clip, times, frames))
+    return run_to_end(capture(engine, engine.bundle.layout, source.weights, clip, times, frames, settings))
 
 
 @pytest.fixture(scope="module")
@@ -120,16 +127,54 @@ def test_the_known_curves_come_back(engine: Engine, whole: Captured) -> None:
         assert 0.5 < np.ptp(column) / np.ptp(curve) < 1.3, name
 
 
-def test_at_rest_the_portrait_keeps_its_own_face(
-    engine: Engine, source: Source, clip: Clip, whole: Captured
-) -> None:
-    got = whole
+def test_at_rest_the_portrait_keeps_its_own_face(engine: Engine, source: Source, clip: Clip) -> None:
+    calmest = CaptureSettings(zero="calmest")
+    got = captured(engine, source, clip, settings=calmest)
     resting = got.weights[2:10] - source.weights
     assert np.abs(resting).mean() < 0.03
     other = np.linspace(0.0, 0.3, 36, dtype=np.float32)
-    moved = run_to_end(capture(engine, engine.bundle.layout, other, clip, TimeBase(FPS)))
+    times = TimeBase(FPS)
+    moved = run_to_end(capture(engine, engine.bundle.layout, other, clip, times, settings=calmest))
     yaw = engine.bundle.layout.index("yaw")
     assert np.abs((moved.weights - other)[:, yaw] - (got.weights - source.weights)[:, yaw]).max() < 1e-5
+
+
+def test_the_zero_is_the_moment_that_looks_like_the_portrait_or_the_named_one(
+    engine: Engine, source: Source, clip: Clip
+) -> None:
+    read = captured(engine, source, clip, settings=CaptureSettings(absolute=True)).weights
+    like_the_portrait = run_to_end(capture(engine, engine.bundle.layout, read[25], clip, TimeBase(FPS)))
+    assert like_the_portrait.weights[25] == pytest.approx(read[25], abs=0.02), "at 1 s it looks like this"
+    assert np.abs(like_the_portrait.weights[5] - read[25]).max() > 0.3, "the driver looked ahead then"
+    named = captured(engine, source, clip, settings=CaptureSettings(zero=1.0))
+    assert named.weights[25] == pytest.approx(source.weights, abs=0.02)
+
+
+def test_an_absolute_capture_takes_the_drivers_own_weights(
+    engine: Engine, source: Source, clip: Clip
+) -> None:
+    yaw = engine.bundle.layout.index("yaw")
+    other = source.weights.copy()
+    other[yaw] -= 0.5
+    settings = CaptureSettings(absolute=True)
+    absolute = run_to_end(capture(engine, engine.bundle.layout, other, clip, TimeBase(FPS), 0, settings))
+    expected = captured(engine, source, clip, settings=settings)
+    assert absolute.weights[:, yaw] == pytest.approx(expected.weights[:, yaw], abs=1e-5)
+
+
+def test_each_bank_has_a_strength_and_no_weight_leaves_its_range(
+    engine: Engine, source: Source, clip: Clip
+) -> None:
+    layout = engine.bundle.layout
+    strength = {Bank.POSE: 0.0, Bank.EXPRESSION: 1.0, Bank.MOUTH: 50.0}
+    weights = captured(engine, source, clip, settings=CaptureSettings(strength=strength)).weights
+    pose = layout.slice_of(Bank.POSE)
+    assert np.array_equal(weights[:, pose], np.tile(source.weights[pose], (COUNT, 1)))
+    lowest = np.minimum([basis.minimum for basis in layout.bases], source.weights)
+    highest = np.maximum([basis.maximum for basis in layout.bases], source.weights)
+    assert (weights >= lowest - 1e-6).all() and (weights <= highest + 1e-6).all()
+    jaw = layout.index("jaw_open")
+    assert weights[:, jaw].max() == pytest.approx(layout.bases[jaw].maximum), "fifty times is cut off"
 
 
 def test_the_clip_does_not_jitter(
@@ -294,7 +339,7 @@ def test_the_networks_of_the_release_are_driven_as_well(clip: Clip) -> None:
     got = run_to_end(capture(engine, layout, own, clip, TimeBase(FPS)))
     assert got.weights.shape == (COUNT, 36) and np.isfinite(got.weights).all()
     assert np.abs(got.weights - own).max(axis=1).min() < 1e-3, (
-        "at the calmest moment it is the portrait's own face"
+        "at the moment of zero it is the portrait's own face"
     )
     assert (got.weights < 0).any(), "none of its weights is one-way"
     yaw = moving(np.arange(COUNT) / 25)["yaw"]
