@@ -1,7 +1,7 @@
 """Model bundles: a folder with `bundle.json` and safetensors files. The format is in docs/bundles.md.
 
-Rule of this package: nothing is unpickled but by `official`, and there with an allow-list; everything that is
-read is checked against the manifest, and what is wrong is named.
+Rule of this package: only `official` unpickles, with an allow-list; everything that is read is checked against the
+manifest, and the fault is named.
 """
 
 from edtalk_server.bundles.load import STARTER, Bundle, load

@@ -1,6 +1,7 @@
-"""What can be downloaded: a plain JSON file that ships, and one of the user or site that adds to it (docs/bundles.md).
+"""Catalogues of downloadable bundles: a JSON file that ships, and one of the user or site that adds to it.
 
-An entry names every file with its size and SHA-256; without them nothing is offered, because nothing could be checked.
+An entry lists every file with its size and SHA-256, because nothing is offered that could not be checked. The format is
+in docs/bundles.md.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ _OPTIONAL = {"description": "", "kind": "bundle", "size": 0}
 
 @dataclass(frozen=True)
 class Offer:
-    """A bundle that can be fetched. `files` are fetched from `address/name`; of kind `checkpoints` they are the
-    official files, which are imported then; else they are a bundle, `bundle.json` among them. `size` is in pixels."""
+    """A downloadable bundle. `files` come from `address/name`. Those of kind `checkpoints` are official files and are
+    imported afterwards; the others are a bundle with its `bundle.json`. `size` is in pixels."""
 
     name: str
     title: str
@@ -54,24 +55,25 @@ class Offer:
 
     @property
     def bytes(self) -> int:
-        """Of all files together."""
+        """Return the bytes of all files together."""
         return sum(entry.size for entry in self.files.values())
 
 
 def offers() -> dict[str, Offer]:
-    """All offers by name; the user's or site's own replace those that ship. A file that is wrong is left out, and the
+    """Return all offers by name; the user's or site's own replace shipped ones. An invalid file is left out, and the
     log says why."""
-    found: dict[str, Offer] = {}
+    result: dict[str, Offer] = {}
     for path in (SHIPPED, paths.catalogue_file()):
         try:
-            found |= read(path)
+            result |= read(path)
         except EDTalkError as error:
             logger.warning("the catalogue %s is not used: %s", path, error.cause)
-    return found
+    return result
 
 
 def read(path: Path) -> dict[str, Offer]:
-    """The offers of one catalogue; none where there is no file. `EDTalkError(BUNDLE_INVALID)` says what is wrong."""
+    """Return the offers of one catalogue; none without a file. Raises `EDTalkError(BUNDLE_INVALID)` that names the
+    fault."""
     if not path.is_file():
         return {}
     try:
@@ -99,7 +101,7 @@ def _offer(entry: Any, place: str) -> Offer:
         raise _wrong(place, "name must be up to 64 letters, digits, '.', '_' or '-'")
     if values["kind"] not in KINDS:
         raise _wrong(place, f"kind must be one of {', '.join(KINDS)}")
-    files = {name: _file(name, one, place) for name, one in values["files"].items()}
+    files = {name: _file(name, entry_of_file, place) for name, entry_of_file in values["files"].items()}
     if not files or (values["kind"] == "bundle" and "bundle.json" not in files):
         raise _wrong(place, "files must name bundle.json and all that belongs to it")
     values |= {"files": files, "address": checked_address(values["address"], place)}
@@ -119,7 +121,7 @@ def _file(name: str, value: Any, place: str) -> FileEntry:
 
 
 def checked_address(address: str, place: str = "The mirror") -> str:
-    """An address of the web, without a slash at its end. `EDTalkError(BUNDLE_INVALID)` for anything else."""
+    """Return a web address without a slash at its end. Raises `EDTalkError(BUNDLE_INVALID)` for anything else."""
     parts = urlsplit(address)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
         raise _wrong(place, f"{address[:100]!r} is not an address such as https://example.org/bundles")
@@ -127,7 +129,7 @@ def checked_address(address: str, place: str = "The mirror") -> str:
 
 
 def is_name(name: str) -> bool:
-    """May a bundle's folder have this name?"""
+    """Return whether a bundle's folder may have this name."""
     return re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}", name) is not None
 
 

@@ -1,7 +1,7 @@
-"""Fetch a bundle of the catalogue, at the user's explicit wish and never otherwise.
+"""Download a bundle of the catalogue, only when the user asks for it.
 
-Every file grows in a folder of its own beside the installed bundles and stays there when the way is cut, so that the
-next try goes on where this one ended. Size and SHA-256 are checked before anything is put in its place.
+Files are collected in a hidden folder beside the installed bundles and stay there when the connection breaks, so that
+the next try continues. Size and SHA-256 are checked before anything is moved to its final place.
 """
 
 from __future__ import annotations
@@ -31,14 +31,17 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 logger = logging.getLogger(__name__)
 
 SILENCE_S = 10.0
+"""Seconds without data after which a connection counts as broken."""
 _TRIES = 3
 _PIECE = 256 * 1024
+"""Bytes that are received at once."""
 _HASHED_AT_ONCE = 8 * 2**20
+"""Bytes that are hashed between two steps."""
 _NETWORK = (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError, ssl.SSLError)
 
 
-def downloading(name: str, mirror: str = "") -> Steps[Path]:
-    """Fetch and install what the catalogue calls `name`; `mirror` stands in for its address.
+def download_bundle(name: str, mirror: str = "") -> Steps[Path]:
+    """Download and install the bundle `name` of the catalogues; `mirror` replaces its address.
 
     Raises `EDTalkError`: BUNDLE_INVALID, DOWNLOAD_FAILED, DISK.
     """
@@ -56,7 +59,7 @@ def downloading(name: str, mirror: str = "") -> Steps[Path]:
         yield from _fetch(f"{address}/{quote(file)}", folder / file, entry, before, offer)
         before += entry.size
     if offer.kind == "checkpoints":
-        installed = yield from library.importing([folder], name)
+        installed = yield from library.import_official([folder], name)
     else:
         _check_complete(folder, offer)
         library.settle(folder, target)
@@ -66,7 +69,7 @@ def downloading(name: str, mirror: str = "") -> Steps[Path]:
 
 
 def make_folder_for(target: Path) -> Path:
-    """Where the files of a bundle grow until it is whole."""
+    """Make and return the folder in which the files of a bundle are collected."""
     folder = target.with_name(f".{target.name}.download")
     make_folder(folder)
     return folder
@@ -84,7 +87,7 @@ def _check_room(folder: Path, offer: Offer) -> None:
 
 
 def _check_complete(folder: Path, offer: Offer) -> None:
-    """Does the catalogue name all that the bundle itself names?"""
+    """Raise `EDTalkError(BUNDLE_INVALID)` unless the catalogue lists every file of the bundle."""
     manifest, _ = read_manifest(folder)
     for file, entry in manifest.files.items():
         if offer.files.get(file) != entry:
@@ -98,9 +101,9 @@ def _check_complete(folder: Path, offer: Offer) -> None:
 
 
 def _fetch(url: str, path: Path, entry: FileEntry, before: int, offer: Offer) -> Steps[None]:
-    """One file, whole and checked, at `path`. What an earlier try has left is taken up."""
+    """Fetch one file to `path` and check it. An interrupted download continues."""
     partial = path.with_name(f"{path.name}.part")
-    if path.is_file():  # of an earlier try, which may have meant another version
+    if path.is_file():  # of an earlier try, perhaps of another version
         path.rename(partial)
     resumed = partial.is_file()
     yield from _receive_patiently(url, partial, entry.size, before, offer)
@@ -120,7 +123,7 @@ def _fetch(url: str, path: Path, entry: FileEntry, before: int, offer: Offer) ->
 
 
 def _receive_patiently(url: str, partial: Path, size: int, before: int, offer: Offer) -> Steps[None]:
-    """Take up a cut connection a few times. Raises `EDTalkError`: DOWNLOAD_FAILED, DISK."""
+    """Receive a file, and reconnect a few times. Raises `EDTalkError`: DOWNLOAD_FAILED, DISK."""
     for attempt in range(1, _TRIES + 1):
         try:
             for held in _receive(url, partial, size):
@@ -147,7 +150,7 @@ def _digest_of(partial: Path, before: int, offer: Offer) -> Steps[str]:
 
 
 def _receive(url: str, partial: Path, size: int) -> Iterator[int]:
-    """Append what is missing to a file; the answer is its size so far, again and again."""
+    """Append the missing bytes to a file, and yield its size after each piece."""
     held = partial.stat().st_size if partial.exists() else 0
     if held > size:
         partial.unlink()
@@ -182,7 +185,7 @@ def _read(answer: IO[bytes]) -> Iterator[bytes]:
 
 
 def _is_refusal(error: Exception) -> bool:
-    """Did the server answer, and will it answer the same again?"""
+    """Return whether the server refused, so that another try would get the same answer."""
     return isinstance(error, urllib.error.HTTPError) and error.code < 500
 
 

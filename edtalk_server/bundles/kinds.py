@@ -1,4 +1,4 @@
-"""Which network stands behind a part's kind. Imported only when such a part is built."""
+"""The network class of each kind of part, imported only when such a part is built."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ _NETWORKS = {
 
 
 def build(role: str, part: NetworkPart) -> nn.Module:
-    """The network of a part, untrained. `EDTalkError(BUNDLE_INVALID)`: unknown kind or bad config."""
+    """Build the untrained network of a part. Raises `EDTalkError(BUNDLE_INVALID)` for an unknown kind or a bad
+    config."""
     target = _NETWORKS.get((role, part.kind))
     if target is None:
         known = ", ".join(kind for its_role, kind in _NETWORKS if its_role == role) or "none"

@@ -1,4 +1,4 @@
-"""The bundles of this installation: those that ship and those in the user's data folder; adding to them."""
+"""The bundles of this installation, shipped and in the user's data folder; import of new ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CHECKPOINTS = (".pt", ".pth", ".ckpt", ".tar")
 
 @dataclass(frozen=True)
 class Installed:
-    """A bundle that is here. `name` is its folder's; `path` is what `--bundle` takes."""
+    """An installed bundle. `name` is that of its folder; `path` is the value for `--bundle`."""
 
     name: str
     path: str
@@ -33,27 +33,27 @@ class Installed:
 
     @property
     def bytes(self) -> int:
-        """Of its networks."""
+        """Return the bytes of its networks."""
         return sum(entry.size for entry in self.manifest.files.values())
 
 
 def installed() -> list[Installed]:
-    """All bundles that are here, the shipped one first; what cannot be read is left out, and the log says why."""
+    """Return all installed bundles, the shipped one first; unreadable ones are left out, and the log says why."""
     places = {STARTER: STARTER} if (find(STARTER) / MANIFEST_FILE).is_file() else {}
     places |= {folder.name: str(folder) for folder in _folders()}
-    found = []
+    bundles = []
     for name, path in places.items():
         try:
-            found.append(Installed(name, path, *read_manifest(path)))
+            bundles.append(Installed(name, path, *read_manifest(path)))
         except EDTalkError as error:
             logger.warning("the bundle %s is not used: %s", path, error.cause)
-    return found
+    return bundles
 
 
 def available() -> list[Offer]:
-    """What the catalogues offer and is not here."""
-    here = {one.name for one in installed()}
-    return [offer for name, offer in sorted(offers().items()) if name not in here]
+    """Return the offers of the catalogues that are not installed."""
+    present = {bundle.name for bundle in installed()}
+    return [offer for name, offer in sorted(offers().items()) if name not in present]
 
 
 def _folders() -> Iterator[Path]:
@@ -65,7 +65,7 @@ def _folders() -> Iterator[Path]:
 
 
 def place_for(name: str) -> Path:
-    """The folder of a new bundle. Raises `EDTalkError(BUNDLE_INVALID)` for a name that is taken or none."""
+    """Return the folder of a new bundle. Raises `EDTalkError(BUNDLE_INVALID)` for a taken or impossible name."""
     if not is_name(name):
         raise invalid(
             f"{name[:70]!r} cannot be the name of a bundle.", "Use letters, digits, '.', '_' and '-'."
@@ -79,9 +79,9 @@ def place_for(name: str) -> Path:
     return target
 
 
-def importing(sources: Sequence[Path], name: str = "", output: Path | None = None) -> Steps[Path]:
-    """Turn the official checkpoints (files, or one folder of them) into the installed bundle `name`, or into the folder
-    `output`. Without a name it is that of the release.
+def import_official(sources: Sequence[Path], name: str = "", output: Path | None = None) -> Steps[Path]:
+    """Import the official checkpoints (files, or one folder of them) as the installed bundle `name`, or into the folder
+    `output`. The default name is that of the release.
 
     Raises `EDTalkError`: BUNDLE_INVALID, DISK.
     """
@@ -90,8 +90,8 @@ def importing(sources: Sequence[Path], name: str = "", output: Path | None = Non
     is_folder = len(sources) == 1 and sources[0].is_dir()
     files = _checkpoints(sources[0]) if is_folder else list(sources)
     if name:
-        place_for(name)  # before the work: may it have this name?
-    manifest, networks = yield from official.reading(files, skip_foreign=is_folder)
+        place_for(name)  # before the work: is the name allowed?
+    manifest, networks = yield from official.read_checkpoints(files, skip_foreign=is_folder)
     yield Step(len(files), len(files) + 1, "writing the bundle")
     if output is not None:
         save(output, manifest, networks)
@@ -107,7 +107,7 @@ def importing(sources: Sequence[Path], name: str = "", output: Path | None = Non
 
 
 def settle(fresh: Path, target: Path) -> None:
-    """Put a complete folder into its place. Raises `EDTalkError(DISK)`."""
+    """Move a complete folder to its final place. Raises `EDTalkError(DISK)`."""
     try:
         fresh.rename(target)
     except OSError as error:

@@ -38,7 +38,8 @@ class Bundle:
 
 
 def find(name: str | Path) -> Path:
-    """The folder of a bundle: a path, the name of one that ships in the package (`starter`), or of an installed one."""
+    """Return the folder of a bundle: a path, the name of the shipped one (`starter`), or the name of an installed
+    one."""
     shipped, path = Path(__file__).parent / str(name), Path(name)
     if str(name) == STARTER and (shipped / MANIFEST_FILE).is_file():
         return shipped
@@ -48,7 +49,7 @@ def find(name: str | Path) -> Path:
 
 
 def read_manifest(name: str | Path = STARTER) -> tuple[BundleManifest, str]:
-    """The manifest and digest of a bundle, without its networks."""
+    """Return the manifest and digest of a bundle, without its networks."""
     path = find(name) / MANIFEST_FILE
     try:
         data = path.read_bytes()
@@ -65,9 +66,8 @@ def read_manifest(name: str | Path = STARTER) -> tuple[BundleManifest, str]:
 
 
 def load(name: str | Path = STARTER) -> Bundle:
-    """Open a bundle by path or shipped name.
-
-    `EDTalkError(BUNDLE_INVALID)` names the file, field or tensor at fault.
+    """Open a bundle by path or name. Raises `EDTalkError(BUNDLE_INVALID)` that names the file, field or tensor at
+    fault.
     """
     manifest, digest = read_manifest(name)
     folder = find(name)
@@ -89,7 +89,7 @@ def load(name: str | Path = STARTER) -> Bundle:
 
 
 def verified_bytes(path: Path, entry: FileEntry) -> bytes:
-    """The bytes of a listed file, checked against its size and SHA-256."""
+    """Return the bytes of a listed file, checked against its size and SHA-256."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -115,8 +115,8 @@ def _network(role: str, manifest: BundleManifest, data: bytes) -> nn.Module:
 
 
 def load_exactly(network: nn.Module, tensors: Mapping[str, Tensor], origin: str) -> None:
-    """Fill `network` with exactly its tensors, widened to its own types; what is wrong is named in the
-    error."""
+    """Fill `network` with exactly its tensors, widened to its own types. Raises `EDTalkError(BUNDLE_INVALID)` that
+    names a missing, surplus or unsuitable one."""
     import torch
 
     expected, stored_types = network.state_dict(), (torch.float32, torch.float16, torch.int64)

@@ -1,4 +1,4 @@
-"""`bundle.json`, strictly: what docs/bundles.md, the normative page, says."""
+"""`bundle.json`, strictly as in docs/bundles.md, the normative page."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ T = TypeVar("T")
 
 
 def invalid(cause: str, fix: str = "Use a complete, unchanged bundle (see docs/bundles.md).") -> EDTalkError:
-    """The error of this package: a bundle that cannot be used, and what is wrong with it."""
+    """Return the error of this package: a bundle that cannot be used, with cause and fix."""
     return EDTalkError(ErrorCode.BUNDLE_INVALID, cause, fix)
 
 
 @dataclass(frozen=True)
 class NetworkPart:
-    """One network of a bundle: what it is, what it is built from and which file holds its tensors."""
+    """One network of a bundle: its kind, the config it is built from, and the file of its tensors."""
 
     kind: str
     config: Mapping[str, Any]
@@ -44,12 +44,12 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Statistic:
-    """One basis weight in the training performances, and how well the bundle knows it.
+    """One basis weight in the training performances, and how well the bundle estimates and renders it.
 
-    `low` and `high` are what 1 % of the frames are below and above. `read` is the share of the weight's variance that
-    the bundle's reader explains in pictures of people it was never trained on: 1 is all, 0 no more than the mean.
-    `drawn` is the correlation of what the drawn movement changes in a picture with what the true movement changes: 1 is
-    the movement that the basis is named after, -1 its opposite. None: not measured.
+    1 % of the frames are below `low`, 1 % above `high`. `read` is the share of the weight's variance that the bundle's
+    motion encoder explains in pictures of people it was never trained on: 1 is all, 0 no more than the mean. `drawn` is
+    the correlation of the rendered with the true change of a picture when the weight moves: 1 is the movement that the
+    basis is named after, -1 its opposite. None: not measured.
     """
 
     mean: float
@@ -60,7 +60,7 @@ class Statistic:
     drawn: float | None = None
 
     def to_dict(self) -> dict[str, float]:
-        """What is known, by name."""
+        """Return the known values by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -84,11 +84,11 @@ class BundleManifest:
     description: str = ""
 
     def parts(self) -> dict[str, NetworkPart]:
-        """The networks that this bundle has, by role."""
+        """Return the networks that this bundle has, by role."""
         return {role: part for role in ROLES if (part := getattr(self, role)) is not None}
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object that `from_dict` reads."""
+        """Return the JSON object that `from_dict` reads."""
         values: dict[str, Any] = {
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
@@ -104,22 +104,22 @@ class BundleManifest:
         values["bases"] = [_basis_to_dict(basis) for basis in self.layout.bases]
         values["presets"] = {name: dict(preset) for name, preset in self.presets.items()}
         if self.statistics:
-            values["statistics"] = {name: one.to_dict() for name, one in self.statistics.items()}
+            values["statistics"] = {name: statistic.to_dict() for name, statistic in self.statistics.items()}
         values["files"] = {n: {"sha256": e.sha256, "size": e.size} for n, e in sorted(self.files.items())}
         return values
 
     def to_json(self) -> str:
-        """The text of `bundle.json`."""
+        """Return the text of `bundle.json`."""
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def public_json(self) -> str:
-        """What a client is told: the text of `bundle.json` without the networks and files."""
+        """Return what clients receive: the text of `bundle.json` without the networks and files."""
         values = self.to_dict()
         return json.dumps({name: values[name] for name in values if name not in (*ROLES, "files")})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> BundleManifest:
-        """Read the text of `bundle.json`; `EDTalkError(BUNDLE_INVALID)` names what is wrong."""
+        """Read the text of `bundle.json`. Raises `EDTalkError(BUNDLE_INVALID)` that names the fault."""
         try:
             values = json.loads(text)
         except (ValueError, RecursionError) as error:
@@ -128,7 +128,7 @@ class BundleManifest:
 
     @classmethod
     def from_dict(cls, values: Any) -> BundleManifest:
-        """Check and take a JSON object; `EDTalkError(BUNDLE_INVALID)` names the field that is wrong."""
+        """Check and convert a JSON object. Raises `EDTalkError(BUNDLE_INVALID)` that names the wrong field."""
         reader = _Object(values, MANIFEST_FILE)
         _check_format(reader)
         manifest = cls(
@@ -196,7 +196,7 @@ _REQUIRED = object()
 
 
 class _Object:
-    """A JSON object whose fields are taken one by one; `end` refuses what was not taken."""
+    """A JSON object whose fields are read one by one; `end` refuses the rest."""
 
     def __init__(self, value: Any, place: str) -> None:
         if not isinstance(value, dict):
@@ -252,7 +252,7 @@ def _object_of(read: Callable[[Any, str], T]) -> Callable[[Any, str], dict[str, 
     def reader(value: Any, place: str) -> dict[str, T]:
         if not isinstance(value, dict):
             raise invalid(f"{place} must be a JSON object.")
-        return {name: read(one, f"{place}: {name}") for name, one in value.items()}
+        return {name: read(item, f"{place}: {name}") for name, item in value.items()}
 
     return reader
 
@@ -261,7 +261,7 @@ def _part(value: Any, place: str) -> NetworkPart:
     reader = _Object(value, place)
     part = NetworkPart(
         kind=reader.get("kind", _text),
-        config=reader.get("config", _object_of(lambda one, _place: one)),
+        config=reader.get("config", _object_of(lambda item, _place: item)),
         file=reader.get("file", _file_name),
     )
     reader.end()
@@ -289,7 +289,7 @@ def _statistic(value: Any, place: str) -> Statistic:
 def _layout(value: Any, place: str) -> BankLayout:
     if not isinstance(value, list) or not value:
         raise invalid(f"{place} must be a list with at least one basis.")
-    bases = tuple(_basis(one, f"{place}[{i}]") for i, one in enumerate(value))
+    bases = tuple(_basis(item, f"{place}[{i}]") for i, item in enumerate(value))
     try:
         return BankLayout(bases)
     except ValueError as error:

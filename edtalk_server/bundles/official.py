@@ -1,8 +1,7 @@
-"""The published checkpoints become a bundle.
+"""Import of the published checkpoints as a bundle.
 
-The files are pickles. They are opened with `weights_only=True`, which runs no code of theirs; beside
-tensors and plain containers only `argparse.Namespace` is let in, because the training programs of the
-release save their options.
+The files are pickles. They are opened with `weights_only=True`, which runs no code in them; besides tensors and plain
+containers only `argparse.Namespace` is allowed, because the training programs of the release save their options.
 """
 
 from __future__ import annotations
@@ -43,12 +42,12 @@ _ONLY_EXPRESSION = ("dec.fineadainresblock.", "direction_exp.", "exp_fc.")
 
 
 class ForeignFileError(EDTalkError):
-    """A sound file that holds no model of the release."""
+    """A readable file without a model of the release."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """One checkpoint as a network of ours: its role-independent kind, config and the filled network."""
+    """One checkpoint as a network of ours: its kind, config and the filled network."""
 
     kind: str
     config: dict[str, Any]
@@ -60,17 +59,17 @@ def import_checkpoints(files: Sequence[str | Path], folder: str | Path) -> Bundl
 
     Raises `EDTalkError(BUNDLE_INVALID)` naming the file and the tensor that is missing, surplus or misshapen.
     """
-    return save(folder, *run_to_end(reading([Path(file) for file in files])))
+    return save(folder, *run_to_end(read_checkpoints([Path(file) for file in files])))
 
 
-def reading(
+def read_checkpoints(
     files: Sequence[Path], skip_foreign: bool = False
 ) -> Steps[tuple[BundleManifest, dict[str, nn.Module]]]:
-    """What `import_checkpoints` writes, read a file at a time: the manifest, and the networks by role.
+    """Read checkpoints one by one; return the manifest and the networks by role, for `save`.
 
-    `skip_foreign` leaves out files that hold no model of the release.
+    `skip_foreign` leaves out files without a model of the release.
     """
-    found: dict[str, Imported] = {}
+    by_kind: dict[str, Imported] = {}
     for done, file in enumerate(files):
         yield Step(done, len(files), f"reading {file.name}")
         try:
@@ -80,15 +79,15 @@ def reading(
                 raise
             logger.info("%s", error.cause)
             continue
-        if imported.kind in found:
+        if imported.kind in by_kind:
             raise invalid(f"{file.name} holds the same model as a file before it.", "Give each file once.")
-        found[imported.kind] = imported
-    parts = _assign_roles(found)
-    return _manifest(parts), {role: one.network for role, one in parts.items()}
+        by_kind[imported.kind] = imported
+    parts = _assign_roles(by_kind)
+    return _manifest(parts), {role: part.network for role, part in parts.items()}
 
 
 def read_checkpoint(path: Path) -> Imported:
-    """One official file as a network of ours, in evaluation mode."""
+    """Read one official file as a network of ours, in evaluation mode."""
     content = _open(path)
     if isinstance(content.get("audio2lip"), Mapping):
         tensors = convert(content["audio2lip"], audio_tensors(AUDIO), path.name)
@@ -103,20 +102,20 @@ def read_checkpoint(path: Path) -> Imported:
 
 
 def convert(stored: Mapping[str, Any], expected: Sequence[OfficialTensor], origin: str) -> dict[str, Tensor]:
-    """The tensors of a checkpoint under our names, after checking that they are exactly the expected ones."""
-    names = {one.name for one in expected}
+    """Return the tensors of a checkpoint under our names, after checking that they are exactly the expected ones."""
+    names = {item.name for item in expected}
     surplus = [name for name in stored if name not in names]
     if surplus:
         raise invalid(f"{origin}: the tensor {surplus[0]} does not belong to this model.", _FIX)
     converted: dict[str, Tensor] = {}
     pieces: dict[str, list[Tensor]] = {}
-    for one in expected:
-        tensor = _checked(stored, one, origin)
-        if one.column >= 0:
-            pieces.setdefault(one.target, []).append(tensor)
-        elif one.target:
+    for item in expected:
+        tensor = _checked(stored, item, origin)
+        if item.column >= 0:
+            pieces.setdefault(item.target, []).append(tensor)
+        elif item.target:
             leading = tensor.ndim == 5  # modulated weights are stored with an empty first axis
-            converted[one.target] = tensor[0] if leading else tensor
+            converted[item.target] = tensor[0] if leading else tensor
     return converted | {target: torch.cat(columns, dim=1) for target, columns in pieces.items()}
 
 
@@ -170,15 +169,15 @@ def _foreign(path: Path, why: str) -> ForeignFileError:
 
 
 def _refused(error: pickle.UnpicklingError) -> str:
-    """Why a file was refused. Torch's own words also tell how to open it all the same; nobody should."""
+    """Return why a file was refused. Torch's own message also tells how to open it anyway; nobody should."""
     foreign = re.search(r"(?:GLOBAL|global:?) ([\w.]+)", str(error))
     return f"it holds more than weights ({foreign[1]})" if foreign else "it is not a checkpoint of weights"
 
 
-def _assign_roles(found: Mapping[str, Imported]) -> dict[str, Imported]:
-    if "edtalk" in found:
+def _assign_roles(by_kind: Mapping[str, Imported]) -> dict[str, Imported]:
+    if "edtalk" in by_kind:
         roles = {"face": "edtalk", "lip_pose": "edtalk_lip_pose", "audio_to_lip": "audio2lip"}
-    elif "edtalk_lip_pose" in found:
+    elif "edtalk_lip_pose" in by_kind:
         roles = {"face": "edtalk_lip_pose", "audio_to_lip": "audio2lip"}
     else:
         raise EDTalkError(
@@ -186,7 +185,7 @@ def _assign_roles(found: Mapping[str, Imported]) -> dict[str, Imported]:
             "None of the files holds a face network.",
             "Give EDTalk.pt or EDTalk_lip_pose.pt.",
         )
-    return {role: found[kind] for role, kind in roles.items() if kind in found}
+    return {role: by_kind[kind] for role, kind in roles.items() if kind in by_kind}
 
 
 def _manifest(parts: Mapping[str, Imported]) -> BundleManifest:
@@ -204,7 +203,7 @@ def _manifest(parts: Mapping[str, Imported]) -> BundleManifest:
         layout=layout,
         presets=_presets(layout) if expressive else {},
     )
-    others = {role: _part(role, one) for role, one in parts.items() if role != "face"}
+    others = {role: _part(role, part) for role, part in parts.items() if role != "face"}
     return replace(manifest, **others)  # type: ignore[arg-type]
 
 

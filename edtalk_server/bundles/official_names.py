@@ -1,8 +1,7 @@
 """Every tensor of the published checkpoints, derived from our configs: its name, its shape and where it goes.
 
-The names are those of the release (github.com/tanshuai0219/EDTalk, commit 06a9a96). What the release stores
-without using it (noise strengths, the first RGB head, half of the enhancement) has no target; blur kernels
-are constants.
+The names are those of the release (github.com/tanshuai0219/EDTalk, commit 06a9a96). Tensors that the release stores and
+never uses (noise strengths, the first RGB head, half of the enhancement) have no target; blur kernels are constants.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from edtalk_server.networks.encoder import HEAD_LAYERS, SHARED_LAYERS
 
 
 class OfficialTensor(NamedTuple):
-    """One stored tensor. `target` is the name in our network ("" where it has no influence), `column`
-    the first column that it fills there (-1: all of it), `constant` the value that it must have."""
+    """One stored tensor. `target` is its name in our network ("" without influence), `column` the first column that it
+    fills there (-1: all), `constant` its required value."""
 
     name: str
     shape: tuple[int, ...]
@@ -30,31 +29,31 @@ class OfficialTensor(NamedTuple):
 
 
 def face_tensors(config: EDTalkConfig) -> list[OfficialTensor]:
-    """The checkpoint of a generator: `EDTalk.pt`, or `EDTalk_lip_pose.pt` where `config.expression` is 0."""
+    """Return the checkpoint of a generator: `EDTalk.pt`, or `EDTalk_lip_pose.pt` where `config.expression` is 0."""
     return [*_encoder(config), *_decoder(config), *_banks(config), *_heads(config)]
 
 
 def audio_tensors(config: Audio2LipConfig) -> list[OfficialTensor]:
-    """The checkpoint `Audio2Lip.pt`."""
+    """Return the checkpoint `Audio2Lip.pt`."""
     a, b, c, d, e = config.widths
     channels = [1, a, a, a, b, b, b, c, c, c, d, d, e, e]
     kernels = [3] * 12 + [1]
-    found: list[OfficialTensor] = []
+    tensors: list[OfficialTensor] = []
     for i, kernel in enumerate(kernels):
         inputs, outputs = channels[i], channels[i + 1]
         conv, norm = f"audio_encoder.{i}.conv_block.0", f"audio_encoder.{i}.conv_block.1"
         ours = f"encoder.{i}"
-        found.append(
+        tensors.append(
             OfficialTensor(f"{conv}.weight", (outputs, inputs, kernel, kernel), f"{ours}.conv.weight")
         )
-        found.append(OfficialTensor(f"{conv}.bias", (outputs,), f"{ours}.conv.bias"))
+        tensors.append(OfficialTensor(f"{conv}.bias", (outputs,), f"{ours}.conv.bias"))
         for name in ("weight", "bias", "running_mean", "running_var"):
-            found.append(OfficialTensor(f"{norm}.{name}", (outputs,), f"{ours}.norm.{name}"))
+            tensors.append(OfficialTensor(f"{norm}.{name}", (outputs,), f"{ours}.norm.{name}"))
         counter = "num_batches_tracked"
-        found.append(OfficialTensor(f"{norm}.{counter}", (), f"{ours}.norm.{counter}", integer=True))
-    found.append(OfficialTensor("mapping.weight", (config.outputs, e), "mapping.weight"))
-    found.append(OfficialTensor("mapping.bias", (config.outputs,), "mapping.bias"))
-    return found
+        tensors.append(OfficialTensor(f"{norm}.{counter}", (), f"{ours}.norm.{counter}", integer=True))
+    tensors.append(OfficialTensor("mapping.weight", (config.outputs, e), "mapping.weight"))
+    tensors.append(OfficialTensor("mapping.bias", (config.outputs,), "mapping.bias"))
+    return tensors
 
 
 def _encoder(config: EDTalkConfig) -> Iterator[OfficialTensor]:

@@ -1,5 +1,4 @@
-"""The eight expression presets of the release: weights of its expression bank, float32, for `EDTalk.pt`
-only."""
+"""The eight expression presets of the release: weights of its expression bank, for `EDTalk.pt` only."""
 
 from __future__ import annotations
 

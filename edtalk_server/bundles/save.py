@@ -25,12 +25,12 @@ def save(
     half: bool = False,
     extra_files: Mapping[str, bytes] | None = None,
 ) -> BundleManifest:
-    """Write `networks` (by role: `face`, `audio_to_lip`, ...) and the manifest to `folder`; returns the
-    manifest with the files' identities filled in.
+    """Write `networks` (by role: `face`, `audio_to_lip`, ...) and the manifest to `folder`, and return the manifest
+    with the files' sizes and hashes.
 
-    With `half` the tensors are stored as float16. `extra_files` (model card, licence text) are put beside.
-    The folder appears complete or not at all. An older bundle there is replaced, but for files that are not
-    its own; a folder that is no bundle is left alone with an error.
+    With `half` the tensors are stored as float16. `extra_files` (model card, licence text) are written beside them.
+    The folder appears complete or not at all. An older bundle is replaced, except for files that are not its own; a
+    folder that is not a bundle is left alone. Raises `EDTalkError`: DISK, BUNDLE_INVALID.
     """
     target = Path(folder).absolute()
     _refuse_foreign(target)
@@ -72,7 +72,7 @@ def _refuse_foreign(target: Path) -> None:
 
 
 def _is_bundle(folder: Path) -> bool:
-    """Whether a folder's `bundle.json` is ours, of any version (other programs use the name, too)."""
+    """Return whether a folder's `bundle.json` is ours, of any version (other programs use the name, too)."""
     try:
         values = json.loads((folder / MANIFEST_FILE).read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -100,7 +100,7 @@ def _write_folder(target: Path, contents: Mapping[str, bytes]) -> None:
 
 
 def _keep_foreign(old: Path, fresh: Path) -> None:
-    """What somebody has put beside a bundle's files stays there."""
+    """Copy files that somebody has put beside a bundle's own into its new folder."""
     if not (old / MANIFEST_FILE).exists():
         return  # it was empty
     own = {MANIFEST_FILE, *json.loads((old / MANIFEST_FILE).read_bytes()).get("files", ())}

@@ -21,7 +21,7 @@ COMMANDS = ("serve", "predict", "capture", "render", "train", "evaluate", "bundl
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the return value is the exit status (0 well, 1 failed, 2 misused, 130 interrupted)."""
+    """Run one command and return the exit status: 0 success, 1 failure, 2 misuse, 130 interrupted."""
     arguments = _parser().parse_args(argv)
     _set_up_logging(arguments.verbose)
     _let_waiting_threads_sleep()
@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _summary(command: str) -> str | None:
-    """The first line of a command's docstring, read without importing it; None where it is not installed."""
+    """Return the first line of a command's docstring, read without importing it; None where it is not installed."""
     path = Path(__file__).with_name(f"{command}.py")
     if not path.is_file():
         return None
@@ -71,7 +71,7 @@ def _version() -> str:
 
 
 def _let_waiting_threads_sleep() -> None:
-    """torch's threads wait for each other at every layer. Spinning, one that shares its core with another program
+    """Let torch's threads sleep while they wait for each other. Spinning, one that shares its core with another program
     slows all of them down, up to fifty times. OpenMP reads this when torch is loaded."""
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -10,12 +10,14 @@ from shared_protocol.banks import Bank
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What `cli.bundle_library` adds, `check [DIR]`, `show [DIR]`, `describe [DIR]`."""
+    """Add the actions of `cli.bundle_library`, `check [DIR]`, `show [DIR]` and `describe [DIR]`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     bundle_library.add_arguments(actions)
     for action, text in (("check", "verify every file and tensor"), ("show", "print what the bundle is")):
-        one = actions.add_parser(action, help=text)
-        one.add_argument("bundle", nargs="?", default="starter", help="folder or name (default: starter)")
+        parser_of_action = actions.add_parser(action, help=text)
+        parser_of_action.add_argument(
+            "bundle", nargs="?", default="starter", help="folder or name (default: starter)"
+        )
     _add_describe(
         actions.add_parser(
             "describe", help="measure its weights and presets, draw its bases, and note both in it"
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", nargs="?", default="starter", help="folder or name (default: starter)")
     parser.add_argument("--facekit", type=Path, help="packed ICT-FaceKit (.npz) to render people from")
-    parser.add_argument("--data", type=Path, help="rendered shards: what is usual for each weight")
+    parser.add_argument("--data", type=Path, help="rendered shards, for the usual values of each weight")
     parser.add_argument("--people", type=int, default=40, help="rendered people to measure on (default: 40)")
     parser.add_argument(
         "--emotional", type=int, default=16, help="people who show the emotions (default: 16)"
@@ -34,7 +36,7 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--name-bases",
         action="store_true",
-        help="order, turn and name bases that training left without, by what the starter's reader sees of them",
+        help="order, sign and name bases that training left unnamed, by the starter's motion encoder",
     )
 
 
@@ -90,8 +92,8 @@ def _describe(arguments: argparse.Namespace) -> int:
     line = ProgressLine(arguments.emotional, "emotions", unit="people")
     manifest = describe(arguments.bundle, people, facekit, arguments.data, arguments.emotional, line.show)
     print(f"{'':22} {'1 %':>7} {'mean':>7} {'99 %':>7} {'read':>7} {'drawn':>7}")
-    for name, one in manifest.statistics.items():
-        row = (one.low, one.mean, one.high, one.read, one.drawn)
+    for name, known in manifest.statistics.items():
+        row = (known.low, known.mean, known.high, known.read, known.drawn)
         print(
             f"{name:22} " + " ".join(f"{'-' if value is None else format(value, '.3f'):>7}" for value in row)
         )

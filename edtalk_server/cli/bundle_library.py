@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def add_arguments(actions: Any) -> None:
-    """`list`, `import FILE... [-o DIR | --name NAME]` and `download NAME [--mirror URL]`."""
+    """Add `list`, `import FILE... [-o DIR | --name NAME]` and `download NAME [--mirror URL]`."""
     actions.add_parser("list", help="what is installed, and what can be downloaded")
     importing = actions.add_parser("import", help="turn the official checkpoints into a bundle")
     importing.add_argument(
@@ -51,10 +51,10 @@ def run(arguments: argparse.Namespace) -> int:
 def _list() -> int:
     from edtalk_server.bundles import library
 
-    for one in library.installed():
-        manifest = one.manifest
+    for bundle in library.installed():
+        manifest = bundle.manifest
         print(
-            f"{one.name:24} {_size(one.bytes)}  {manifest.size:4} px  {manifest.licence:16} {manifest.title}"
+            f"{bundle.name:24} {_size(bundle.bytes)}  {manifest.size:4} px  {manifest.licence:16} {manifest.title}"
         )
     for offer in library.available():
         print(f"{offer.name:24} {_size(offer.bytes)}  can be downloaded; {offer.licence}; {offer.title}")
@@ -65,7 +65,7 @@ def _import(files: list[Path], output: str | None, name: str) -> int:
     from edtalk_server.bundles import library
     from edtalk_server.bundles.load import read_manifest
 
-    folder = _shown(library.importing(files, name, Path(output) if output else None))
+    folder = _show_steps(library.import_official(files, name, Path(output) if output else None))
     manifest, _ = read_manifest(folder)
     size = sum(entry.size for entry in manifest.files.values())
     print(f"{folder}: {manifest.title}, {', '.join(manifest.parts())}, {size / 1e6:.0f} MB")
@@ -73,13 +73,13 @@ def _import(files: list[Path], output: str | None, name: str) -> int:
 
 
 def _download(name: str, mirror: str) -> int:
-    from edtalk_server.bundles.download import downloading
+    from edtalk_server.bundles.download import download_bundle
 
-    print(f"{_shown(downloading(name, mirror))}: installed; use it with --bundle {name}")
+    print(f"{_show_steps(download_bundle(name, mirror))}: installed; use it with --bundle {name}")
     return 0
 
 
-def _shown(steps: Steps[Result]) -> Result:
+def _show_steps(steps: Steps[Result]) -> Result:
     """Run the steps to their end, with a line on standard error that rewrites itself."""
     from edtalk_server.media.steps import run_to_end
 

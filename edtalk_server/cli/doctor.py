@@ -1,4 +1,4 @@
-"""Say whether this installation works; with --golden, whether it computes what the paper's network does."""
+"""Check whether this installation works; with --golden, whether it computes what the paper's network does."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LIBRARIES = ("torch", "numpy", "pyzmq", "msgpack", "safetensors", "opencv-pytho
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`--golden DIR [--set NAME]`, `--bundle`, `--device`."""
+    """Add `--golden DIR [--set NAME]`, `--bundle` and `--device`."""
     parser.add_argument(
         "--golden", metavar="DIR", type=Path, help="compare with the vector files of a folder"
     )
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """0 where all is well, 1 where something is not."""
+    """Return 0 where everything works, else 1."""
     if arguments.golden is not None:
         return _golden(arguments.golden, arguments.set)
     return _health(arguments.bundle, arguments.device)

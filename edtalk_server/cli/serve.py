@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of `edtalk serve`."""
+    """Add the options of `edtalk serve`."""
     add_model_options(parser)
     parser.add_argument(
         "--endpoint",
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where to listen (default: tcp://127.0.0.1:*, this machine, any free port)",
     )
     parser.add_argument(
-        "--parent-pid", type=int, help="end when this process, and all that use the server since, have ended"
+        "--parent-pid", type=int, help="end when this process and all later users of the server have ended"
     )
     parser.add_argument(
         "--connection-file", type=Path, help="where to write the keys for clients (owner-only)"
@@ -38,10 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="give graphics memory back after so long without work; 0: never (default: 300)",
+        help="free graphics memory after this time without work; 0: never (default: 300)",
     )
     parser.add_argument("--log-file", type=Path, help="default: server.log in the user's log folder")
-    parser.add_argument("--fake", action="store_true", help="no model: bars instead of faces, to try the way")
+    parser.add_argument(
+        "--fake", action="store_true", help="no model: bars instead of faces, to try the connection"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ class Audio2Lip(nn.Module):
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> Audio2Lip:
-        """The untrained network of a bundle's config; `ValueError` says what is wrong with it."""
+        """Return the untrained network of a bundle's config; raises `ValueError` that names a wrong field."""
         return cls(Audio2LipConfig.from_dict(values))
 
     def forward(self, windows: Tensor, record: Recorder = record_nothing) -> Tensor:

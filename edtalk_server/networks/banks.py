@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from edtalk_server.networks.config import EDTalkConfig
 
 _OFFSET = 1e-8
+"""Added to the directions before the factorisation, as in the release."""
 
 
 class Banks(nn.Module):
@@ -21,7 +22,7 @@ class Banks(nn.Module):
         self.signs = config.signs
 
     def orthonormal(self) -> Tensor:
-        """Q [style_dim, channels] of the thin QR factorisation, on the parameter's device.
+        """Return Q [style_dim, channels] of the thin QR factorisation, on the parameter's device.
 
         The signs of the columns are LAPACK's (Householder reflectors), because weights refer to them; so it
         is done on the CPU; then those of the config turn them. In float64: the rounded result does not depend

@@ -19,12 +19,12 @@ DEMODULATION_EPSILON = 1e-8
 
 
 def leaky(x: Tensor) -> Tensor:
-    """sqrt(2) times leaky ReLU with slope 0.2."""
+    """Apply leaky ReLU with slope 0.2, times sqrt(2)."""
     return F.leaky_relu(x, SLOPE) * GAIN
 
 
 def fir_kernel() -> Tensor:
-    """The 4x4 binomial low-pass filter, sum 1."""
+    """Return the 4x4 binomial low-pass filter, sum 1."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
     return torch.outer(taps, taps) / 64.0
 

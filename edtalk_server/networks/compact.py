@@ -6,11 +6,11 @@
 
 Four things differ from the published network, each because it was measured to learn faster from rendered faces:
 
-* The weights are relative: the decoder is told the change, so a photo whose own weights are misjudged still rests.
-* Weights are read off by a network of their own (`motion`), and landmarks for cropping by another (`locator`).
-* Coarse motion is found at `trunk_size`, detail at `detail_size`; flow and mask are then applied to the photo at full
-  `size`, so that sharpness comes from the photo and not from the network.
-* At no change the picture is the photo itself, by construction: flow and mask fade to rest as the change vanishes.
+* The weights are relative: the decoder receives the change, so a photo with wrongly estimated weights still rests.
+* A network of its own estimates weights (`motion`), and another one detects landmarks for cropping (`locator`).
+* Coarse motion is computed at `trunk_size`, detail at `detail_size`; flow and mask are then applied to the photo at
+  full `size`, so that sharpness comes from the photo and not from the network.
+* Without a change the picture is the photo itself, by construction: flow and mask fade to rest as the change vanishes.
 """
 
 from __future__ import annotations
@@ -38,9 +38,11 @@ from edtalk_server.networks.compact_blocks import (
 from edtalk_server.networks.compact_motion_encoder import LANDMARKS, PointReader
 from edtalk_server.networks.interface import Encoding, check_source
 
-FLOW_SCALE = 0.25  # what a head's unit means as flow at the coarse levels; finer levels correct less
+FLOW_SCALE = 0.25
+"""Flow, in units of half a picture, for one unit of a head's output at the coarse levels; finer levels correct less."""
 FINE_FLOW_SCALE = 0.1
-REST_MASK_LOGIT = 9.0  # mask at rest: 0.9999, less than a grey level away from the photo
+REST_MASK_LOGIT = 9.0
+"""Logit of the mask at rest, 0.9999: less than a grey level away from the photo."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,10 @@ class CompactConfig:
     """All sizes of the network.
 
     `encoder_channels` and `decoder_channels` belong to map sizes 4, 8, ... `trunk_size / 2` (the decoder's begin at 8).
-    `reader` is `plain` (numbers at once) or `points` (see `compact_reader`); with `tone` the decoder also says how the
-    light on what it moves changes; `refined` deepens it. `gain` scales weights in natural units (1 = full movement) to
-    the style latent; `rest_radius` is the length of a change of weights at which flow and mask are half awake.
+    `reader` is `plain` (numbers at once) or `points` (see `compact_motion_encoder`); with `tone` the decoder also
+    predicts how the light on moved parts changes; `refined` deepens it. `gain` scales weights in natural units (1 =
+    full movement) to the style latent; `rest_radius` is the length of a change of weights at which flow and mask are
+    half awake.
     """
 
     size: int = 256
@@ -85,25 +88,25 @@ class CompactConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CompactConfig:
-        """From JSON (lists become tuples). `TypeError` names an unknown field."""
+        """Build from JSON (lists become tuples). Raises `TypeError` that names an unknown field."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """Return the JSON object that `from_dict` reads."""
         return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
 
 
 class Level(NamedTuple):
-    """What one level of the decoder says: flow [B, 2, n, n] and mask logits [B, 1, n, n], both float32."""
+    """The output of one level of the decoder: flow [B, 2, n, n] and mask logits [B, 1, n, n], both float32."""
 
     flow: Tensor
     mask_logits: Tensor
 
 
 class Drawing(NamedTuple):
-    """What the decoder says in all: every level, coarse to fine; the drawn picture [B, 3, detail_size, detail_size]
-    (None when only the trunk ran); how much lighter what was moved becomes, [B, 3, n, n], smooth (None: not at all)."""
+    """The output of the decoder: every level, coarse to fine; the drawn picture [B, 3, detail_size, detail_size]
+    (None when only the trunk ran); the change in brightness of moved parts, [B, 3, n, n], smooth (None: not at all)."""
 
     levels: list[Level]
     rgb: Tensor | None
@@ -112,7 +115,8 @@ class Drawing(NamedTuple):
 
 @dataclass(frozen=True)
 class Prepared:
-    """All of one source that does not depend on the weights. `photo` is [1, 3, size, size]; `weights` are its own."""
+    """Everything of one source that does not depend on the weights. `photo` is [1, 3, size, size]; `weights` are its
+    own."""
 
     photo: Tensor
     weights: Tensor
@@ -146,7 +150,7 @@ class Reader(nn.Module):
 
 
 def _reader(config: CompactConfig, weights: int) -> PointReader | Reader:
-    """What reads weights and landmarks off a well-cropped face."""
+    """Build the motion encoder: weights and landmarks of a well-cropped face."""
     if config.reader == "points":
         return PointReader(config.motion_size, config.motion_channels, config.motion_hidden, weights)
     return Reader(config.motion_size, config.motion_channels, config.motion_hidden, weights + 2 * LANDMARKS)
@@ -176,7 +180,7 @@ class Encoder(nn.Module):
 
 
 class TrunkLevel(nn.Module):
-    """One level of coarse motion: enlarge, look at the source's features through the flow so far, correct the flow."""
+    """One level of coarse motion: enlarge, sample the source's features through the flow so far, correct the flow."""
 
     def __init__(self, inputs: int, features: int, outputs: int, latent: int, refined: bool) -> None:
         super().__init__()
@@ -186,7 +190,8 @@ class TrunkLevel(nn.Module):
         self.to_flow = head(outputs, 3)
 
     def forward(self, x: Tensor, flow: Tensor, feature: Tensor, latent: Tensor) -> tuple[Tensor, Tensor]:
-        """`x` at half size, `flow` at this size. Returns the new `x` and what the head says, [B, 3, n, n] float32."""
+        """Return the new `x` and the output of the head, [B, 3, n, n] float32. `x` has half the size, `flow` this
+        size."""
         x = enlarge(activate(self.rise(x, latent)))
         x = activate(self.blend(torch.cat([x, warp(feature, flow)], 1), latent))
         if self.refine is not None:
@@ -195,7 +200,7 @@ class TrunkLevel(nn.Module):
 
 
 class Refinement(nn.Module):
-    """A residual of two convolutions that starts at nothing, so that it can join a network that was trained without."""
+    """A residual of two convolutions that starts at zero, so that it can join a network that was trained without it."""
 
     def __init__(self, channels: int, latent: int) -> None:
         super().__init__()
@@ -229,7 +234,8 @@ class Decoder(nn.Module):
             nn.init.zeros_(self.to_tone.weight)
 
     def forward(self, encoding: Encoding, latent: Tensor, awake: Tensor, trunk_only: bool = False) -> Drawing:
-        """`latent` [B, latent]; `awake` [B, 1, 1, 1] in 0..1 scales all motion. `encoding` of 1 or B sources."""
+        """Decode style latents [B, latent] with the encoding of 1 or B sources; `awake` [B, 1, 1, 1] in 0..1 scales all
+        motion."""
         x = encoding.features[4].expand(latent.shape[0], -1, -1, -1)
         flow = x.new_zeros((latent.shape[0], 2, 8, 8), dtype=torch.float32)
         logits = flow[:, :1]
@@ -240,9 +246,9 @@ class Decoder(nn.Module):
             if levels:
                 flow, logits = enlarge(flow), enlarge(logits)
             size = flow.shape[-1]
-            x, said = stage(x, flow, encoding.features[size], latent)
-            flow = flow + awake * said[:, :2] * (FINE_FLOW_SCALE if stage is self.thin else FLOW_SCALE)
-            logits = logits + said[:, 2:]
+            x, output = stage(x, flow, encoding.features[size], latent)
+            flow = flow + awake * output[:, :2] * (FINE_FLOW_SCALE if stage is self.thin else FLOW_SCALE)
+            logits = logits + output[:, 2:]
             levels.append(Level(flow, _resting(logits, awake)))
             if stage is self.trunk[-1] and self.to_tone is not None:
                 tone = awake * self.to_tone(x).float()
@@ -252,10 +258,10 @@ class Decoder(nn.Module):
         drawn = activate(self.draw(torch.cat([x, phases], 1)))
         if self.refine is not None:
             drawn = self.refine(drawn, latent)
-        said = F.pixel_shuffle(self.to_picture(drawn), 2).float()
-        fine = enlarge(flow) + awake * said[:, :2] * FINE_FLOW_SCALE
-        levels.append(Level(fine, _resting(enlarge(logits) + said[:, 2:3], awake)))
-        return Drawing(levels, said[:, 3:], tone)
+        output = F.pixel_shuffle(self.to_picture(drawn), 2).float()
+        fine = enlarge(flow) + awake * output[:, :2] * FINE_FLOW_SCALE
+        levels.append(Level(fine, _resting(enlarge(logits) + output[:, 2:3], awake)))
+        return Drawing(levels, output[:, 3:], tone)
 
 
 def _resting(logits: Tensor, awake: Tensor) -> Tensor:
@@ -282,17 +288,17 @@ class CompactNetwork(nn.Module):
 
     @classmethod
     def from_config(cls, values: dict[str, Any]) -> CompactNetwork:
-        """The network that a bundle's `config` describes, with untrained tensors."""
+        """Return the network that a bundle's `config` describes, with untrained tensors."""
         return cls(CompactConfig.from_dict(values))
 
-    # --- reading faces -----------------------------------------------------------------------------------------------
+    # --- estimating faces ---
 
     def weights_of(self, images: Tensor) -> Tensor:
-        """The weights [B, channels] of well-cropped faces [B, 3, n, n], n a multiple of `motion_size`."""
+        """Return the weights [B, channels] of well-cropped faces [B, 3, n, n], n a multiple of `motion_size`."""
         return self.motion(images)[:, : self.channels]
 
     def landmarks_of(self, images: Tensor) -> Tensor:
-        """68 landmarks (Multi-PIE order) [B, 68, 2], x and y in 0..1, of roughly cropped faces [B, 3, n, n].
+        """Return 68 landmarks (Multi-PIE order) [B, 68, 2], x and y in 0..1, of roughly cropped faces [B, 3, n, n].
 
         Made for finding a crop: it takes faces 0.6 to 1.6 times the crop's size, off centre by a fifth of the picture
         and rolled by 20 degrees; ask again on the better crop for a finer answer.
@@ -300,18 +306,20 @@ class CompactNetwork(nn.Module):
         return self.locator(images).reshape(-1, LANDMARKS, 2) + 0.5
 
     def cropped_landmarks_of(self, images: Tensor) -> Tensor:
-        """As `landmarks_of`, finer, for well-cropped faces only [B, 3, n, n], n a multiple of `motion_size`."""
+        """Return finer landmarks as `landmarks_of`, for well-cropped faces only [B, 3, n, n], n a multiple of
+        `motion_size`."""
         return self.motion(images)[:, self.channels :].reshape(-1, LANDMARKS, 2) + 0.5
 
-    # --- drawing faces -----------------------------------------------------------------------------------------------
+    # --- drawing faces ---
 
     def basis(self) -> Tensor:
-        """Q [latent, channels]: the banks made orthonormal together (paper Eq. 2), float32 under any autocast."""
+        """Return Q [latent, channels], the banks made orthonormal together (paper Eq. 2), in float32 under any
+        autocast."""
         with torch.autocast(self.banks.device.type, enabled=False):
             return torch.linalg.qr(self.banks.float())[0]
 
     def encode(self, images: Tensor) -> Encoding:
-        """Latent [B, latent] and features by size; key -1 holds the detail picture as twelve phases."""
+        """Return the latent [B, latent] and features by size; key -1 holds the detail picture as twelve phases."""
         encoding = self.encoder(shrink(images, self.config.trunk_size))
         phases = F.pixel_unshuffle(shrink(images, self.config.detail_size), 2)
         stem = activate(self.decoder.stem(phases))
@@ -319,12 +327,12 @@ class CompactNetwork(nn.Module):
         return Encoding(self.to_rest(encoding.latent), features)
 
     def encode_trunk(self, images: Tensor) -> Encoding:
-        """As `encode` for pictures of trunk size, without the detail features: what the first training stage needs."""
+        """Encode pictures of trunk size without the detail features, for the first training stage."""
         encoding = self.encoder(images)
         return Encoding(self.to_rest(encoding.latent), encoding.features)
 
     def draw(self, encoding: Encoding, basis: Tensor, change: Tensor, trunk_only: bool = False) -> Drawing:
-        """Flow, masks and picture for a change of weights, `change` = drive - source, [B, channels]."""
+        """Return flow, masks and picture for a change of weights, `change` = drive - source, [B, channels]."""
         with torch.autocast(change.device.type, enabled=False):
             latent = encoding.latent.float() + self.config.gain * change.float() @ basis.t()
             power = change.float().square().sum(1)
@@ -333,7 +341,7 @@ class CompactNetwork(nn.Module):
 
     @staticmethod
     def compose(photo: Tensor, drawing: Drawing) -> Tensor:
-        """`mask · (warp(photo) + tone) + (1 − mask) · rgb` at the photo's size, [B, 3, n, n] float32."""
+        """Return `mask · (warp(photo) + tone) + (1 − mask) · rgb` at the photo's size, [B, 3, n, n] float32."""
         flow, logits = drawing.levels[-1]
         rgb = drawing.rgb
         if rgb is None:
@@ -348,13 +356,13 @@ class CompactNetwork(nn.Module):
         return mask * moved + (1 - mask) * rgb
 
     def prepare(self, images: Tensor, weights: Tensor | None = None) -> Prepared:
-        """All that depends on one source [1, 3, size, size] alone. `weights` [1, channels] stand in for its own where
-        the truth is known."""
+        """Compute everything that depends on one source [1, 3, size, size] alone. `weights` [1, channels] replace its
+        own where the truth is known."""
         check_source(images, self.size)
         own = self.weights_of(images) if weights is None else weights.float()
         return Prepared(images, own, self.encode(images), self.basis())
 
     def decode(self, prepared: Prepared, weights: Tensor) -> Tensor:
-        """Frames [B, 3, size, size] of one source under B rows of weights."""
+        """Return frames [B, 3, size, size] of one source under B rows of weights."""
         drawing = self.draw(prepared.encoding, prepared.basis, weights - prepared.weights)
         return self.compose(prepared.photo, drawing)

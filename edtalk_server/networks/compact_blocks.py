@@ -12,16 +12,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-HEAD_SCALE = 0.01  # the heads start nearly silent, so that training starts from the unmoved picture
+HEAD_SCALE = 0.01
+"""Standard deviation of the heads' first weights: nearly no output, so that training starts from the unmoved
+picture."""
 
 
 def activate(x: Tensor) -> Tensor:
-    """Leaky ReLU of slope 0.2, as everywhere in the EDTalk family."""
+    """Apply leaky ReLU of slope 0.2, as everywhere in the EDTalk family."""
     return F.leaky_relu(x, 0.2)
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> nn.Conv2d:
-    """A zero-padded convolution that keeps the variance of leaky-ReLU activations."""
+    """Return a zero-padded convolution that keeps the variance of leaky-ReLU activations."""
     layer = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2)
     nn.init.kaiming_normal_(layer.weight, 0.2)
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
@@ -29,19 +31,19 @@ def convolution(inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> 
 
 
 def head(inputs: int, outputs: int) -> nn.Conv2d:
-    """A 3x3 convolution that starts close to zero."""
+    """Return a 3x3 convolution that starts close to zero."""
     layer = convolution(inputs, outputs)
     nn.init.normal_(layer.weight, 0.0, HEAD_SCALE)
     return layer
 
 
 def enlarge(x: Tensor, factor: int = 2) -> Tensor:
-    """Bilinear enlargement."""
+    """Enlarge maps [B, C, n, n] bilinearly."""
     return F.interpolate(x, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
 def shrink(images: Tensor, size: int) -> Tensor:
-    """Area average of [B, C, n, n] down to `size`; n must be a multiple of it (or equal)."""
+    """Average [B, C, n, n] down to `size` pixels; n must be a multiple of it. Raises `ValueError` otherwise."""
     factor = images.shape[-1] // size
     if factor * size != images.shape[-1]:
         raise ValueError(f"{images.shape[-1]} pixels cannot be averaged to {size}")
@@ -49,13 +51,13 @@ def shrink(images: Tensor, size: int) -> Tensor:
 
 
 def identity_grid(size: int, device: torch.device) -> Tensor:
-    """Where each pixel of a picture looks when nothing moves: [1, size, size, 2], x then y."""
+    """Return the sampling positions of a picture without motion: [1, size, size, 2], x then y."""
     line = (torch.arange(size, device=device) + 0.5) / size * 2 - 1
     return torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)[None]
 
 
 def warp(images: Tensor, flow: Tensor) -> Tensor:
-    """`images` [B or 1, C, n, n] seen through `flow` [B, 2, n, n]; the border pixel continues outside. A single image
+    """Sample `images` [B or 1, C, n, n] through `flow` [B, 2, n, n]; the border pixel continues outside. A single image
     serves all flows."""
     grid = identity_grid(flow.shape[-1], flow.device) + flow.float().permute(0, 2, 3, 1)
     source = images.float().expand(flow.shape[0], -1, -1, -1)
@@ -102,7 +104,7 @@ class ModulatedConv(nn.Module):
 
 
 class ConvNormRelu(nn.Sequential):
-    """Convolution, batch norm, ReLU: what a small network that reads numbers off pictures learns fastest with."""
+    """Convolution, batch norm, ReLU: the layer that small estimators learn fastest with."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 2) -> None:
         super().__init__(

@@ -71,7 +71,7 @@ class PointReader(nn.Module):
         return torch.cat([numbers.float(), (points - 0.5).flatten(1)], 1)
 
     def _places(self, maps: list[Tensor]) -> Tensor:
-        """The landmarks' expected places [B, 68, 2] in 0..1, float32."""
+        """Return the landmarks' expected positions [B, 68, 2] in 0..1, float32."""
         sides = [side(x) for side, x in zip(self.sides, maps, strict=True)]
         x = sides[-1]
         for merge, finer in zip(reversed(self.merges), reversed(sides[:-1]), strict=True):
@@ -82,7 +82,8 @@ class PointReader(nn.Module):
 
 
 def _looks(points: Tensor) -> Tensor:
-    """Where to look closely [B, P, 2], in 0..1: brows, nose, eyes and mouth at landmarks, and in grids over them."""
+    """Return the sampling points for details [B, P, 2] in 0..1: brows, nose, eyes and mouth at landmarks, and grids
+    over them."""
     grids = [
         _grid(points[:, part], columns, rows)
         for part, columns, rows in ((_RIGHT_EYE, 5, 3), (_LEFT_EYE, 5, 3), (_LIPS, 5, 4))
@@ -91,7 +92,7 @@ def _looks(points: Tensor) -> Tensor:
 
 
 def _grid(points: Tensor, columns: int, rows: int) -> Tensor:
-    """A grid [B, columns * rows, 2] over the box of `points` and a little more."""
+    """Return a grid [B, columns * rows, 2] over the box of `points` and a little more."""
     low, high = points.amin(1), points.amax(1)
     across = torch.linspace(-0.1, 1.1, columns, device=points.device)
     down = torch.linspace(-0.3, 1.3, rows, device=points.device)
@@ -100,7 +101,7 @@ def _grid(points: Tensor, columns: int, rows: int) -> Tensor:
 
 
 def _look(maps: Tensor, points: Tensor) -> Tensor:
-    """What [B, C, n, n] maps show at the places of interest, [B, P * C]."""
+    """Sample maps [B, C, n, n] at the points of detail, [B, P * C]."""
     grid = (_looks(points) * 2 - 1)[:, None]
     with torch.autocast(maps.device.type, enabled=False):
         found = F.grid_sample(maps.float(), grid, padding_mode="border", align_corners=False)

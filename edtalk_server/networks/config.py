@@ -20,7 +20,7 @@ class _Config:
         return cls(**{name: _tupled(value) for name, value in values.items()})
 
     def to_dict(self) -> dict[str, Any]:
-        """The JSON object that `from_dict` reads."""
+        """Return the JSON object that `from_dict` reads."""
         return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
 
 
@@ -77,27 +77,27 @@ class EDTalkConfig(_Config):
             raise ValueError(f"width_base {self.width_base} leaves no channels at {self.size} px")
 
     def to_dict(self) -> dict[str, Any]:
-        """As for all configs; without `signs` where there are none, as older programs know it."""
+        """Return the JSON object; without `signs` where there are none, as older programs expect."""
         values = super().to_dict()
         return values if self.signs else {name: value for name, value in values.items() if name != "signs"}
 
     @property
     def bank_sizes(self) -> tuple[int, int, int]:
-        """Number of directions in the mouth, pose and expression bank."""
+        """Return the number of directions in the mouth, pose and expression bank."""
         return self.mouth, self.pose, self.expression
 
     @property
     def channels(self) -> int:
-        """Length of a row of weights."""
+        """Return the length of a row of weights."""
         return self.mouth + self.pose + self.expression
 
     @property
     def levels(self) -> tuple[int, ...]:
-        """Sizes in pixels of the generator's levels and of the features that it takes: 8, 16, ..., size."""
+        """Return the sizes in pixels of the generator's levels and of the features that it takes: 8, 16, ..., size."""
         return tuple(8 << i for i in range(self.size.bit_length() - 3))
 
     def width(self, size: int) -> int:
-        """Channels of the feature maps of `size` pixels."""
+        """Return the channels of the feature maps of `size` pixels."""
         return min(self.width_max, self.width_base // size)
 
 

@@ -51,7 +51,7 @@ class EDTalk(nn.Module):
         return cls(EDTalkConfig.from_dict(values))
 
     def forward(self, sources: Tensor, weights: Tensor) -> Tensor:
-        """Eq. 1: return frames [B, 3, size, size] of B sources under B rows of weights."""
+        """Return frames [B, 3, size, size] of B sources under B rows of weights (Eq. 1)."""
         return self.generate(self.encode(sources), weights)
 
     def encode(self, images: Tensor) -> Encoding:

@@ -13,6 +13,7 @@ from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.interface import Encoding
 
 SHARED_LAYERS = 4
+"""Linear layers before the heads part."""
 HEAD_LAYERS = 3
 
 
@@ -59,7 +60,7 @@ class Heads(nn.Module):
         return torch.cat([head(shared) for head in self.banks], dim=1)
 
     def folded(self) -> tuple[Tensor, Tensor]:
-        """The same map as `weights = latent @ matrix + offset`: matrix [style_dim, channels], offset
+        """Return the same map as `weights = latent @ matrix + offset`: matrix [style_dim, channels], offset
         [channels].
 
         Computed in float64, because eight products one after another would each be rounded.
@@ -71,7 +72,7 @@ class Heads(nn.Module):
 
 
 def _affine(layers: Sequence[nn.Module]) -> tuple[Tensor, Tensor]:
-    """Matrix and offset (float64, CPU) of equalised linear layers one after another."""
+    """Return matrix and offset (float64, CPU) of equalised linear layers one after another."""
     first, *others = (cast(EqualLinear, layer) for layer in layers)
     matrix, offset = _as_double(first)
     for layer in others:

@@ -29,16 +29,16 @@ class Enhancement(nn.Module):
         return self.apply_affine(feature, self.normalized(feature), *self.affine(expression))
 
     def normalized(self, feature: Tensor) -> Tensor:
-        """Instance norm of the convolved feature, [B, C, n, n]; statistics of the instance, biased
+        """Return the instance norm of the convolved feature, [B, C, n, n]; statistics of the instance, biased
         variance."""
         return F.instance_norm(self.conv(feature), eps=_EPSILON)
 
     def affine(self, expression: Tensor) -> tuple[Tensor, Tensor]:
-        """gamma and beta, [B, C, 1, 1] each."""
+        """Return gamma and beta, [B, C, 1, 1] each."""
         hidden = torch.relu(self.shared(expression))
         return self.gamma(hidden)[:, :, None, None], self.beta(hidden)[:, :, None, None]
 
     @staticmethod
     def apply_affine(feature: Tensor, normalized: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
-        """The enhanced feature from its parts (shapes broadcast over the batch)."""
+        """Return the enhanced feature from its parts (shapes broadcast over the batch)."""
         return feature + (1.0 + gamma) * normalized + beta

@@ -13,23 +13,23 @@ from edtalk_server.networks.blocks import EqualConv2d, ModulatedConv2d, StyledCo
 from edtalk_server.networks.config import EDTalkConfig
 
 Recorder = Callable[[str, Tensor], None]
-"""Is told every intermediate tensor by name, for comparison with reference values."""
+"""Receives every intermediate tensor by name, for comparison with reference values."""
 
 Enhance = Callable[[int, Tensor], Tensor]
 """Changes the source feature of a level (size in pixels) by the expression."""
 
 
 def record_nothing(_name: str, _value: Tensor) -> None:
-    """The recorder of ordinary runs."""
+    """Serve as the recorder of ordinary runs."""
 
 
 def keep_feature(_size: int, feature: Tensor) -> Tensor:
-    """The enhancement of a network without expression bank."""
+    """Return the feature unchanged: the enhancement of a network without expression bank."""
     return feature
 
 
 def identity_grid(size: int, device: torch.device) -> Tensor:
-    """Sampling positions [1, size, size, 2] in the order x, y from -1 to 1. With `align_corners` off
+    """Return sampling positions [1, size, size, 2] in the order x, y from -1 to 1. With `align_corners` off
     this is *not* the identity (it reaches half a pixel outwards at the borders); the networks were
     trained with it."""
     line = torch.linspace(-1.0, 1.0, size, device=device)
@@ -38,7 +38,7 @@ def identity_grid(size: int, device: torch.device) -> Tensor:
 
 
 def sample(feature: Tensor, grid: Tensor) -> Tensor:
-    """Bilinear samples of `feature` [B, C, n, n] at `grid` [B, n, n, 2]; zero outside."""
+    """Return bilinear samples of `feature` [B, C, n, n] at `grid` [B, n, n, 2]; zero outside."""
     return F.grid_sample(feature, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
@@ -131,6 +131,6 @@ class Generator(nn.Module):
         return rgb
 
     def by_size(self) -> Iterator[tuple[int, Level]]:
-        """The levels with their sizes in pixels, smallest first."""
+        """Yield the levels with their sizes in pixels, smallest first."""
         for size, level in zip(self.sizes, self.levels, strict=True):
             yield size, cast(Level, level)

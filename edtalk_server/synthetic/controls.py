@@ -64,19 +64,19 @@ def _single(identifier: str, name: str, bank: Bank, shape: str, description: str
 
 
 def _pair(identifier: str, name: str, bank: Bank, shape: str, description: str) -> Control:
-    """Left and right together; the reading is their mean."""
+    """Return a control of left and right together; reading it back gives their mean."""
     reading = _mean(f"{shape}_L", f"{shape}_R")
     return Control(_basis(identifier, name, bank, 0.0, 1.0, description), _both(shape), (), reading)
 
 
 def _opposed(identifier: str, name: str, plus: str, minus: str, description: str) -> Control:
-    """Two shapes that are each other's opposite, as one signed mouth weight."""
+    """Return one signed mouth control for two opposite shapes."""
     basis = _basis(identifier, name, Bank.MOUTH, -1.0, 1.0, description)
     return Control(basis, _one(plus), _one(minus), ((plus, 1.0), (minus, -1.0)))
 
 
 def _side(identifier: str, name: str, shape: str, description: str) -> Control:
-    """Left minus right of a pair; added on top of the pair's mean."""
+    """Return the control of left minus right of a pair, added to the pair's mean."""
     left, right = f"{shape}_L", f"{shape}_R"
     basis = _basis(identifier, name, Bank.MOUTH, -1.0, 1.0, description)
     return Control(
@@ -202,12 +202,12 @@ GAZE_UP = STARTER_LAYOUT.index("gaze_up")
 
 
 def neutral() -> FloatArray:
-    """A row of weights [36] of a neutral face that fits the template."""
+    """Return a row of weights [36] of a neutral face that fits the template."""
     return np.zeros(CHANNELS, np.float32)
 
 
 def weights_of(**values: float) -> FloatArray:
-    """A row of weights [36] with the named bases set; `KeyError` for an unknown name."""
+    """Return a row of weights [36] with the named bases set. Raises `KeyError` for an unknown name."""
     row = neutral()
     for identifier, value in values.items():
         row[STARTER_LAYOUT.index(identifier)] = value
@@ -227,12 +227,12 @@ class ShapeMap:
     """[shapes, 36]: weights from shape values."""
 
     def to_shapes(self, weights: FloatArray) -> FloatArray:
-        """Weights [..., 36] -> kit shape values [..., shapes]. Pose and gaze to the side have no shapes."""
+        """Convert weights [..., 36] to kit shape values [..., shapes]. Pose and sideways gaze have no shapes."""
         shapes = np.maximum(weights, 0) @ self.above + np.maximum(-weights, 0) @ self.below
         return np.asarray(shapes, np.float32)
 
     def to_weights(self, shapes: FloatArray) -> FloatArray:
-        """Kit shape values [..., shapes] -> weights [..., 36]; pose and gaze to the side come out as 0."""
+        """Convert kit shape values [..., shapes] to weights [..., 36]; pose and sideways gaze become 0."""
         return np.asarray(shapes @ self.reading, np.float32)
 
 
@@ -242,7 +242,7 @@ def _fill(matrix: FloatArray, terms: Sequence[tuple[str, float]], names: Sequenc
 
 
 def shape_map(names: Sequence[str]) -> ShapeMap:
-    """The map for a kit whose expression shapes are `names`; `ValueError` when it lacks one."""
+    """Return the map for a kit whose expression shapes are `names`. Raises `ValueError` when it lacks one."""
     above, below, reading = (np.zeros((CHANNELS, len(names)), np.float32) for _ in range(3))
     for row, control in enumerate(CONTROLS):
         _fill(above[row], control.positive, names)
@@ -296,5 +296,5 @@ MIRROR_LANDMARKS = np.array([
 
 
 def mirror(weights: FloatArray) -> FloatArray:
-    """Weights [..., 36] of the horizontally flipped picture."""
+    """Return the weights [..., 36] of the horizontally flipped picture."""
     return np.asarray(weights[..., MIRROR_PERMUTATION] * MIRROR_SIGN, np.float32)

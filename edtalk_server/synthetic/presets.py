@@ -64,7 +64,8 @@ EMOTIONS: Mapping[str, Shapes] = MappingProxyType(
 
 
 def nominal_presets() -> dict[str, dict[str, float]]:
-    """The expression weights (without gaze) that come nearest to each emotion's shapes, by the controls' definition."""
+    """Return the expression weights (without gaze) that come nearest to each emotion's shapes, by the controls'
+    definition."""
     used = {
         name for control in CONTROLS for name, _ in (*control.positive, *control.negative, *control.reading)
     }

@@ -11,7 +11,8 @@ from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
 from edtalk_server.bundles.load import find
 from edtalk_server.engine.tensors import to_pictures, to_tensor
-from edtalk_server.evaluation.people.holdout import measures, psnr
+from edtalk_server.evaluation.metrics.image_distance import psnr
+from edtalk_server.evaluation.metrics.landmarks import face_measures
 from edtalk_server.media.faces import portrait
 from edtalk_server.media.faces.detection import find_faces
 
@@ -47,7 +48,7 @@ def _moved(starter: Bundle, photo: Picture, **change: float) -> Picture:
 def _measures(starter: Bundle, picture: Picture) -> dict[str, float]:
     with torch.no_grad():
         points = starter.face.cropped_landmarks_of(to_tensor(picture[None]))  # type: ignore[attr-defined]
-    return measures(points[0].numpy(), len(picture))
+    return face_measures(points[0].numpy(), len(picture))
 
 
 def _change(a: Picture, b: Picture) -> npt.NDArray[np.float64]:

@@ -43,7 +43,7 @@ class ImportBundleHandler(StreamingHandler[messages.ImportBundle]):
         """Import, then list."""
         from edtalk_server.bundles import library
 
-        yield from library.importing([Path(self.request.folder)], self.request.name)
+        yield from library.import_official([Path(self.request.folder)], self.request.name)
         return (yield from _list_bundles(self.request.job, self.resources.backend))
 
 
@@ -56,9 +56,9 @@ class DownloadBundleHandler(StreamingHandler[messages.DownloadBundle]):
 
     def steps(self) -> Steps[Message | None]:
         """Download, then list."""
-        from edtalk_server.bundles.download import downloading
+        from edtalk_server.bundles.download import download_bundle
 
-        yield from downloading(self.request.name, self.request.mirror)
+        yield from download_bundle(self.request.name, self.request.mirror)
         return (yield from _list_bundles(self.request.job, self.resources.backend))
 
 

@@ -58,12 +58,12 @@ class Clip:
 
 
 def identity_seed(seed: int, worker: int, clip: int) -> int:
-    """The person of a clip. Workers and hold-out sets with different seeds never share people."""
+    """Return the seed of a clip's person. Workers and hold-out sets with different seeds never share people."""
     return (seed * 1_000 + worker) * 100_000 + clip // CLIPS_PER_IDENTITY
 
 
 def jittered_camera(random: Random, renderer: Renderer, person: Identity, first: FloatArray) -> Camera:
-    """The crop of the clip: fitted to the first frame, then moved a little (a tenth of the clips: moved more)."""
+    """Return the camera of a clip: fitted to the first frame, then moved a little (more in a tenth of the clips)."""
     spread = 2.0 if random.random() < 0.1 else 1.0
     fitted = renderer.camera(person, first, distance=float(random.uniform(60, 150)))
     crop = fitted.crop.jittered(
@@ -75,7 +75,7 @@ def jittered_camera(random: Random, renderer: Renderer, person: Identity, first:
 
 
 def as_shown(camera: Camera, first: FloatArray) -> FloatArray:
-    """The first frame's weights once its crop is chosen: the head is where it was when the crop was fitted."""
+    """Return the first frame's weights in its chosen crop: the head is where it was when the crop was fitted."""
     angles = first[[controls.PITCH, controls.YAW, controls.ROLL]] * controls.POSE_ANGLE
     shown = first.copy()
     pose = HeadPose(float(angles[0]), float(angles[1]), float(angles[2]), np.zeros(3))
@@ -84,7 +84,7 @@ def as_shown(camera: Camera, first: FloatArray) -> FloatArray:
 
 
 def clip_weights(random: Random, camera: Camera, first: FloatArray) -> npt.NDArray[np.float32]:
-    """What the eight frames show, [8, 36]."""
+    """Return the weights of the eight frames, [8, 36]."""
     rows = [as_shown(camera, first)]
     sample = sampling.sample_speech if sampling.is_speech_clip(random) else sampling.sample_free
     rows += [sample(random, rows[0]) for _ in range(CLIP_LENGTH - 1)]
@@ -104,7 +104,7 @@ class ClipPlan:
 
 
 def plan_clip(renderer: Renderer, person: Identity, random: Random, size: int) -> ClipPlan:
-    """Draws the lots for a clip of pictures of `size` pixels."""
+    """Draw everything random about a clip of pictures of `size` pixels."""
     light, background = make_light(random), make_background(random, size * 2)
     first = sampling.sample_first(random)
     camera = jittered_camera(random, renderer, person, first)
@@ -120,7 +120,7 @@ def _sources(random: Random, target: int) -> tuple[int, int]:
 
 
 def make_clip(renderer: Renderer, person: Identity, random: Random, size: int) -> Clip:
-    """Renders one clip of pictures of `size` pixels."""
+    """Render one clip of pictures of `size` pixels."""
     plan = plan_clip(renderer, person, random, size)
     frames = [
         renderer.render(person, row, plan.light, plan.background, plan.camera, size) for row in plan.rows
@@ -134,7 +134,7 @@ def make_clip(renderer: Renderer, person: Identity, random: Random, size: int) -
 
 
 def make_clips(renderer: BatchRenderer, plans: Sequence[ClipPlan], size: int) -> list[Clip]:
-    """Renders several clips together: the same pictures as `make_clip`, in one call on the renderer's device."""
+    """Render several clips together: the same pictures as `make_clip`, in one call on the renderer's device."""
     drawn = renderer.render(
         [plan.person for plan in plans for _ in plan.rows],
         np.concatenate([plan.rows for plan in plans]),

@@ -41,7 +41,7 @@ CLIPS_AT_ONCE = 32
 
 
 def generate(facekit: Path, out: Path, worker: int, frames: int, seed: int, size: int) -> None:
-    """Writes `frames` rows (rounded down to whole clips), continuing what is there."""
+    """Write `frames` rows (rounded down to whole clips), continuing what is there."""
     shard = _shard(out, worker, frames, size)
     renderer = Renderer(facekit)
     person = None
@@ -58,7 +58,7 @@ def generate(facekit: Path, out: Path, worker: int, frames: int, seed: int, size
 def generate_on(
     device: str, facekit: Path, out: Path, worker: int, frames: int, seed: int, size: int, painters: int
 ) -> None:
-    """As `generate`, the same clips drawn many at a time on a graphics card, while `painters` processes make the
+    """Generate the same clips as `generate`, many at a time on a graphics card, while `painters` processes make the
     people, never more than a few ahead: each takes 17 MiB."""
     from edtalk_server.synthetic.renderer.batch.batch_frame import BatchRenderer
 
@@ -94,7 +94,7 @@ def _prepare_painter(facekit: Path) -> None:
 
 
 def _ahead(pool: Pool, seeds: Iterable[int], most: int) -> Iterator[Identity]:
-    """The people of these seeds in order, of whom at most `most` are being made or wait."""
+    """Yield the people of these seeds in order, made ahead of time; at most `most` are being made or waiting."""
     rest = iter(seeds)
     waiting = deque(pool.apply_async(_paint, (seed,)) for seed in islice(rest, most))
     while waiting:
@@ -122,7 +122,7 @@ class Report:
         self._first, self._started, self._told = shard.rows, time.monotonic(), 0
 
     def tell(self, number: int) -> None:
-        """After clip `number`."""
+        """Report progress after clip `number`."""
         if number - self._told < _REPORT_EVERY and self._shard.rows < self._shard.capacity and self._told:
             return
         self._told = number
@@ -137,7 +137,7 @@ class Report:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--facekit", type=Path, required=True, help="packed ICT-FaceKit (.npz)")
     parser.add_argument("--out", type=Path, required=True, help="folder of the shards")

@@ -50,12 +50,12 @@ def _signed(random: Random, chance: float, most: float) -> float:
 
 
 def _lopsided(random: Random, mean: float) -> float:
-    """Left minus right for a pair with this mean; neither side becomes clearly negative."""
+    """Return left minus right for a pair with this mean; neither side becomes clearly negative."""
     return float(np.clip(random.normal(0, 0.3), -1, 1) * (2 * mean + 0.1)) if random.random() < 0.35 else 0.0
 
 
 def sample_mouth(random: Random) -> FloatArray:
-    """A row [36] with a random mouth only."""
+    """Return a row [36] with a random mouth only."""
     row = neutral()
     jaw = _sometimes(random, 0.7)
     closing = 1 - 0.7 * jaw  # rolled or pressed lips go with an open jaw only a little
@@ -86,7 +86,7 @@ def sample_mouth(random: Random) -> FloatArray:
 
 
 def closed_mouth(random: Random) -> FloatArray:
-    """A row [36] with lips that rest on each other, sometimes pressed; no teeth."""
+    """Return a row [36] with lips that rest on each other, sometimes pressed; no teeth."""
     row = neutral()
     for identifier, chance in (("press", 0.3), ("roll_lower", 0.1), ("roll_upper", 0.1), ("dimple", 0.15)):
         _set(row, identifier, _sometimes(random, chance, 0.7))
@@ -95,7 +95,7 @@ def closed_mouth(random: Random) -> FloatArray:
 
 
 def toothy_smile(random: Random) -> FloatArray:
-    """A row [36] with the smile of portraits: broad, teeth showing, the jaw hardly open."""
+    """Return a row [36] with the smile of portraits: broad, teeth showing, the jaw hardly open."""
     row = neutral()
     values = {
         "smile": random.uniform(0.45, 1.0),
@@ -116,7 +116,7 @@ def _open_lid(random: Random) -> float:
 
 
 def _lid(random: Random) -> float:
-    """Blink weight: mostly open, often fully or half closed, sometimes wide."""
+    """Return a blink weight: mostly open, often fully or half closed, sometimes wide."""
     dice = random.random()
     if dice < 0.3:
         return 1.0 if random.random() < 0.6 else float(random.uniform(0.2, 1))
@@ -124,7 +124,7 @@ def _lid(random: Random) -> float:
 
 
 def sample_eyes(random: Random) -> FloatArray:
-    """A row [36] with lids and gaze; one lid in four acts alone."""
+    """Return a row [36] with lids and gaze; one lid in four acts alone."""
     row = neutral()
     left = _lid(random)
     right = _lid(random) if random.random() < 0.25 else float(np.clip(left + random.normal(0, 0.03), -1, 1))
@@ -136,7 +136,7 @@ def sample_eyes(random: Random) -> FloatArray:
 
 
 def sample_expression(random: Random) -> FloatArray:
-    """A row [36] with lids, gaze, brows and the corners of the mouth, drawn independently."""
+    """Return a row [36] with lids, gaze, brows and the corners of the mouth, drawn independently."""
     row = sample_eyes(random)
     raised = _sometimes(random, 0.35)
     values = {
@@ -153,7 +153,7 @@ def sample_expression(random: Random) -> FloatArray:
 
 
 def sample_pose(random: Random) -> FloatArray:
-    """A row [36] with a random head pose, relative to the clip's first frame in shift and scale."""
+    """Return a row [36] with a random head pose, relative to the clip's first frame in shift and scale."""
     row = neutral()
     row[PITCH] = np.clip(random.normal(0, 0.42), -1.1, 1.1)
     row[YAW] = np.clip(random.normal(0, 0.72), -_YAW_LIMIT, _YAW_LIMIT)
@@ -170,27 +170,27 @@ def _first_pose(random: Random) -> FloatArray:
 
 
 def _sway(random: Random) -> FloatArray:
-    """Small movements of a head that listens: a few degrees, a few pixels."""
+    """Return small movements of a head that listens: a few degrees, a few pixels."""
     row = neutral()
     row[POSE] = random.normal(0, (0.08, 0.12, 0.07, 0.05, 0.04, 0.05))
     return row
 
 
 def _faded(random: Random, row: FloatArray, quiet: float) -> FloatArray:
-    """Mostly a quiet face, sometimes at full strength: first frames are what portraits look like."""
+    """Return a row, mostly weakened to a quiet face: first frames look like portraits."""
     return row * np.float32(quiet if random.random() < 0.65 else 1.0)
 
 
 def _portrait_eyes(random: Random, row: FloatArray) -> None:
-    """Open lids and a gaze near the camera, in place."""
+    """Open the lids and turn the gaze near the camera, in place."""
     row[BLINKS] = _open_lid(random)
     if random.random() < 0.7:
         row[[GAZE_LEFT, GAZE_UP]] = random.normal(0, 0.1, 2)
 
 
 def sample_first(random: Random) -> FloatArray:
-    """The clip's first frame [36]: near a frontal pose; the face calm, in a smile with teeth (a third), or talking.
-    Shift and scale are 0: the crop is fitted to this frame."""
+    """Return the clip's first frame [36]: near a frontal pose; the face calm, in a smile with teeth (a third), or
+    talking. Shift and scale are 0: the crop is fitted to this frame."""
     calm = 0.0 if random.random() < 0.3 else 0.2
     expression = _faded(random, sample_expression(random), calm)
     if random.random() < 0.35:
@@ -209,7 +209,8 @@ def _shows_teeth(row: FloatArray) -> bool:
 
 
 def sample_free(random: Random, first: FloatArray) -> FloatArray:
-    """A later frame [36] of a free clip; `first` carries the framing of the first one as the picture shows it."""
+    """Return a later frame [36] of a free clip; `first` carries the framing of the first one as the picture shows
+    it."""
     row = sample_mouth(random) + sample_expression(random) + sample_pose(random)
     if random.random() < _closing_share(first):
         _put_mouth(row, closed_mouth(random))
@@ -220,18 +221,18 @@ def sample_free(random: Random, first: FloatArray) -> FloatArray:
 
 
 def _closing_share(first: FloatArray) -> float:
-    """How often a later frame closes the mouth: more often where the first one shows teeth."""
+    """Return how often a later frame closes the mouth: more often where the first one shows teeth."""
     return 0.3 if _shows_teeth(first) else 0.12
 
 
 def _put_mouth(row: FloatArray, mouth: FloatArray) -> None:
-    """Mouth and smile of `mouth` into `row`, in place."""
+    """Copy mouth and smile of `mouth` into `row`, in place."""
     row[MOUTH] = mouth[MOUTH]
     _set(row, "smile", mouth[STARTER_LAYOUT.index("smile")])
 
 
 def sample_speech(random: Random, first: FloatArray) -> FloatArray:
-    """A later frame [36] of a speech clip: the first one's pose and brows, a new mouth, often new lids, gaze and
+    """Return a later frame [36] of a speech clip: the first one's pose and brows, a new mouth, often new lids, gaze and
     smile. A fifth of the frames move only lids and gaze."""
     row = first.copy()
     only_eyes = random.random() < 0.2
@@ -252,7 +253,7 @@ def sample_speech(random: Random, first: FloatArray) -> FloatArray:
 
 
 def _sane(row: FloatArray) -> FloatArray:
-    """Takes away what tears the mesh: a wide smile with a strong pucker, closed eyes that also squint."""
+    """Remove combinations that tear the mesh: a wide smile with a strong pucker, closed eyes that also squint."""
     at = STARTER_LAYOUT.index
     row[at("pucker")] *= 1 - 0.6 * row[at("smile")]
     row[at("funnel")] *= 1 - 0.4 * row[at("smile")]
@@ -261,5 +262,5 @@ def _sane(row: FloatArray) -> FloatArray:
 
 
 def is_speech_clip(random: Random) -> bool:
-    """Draws the kind of a clip."""
+    """Draw whether a clip is a speech clip."""
     return bool(random.random() >= FREE_SHARE)

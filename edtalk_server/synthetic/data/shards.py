@@ -45,12 +45,12 @@ class Shard:
 
     @property
     def rows(self) -> int:
-        """Rows that are complete."""
+        """Return the number of complete rows."""
         return int(self.done[0])
 
     @property
     def capacity(self) -> int:
-        """Rows that will be there in the end."""
+        """Return the number of rows of the finished shard."""
         return len(self.arrays["img"])
 
 
@@ -59,7 +59,7 @@ def _path(folder: Path, worker: int, name: str) -> Path:
 
 
 def _array(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> npt.NDArray:
-    """Opens for writing; a file of another size or type is started anew."""
+    """Open an array for writing; a file of another size or type is replaced."""
     if path.exists():
         existing = np.lib.format.open_memmap(path, mode="r+")
         if existing.shape == shape and existing.dtype == kind:
@@ -69,7 +69,7 @@ def _array(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> npt.ND
 
 
 def open_for_writing(folder: Path, worker: int, rows: int, large: bool) -> Shard:
-    """Creates or continues a worker's shard of `rows` rows, a multiple of 8."""
+    """Create or continues a worker's shard of `rows` rows, a multiple of 8."""
     folder.mkdir(parents=True, exist_ok=True)
     fields = dict(FIELDS) | (dict(LARGE_FIELDS) if large else {})
     fresh = not all(_path(folder, worker, name).exists() for name in (*fields, "done"))
@@ -84,7 +84,7 @@ def open_for_writing(folder: Path, worker: int, rows: int, large: bool) -> Shard
 
 
 def open_for_reading(folder: Path, worker: int) -> Shard:
-    """Maps a worker's shard read-only; `rows` grows while its writer works. `FileNotFoundError` when there is
+    """Map a worker's shard read-only; `rows` grows while its writer works. `FileNotFoundError` when there is
     none."""
     names = [*FIELDS] + [name for name in LARGE_FIELDS if _path(folder, worker, name).exists()]
     arrays = {name: np.load(_path(folder, worker, name), mmap_mode="r") for name in names}
@@ -92,7 +92,7 @@ def open_for_reading(folder: Path, worker: int) -> Shard:
 
 
 def write_clip(shard: Shard, clip: Clip, number: int) -> None:
-    """Writes clip `number` and then counts it as done."""
+    """Write clip `number` and then counts it as done."""
     start = number * CLIP_LENGTH
     for row, (frame, pairs) in enumerate(zip(clip.frames, clip.pairs, strict=True), start):
         _write_pictures(shard, row, frame.image, frame.parts)

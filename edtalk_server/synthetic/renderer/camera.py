@@ -35,7 +35,7 @@ class HeadPose:
     translation: npt.NDArray[np.float64]
 
     def rotation(self) -> npt.NDArray[np.float64]:
-        """[3, 3]: nods first, then turns, then tilts in the picture's plane."""
+        """Return the rotation [3, 3]: first a nod, then a turn, then a tilt in the picture's plane."""
         p, y, r = -self.pitch, self.yaw, -self.roll
         nod = np.array([[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]])
         turn = np.array([[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]])
@@ -43,7 +43,7 @@ class HeadPose:
         return tilt @ turn @ nod
 
     def axis_angle(self) -> tuple[FloatArray, float]:
-        """Unit axis [3] and angle in radians of the rotation."""
+        """Return unit axis [3] and angle in radians of the rotation."""
         m = self.rotation()
         skew = np.array([m[2, 1] - m[1, 2], m[0, 2] - m[2, 0], m[1, 0] - m[0, 1]])
         length = float(np.linalg.norm(skew))
@@ -63,27 +63,27 @@ class Similarity:
     shift: npt.NDArray[np.float64]
 
     def matrix(self) -> Matrix:
-        """[2, 2]"""
+        """Return the matrix [2, 2]."""
         c, s = self.scale * np.cos(self.turn), self.scale * np.sin(self.turn)
         return np.array([[c, s], [s, -c]])
 
     def apply(self, plane: npt.NDArray) -> npt.NDArray:
-        """Points [..., 2]."""
+        """Transform points [..., 2]."""
         return plane @ self.matrix().T + self.shift
 
     def invert(self, picture: npt.NDArray) -> npt.NDArray:
-        """Points [..., 2] back."""
+        """Transform points [..., 2] back."""
         return (picture - self.shift) @ np.linalg.inv(self.matrix()).T
 
     def jittered(self, scale: float, turn: float, shift: npt.NDArray) -> Similarity:
-        """Turned and scaled about the middle of the picture, then moved; `shift` in picture widths."""
+        """Return the crop turned and scaled about the middle of the picture, then moved; `shift` in picture widths."""
         c, s = np.cos(turn) * scale, np.sin(turn) * scale
         moved = np.array([[c, -s], [s, c]]) @ (self.shift - 0.5) + 0.5 + shift
         return Similarity(self.scale * scale, self.turn + turn, moved)
 
 
 def fit_template(plane: npt.NDArray) -> Similarity:
-    """The crop in which landmarks [68, 2] of the plane meet the template best.
+    """Return the crop in which landmarks [68, 2] of the plane meet the template best.
 
     Least squares over the points 0 to 46 (Umeyama 1991; the EDTalk release's crop for images).
     """
@@ -109,14 +109,14 @@ class Camera:
         return self.distance / (self.distance - depth)
 
     def plane(self, points: npt.NDArray) -> npt.NDArray:
-        """Perspective of points [N, 3] onto the plane, [N, 2] centimetres."""
+        """Return the perspective of points [N, 3] onto the plane, [N, 2] centimetres."""
         return points[:, :2] * (self.distance / (self.distance - points[:, 2:3]))
 
     def _rest_point(self) -> npt.NDArray:
         return self.rest.apply(NECK_JOINT[:2] * self._zoom(NECK_JOINT[2]))
 
     def head_pose(self, weights: FloatArray) -> HeadPose:
-        """The pose that shows `weights` [36] in this camera."""
+        """Return the pose that shows `weights` [36] in this camera."""
         shift = (
             weights[[controls.SHIFT_X, controls.SHIFT_Y]].astype(np.float64) * controls.POSE_SHIFT * [1, -1]
         )
@@ -136,7 +136,7 @@ class Camera:
         )
 
     def pose_weights(self, pose: HeadPose) -> FloatArray:
-        """The six pose weights that a head in `pose` shows in this camera; the inverse of `head_pose`."""
+        """Return the six pose weights that a head in `pose` shows in this camera; the inverse of `head_pose`."""
         joint = NECK_JOINT + pose.translation
         zoom = self._zoom(float(joint[2]))
         shift = (self.crop.apply(joint[:2] * zoom) - self._rest_point()) * [1, -1] / controls.POSE_SHIFT
@@ -146,6 +146,6 @@ class Camera:
         return np.array([*angles, *shift, np.log(size) / controls.POSE_SCALE], np.float32)
 
     def project(self, vertices: FloatArray, size: int) -> FloatArray:
-        """Vertices [V, 3] -> screen [V, 3] of a picture of `size` pixels: x, y (down), depth."""
+        """Project vertices [V, 3] to the screen [V, 3] of a picture of `size` pixels: x, y (down), depth."""
         plane = self.plane(vertices)
         return np.column_stack([self.crop.apply(plane) * size, vertices[:, 2]]).astype(np.float32)

@@ -35,7 +35,7 @@ def _add_shapes(
 def _twist(
     positions: FloatArray, share: FloatArray, axis: FloatArray, angle: float, pivot: FloatArray
 ) -> None:
-    """Rotates each point about `axis` through `pivot` by its share of the angle (Rodrigues' formula), in place."""
+    """Rotate each point about `axis` through `pivot` by its share of the angle (Rodrigues' formula), in place."""
     ax, ay, az = axis[0], axis[1], axis[2]
     for v in range(positions.shape[0]):
         c, s = np.cos(angle * share[v]), np.sin(angle * share[v])
@@ -57,7 +57,7 @@ class Deformer:
         self._normals = np.zeros((mesh.shell_start, 3), np.float32)
 
     def face(self, identity: Identity, weights: FloatArray) -> FloatArray:
-        """Kit vertices [V, 3] with expression and gaze, head unturned."""
+        """Return kit vertices [V, 3] with expression and gaze, head unturned."""
         positions = identity.vertices.copy()
         expressions = self.mesh.kit.expressions
         amounts = self.shapes.to_shapes(weights)
@@ -68,7 +68,7 @@ class Deformer:
         return positions
 
     def _turn_eyes(self, positions: FloatArray, rest: FloatArray, weights: FloatArray) -> None:
-        """The kit's own gaze shapes turn the eyes too little, so the balls are rotated instead."""
+        """Rotate the eyeballs, because the kit's own gaze shapes turn the eyes too little."""
         gaze = HeadPose(
             pitch=float(weights[controls.GAZE_UP]) * controls.GAZE_ANGLE,
             yaw=float(weights[controls.GAZE_LEFT]) * controls.GAZE_ANGLE,
@@ -82,7 +82,7 @@ class Deformer:
         self._eyeballs.push_out(positions, rest, rotation[:, 2])
 
     def head(self, identity: Identity, weights: FloatArray, pose: HeadPose) -> FloatArray:
-        """All vertices [mesh.size, 3] under `weights` [36], whose pose part is given by `pose`."""
+        """Return all vertices [mesh.size, 3] under `weights` [36], whose pose part is given by `pose`."""
         mesh = self.mesh
         out = np.empty((mesh.size, 3), np.float32)
         face = self.face(identity, weights)
@@ -99,8 +99,8 @@ class Deformer:
         return out
 
     def attached(self, identity: Identity) -> tuple[FloatArray, FloatArray]:
-        """What no expression moves: vertices [A, 3] after the hair shell, and the share [A] of the head's turn that
-        each follows (1 stuck to the head, 0 stays with the shoulders). New arrays."""
+        """Return what no expression moves: vertices [A, 3] after the hair shell, and the share [A] of the head's turn
+        that each follows (1 stuck to the head, 0 stays with the shoulders). New arrays."""
         curtain, share = identity.curtain, identity.curtain_share
         if curtain is None:
             curtain = np.full((len(self.mesh.curtain), 3), OUT_OF_SIGHT, np.float32)

@@ -59,11 +59,11 @@ class Renderer:
         )
 
     def identity(self, seed: int) -> Identity:
-        """The person of this seed."""
+        """Return the person of this seed."""
         return make_identity(self.mesh, self._maps, seed)
 
     def camera(self, identity: Identity, weights: FloatArray | None = None, distance: float = 85.0) -> Camera:
-        """A camera whose crop fits the template for this person under `weights` [36] (neutral without them).
+        """Return a camera whose crop fits the template for this person under `weights` [36] (neutral without them).
 
         Of the pose part only the angles count: the crop takes out any shift and scale, as the crop of a photo does.
         """
@@ -88,7 +88,7 @@ class Renderer:
         camera: Camera,
         size: int,
     ) -> Render:
-        """Draws the person under `weights` [36]. `background` is [2 * size, 2 * size, 3] in display colours."""
+        """Draw the person under `weights` [36]. `background` is [2 * size, 2 * size, 3] in display colours."""
         side = size * SUPERSAMPLING
         vertices = self.deformer.head(identity, weights, camera.head_pose(weights))
         screen = camera.project(vertices, side)
@@ -158,7 +158,7 @@ class Renderer:
         raster.rasterise(screen, self.mesh.triangles, self.mesh.two_sided, *self._shadow)
 
     def flow(self, target: Render, source: Render, size: int) -> tuple[FloatArray, ByteArray]:
-        """Where each target pixel's surface stands in the source.
+        """Return where each target pixel's surface lies in the source.
 
         Returns the backward flow [size, size, 2], in pixels of that size from target to source, and visibility [size,
         size]: 0 hidden in the source, 1 visible, 2 background in both. `size` divides the raster's size.

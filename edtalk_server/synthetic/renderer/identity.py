@@ -69,12 +69,12 @@ class Maps:
 
 
 def measure(mesh: HeadMesh) -> Maps:
-    """Measures the mean head."""
+    """Measure the mean head."""
     return Maps(scalp_map(mesh), mouth_map(mesh))
 
 
 def make_identity(mesh: HeadMesh, maps: Maps, seed: int) -> Identity:
-    """The person of this seed; the same seed gives the same person."""
+    """Return the person of this seed; the same seed gives the same person."""
     random = np.random.default_rng(seed)
     modes = np.clip(random.standard_normal(len(mesh.kit.identity)), -2.5, 2.5).astype(np.float32) * _SPREAD
     moved = (modes @ mesh.kit.identity).reshape(-1, 3).astype(np.float32)
@@ -102,7 +102,7 @@ def make_identity(mesh: HeadMesh, maps: Maps, seed: int) -> Identity:
 
 
 def _trim_lashes(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine: bool) -> None:
-    """Shortens the kit's long lashes, in place."""
+    """Shorten the kit's long lashes, in place."""
     length = random.uniform(0.35, 0.9) if feminine else random.uniform(0.12, 0.5)
     tips, roots = mesh.lashes.tips, mesh.lashes.roots
     each = length * random.uniform(0.6, 1.0, (len(tips), 1))
@@ -145,7 +145,7 @@ def _paint_atlas(
 
 
 def _torso(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine: bool) -> FloatArray:
-    """Rings from the collar down, wide enough for this neck; a third of the collars stand up."""
+    """Return rings from the collar down, wide enough for this neck; a third of the collars stand up."""
     around, down = mesh.torso[:, 0] * 2 * np.pi, mesh.torso[:, 1]
     width = random.uniform(0.85, 1.12) * (0.9 if feminine else 1.05)
     collar, opening = random.uniform(-13.5, -9.8), random.uniform(0, 5) * (random.random() < 0.5)
@@ -165,7 +165,7 @@ def _torso(random: Random, mesh: HeadMesh, vertices: npt.NDArray, feminine: bool
 
 
 def _clear_of_skin(rings: npt.NDArray, around: npt.NDArray, vertices: npt.NDArray) -> npt.NDArray:
-    """`rings` [N, 3] pushed outwards wherever neck and shoulders would come through the cloth."""
+    """Return `rings` [N, 3] pushed outwards wherever neck and shoulders would come through the cloth."""
     skin = vertices[vertices[:, 1] < -7] - [0, 0, -1.2]
     angles, levels = 36, 14
     turn = ((np.arctan2(skin[:, 0], skin[:, 2]) / (2 * np.pi)) % 1 * angles).astype(int) % angles

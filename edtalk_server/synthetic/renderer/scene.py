@@ -29,7 +29,7 @@ class Light:
 
 
 def _tint(random: Random, strength: float) -> npt.NDArray:
-    """Warm or cold, with a little of anything."""
+    """Return a tint: warm or cold, with a little of any colour."""
     warmth = random.normal(0, strength)
     return np.clip(np.array([1 + warmth, 1, 1 - warmth]) + random.normal(0, strength * 0.35, 3), 0.4, 1.6)
 
@@ -40,7 +40,7 @@ def _direction(azimuth: float, elevation: float) -> npt.NDArray:
 
 
 def make_light(random: Random) -> Light:
-    """A random light: mostly a soft one from before the face, else from the side, or hard, or coloured; often with a
+    """Return a random light: mostly soft from the front, else from the side, or hard, or coloured; often with a
     fill or a rim."""
     dice, directions, colours = random.random(), [], []
 
@@ -89,7 +89,7 @@ def make_light(random: Random) -> Light:
 
 
 def studio_light() -> Light:
-    """A pleasant portrait light: a large key from above one side, a fill, and a rim."""
+    """Return a pleasant portrait light: a large key from above one side, a fill, and a rim."""
     directions = [_direction(0.6, 0.55), _direction(-0.8, 0.2), _direction(-2.5, 0.5)]
     colours = [(0.62, 0.60, 0.57), (0.22, 0.23, 0.25), (0.30, 0.30, 0.32)]
     return Light(
@@ -102,7 +102,7 @@ def studio_light() -> Light:
 
 
 def studio_background(size: int) -> FloatArray:
-    """A quiet grey-blue backdrop, brighter in the middle."""
+    """Return a quiet grey-blue backdrop, brighter in the middle."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
     glow = np.exp(-((x / 0.55) ** 2) - ((y + 0.05) / 0.6) ** 2)[..., None]
     return (np.array([0.30, 0.34, 0.40]) * (1 - glow) + np.array([0.62, 0.66, 0.70]) * glow).astype(

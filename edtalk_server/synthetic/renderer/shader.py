@@ -25,7 +25,7 @@ _SIDE = float(ATLAS)
 
 @nb.njit(cache=True, fastmath=True)
 def _lit(shadow: FloatArray, scale: float, u: float, v: float, depth: float, towards: float) -> float:
-    """1 in the light, 0.2 in full shadow; the mean of 3 x 3 samples of the shadow map."""
+    """Return 1 in the light to 0.2 in full shadow: the mean of 3 x 3 samples of the shadow map."""
     side = shadow.shape[0]
     bias = 0.5 + 0.6 * (1 - max(towards, 0.0))  # flat light needs more, or the map's steps show on the cheeks
     hidden = 0
@@ -41,7 +41,7 @@ def _lit(shadow: FloatArray, scale: float, u: float, v: float, depth: float, tow
 def _mixed(
     values: FloatArray, corners: IntArray, w0: float, w1: float, w2: float
 ) -> tuple[float, float, float]:
-    """Barycentric mean of vertex vectors [V, 3]."""
+    """Return the barycentric mean of vertex vectors [V, 3]."""
     a, b, c = corners[0], corners[1], corners[2]
     return (
         values[a, 0] * w0 + values[b, 0] * w1 + values[c, 0] * w2,
@@ -58,7 +58,7 @@ def _unit(x: float, y: float, z: float) -> tuple[float, float, float]:
 
 @nb.njit(cache=True, fastmath=True)
 def _look_up(atlas: FloatArray, uv: FloatArray, w0: float, w1: float, w2: float, texel: FloatArray) -> None:
-    """Bilinear sample of the atlas into `texel` [4]."""
+    """Write a bilinear sample of the atlas into `texel` [4]."""
     u = min(max((uv[0, 0] * w0 + uv[1, 0] * w1 + uv[2, 0] * w2) * _SIDE - 0.5, 0.0), _EDGE)
     v = min(max((uv[0, 1] * w0 + uv[1, 1] * w1 + uv[2, 1] * w2) * _SIDE - 0.5, 0.0), _EDGE)
     u0, v0 = int(u), int(v)
@@ -71,7 +71,7 @@ def _look_up(atlas: FloatArray, uv: FloatArray, w0: float, w1: float, w2: float,
 
 @nb.njit(cache=True, fastmath=True)
 def _tone(colour: float) -> float:
-    """Linear light -> display value 0..1, with a soft shoulder."""
+    """Convert linear light to a display value 0..1, with a soft shoulder."""
     colour = colour * (1 + colour * 0.12) / (1 + colour * 0.45)
     return min(max(colour, 0.0), 1.0) ** (1 / 2.2)
 
@@ -102,7 +102,7 @@ def shade(
     shadow_axes: FloatArray,
     out: FloatArray,
 ) -> None:
-    """Fills `out` [H, W, 3] with display colours 0..1; `eye` [3] is the camera's position."""
+    """Fill `out` [H, W, 3] with display colours 0..1; `eye` [3] is the camera's position."""
     height, width = ids.shape
     diffuse, shine, texel = np.zeros(3, np.float32), np.zeros(3, np.float32), np.zeros(4, np.float32)
     for y in range(height):
@@ -156,7 +156,7 @@ def shade(
 
 @nb.njit(cache=True, fastmath=True)
 def halve(pixels: FloatArray, out: ByteArray) -> None:
-    """Means of 2 x 2 pixels, 0..1 -> 0..255."""
+    """Average 2 x 2 pixels, from 0..1 to 0..255."""
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
             for ch in range(3):

@@ -40,7 +40,7 @@ class DataSheet:
 
 
 def data_sheet(renderer: Renderer, seeds: Sequence[int], size: int = 128) -> DataSheet:
-    """Draws the people of these seeds."""
+    """Draw the people of these seeds."""
     rows, errors = [], []
     for seed in seeds:
         source, *targets = _sit(renderer, seed, size)
@@ -55,7 +55,7 @@ def data_sheet(renderer: Renderer, seeds: Sequence[int], size: int = 128) -> Dat
 
 
 def _sit(renderer: Renderer, seed: int, size: int) -> list[Render]:
-    """The source, a free and a spoken frame of one person."""
+    """Render the source, a free and a spoken frame of one person."""
     random = np.random.default_rng(seed)
     person, light = renderer.identity(seed), make_light(random)
     background, first = make_background(random, 2 * size), sampling.sample_first(random)
@@ -81,7 +81,7 @@ def _views(
 
 
 def _coloured(parts: ByteArray) -> ByteArray:
-    """Each part in a colour of its own; the background black."""
+    """Return each part in its own colour; the background is black."""
     numbers = np.arange(256)
     hsv = np.stack([(numbers * _GOLDEN) % 1 * 179, 150 + numbers * 0, 230 + numbers * 0], axis=-1)
     colours = cv2.cvtColor(hsv.astype(np.uint8)[None], cv2.COLOR_HSV2RGB)[0]
@@ -90,7 +90,7 @@ def _coloured(parts: ByteArray) -> ByteArray:
 
 
 def _marked(render: Render) -> ByteArray:
-    """The picture, darker, with its landmarks."""
+    """Return the darkened picture with its landmarks."""
     picture = render.image // 2
     for x, y in render.landmarks * len(picture):
         cv2.circle(picture, (round(float(x)), round(float(y))), 1, (90, 255, 120), -1, cv2.LINE_AA)

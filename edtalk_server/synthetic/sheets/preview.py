@@ -36,7 +36,7 @@ MOVEMENTS: dict[str, FloatArray] = {
 
 
 def contact_sheet(renderer: Renderer, seeds: list[int], size: int = 128) -> ByteArray:
-    """[rows * size, columns * size, 3]: one row per person."""
+    """Return a sheet [rows * size, columns * size, 3] with a row for each person."""
     rows = []
     for seed in seeds:
         random = np.random.default_rng(seed + 1)
@@ -50,7 +50,7 @@ def contact_sheet(renderer: Renderer, seeds: list[int], size: int = 128) -> Byte
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--facekit", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

@@ -28,7 +28,7 @@ _LIFT = 0.02
 
 
 def draw_portrait(renderer: Renderer, seed: int, size: int = 512) -> ByteArray:
-    """[size, size, 3]: the person of this seed, calm, lips closed, in studio light."""
+    """Draw the person of this seed [size, size, 3], calm, with closed lips, in studio light."""
     person = renderer.identity(seed)
     fitted = renderer.camera(person, distance=120.0)
     crop = fitted.crop.jittered(scale=_WIDER, turn=0.0, shift=np.array([0.0, _LIFT]))
@@ -39,7 +39,7 @@ def draw_portrait(renderer: Renderer, seed: int, size: int = 512) -> ByteArray:
 
 
 def main() -> None:
-    """Command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--facekit", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

@@ -123,13 +123,13 @@ def test_a_folder_becomes_an_installed_bundle_whatever_else_is_in_it(
     _save(folder / "another_model.pt", {"state_dict": {}})
     (folder / "readme.txt").write_text("not a checkpoint")
     told: list[Step] = []
-    target = run_to_end(library.importing([folder], "mine"), told.append)
+    target = run_to_end(library.import_official([folder], "mine"), told.append)
     assert target == paths.bundles_dir() / "mine"
     assert list(bundles.load("mine").manifest.parts()) == ["face", "audio_to_lip"]
     assert [path.name for path in paths.bundles_dir().iterdir()] == ["mine"]
     assert {"reading EDTalk.pt", "writing the bundle"} <= {step.stage for step in told}
     with pytest.raises(EDTalkError, match="already"):
-        run_to_end(library.importing([folder], "mine"))
+        run_to_end(library.import_official([folder], "mine"))
 
 
 def test_an_import_that_is_stopped_leaves_nothing(
@@ -137,7 +137,7 @@ def test_an_import_that_is_stopped_leaves_nothing(
 ) -> None:
     monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "data"))
     file = _save(tmp_path / "EDTalk.pt", {"gen": tiny_release})
-    steps = library.importing([Path(file)], "mine")
+    steps = library.import_official([Path(file)], "mine")
     while next(steps).done < 2:  # it is written, but not in its place
         pass
     steps.close()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from edtalk_server.bundles import catalogue, download, library
-from edtalk_server.bundles.download import downloading
+from edtalk_server.bundles.download import download_bundle
 from edtalk_server.bundles.load import find
 from edtalk_server.cli import main
 from edtalk_server.media.steps import Step, run_to_end
@@ -118,7 +118,7 @@ def test_nothing_that_ships_is_fetched_from_an_address_nobody_has_checked() -> N
 def test_a_bundle_is_fetched_checked_and_usable_by_its_name(offered: Site) -> None:
     assert [offer.name for offer in library.available()] == ["again"]
     told: list[Step] = []
-    folder = run_to_end(downloading("again"), told.append)
+    folder = run_to_end(download_bundle("again"), told.append)
     assert folder == paths.bundles_dir() / "again" == find("again")
     assert (folder / "face.safetensors").read_bytes() == (STARTER / "face.safetensors").read_bytes()
     assert left_over() == ["again"]
@@ -130,7 +130,7 @@ def test_a_bundle_is_fetched_checked_and_usable_by_its_name(offered: Site) -> No
 
 def test_a_cut_connection_is_taken_up_where_it_was_cut(offered: Site) -> None:
     offered.cut_after = 4_000_000  # the face has 8 million bytes
-    run_to_end(downloading("again"))
+    run_to_end(download_bundle("again"))
     face = [wanted for path, wanted in offered.asked if path.endswith("face.safetensors")]
     assert face == ["", "bytes=4000000-", "bytes=8000000-"] or len(face) >= 2
     assert face[1] == "bytes=4000000-"
@@ -139,22 +139,22 @@ def test_a_cut_connection_is_taken_up_where_it_was_cut(offered: Site) -> None:
 def test_what_has_arrived_is_kept_for_the_next_try(offered: Site) -> None:
     offered.cut_after = 1_000_000
     with pytest.raises(EDTalkError) as caught:
-        run_to_end(downloading("again"))
+        run_to_end(download_bundle("again"))
     assert caught.value.code is ErrorCode.DOWNLOAD_FAILED and "kept" in caught.value.fix
     offered.cut_after, offered.asked[:] = 0, []
-    run_to_end(downloading("again"))
+    run_to_end(download_bundle("again"))
     assert ("/bundles/face.safetensors", "bytes=3000000-") in offered.asked
 
 
 def test_a_download_that_is_stopped_goes_on_later(offered: Site) -> None:
-    steps = downloading("again")
+    steps = download_bundle("again")
     while not (step := next(steps)).stage.endswith("face.safetensors") or step.done < 2_000_000:
         pass
     steps.close()
     assert left_over() == [".again.download"]
     assert "again" not in {one.name for one in library.installed()}, "half a bundle is none"
     offered.asked.clear()
-    run_to_end(downloading("again"))
+    run_to_end(download_bundle("again"))
     assert any(wanted for _, wanted in offered.asked), "it asked only for the rest"
     assert left_over() == ["again"]
 
@@ -162,9 +162,9 @@ def test_a_download_that_is_stopped_goes_on_later(offered: Site) -> None:
 def test_a_server_that_cannot_resume_sends_all_again(offered: Site) -> None:
     offered.cut_after, offered.ranges = 1_000_000, False
     with pytest.raises(EDTalkError):
-        run_to_end(downloading("again"))
+        run_to_end(download_bundle("again"))
     offered.cut_after = 0
-    run_to_end(downloading("again"))
+    run_to_end(download_bundle("again"))
     assert (find("again") / "face.safetensors").read_bytes() == (STARTER / "face.safetensors").read_bytes()
 
 
@@ -173,7 +173,7 @@ def test_another_file_than_the_catalogue_means_is_never_installed(offered: Site)
     data[5000] ^= 1
     offered.files["/bundles/face.safetensors"] = bytes(data)
     with pytest.raises(EDTalkError) as caught:
-        run_to_end(downloading("again"))
+        run_to_end(download_bundle("again"))
     assert caught.value.code is ErrorCode.DOWNLOAD_FAILED
     assert hashlib.sha256(data).hexdigest() in caught.value.cause, "the hash it got is told"
     assert not (paths.bundles_dir() / "again").exists()
@@ -184,27 +184,27 @@ def test_what_is_left_of_another_version_is_replaced(offered: Site) -> None:
     folder.mkdir(parents=True)
     (folder / "face.safetensors.part").write_bytes(b"of an older version")
     (folder / "audio_to_lip.safetensors").write_bytes(b"this one was whole then")
-    run_to_end(downloading("again"))
+    run_to_end(download_bundle("again"))
     assert (find("again") / "face.safetensors").read_bytes() == (STARTER / "face.safetensors").read_bytes()
 
 
 def test_a_mirror_stands_in_for_the_address(offered: Site) -> None:
     contents = {path.rpartition("/")[2]: data for path, data in offered.files.items()}
     write_catalogue([entry("https://nowhere.invalid/x", contents)])
-    run_to_end(downloading("again", offered.address + "/"))
+    run_to_end(download_bundle("again", offered.address + "/"))
     assert find("again") == paths.bundles_dir() / "again"
 
 
 def test_a_mirror_must_be_of_the_web(offered: Site) -> None:
     with pytest.raises(EDTalkError) as caught:
-        run_to_end(downloading("again", STARTER.as_uri()))
+        run_to_end(download_bundle("again", STARTER.as_uri()))
     assert "address" in caught.value.cause and offered.asked == []
 
 
 def test_a_missing_file_is_told_and_not_asked_for_again(offered: Site) -> None:
     del offered.files["/bundles/face.safetensors"]
     with pytest.raises(EDTalkError) as caught:
-        run_to_end(downloading("again"))
+        run_to_end(download_bundle("again"))
     assert "face.safetensors" in caught.value.cause and "404" in caught.value.cause + str(
         caught.value.__cause__
     )
@@ -212,10 +212,10 @@ def test_a_missing_file_is_told_and_not_asked_for_again(offered: Site) -> None:
 
 
 def test_an_installed_bundle_is_not_fetched_over(offered: Site) -> None:
-    run_to_end(downloading("again"))
+    run_to_end(download_bundle("again"))
     offered.asked.clear()
     with pytest.raises(EDTalkError) as caught:
-        run_to_end(downloading("again"))
+        run_to_end(download_bundle("again"))
     assert "already" in caught.value.cause and offered.asked == []
 
 
@@ -224,7 +224,7 @@ def test_a_catalogue_that_does_not_name_what_its_bundle_needs_is_found_out(offer
     del contents["audio_to_lip.safetensors"]
     write_catalogue([entry(offered.address, contents)])
     with pytest.raises(EDTalkError) as caught:
-        run_to_end(downloading("again"))
+        run_to_end(download_bundle("again"))
     assert "audio_to_lip.safetensors" in caught.value.cause
     assert not (paths.bundles_dir() / "again").exists()
 

@@ -43,7 +43,7 @@ class Poses:
 
 
 def poses(weights: FloatArray, cameras: Sequence[Camera], device: torch.device) -> Poses:
-    """The poses that show `weights` [B, 36] in these cameras."""
+    """Return the poses that show `weights` [B, 36] in these cameras."""
     heads = [camera.head_pose(row) for camera, row in zip(cameras, weights, strict=True)]
     axes, angles = zip(*(head.axis_angle() for head in heads), strict=True)
     gazes = [_gaze(row) for row in weights]
@@ -61,8 +61,8 @@ def _tensor(values: npt.NDArray, device: torch.device) -> Tensor:
 
 
 def mapped(points: Tensor, matrix: Tensor) -> Tensor:
-    """Points [B, N, K] under matrices [B, J, K], [B, N, J]. Not by matrix multiplication, which a trainer may have
-    allowed to be coarse."""
+    """Return points [B, N, K] under matrices [B, J, K], [B, N, J]. Not by matrix multiplication, which a trainer may
+    have allowed to be coarse."""
     return torch.stack([(points * row[:, None]).sum(-1) for row in matrix.unbind(1)], dim=-1)
 
 
@@ -81,7 +81,7 @@ class Incidence:
         self._corners = torch.from_numpy(triangles.T.astype(np.int64)).to(device)
 
     def normals(self, positions: Tensor) -> Tensor:
-        """Unit normals [B, V, 3] of vertices at `positions` [B, V, 3]."""
+        """Return unit normals [B, V, 3] of vertices at `positions` [B, V, 3]."""
         a, b, c = (positions[:, corner] for corner in self._corners)
         faces = torch.nn.functional.pad(torch.linalg.cross(b - a, c - a), (0, 0, 0, 1))
         total = torch.zeros_like(positions)
@@ -114,7 +114,7 @@ class People:
         self.atlases = room(ATLAS * ATLAS, 4)
 
     def find(self, persons: Sequence[Identity]) -> Tensor:
-        """Places [B] of these persons, at most `places` different ones; new ones are brought to the device."""
+        """Return the slots [B] of these persons, at most `places` different ones; new ones are copied to the device."""
         wanted = {id(person) for person in persons}
         if len(wanted) > self.places:
             raise ValueError(f"{len(wanted)} persons at once, but only {self.places} places")
@@ -167,8 +167,8 @@ class BatchDeformer:
         self._rest = Incidence(rest - kit_size, mesh.size - kit_size, device)
 
     def heads(self, people: Tensor, weights: Tensor, pose: Poses) -> tuple[Tensor, Tensor]:
-        """Vertices and unit normals [B, mesh.size, 3] of the persons at places `people` [B] under `weights` [B, 36],
-        whose pose part is given by `pose`."""
+        """Return vertices and unit normals [B, mesh.size, 3] of the persons at places `people` [B] under `weights` [B,
+        36], whose pose part is given by `pose`."""
         kept = self.people
         face = self._twist(self._faces(people, weights, pose), self._neck.expand(len(people), -1), pose)
         normals = self._kit.normals(face)
@@ -179,7 +179,7 @@ class BatchDeformer:
         return vertices, torch.cat([normals, self._rest.normals(rest)], dim=1)
 
     def _faces(self, people: Tensor, weights: Tensor, pose: Poses) -> Tensor:
-        """Kit vertices [B, V, 3] with expression and gaze, heads unturned."""
+        """Return kit vertices [B, V, 3] with expression and gaze, heads unturned."""
         kept = self.people
         # doubles: a trainer may have allowed this device to multiply matrices of floats coarsely
         above, below = weights.relu().double(), (-weights).relu().double()
@@ -195,7 +195,7 @@ class BatchDeformer:
 
     @staticmethod
     def _push(offset: Tensor, gaze: Tensor, profile: Tensor) -> Tensor:
-        """By which part lids at `offset` [B, L, 3] from the eye's centre must go outwards, [B, L, 1]."""
+        """Return the factor [B, L, 1] by which lids at `offset` [B, L, 3] from the eye's centre must move outwards."""
         radius = offset.norm(dim=-1)
         angle = torch.acos(((offset * gaze[:, None]).sum(-1) / radius).clamp(-1, 1))
         steps = profile.shape[1]
@@ -206,7 +206,8 @@ class BatchDeformer:
         return (least / radius - 1).relu()[..., None]
 
     def _twist(self, positions: Tensor, share: Tensor, pose: Poses) -> Tensor:
-        """Each point [B, N, 3] turned about the neck joint by its share [B, N] of the angle (Rodrigues' formula)."""
+        """Return each point [B, N, 3] turned about the neck joint by its share [B, N] of the angle (Rodrigues'
+        formula)."""
         turn = pose.angle[:, None] * share
         c, s = turn.cos()[..., None], turn.sin()[..., None]
         offset, axis = positions - self._pivot, pose.axis[:, None]
@@ -216,6 +217,6 @@ class BatchDeformer:
 
 
 def _dense(mesh: HeadMesh) -> FloatArray:
-    """Expression shapes as a matrix [shapes, V * 3]."""
+    """Return the expression shapes as a matrix [shapes, V * 3]."""
     shapes = mesh.kit.expressions
     return np.stack([shapes.displacement({name: 1.0}).ravel() for name in shapes.names])

@@ -96,7 +96,7 @@ class BatchRenderer:
         cameras: Sequence[Camera],
         size: int,
     ) -> RenderBatch:
-        """Draws B frames: frame i shows `persons[i]` under `weights[i]` [36], in `lights[i]`, before `backgrounds[i]`
+        """Draw B frames: frame i shows `persons[i]` under `weights[i]` [36], in `lights[i]`, before `backgrounds[i]`
         [2 * size, 2 * size, 3] in display colours, seen by `cameras[i]`.
 
         A person or background that occurs several times (the same object) is brought to the device once.
@@ -150,7 +150,7 @@ class BatchRenderer:
         return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self.device)
 
     def _project(self, vertices: Tensor, cameras: Sequence[Camera], distance: Tensor, side: int) -> Tensor:
-        """Vertices [B, V, 3] on the screen: x, y (down), depth."""
+        """Return vertices [B, V, 3] on the screen: x, y (down), depth."""
         zoom = distance[:, None, None] / (distance[:, None, None] - vertices[..., 2:])
         crop = self._tensor([camera.crop.matrix() for camera in cameras])
         shift = self._tensor([camera.crop.shift for camera in cameras])[:, None]
@@ -172,7 +172,7 @@ class BatchRenderer:
         )
 
     def _behind(self, backgrounds: Sequence[FloatArray] | Tensor) -> Tensor:
-        """[B, 3, H, W]"""
+        """Return the background of each frame, [B, 3, H, W]."""
         if isinstance(backgrounds, Tensor):
             return backgrounds.to(self.device).permute(0, 3, 1, 2)
         brought = {id(picture): self._tensor(picture) for picture in _unique(backgrounds)}
@@ -182,7 +182,8 @@ class BatchRenderer:
     def flow(
         self, batch: RenderBatch, targets: Sequence[int], sources: Sequence[int], size: int
     ) -> tuple[Tensor, Tensor]:
-        """Where the surface in each pixel of frames `targets` [K] stands in frames `sources` [K] of the same person.
+        """Return where the surface in each pixel of frames `targets` [K] lies in frames `sources` [K] of the same
+        person.
 
         Returns the backward flow [K, size, size, 2], in pixels of that size from target to source, and visibility [K,
         size, size] uint8: 0 hidden in the source, 1 visible, 2 background in both. `size` divides the raster's size.

@@ -51,7 +51,7 @@ class _Boxes(NamedTuple):
 
 
 def _boxes(screen: Tensor, surface: Surface, side: int) -> _Boxes:
-    """All triangles that face the viewer (or are two-sided) and whose bounding box holds a pixel centre."""
+    """Return all triangles that face the viewer (or are two-sided) and whose bounding box holds a pixel centre."""
     x, y = screen[:, surface.triangles, 0], screen[:, surface.triangles, 1]  # [B, T, 3 corners]
     area = _area(x, y)
     left, right = _span(x, side)
@@ -68,14 +68,14 @@ def _boxes(screen: Tensor, surface: Surface, side: int) -> _Boxes:
 
 
 def _area(x: Tensor, y: Tensor) -> Tensor:
-    """Twice the signed area of triangles with corners at `x`, `y` [..., 3]; negative faces the viewer."""
+    """Return twice the signed area of triangles with corners at `x`, `y` [..., 3]; negative faces the viewer."""
     x0, x1, x2 = x.unbind(-1)
     y0, y1, y2 = y.unbind(-1)
     return (x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)
 
 
 def _plane(x: Corners, y: Corners, z: Corners, inverse: Tensor) -> Tensor:
-    """`_Boxes.plane` of corners given from the box's first pixel centre."""
+    """Return `_Boxes.plane` of corners relative to the box's first pixel centre."""
     w0 = (x[1] * y[2] - x[2] * y[1]) * inverse
     w1 = (x[2] * y[0] - x[0] * y[2]) * inverse
     right0, right1 = (y[1] - y[2]) * inverse, (y[2] - y[0]) * inverse
@@ -87,14 +87,14 @@ def _plane(x: Corners, y: Corners, z: Corners, inverse: Tensor) -> Tensor:
 
 
 def _span(values: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """First and last pixel, int32, whose centre lies between the corners' `values` [..., 3]."""
+    """Return first and last pixel, int32, whose centre lies between the corners' `values` [..., 3]."""
     low = (values.amin(-1) - 0.5).ceil().clamp(0, side)
     high = (values.amax(-1) - 0.5).floor().clamp(-1, side - 1)
     return low.int(), high.int()
 
 
 def _portions(pixels: Tensor, most: int) -> Iterator[slice]:
-    """Ranges of boxes with about `most` fragments together."""
+    """Yield ranges of boxes with about `most` fragments together."""
     ends = pixels.cumsum(0)
     total = int(ends[-1]) if len(ends) else 0
     cuts = torch.arange(most, max(total, most), most, device=pixels.device)
@@ -105,7 +105,7 @@ def _portions(pixels: Tensor, most: int) -> Iterator[slice]:
 
 
 def _fragments(screen: Tensor, surface: Surface, side: int, most: int) -> Iterator[tuple[Tensor, ...]]:
-    """Portions of (pixel [F] counted through all frames, depth [F], triangle [F]) of covered pixel centres."""
+    """Yield portions of covered pixel centres: (pixel [F] counted through all frames, depth [F], triangle [F])."""
     boxes = _boxes(screen, surface, side)
     for portion in _portions(boxes.pixels, most):
         part = _Boxes(*(values[..., portion] for values in boxes))
@@ -124,7 +124,7 @@ def _fragments(screen: Tensor, surface: Surface, side: int, most: int) -> Iterat
 
 
 def _spread(boxes: _Boxes) -> tuple[Tensor, Tensor, Tensor]:
-    """All pixels of all boxes: number of the box [F] int32, and column and row in it as floats."""
+    """Return all pixels of all boxes: number of the box [F] int32, and column and row in it as floats."""
     ends = boxes.pixels.cumsum(0)
     total = int(ends[-1])
     numbers = torch.arange(len(ends), dtype=torch.int32, device=ends.device)
@@ -137,7 +137,7 @@ def _spread(boxes: _Boxes) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _pack(depth: Tensor, triangle: Tensor) -> Tensor:
-    """Keys that sort by depth, and for equal depth by descending triangle, so that the first one drawn wins."""
+    """Return keys that sort by depth, and for equal depth by descending triangle, so that the first one drawn wins."""
     bits = depth.view(torch.int32)
     ordered = torch.where(bits < 0, bits ^ _SIGNLESS, bits)  # floats below zero sort backwards as integers
     return (ordered.long() << 32) | (_LAST - triangle)
@@ -150,7 +150,7 @@ def _unpack(key: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def rasterise(screen: Tensor, surface: Surface, side: int, most: int) -> tuple[Tensor, Tensor]:
-    """Depth [B, side, side] float32 and triangle ids [B, side, side] int32, -1 for background.
+    """Return the depth [B, side, side] float32 and triangle ids [B, side, side] int32, -1 for background.
 
     At most about `most` fragments are held at a time.
     """
@@ -165,7 +165,7 @@ def rasterise(screen: Tensor, surface: Surface, side: int, most: int) -> tuple[T
 
 
 def depth_map(screen: Tensor, surface: Surface, side: int, most: int) -> Tensor:
-    """Depth [B, side, side] alone."""
+    """Return the depth [B, side, side] alone."""
     frames = len(screen)
     nearest = screen.new_full((frames * side * side,), EMPTY_DEPTH)
     for pixel, depth, _ in _fragments(screen, surface, side, most):
@@ -174,20 +174,21 @@ def depth_map(screen: Tensor, surface: Surface, side: int, most: int) -> Tensor:
 
 
 def blend(values: Tensor, corners: Tensor, mix: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-    """Vertex values [B * vertices, C] at the points that `corners` [3, B, N] and weights `mix` name, [B, N, C]."""
+    """Return vertex values [B * vertices, C] at the points that `corners` [3, B, N] and weights `mix` name, [B, N,
+    C]."""
     a, b, c = (values[row] * weight[..., None] for row, weight in zip(corners, mix, strict=True))
     return a + b + c
 
 
 def corners_of(ids: Tensor, surface: Surface, vertices: int) -> Tensor:
-    """Rows [3, B, N] of the corners of triangles `ids` [B, N] in vertex values [B * vertices, ...]. Background gets the
-    corners of triangle 0."""
+    """Return rows [3, B, N] of the corners of triangles `ids` [B, N] in vertex values [B * vertices, ...]. Background
+    gets the corners of triangle 0."""
     offset = torch.arange(len(ids), device=ids.device)[:, None] * vertices
     return surface.triangles.T[:, ids.clamp(min=0)] + offset
 
 
 def barycentric(screen: Tensor, corners: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights [B, N] of the three `corners` [3, B, N] at the points x, y [N] of the screen [B, V, 3]."""
+    """Return weights [B, N] of the three `corners` [3, B, N] at the points x, y [N] of the screen [B, V, 3]."""
     at_x, at_y = (screen[..., axis].flatten()[corners] for axis in (0, 1))
     (x0, x1, x2), (y0, y1, y2) = at_x - x, at_y - y
     inverse = ((x1 - x0) * (y2 - y0) - (x2 - x0) * (y1 - y0)).reciprocal()

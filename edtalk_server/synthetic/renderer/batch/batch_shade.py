@@ -41,14 +41,14 @@ class Lights:
     """[B]"""
 
     def shadow_axes(self) -> Tensor:
-        """Right and up of the first light's view, [B, 2, 3]."""
+        """Return right and up of the first light's view, [B, 2, 3]."""
         towards = self.directions[:, 0]
         right = torch.linalg.cross(towards.new_tensor([0, 1, 0.01]).expand_as(towards), towards)
         right = right / right.norm(dim=-1, keepdim=True)
         return torch.stack([right, torch.linalg.cross(towards, right)], dim=1)
 
     def shadow_screen(self, vertices: Tensor) -> Tensor:
-        """Vertices [B, V, 3] in the shadow map: x, y in its pixels, depth towards the light."""
+        """Return vertices [B, V, 3] in the shadow map: x, y in its pixels, depth towards the light."""
         flip = vertices.new_tensor([[1.0], [-1.0]]) * (shading.SHADOW_SIDE / shading.SHADOW_EXTENT)
         across = mapped(vertices, self.shadow_axes() * flip) + shading.SHADOW_SIDE / 2
         return torch.cat([across, mapped(vertices, self.directions[:, :1])], dim=-1)
@@ -96,7 +96,7 @@ class Shader:
         lights: Lights,
         shadow: Tensor,
     ) -> Tensor:
-        """Display colours [B, 3, H * W] 0..1 of triangles `ids` [B, H, W].
+        """Return display colours [B, 3, H * W] 0..1 of triangles `ids` [B, H, W].
 
         `screen`, `vertices` and `normals` are [B, V, 3]; `atlases` [places, 1024 * 1024, 4] are read at `people` [B];
         `shadow` [B, 256, 256] is the first light's depth map.
@@ -156,7 +156,7 @@ class Shader:
         )
 
     def _texels(self, triangle: Tensor, mix: tuple[Tensor, ...], atlases: Tensor, people: Tensor) -> Tensor:
-        """Bilinear samples of the atlases, [B, 4, N]."""
+        """Return the bilinear samples of the atlases, [B, 4, N]."""
         a, b, c = (uv[:, triangle] * weight for uv, weight in zip(self._uvs, mix, strict=True))
         u, v = ((a + b + c) * ATLAS - 0.5).clamp(0, ATLAS - 2)
         u0, v0 = u.int(), v.int()
@@ -173,20 +173,20 @@ def _unit(vectors: Tensor) -> Tensor:
 
 
 def _diffuse(points: _Points, towards: Tensor, free: Tensor | float) -> Tensor:
-    """Wrapped diffuse reflection [B, 3, N]."""
+    """Return wrapped diffuse reflection [B, 3, N]."""
     bright = ((towards[:, None] + points.wrap) / (1 + points.wrap)).relu()
     return bright * ((0.35 + 0.65 * points.sky) * free)[:, None]
 
 
 def _highlight(points: _Points, towards: Tensor, direction: Tensor, free: Tensor | float) -> Tensor:
-    """Blinn-Phong [B, N]."""
+    """Return the Blinn-Phong highlight [B, N]."""
     half = _unit(direction + points.view)
     shine = (points.normal * half).sum(1).relu() ** points.gloss * ((points.gloss + 8) / 40)
     return shine * (0.25 + 0.75 * points.sky) * free * (towards > 0)
 
 
 def _free(lights: Lights, shadow: Tensor, position: Tensor, direction: Tensor, towards: Tensor) -> Tensor:
-    """1 in the light, 0.2 in full shadow, [B, N]; the mean of 3 x 3 samples of the shadow map."""
+    """Return 1 in the light to 0.2 in full shadow, [B, N]: the mean of 3 x 3 samples of the shadow map."""
     side, scale = shadow.shape[1], shading.SHADOW_SIDE / shading.SHADOW_EXTENT
     bias = 0.5 + 0.6 * (1 - towards.relu())
     limit = (position * direction).sum(1) + bias
@@ -206,13 +206,13 @@ def _free(lights: Lights, shadow: Tensor, position: Tensor, direction: Tensor, t
 
 
 def _tone(colour: Tensor) -> Tensor:
-    """Linear light -> display value 0..1, with a soft shoulder."""
+    """Convert linear light to a display value 0..1, with a soft shoulder."""
     colour = colour * (1 + colour * 0.12) / (1 + colour * 0.45)
     return colour.clamp(0, 1) ** (1 / 2.2)
 
 
 def halve(colours: Tensor) -> Tensor:
-    """Means of 2 x 2 pixels of [B, 3, H, W] 0..1, as uint8 [B, H/2, W/2, 3]."""
+    """Average 2 x 2 pixels of [B, 3, H, W] 0..1 into uint8 [B, H/2, W/2, 3]."""
     frames, _, height, width = colours.shape
     total = colours.view(frames, 3, height // 2, 2, width // 2, 2).sum(dim=(3, 5))
     return (total * 63.75 + 0.5).clamp(max=255.0).byte().permute(0, 2, 3, 1).contiguous()

@@ -26,13 +26,13 @@ LID_CLEARANCE = 0.05
 
 
 def _opening(kit: FaceKit, positions: npt.NDArray, upper: tuple[int, ...], lower: tuple[int, ...]) -> float:
-    """Mean height of the landmarks `upper` over `lower`, in centimetres."""
+    """Return the mean height of the landmarks `upper` over `lower`, in centimetres."""
     heights = positions[kit.landmarks, 1]
     return float(np.mean(heights[list(upper)] - heights[list(lower)]))
 
 
 def closed_lips(kit: FaceKit, vertices: FloatArray) -> FloatArray:
-    """`vertices` [V, 3] with lips that just touch, where they gape."""
+    """Return `vertices` [V, 3] with gaping lips closed until they just touch."""
     close = kit.expressions.displacement({"mouthClose": 1.0})
     gap = _opening(kit, vertices, _UPPER_LIP, _LOWER_LIP)
     change = gap - _opening(kit, vertices + close, _UPPER_LIP, _LOWER_LIP)
@@ -40,7 +40,7 @@ def closed_lips(kit: FaceKit, vertices: FloatArray) -> FloatArray:
 
 
 def blink_gains(kit: FaceKit, vertices: FloatArray) -> Mapping[str, float]:
-    """How much of the kit's blink shape makes this person's lids just meet, by shape name."""
+    """Return the amount of the kit's blink shapes that makes this person's lids just meet, by shape name."""
     gains = {}
     for side in "LR":
         name, lids = f"eyeBlink_{side}", (_UPPER_LIDS[side], _LOWER_LIDS[side])
@@ -68,7 +68,8 @@ class Eyeballs:
         return np.nonzero(near & np.isin(mesh.kit.vertex_part, (FACE, *LASHES)))[0]
 
     def profiles(self, rest: FloatArray) -> FloatArray:
-        """Radius of each ball by angle from the gaze axis, [2, STEPS] from 0 to 180 degrees: the cornea bulges."""
+        """Return the radius of each ball by angle from the gaze axis, [2, STEPS] from 0 to 180 degrees: the cornea
+        bulges."""
         return np.stack([self._profile(rest[eye.vertices] - eye.centre(rest)) for eye in self._eyes])
 
     @classmethod
@@ -79,7 +80,7 @@ class Eyeballs:
         return np.array([radius[bins == k].max() for k in range(cls.STEPS)], np.float32)
 
     def push_out(self, positions: FloatArray, rest: FloatArray, gaze: FloatArray) -> None:
-        """Moves lid vertices of `positions` [V, 3] outwards in place; `rest` is the neutral face, `gaze` [3] the unit
+        """Move lid vertices of `positions` [V, 3] outwards in place; `rest` is the neutral face, `gaze` [3] the unit
         axis."""
         middles = (np.arange(self.STEPS) + 0.5) * np.pi / self.STEPS
         for eye, lids, profile in zip(self._eyes, self.lids, self.profiles(rest), strict=True):

@@ -17,7 +17,7 @@ _BETWEEN_JAWS = -3.25
 
 
 def _pieces(triangles: IntArray) -> list[IntArray]:
-    """Vertices of each connected piece: the kit models every tooth by itself."""
+    """Return the vertices of each connected piece: the kit models every tooth separately."""
     count = int(triangles.max()) + 1
     edges = np.concatenate([triangles[:, :2], triangles[:, 1:]])
     graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count))
@@ -27,7 +27,8 @@ def _pieces(triangles: IntArray) -> list[IntArray]:
 
 
 def _strip(tooth: npt.NDArray, upper: bool) -> npt.NDArray:
-    """Across [-1, 1] along the arch, and 0 at the cutting edge to 1 at the root, for a tooth's points [N, 3]."""
+    """Return for a tooth's points [N, 3] their position along the arch, -1 to 1, and from the cutting edge (0) to the
+    root (1)."""
     centre = tooth.mean(axis=0)
     outwards = centre[[0, 2]] - _ARCH_CENTRE
     along = np.array([outwards[1], -outwards[0]]) / np.linalg.norm(outwards)
@@ -37,8 +38,8 @@ def _strip(tooth: npt.NDArray, upper: bool) -> npt.NDArray:
 
 
 def tooth_coordinates(vertices: npt.NDArray, triangles: IntArray) -> npt.NDArray:
-    """[T, 3, 2] in 0..1: sixteen columns from the person's right to the left, upper teeth in the upper half; each with
-    its cutting edge on top."""
+    """Return [T, 3, 2] in 0..1: sixteen columns from the person's right to the left, upper teeth in the upper half;
+    each with its cutting edge on top."""
     rows: dict[bool, list[IntArray]] = {True: [], False: []}
     for piece in _pieces(triangles):
         rows[bool(vertices[piece, 1].mean() > _BETWEEN_JAWS)].append(piece)

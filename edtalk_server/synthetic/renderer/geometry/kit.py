@@ -61,7 +61,7 @@ class SparseShapes:
     delta: FloatArray
 
     def displacement(self, amounts: Mapping[str, float]) -> FloatArray:
-        """Displacement [V, 3] of the named shapes together."""
+        """Return displacement [V, 3] of the named shapes together."""
         total = np.zeros((self.vertices, 3), np.float32)
         for name, amount in amounts.items():
             shape = self.names.index(name)
@@ -90,7 +90,7 @@ class FaceKit:
 
 
 def load(path: Path) -> FaceKit:
-    """Reads a packed kit. Raises `EDTalkError` (DISK) when the file is missing or is not a face kit."""
+    """Read a packed kit. Raises `EDTalkError` (DISK) when the file is missing or is not a face kit."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in _ARRAYS}

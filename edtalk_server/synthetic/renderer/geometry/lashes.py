@@ -29,7 +29,7 @@ class Lashes:
 
 
 def _grid(kit: FaceKit, name: str) -> IntArray:
-    """Vertices [cards, rows, columns] of one side, in the order of their texture; root rows are last."""
+    """Return vertices [cards, rows, columns] of one side, in the order of their texture; root rows are last."""
     chosen = kit.face_part == name
     vertices, first = np.unique(kit.faces[chosen], return_index=True)
     uv = kit.uvs[kit.face_uvs[chosen].ravel()[first]]
@@ -38,7 +38,7 @@ def _grid(kit: FaceKit, name: str) -> IntArray:
 
 
 def lashes(kit: FaceKit) -> Lashes:
-    """Chooses the spikes of both eyes."""
+    """Choose the spikes of both eyes."""
     triangles, tips, roots, lower = [], [], [], []
     for name in LASHES:
         grid = _grid(kit, name)

@@ -84,7 +84,7 @@ class Piece:
     tile: tuple[float, float, float, float] = (0, 0, 1, 1)
 
     def unit_grid(self) -> tuple[FloatArray, FloatArray]:
-        """Coordinates along and across, 0..1, [columns * rows] each."""
+        """Return the coordinates along and across, 0..1, [columns * rows] each."""
         coordinates, _ = _grid(self.columns, self.rows)
         return coordinates[:, 0], coordinates[:, 1]
 
@@ -133,7 +133,7 @@ class Eye:
     vertices: IntArray
 
     def centre(self, positions: FloatArray) -> FloatArray:
-        """Centre of rotation [3]; the rear of the ball is the least distorted part of it."""
+        """Return the centre of rotation [3]; the rear of the ball is its least distorted part."""
         ball = positions[self.vertices]
         middle = (ball.max(axis=0) + ball.min(axis=0)) / 2
         middle[2] = ball[:, 2].min() + EYE_RADIUS
@@ -177,18 +177,18 @@ class HeadMesh:
 
     @property
     def landmark_uv(self) -> FloatArray:
-        """[68, 2] the landmarks in the face tile, 0..1, y down."""
+        """Return the landmarks [68, 2] in the face tile, 0..1, y down."""
         return self.face_uv[self.kit.landmarks]
 
 
 def smooth_step(x: npt.NDArray) -> npt.NDArray:
-    """Cubic step: 0 below 0, 1 above 1."""
+    """Return the cubic step: 0 below 0, 1 above 1."""
     x = np.clip(x, 0, 1)
     return x * x * (3 - 2 * x)
 
 
 def tile_uv(part: Part, u: npt.NDArray, v: npt.NDArray, padding: int = 2) -> FloatArray:
-    """Coordinates 0..1 of a tile -> coordinates 0..1 of the atlas, [..., 2]."""
+    """Convert coordinates 0..1 of a tile to coordinates 0..1 of the atlas, [..., 2]."""
     x, y, width, height = TILES[part]
     across = x + padding + np.clip(u, 0, 1) * (width - 2 * padding)
     down = y + padding + np.clip(v, 0, 1) * (height - 2 * padding)
@@ -209,7 +209,7 @@ def _grid(columns: int, rows: int) -> tuple[FloatArray, IntArray]:
 
 
 def _eye_uv(positions: FloatArray, eye: Eye, triangles: IntArray) -> FloatArray:
-    """Polar map around the gaze axis: radius 0.5 is 90 degrees away from it."""
+    """Map points around the gaze axis in polar form: radius 0.5 is 90 degrees away from it."""
     direction = positions[triangles] - eye.centre(positions)
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
     radius = np.minimum(np.arccos(np.clip(direction[..., 2], -1, 1)) / np.pi, 0.5)
@@ -248,7 +248,7 @@ def _face_uv(kit: FaceKit) -> FloatArray:
 
 
 def _inside(points: npt.NDArray, polygon: npt.NDArray) -> npt.NDArray[np.bool_]:
-    """Even-odd rule for points [N, 2]."""
+    """Return which points [N, 2] lie inside, by the even-odd rule."""
     inside = np.zeros(len(points), bool)
     x, y = points.T
     for (ax, ay), (bx, by) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
@@ -267,7 +267,7 @@ def _ears(positions: FloatArray, face_uv: FloatArray) -> npt.NDArray[np.bool_]:
 
 
 def _shell(kit: FaceKit, face_uv: FloatArray, scalp: IntArray, start: int) -> tuple[IntArray, FloatArray]:
-    """Copies of scalp triangles. None on the ears: they are so thin that a shell inside would come out behind."""
+    """Return copies of scalp triangles. None on the ears: they are so thin that a shell inside would show behind."""
     positions = kit.vertices
     grows = (
         (positions[:, 1] > -8)
@@ -288,7 +288,7 @@ def _shell(kit: FaceKit, face_uv: FloatArray, scalp: IntArray, start: int) -> tu
 
 
 def build(kit: FaceKit) -> HeadMesh:
-    """Joins the kit with hair and torso."""
+    """Join the kit with hair and torso."""
     eyes = {name: Eye(np.nonzero(kit.vertex_part == name)[0].astype(np.int32)) for name in kits.SCLERAS}
     triangles, uvs, parts = [], [], []
 

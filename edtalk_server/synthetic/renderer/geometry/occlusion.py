@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def _sphere(count: int) -> npt.NDArray:
-    """Evenly spread directions [count, 3] (Fibonacci spiral)."""
+    """Return evenly spread directions [count, 3] (Fibonacci spiral)."""
     i = np.arange(count) + 0.5
     y, angle = 1 - 2 * i / count, np.pi * (1 + 5**0.5) * i
     radius = np.sqrt(1 - y * y)
@@ -44,14 +44,14 @@ def _sphere(count: int) -> npt.NDArray:
 
 
 def view_axes(direction: npt.NDArray) -> npt.NDArray:
-    """Right and up [2, 3] of a view along `direction`."""
+    """Return the right and up [2, 3] of a view along `direction`."""
     right = np.cross([0, 1, 0.01], direction)
     right /= np.linalg.norm(right)
     return np.stack([right, np.cross(direction, right)])
 
 
 def bake(mesh: HeadMesh, positions: FloatArray) -> FloatArray:
-    """Occlusion [V] of the kit's vertices at `positions`, 0 (closed in) to 1 (open), cosine-weighted over 160
+    """Bake the occlusion [V] of the kit's vertices at `positions`, 0 (enclosed) to 1 (open), cosine-weighted over 160
     directions."""
     triangles = mesh.kit_triangles
     normals = np.zeros_like(positions)
@@ -84,7 +84,7 @@ def _smoothed(values: npt.NDArray, triangles: npt.NDArray, rounds: int = 2) -> n
 
 
 def neighbour_average(triangles: npt.NDArray, count: int) -> coo_matrix:
-    """A sparse matrix that takes each vertex to the mean of its neighbours."""
+    """Return a sparse matrix that takes each vertex to the mean of its neighbours."""
     edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
     graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(count, count)).tocsr()
     graph = graph + graph.T
@@ -93,7 +93,7 @@ def neighbour_average(triangles: npt.NDArray, count: int) -> coo_matrix:
 
 
 def _bake_all(mesh: HeadMesh) -> FloatArray:
-    """The neutral face, but the inside of the mouth with the mouth open: closed, all of it would be black."""
+    """Bake the neutral face, and the inside of the mouth with the mouth open: closed, it would be black."""
     openness = bake(mesh, mesh.kit.vertices)
     inner = np.isin(mesh.kit.vertex_part, _INNER_PARTS)
     openness[inner] = bake(mesh, mesh.kit.vertices + mesh.kit.expressions.displacement(_OPEN_MOUTH))[inner]
@@ -114,7 +114,7 @@ def _cached_bake(mesh: HeadMesh) -> FloatArray:
 
 
 def occlusion(mesh: HeadMesh) -> FloatArray:
-    """Occlusion [mesh.size] of all vertices; hair and torso are 1."""
+    """Return occlusion [mesh.size] of all vertices; hair and torso are 1."""
     values = np.ones(mesh.size, np.float32)
     values[: mesh.shell_start] = _cached_bake(mesh)
     inner = np.nonzero(np.isin(mesh.kit.vertex_part, _INNER_PARTS))[0]

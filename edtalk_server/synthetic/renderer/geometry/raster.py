@@ -27,7 +27,7 @@ def rasterise(
     ids: IntArray,
     weights: FloatArray,
 ) -> None:
-    """Fills `depth` [H, W], triangle `ids` [H, W] and the first two barycentric `weights` [H, W, 2] in place.
+    """Fill `depth` [H, W], triangle `ids` [H, W] and the first two barycentric `weights` [H, W, 2] in place.
 
     Triangles seen from behind are dropped unless they are two-sided.
     """
@@ -74,7 +74,7 @@ def rasterise(
 
 @nb.njit(cache=True, fastmath=True)
 def vertex_normals(vertices: FloatArray, triangles: IntArray, normals: FloatArray) -> None:
-    """Area-weighted unit normals [V, 3], written into `normals`."""
+    """Write area-weighted unit normals [V, 3] into `normals`."""
     normals[:] = 0
     for t in range(triangles.shape[0]):
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
@@ -109,7 +109,7 @@ def trace(
     flow: FloatArray,
     visible: npt.NDArray[np.uint8],
 ) -> None:
-    """Where the surface seen in each target pixel stands in the source picture (backward flow).
+    """Trace where the surface in each target pixel lies in the source picture (backward flow).
 
     Samples every `step`-th raster pixel of the target. Writes `flow` [h, w, 2], raster pixels from target to source,
     and `visible` [h, w]: 1 where the source shows that point or a surface at most `slack` centimetres before it, else

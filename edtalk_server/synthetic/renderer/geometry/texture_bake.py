@@ -12,7 +12,7 @@ FloatArray = npt.NDArray[np.float32]
 
 
 def bake_tile(mesh: HeadMesh, part: Part, values: npt.NDArray) -> FloatArray:
-    """Vertex values [V, C] over the tile of `part`, [H, W, C]; NaN where no triangle lies."""
+    """Return vertex values [V, C] over the tile of `part`, [H, W, C]; NaN where no triangle lies."""
     x, y, width, height = TILES[part]
     chosen = (mesh.part == part) | ((mesh.part == Part.LIPS) if part is Part.SKIN else False)
     corners = mesh.uvs[chosen].reshape(-1, 2) * ATLAS - [x, y]

@@ -20,12 +20,12 @@ def _muted(random: Random, saturation: float) -> Picture:
 
 
 def _saturation(random: Random) -> float:
-    """Mostly quiet colours, now and then a loud one."""
+    """Return a saturation: mostly quiet, now and then loud."""
     return float(random.random() ** 2.2)
 
 
 def _rectangle(random: Random, canvas: FloatArray, colour: Picture, box: Picture) -> None:
-    """`box` is left, top, right, bottom in 0..1, drawn slightly crooked."""
+    """Draw `box` (left, top, right, bottom in 0..1) slightly crooked."""
     size = len(canvas)
     left, top, right, bottom = box * size
     corners = np.array([(left, top), (right, top), (right, bottom), (left, bottom)])
@@ -41,7 +41,7 @@ def _graded(random: Random, size: int, first: Picture, second: Picture) -> Float
 
 
 def _wall(random: Random, size: int) -> FloatArray:
-    """One colour, lit from one side or in the middle."""
+    """Paint one colour, lit from one side or in the middle."""
     colour = _muted(random, _saturation(random))
     picture = _graded(random, size, colour, colour * random.uniform(0.5, 1.1))
     if random.random() < 0.5:
@@ -55,7 +55,7 @@ def _wall(random: Random, size: int) -> FloatArray:
 
 
 def _room(random: Random, size: int) -> FloatArray:
-    """A wall with door, window, shelves or pictures."""
+    """Paint a wall with door, window, shelves or pictures."""
     wall = _muted(random, 0.3 * random.random()) * 0.5 + random.uniform(0.1, 0.45)
     canvas = np.ascontiguousarray(_graded(random, size, wall, wall * random.uniform(0.6, 1.0)))
     for _ in range(int(random.integers(2, 7))):
@@ -71,7 +71,7 @@ def _room(random: Random, size: int) -> FloatArray:
 
 
 def _shelf(random: Random, canvas: FloatArray) -> None:
-    """Rows of books."""
+    """Draw rows of books."""
     rows, saturation = int(random.integers(3, 6)), random.uniform(0.2, 0.8)
     for row in range(rows):
         left = random.uniform(-0.1, 0.05)
@@ -84,7 +84,7 @@ def _shelf(random: Random, canvas: FloatArray) -> None:
 
 
 def _outdoors(random: Random, size: int) -> FloatArray:
-    """Sky above, leaves or houses below."""
+    """Paint sky above, leaves or houses below."""
     sky = np.array([0.62, 0.74, 0.88]) * (1 - 0.3 * random.random()) + random.uniform(0, 0.2)
     ground = np.array([0.30, 0.36, 0.20]) * random.uniform(0.5, 1.5) + random.normal(0, 0.06, 3)
     y = np.linspace(0, 1, size)[:, None, None]
@@ -103,7 +103,7 @@ def _outdoors(random: Random, size: int) -> FloatArray:
 
 
 def _lights(random: Random, size: int) -> FloatArray:
-    """Lamps out of focus: discs of light in the dark."""
+    """Paint lamps out of focus: discs of light in the dark."""
     dark = _muted(random, 0.4) * random.uniform(0.05, 0.4)
     canvas = np.ascontiguousarray(_graded(random, size, dark, dark * random.uniform(0.3, 1.5)))
     radius = random.uniform(0.015, 0.07)
@@ -119,7 +119,7 @@ def _lights(random: Random, size: int) -> FloatArray:
 
 
 def _shapes(random: Random, size: int) -> FloatArray:
-    """Random shapes of any colour: so that nothing is relied on."""
+    """Paint random shapes of any colour, so that a network relies on nothing."""
     saturation = random.random() ** 1.2
     canvas = np.ascontiguousarray(
         _graded(random, size, _muted(random, saturation), _muted(random, saturation))
@@ -146,7 +146,7 @@ _KINDS: tuple[tuple[Callable[[Random, int], FloatArray], float], ...] = (
 
 
 def make_background(random: Random, size: int) -> FloatArray:
-    """A random picture [size, size, 3] in display colours 0..1. Painted at 256 pixels at most: it is out of focus."""
+    """Paint a random picture [size, size, 3] in display colours 0..1, at 256 pixels at most: it is out of focus."""
     painters = [painter for painter, _ in _KINDS]
     painter = painters[random.choice(len(painters), p=[share for _, share in _KINDS])]
     side = min(size, 256)

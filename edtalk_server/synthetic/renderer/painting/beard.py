@@ -34,7 +34,7 @@ class Beard:
 
 
 def _moustache(landmarks: Picture) -> Picture:
-    """Between nose and upper lip."""
+    """Return the area between nose and upper lip."""
     wider = np.array([4.0, -2.0])
     base = np.linspace(landmarks[48] - wider, landmarks[54] + wider * [1, -1], 12)
     lift = np.sin(np.linspace(0, np.pi, 12)) ** 0.5
@@ -43,14 +43,14 @@ def _moustache(landmarks: Picture) -> Picture:
 
 
 def _jaw(random: Random) -> Picture:
-    """Cheeks below a line from the ear to the mouth, chin and throat."""
+    """Return the cheeks below a line from the ear to the mouth, chin and throat."""
     line = random.uniform(230, 262)
     wide = np.clip(blob(256, 385, 185, 105) * 1.7 - 0.25, 0, 1)
     return np.asarray(wide * np.clip((ROWS - line - 0.0006 * (np.arange(FACE_SIDE) - 256) ** 2) / 22, 0, 1))
 
 
 def choose_beard(random: Random, feminine: bool, landmarks: Picture) -> Beard | None:
-    """`landmarks` [68, 2] in pixels of the tile. More than half of the men shave."""
+    """Choose a beard, or none; `landmarks` [68, 2] in pixels of the tile. More than half of the men shave."""
     if feminine or random.random() < 0.45:
         return None
     dice = random.random()
@@ -73,7 +73,7 @@ def choose_beard(random: Random, feminine: bool, landmarks: Picture) -> Beard | 
 def paint_beard(
     random: Random, beard: Beard, hair: Picture, colours: Picture, shine: Picture
 ) -> tuple[Picture, Picture]:
-    """Strands that run down the cheeks, over linear `colours` [512, 512, 3]."""
+    """Paint strands down the cheeks over linear `colours` [512, 512, 3]."""
     grid = random.standard_normal((90, 400)).astype(np.float32)
     strands = cv2.resize(grid, (FACE_SIDE, FACE_SIDE), interpolation=cv2.INTER_CUBIC)
     patches = noise(random, FACE_SIDE, FACE_SIDE, ((20, 0.5), (60, 0.4)))
@@ -86,7 +86,7 @@ def paint_beard(
 
 
 def grow_beard(random: Random, beard: Beard, mesh: HeadMesh, vertices: Picture) -> Picture:
-    """`vertices` [V, 3] with the bearded skin pushed out, unevenly."""
+    """Return `vertices` [V, 3] with the bearded skin pushed out unevenly."""
     normals = np.zeros((len(vertices), 3), np.float32)
     vertex_normals(np.asarray(vertices, np.float32), mesh.kit_triangles, normals)
     uneven = np.clip(1 + 0.3 * noise(random, FACE_SIDE, FACE_SIDE, ((24, 1.0),)), 0.3, 2)

@@ -33,17 +33,17 @@ def noise(
 
 
 def soften(picture: npt.NDArray, sigma: float) -> FloatArray:
-    """Gaussian blur; `sigma` in pixels."""
+    """Apply a Gaussian blur; `sigma` in pixels."""
     return np.asarray(cv2.GaussianBlur(picture, (0, 0), sigma), np.float32)
 
 
 def linear(colour: npt.ArrayLike) -> FloatArray:
-    """Display colour 0..1 -> linear light."""
+    """Convert display colours 0..1 to linear light."""
     return np.power(np.asarray(colour, np.float32), 2.2)
 
 
 def curve(points: npt.ArrayLike, count: int = 80, closed: bool = True) -> npt.NDArray:
-    """A smooth curve [count, 2] through the points."""
+    """Return a smooth curve [count, 2] through the points."""
     knots = np.asarray(points, float)
     if closed:
         ring = np.vstack([knots, knots[:1]])
@@ -52,7 +52,7 @@ def curve(points: npt.ArrayLike, count: int = 80, closed: bool = True) -> npt.ND
 
 
 def blob(x: float, y: float, width: float, height: float) -> FloatArray:
-    """A Gaussian spot of height 1 on the face tile."""
+    """Return a Gaussian spot of height 1 on the face tile."""
     return np.exp(-(((COLUMNS - x) / width) ** 2) - ((ROWS - y) / height) ** 2)
 
 
@@ -61,25 +61,25 @@ def _fixed_point(points: npt.NDArray) -> npt.NDArray[np.int32]:
 
 
 def polygon(points: npt.NDArray, blur: float = 1.5) -> FloatArray:
-    """A filled shape on the face tile, 0..1, soft at its edge."""
+    """Return a filled shape on the face tile, 0..1, soft at its edge."""
     mask = np.zeros((FACE_SIDE, FACE_SIDE), np.uint8)
     cv2.fillPoly(mask, [_fixed_point(points)], (255,), cv2.LINE_AA, 4)
     return soften(mask.astype(np.float32) / 255, blur)
 
 
 def line(points: npt.NDArray, thickness: int, blur: float = 1.0) -> FloatArray:
-    """An open line on the face tile, 0..1."""
+    """Return an open line on the face tile, 0..1."""
     mask = np.zeros((FACE_SIDE, FACE_SIDE), np.uint8)
     cv2.polylines(mask, [_fixed_point(points)], False, (255,), thickness, cv2.LINE_AA, 4)
     return soften(mask.astype(np.float32) / 255, blur)
 
 
 def stroke(mask: FloatArray, start: npt.NDArray, end: npt.NDArray) -> None:
-    """One hair: a line of value 1, drawn into `mask`."""
+    """Draw one hair into `mask`: a line of value 1."""
     cv2.line(mask, _fixed_point(start).tolist(), _fixed_point(end).tolist(), (1.0,), 1, cv2.LINE_AA, 4)  # type: ignore[call-overload]
 
 
 def over(base: npt.NDArray, colour: npt.ArrayLike, mask: npt.NDArray) -> FloatArray:
-    """`colour` laid over `base` [H, W, 3] with coverage `mask` [H, W]."""
+    """Lay `colour` over `base` [H, W, 3] with coverage `mask` [H, W]."""
     below = np.asarray(base, np.float32)
     return below + (np.asarray(colour, np.float32) - below) * np.asarray(mask, np.float32)[..., None]

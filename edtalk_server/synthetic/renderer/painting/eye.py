@@ -26,7 +26,7 @@ _DARK = 3
 
 
 def _white(random: Random, radius: npt.NDArray) -> npt.NDArray:
-    """In photos no whiter than light skin; pink towards the corners, with a few veins."""
+    """Paint the white of the eye: no whiter than light skin, pink towards the corners, with a few veins."""
     bright, warmth = random.uniform(0.72, 0.87), random.uniform(0.0, 0.05)
     white = linear([bright + 0.01, bright - 0.4 * warmth, bright - warmth])
     veins = np.clip(noise(random, _SIDE, _SIDE, ((40, 0.6), (140, 0.8))) - 0.9, 0, 1)
@@ -48,8 +48,8 @@ def _iris(random: Random, dark: bool, radius: npt.NDArray, angle: npt.NDArray, r
 
 
 def paint_eye(random: Random, dark: bool) -> tuple[npt.NDArray, npt.NDArray]:
-    """Polar map round the gaze axis: linear colours [256, 256, 3] and highlights [256, 256]; the cornea mirrors
-    most."""
+    """Paint a polar map around the gaze axis: linear colours [256, 256, 3] and highlights [256, 256]; the cornea
+    mirrors most."""
     y, x = np.mgrid[0:_SIDE, 0:_SIDE].astype(np.float32) - (_SIDE - 1) / 2
     radius, angle = np.hypot(x, y), np.arctan2(y, x)
     rim = random.uniform(34, 40)

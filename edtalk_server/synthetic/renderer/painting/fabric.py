@@ -20,7 +20,7 @@ Picture = npt.NDArray
 
 
 def cloth_colour(random: Random, saturation: float) -> Picture:
-    """A linear colour; black, white, grey and navy are as common as all others together."""
+    """Choose a linear colour; black, white, grey and navy are as common as all others together."""
     if random.random() < 0.45:
         plain = ((0.06, 0.06, 0.07), (0.9, 0.9, 0.88), (0.35, 0.35, 0.37), (0.10, 0.13, 0.25))
         return linear(np.clip(np.array(plain[random.integers(0, 4)]) + random.normal(0, 0.03, 3), 0.02, 0.95))
@@ -29,7 +29,7 @@ def cloth_colour(random: Random, saturation: float) -> Picture:
 
 
 def paint_fabric(random: Random) -> Picture:
-    """Linear colours [512, 512, 3]."""
+    """Paint a fabric in linear colours [512, 512, 3]."""
     saturation = random.random() ** 1.3
     cloth = np.broadcast_to(cloth_colour(random, saturation), (FACE_SIDE, FACE_SIDE, 3))
     second = cloth_colour(random, saturation)
@@ -51,7 +51,8 @@ def paint_fabric(random: Random) -> Picture:
 
 
 def paint_clothes(random: Random) -> Picture:
-    """The torso's tile, linear colours [512, 512, 3]: the front is at the left and right edge, the collar on top."""
+    """Paint the torso's tile in linear colours [512, 512, 3]: the front is at the left and right edge, the collar on
+    top."""
     clothes = paint_fabric(random)
     aside = np.minimum(COLUMNS, FACE_SIDE - 1 - COLUMNS) / FACE_SIDE
     down = ROWS / FACE_SIDE

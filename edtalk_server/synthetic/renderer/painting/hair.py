@@ -67,7 +67,7 @@ def _hairline(random: Random, style: Style) -> Hairline:
 
 
 def _volume(random: Random, points: npt.NDArray, style: Style) -> npt.NDArray:
-    """Thickness in centimetres well inside the hairline."""
+    """Return the thickness in centimetres well inside the hairline."""
     match style:
         case Style.BALD | Style.CROPPED:
             return np.full(len(points), random.uniform(0.03, 0.2))
@@ -85,8 +85,8 @@ def _volume(random: Random, points: npt.NDArray, style: Style) -> npt.NDArray:
 
 
 def cut_hair(random: Random, mesh: HeadMesh, scalp: ScalpMap, feminine: bool) -> HairCut:
-    """A random hair cut. The shell dips under the skin smoothly at the hairline, so that its edge follows the line
-    and not the triangles."""
+    """Choose a random haircut. The shell dips under the skin smoothly at the hairline, so that its edge follows the
+    line and not the triangles."""
     style, worn = _choose_style(random, feminine), choose_headwear(random)
     if worn is not None and worn.wraps:
         style = Style.LONG
@@ -107,7 +107,7 @@ def cut_hair(random: Random, mesh: HeadMesh, scalp: ScalpMap, feminine: bool) ->
 
 
 def _curtain(random: Random, mesh: HeadMesh) -> FloatArray:
-    """Long hair from the temples round the back, hanging down."""
+    """Return long hair that hangs from the temples around the back."""
     u, v = mesh.curtain.T
     start = random.uniform(0.22, 0.42) * np.pi
     around = start + (2 * np.pi - 2 * start) * u
@@ -122,7 +122,7 @@ def _curtain(random: Random, mesh: HeadMesh) -> FloatArray:
 
 
 def paint_hair(random: Random, colour: npt.NDArray, worn: Headwear | None) -> npt.NDArray:
-    """Strands, with a hat over them if any, [512, 512, 3] linear colour."""
+    """Paint strands, and a hat over them if there is one, in linear colours [512, 512, 3]."""
 
     def strands(across: int, along: int) -> FloatArray:
         grid = random.standard_normal((along, across)).astype(np.float32)

@@ -32,26 +32,26 @@ class Headwear:
     """A scarf: long hair is painted as cloth too."""
 
     def above(self, around: npt.NDArray, down: npt.NDArray) -> npt.NDArray:
-        """Centimetres above the edge; `around` 0..1 with 0.5 over the face, `down` 0 (crown) to 1."""
+        """Return the centimetres above the edge; `around` is 0..1 with 0.5 over the face, `down` 0 (crown) to 1."""
         share = np.abs(around - 0.5) * 2
         edge = self.front + (self.back - self.front) * smooth_step(share)
         return np.asarray((edge - down) * _CENTIMETRES)
 
     def above_points(self, points: npt.NDArray) -> npt.NDArray:
-        """The same for points [..., 3] of the resting head."""
+        """Return the same as `above` for points [..., 3] of the resting head."""
         offset = points - np.array([0, 2, 0])
         down = np.arccos(np.clip(offset[..., 1] / np.linalg.norm(offset, axis=-1), -1, 1)) / np.pi
         return self.above(np.arctan2(points[..., 0], points[..., 2]) / (2 * np.pi) + 0.5, down)
 
     def stand_off(self, points: npt.NDArray) -> npt.NDArray:
-        """Thickness [...] over the head: a step at the edge, roomier at the crown."""
+        """Return the thickness [...] over the head: a step at the edge, more room at the crown."""
         above = self.above_points(points)
         crown = smooth_step((points[..., 1] - 8) / 6)
         return np.where(above > 0, smooth_step(above / 0.6 + 0.3) * self.thickness * (1 + 0.6 * crown), -9.0)
 
 
 def choose_headwear(random: Random) -> Headwear | None:
-    """Most people wear nothing on the head."""
+    """Choose headwear; most people wear none."""
     dice = random.random()
     if dice > 0.14:
         return None
@@ -66,7 +66,7 @@ def choose_headwear(random: Random) -> Headwear | None:
 
 
 def paint_headwear(random: Random, worn: Headwear, hair: npt.NDArray) -> npt.NDArray:
-    """`hair` [512, 512, 3] with the cloth laid over it, linear colours."""
+    """Paint the cloth over `hair` [512, 512, 3], in linear colours."""
     cloth = paint_fabric(random)
     above = worn.above(COLUMNS / (FACE_SIDE - 1), ROWS / (FACE_SIDE - 1))
     if not worn.visor and not worn.wraps:  # knitted, with a turned-up rim

@@ -40,7 +40,7 @@ class MouthMap:
 
 
 def mouth_map(mesh: HeadMesh) -> MouthMap:
-    """Measures the mean head."""
+    """Measure the mean head."""
     kit = mesh.kit
     count = len(kit.vertices)
     tongue = np.zeros(count)
@@ -66,7 +66,7 @@ def mouth_map(mesh: HeadMesh) -> MouthMap:
 
 
 def _upper(mesh: HeadMesh) -> npt.NDArray:
-    """[V] 1 above the bite: gums by height, teeth by the row that they stand in."""
+    """Return [V] with 1 above the bite: gums by height, teeth by their row."""
     above = smooth_step((mesh.kit.vertices[:, 1] + 3.45) / 0.3)
     of_teeth = mesh.part == Part.TEETH
     _, y, _, height = TILES[Part.TEETH]
@@ -76,7 +76,7 @@ def _upper(mesh: HeadMesh) -> npt.NDArray:
 
 
 def shape_mouth(random: Random, where: MouthMap, vertices: npt.NDArray) -> npt.NDArray:
-    """`vertices` [V, 3] with teeth that show more or less under the lips, and a tongue that lies higher or lower."""
+    """Return `vertices` [V, 3] with teeth that show more or less, and a higher or lower tongue."""
     shown = np.array([0.0, -random.uniform(0.0, 0.24), 0.0])
     raised = np.array([0.0, random.uniform(-0.1, 0.2), random.uniform(-0.15, 0.05)])
     rest = np.array([0.0, random.uniform(-0.7, 0.05), random.uniform(-0.9, 0.1)])
@@ -85,7 +85,7 @@ def shape_mouth(random: Random, where: MouthMap, vertices: npt.NDArray) -> npt.N
 
 
 def paint_gums(random: Random, where: MouthMap) -> tuple[npt.NDArray, npt.NDArray]:
-    """Gums and tongue: linear colours [256, 256, 3] and highlights [256, 256]."""
+    """Paint gums and tongue: linear colours [256, 256, 3] and highlights [256, 256]."""
     texels = np.nan_to_num(where.texels, nan=0.0)
     side = len(texels)
     grain = noise(random, side, side, ((20, 0.5), (120, 0.8), (300, 0.8)))
@@ -104,19 +104,19 @@ def paint_gums(random: Random, where: MouthMap) -> tuple[npt.NDArray, npt.NDArra
 
 
 def _fall_off(random: Random, depth: npt.NDArray) -> npt.NDArray:
-    """How much light reaches a depth (kit z), by colour [..., 3]: flesh lights flesh, so red goes deepest."""
+    """Return the light that reaches a depth (kit z) by colour [..., 3]: flesh lights flesh, so red reaches deepest."""
     share = np.clip((depth - _THROAT_Z) / (_LIPS_Z - _THROAT_Z), 0.03, 1)[..., None]
     return np.power(share, np.array([1.2, 1.7, 1.7]) * random.uniform(0.7, 1.3))
 
 
 def paint_cavity(random: Random) -> npt.NDArray:
-    """The lining of the mouth from the throat (left) to the lips, linear colours [64, 64, 3]."""
+    """Paint the lining of the mouth from the throat (left) to the lips, in linear colours [64, 64, 3]."""
     flesh = linear([0.62, 0.27, 0.26]) * random.uniform(0.6, 1.1)
     return np.broadcast_to(flesh * _fall_off(random, np.linspace(1, 11, 64)), (64, 64, 3))
 
 
 def paint_teeth(random: Random) -> tuple[npt.NDArray, npt.NDArray]:
-    """Teeth, one column of the tile each: linear colours [64, 256, 3] and highlights."""
+    """Paint the teeth, one column of the tile each: linear colours [64, 256, 3] and highlights."""
     _, _, width, height = TILES[Part.TEETH]
     row, column = np.mgrid[0:height, 0:width].astype(np.float32)
     number = column * TEETH_IN_A_ROW / width

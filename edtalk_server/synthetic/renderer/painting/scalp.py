@@ -30,7 +30,7 @@ class Hairline:
     heights: tuple[float, ...]
 
     def distance(self, points: npt.NDArray) -> npt.NDArray:
-        """Centimetres above the line, [...] for points [..., 3]."""
+        """Return the centimetres above the hairline, [...] for points [..., 3]."""
         share = np.abs(np.arctan2(points[..., 0], points[..., 2] + 1.0)) / np.pi
         return points[..., 1] - np.interp(share, self.shares, self.heights)
 
@@ -51,20 +51,20 @@ class ScalpMap:
     head_points: FloatArray
 
     def vertex_distance(self, line: Hairline) -> npt.NDArray:
-        """[S] centimetres above the hairline, far below on the ears."""
+        """Return the centimetres [S] above the hairline; far below on the ears."""
         return line.distance(self.points) * (1 - self.bare) + _BARE * self.bare
 
     def face_distance(self, line: Hairline) -> npt.NDArray:
-        """[512, 512] the same for the face tile."""
+        """Return the same [512, 512] for the face tile."""
         return line.distance(self.face_points) * (1 - self.face_bare) + _BARE * self.face_bare
 
     def head_distance(self, line: Hairline) -> npt.NDArray:
-        """[256, 256] the same for the tile of the back of the head."""
+        """Return the same [256, 256] for the tile of the back of the head."""
         return line.distance(self.head_points)
 
 
 def scalp_map(mesh: HeadMesh) -> ScalpMap:
-    """Measures the mean head once."""
+    """Measure the mean head once."""
     skin = np.isin(mesh.kit.face_part, (kits.FACE, kits.HEAD))
     faces = mesh.kit.faces[skin]
     place = np.full(len(mesh.kit.vertices), -1)

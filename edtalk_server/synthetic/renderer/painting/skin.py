@@ -73,7 +73,7 @@ class Complexion:
 
 
 def choose_complexion(random: Random) -> Complexion:
-    """A random person's colours."""
+    """Choose a random person's colours."""
     place = random.uniform(0, len(_TONES) - 1)
     low = int(place)
     tone = _TONES[low] * (1 - place + low) + _TONES[min(low + 1, len(_TONES) - 1)] * (place - low)
@@ -93,7 +93,7 @@ def choose_complexion(random: Random) -> Complexion:
 def paint_face(
     random: Random, looks: Complexion, landmarks: Picture, scalp: Picture, beard: Beard | None
 ) -> tuple[Picture, Picture]:
-    """The face tile: linear colours [512, 512, 3] and highlights [512, 512].
+    """Paint the face tile: linear colours [512, 512, 3] and highlights [512, 512].
 
     `landmarks` [68, 2] in pixels of the tile; `scalp` [512, 512] is the cover of hair roots painted on the skin,
     0..1.
@@ -177,7 +177,7 @@ def _brows(random: Random, looks: Complexion, colours: Picture, landmarks: Pictu
 def _lids(
     random: Random, looks: Complexion, colours: Picture, shine: Picture, landmarks: Picture
 ) -> tuple[Picture, Picture]:
-    """Lash lines, and lids that differ from the skin round them, so that a closed eye shows lid and crease."""
+    """Paint lash lines, and lids that differ from the skin around them, so that a closed eye shows lid and crease."""
     height, crease_cover = random.uniform(7, 12), random.uniform(0.2, 0.6)
     tint = 1 - random.uniform(0.02, 0.3) * np.array([0.45, 1, 0.95])
     thick = int(random.integers(3, 7)) if looks.feminine else int(random.integers(2, 5))
@@ -199,8 +199,8 @@ def _lids(
 
 
 def _wrinkles(random: Random, age: float, landmarks: Picture) -> Picture:
-    """How dark folds are, as a factor [512, 512]: from nose to mouth, on the forehead, between the brows, and at the
-    outer corners of the eyes."""
+    """Return the darkness of folds as a factor [512, 512]: from nose to mouth, on the forehead, between the brows, and
+    at the outer corners of the eyes."""
     shade = np.ones((_SIDE, _SIDE), np.float32)
 
     def fold(points: npt.ArrayLike, thickness: int, blur: float, depth: float) -> None:
@@ -249,8 +249,8 @@ def _marks(random: Random, looks: Complexion, colours: Picture, landmarks: Pictu
 
 
 def root_cover(random: Random, distance: Picture) -> Picture:
-    """Hair roots that show through the skin near the hairline, 0..1; `distance` in cm above the hairline, NaN off the
-    face."""
+    """Return the hair roots that show through the skin near the hairline, 0..1; `distance` in cm above the hairline,
+    NaN off the face."""
     height, width = distance.shape
     wander = noise(random, height, width, ((24, 0.35), (90, 0.3)))
     strands = 0.75 + 0.25 * np.clip(noise(random, height, width, ((300, 1),)), -1, 1)

@@ -49,7 +49,7 @@ class _Wardrobe:
 
 
 def dress(random: Random, mesh: HeadMesh, vertices: Points, headwear: Headwear | None) -> Worn:
-    """Chooses what the person wears and what comes before the face; `vertices` [V, 3] is the neutral face."""
+    """Choose what the person wears and what covers the face; `vertices` [V, 3] is the neutral face."""
     wardrobe = _Wardrobe(mesh, vertices)
     if random.random() < 0.24:
         _glasses(random, wardrobe)
@@ -65,7 +65,7 @@ def _unit_grid(piece: str) -> tuple[Points, Points]:
 
 
 def _tube(piece: str, path: Points, aside: Points, radius: float) -> Points:
-    """A pipe along `path` [columns, 3]; `aside` [columns, 3] are unit vectors across it."""
+    """Return a pipe along `path` [columns, 3]; `aside` [columns, 3] are unit vectors across it."""
     _, across = _unit_grid(piece)
     rows = len(across) // len(path)
     turn = across.reshape(rows, -1)[:, :1, None] * 2 * np.pi
@@ -90,7 +90,7 @@ def _glasses(random: Random, wardrobe: _Wardrobe) -> None:
     drop = random.uniform(0.0, 0.6)
 
     def bent(points: Points) -> Points:
-        """Flat points [N, 2] on the slightly curved plane before the eyes."""
+        """Bend flat points [N, 2] onto the slightly curved plane in front of the eyes."""
         return np.column_stack([points, front - 0.022 * points[:, 0] ** 2])
 
     for side, eye in eyes.items():
@@ -116,7 +116,7 @@ def _glasses(random: Random, wardrobe: _Wardrobe) -> None:
 
 
 def _temple(wardrobe: _Wardrobe, side: str, hinge: Points, wire: float) -> None:
-    """From the hinge back to the ear."""
+    """Draw a temple from the hinge back to the ear."""
     sign = np.sign(hinge[0])
     level = np.abs(wardrobe.skin[:, 1] - hinge[1]) < 0.8
     before_the_ear = (wardrobe.skin[:, 2] > 3.5) & (wardrobe.skin[:, 2] < 5.5)
@@ -146,7 +146,7 @@ def _visor(random: Random, wardrobe: _Wardrobe, headwear: Headwear) -> None:
 
 
 def _ellipsoid(piece: str, centre: Points, radii: Points, tilt: float) -> Points:
-    """`tilt` in radians, to picture right at the top."""
+    """Return an ellipsoid; `tilt` in radians, to picture right at the top."""
     u, v = _unit_grid(piece)
     around, up = u * 2 * np.pi, v * np.pi
     ball = np.column_stack([np.sin(around) * np.sin(up), np.cos(up), np.cos(around) * np.sin(up)]) * radii
@@ -155,7 +155,7 @@ def _ellipsoid(piece: str, centre: Points, radii: Points, tilt: float) -> Points
 
 
 def _before_the_face(random: Random, wardrobe: _Wardrobe) -> None:
-    """A hand, a microphone, or something else, that turns with the head or stays where it is."""
+    """Add a hand, a microphone or something else that turns with the head or stays in place."""
     share, dice = float(random.random() < 0.5), random.random()
     place = wardrobe.face[random.choice([2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 57])]
     place = place + random.normal(0, (1.0, 1.0, 0.3)) + [0, -1, 1.8]
@@ -199,7 +199,8 @@ def _hand(random: Random, wardrobe: _Wardrobe, place: Points, share: float) -> N
 
 
 def paint_glasses(random: Random) -> tuple[Points, Points]:
-    """Frame (left), dark lens (upper right) and glare (lower right): linear colours [64, 64, 3] and highlights."""
+    """Paint frame (left), dark lens (upper right) and glare (lower right): linear colours [64, 64, 3] and
+    highlights."""
     frames = ((0.04, 0.04, 0.05), (0.25, 0.14, 0.08), (0.55, 0.45, 0.25), (0.6, 0.6, 0.62), (0.75, 0.1, 0.12))
     frame = linear(np.array(frames[random.choice(5, p=[0.42, 0.2, 0.14, 0.14, 0.1])]))
     _, _, width, height = TILES[Part.GLASSES]
@@ -215,7 +216,7 @@ def paint_glasses(random: Random) -> tuple[Points, Points]:
 
 
 def paint_occluder(random: Random, skin: Points) -> tuple[Points, float]:
-    """Skin for hands, or any colour; linear [128, 128, 3] and highlight."""
+    """Paint skin for hands, or any colour; linear [128, 128, 3] and highlight."""
     _, _, width, height = TILES[Part.OCCLUDER]
     colour = skin if random.random() < 0.5 else linear(random.random(3) * random.uniform(0.1, 1))
     grain = noise(random, height, width, ((30, 0.6), (200, 0.6)))[..., None]
