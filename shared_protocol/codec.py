@@ -13,7 +13,7 @@ frames.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cache
 from typing import Any, get_args, get_origin, get_type_hints
@@ -96,7 +96,13 @@ def decode(frames: Sequence[Buffer]) -> Message:
 @cache
 def message_types() -> dict[str, type[Message]]:
     """Every message by the name it has on the wire."""
-    return {kind.__name__: kind for kind in Message.__subclasses__() if kind.__module__ == messages.__name__}
+    return {kind.__name__: kind for kind in _leaves(Message) if kind.__module__ == messages.__name__}
+
+
+def _leaves(kind: type[Message]) -> Iterator[type[Message]]:
+    """Yield the classes below `kind` that have none below them: the others are bases."""
+    for below in kind.__subclasses__():
+        yield from _leaves(below) if below.__subclasses__() else (below,)
 
 
 # --- layouts: what the annotations of a dataclass promise ---------------------------------------------------

@@ -14,7 +14,7 @@ Weights are little-endian float32, C order, [frames, channels] in the bundle's b
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
+from typing import Generic, NewType, TypeVar, get_args, get_origin
 
 PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
@@ -155,7 +155,14 @@ class BlobStored(Message):
     digest: str = ""
 
 
-# --- jobs: requests -----------------------------------------------------------------------------------------
+# --- jobs: answers ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JobReply(Message):
+    """Base of all that a server says about a job."""
+
+    job: str = ""
 
 
 @dataclass(frozen=True)
@@ -170,177 +177,10 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Inspect(Message):
-    """Job: look at a portrait before anything is rendered. Without a crop (side 0) all faces are looked for and the
-    largest is chosen; with one, that crop is judged. Results: `Inspected`."""
-
-    job: str = ""
-    portrait: str = ""
-    crop: Crop = Crop()
-
-
-@dataclass(frozen=True)
-class Prepare(Message):
-    """Job: encode a portrait (an image file as a blob) once. Results: `Prepared`."""
-
-    job: str = ""
-    portrait: str = ""
-    crop: Crop = Crop()
-
-
-MOST_BLINKS = 40
-"""Blinks a minute that a prediction may have: with more, one would run into the next."""
-MOST_HEAD = 5
-"""The strongest movement of the head that a prediction may have."""
-
-
-@dataclass(frozen=True)
-class Predict(Message):
-    """Job: a voice (an audio file as a blob) to weights. Results: one `Performance`.
-
-    `frames` rows are made; row i is the voice at second `offset + i * fps_denominator / fps_numerator`;
-    outside the voice is silence. `frames` = 0 means: to the end of the voice. Other banks rest at the
-    source's own weights, but for `blinks` a minute (0 to `MOST_BLINKS`) and movements of the head (`head`: 0 none,
-    1 as people move when they talk, at most `MOST_HEAD`) where the bundle has named weights for these. Both are
-    dealt out by `seed` and the shot's own clock, on which the voice begins at second `clock`.
-    """
-
-    job: str = ""
-    source: str = ""
-    voice: str = ""
-    transcript: str = ""
-    fps_numerator: int = 25
-    fps_denominator: int = 1
-    frames: int = 0
-    offset: float = 0.0
-    seed: int = 0
-    blinks: float = 0.0
-    head: float = 0.0
-    clock: float = 0.0
-
-
-@dataclass(frozen=True)
-class Capture(Message):
-    """Job: a driving video (a file as a blob) to weights. Results: one `Performance`.
-
-    Row i is the video at second `offset + i * fps_denominator / fps_numerator`, as in `Predict`; before and after the
-    video its first and last pictures hold. The face is tracked with one crop that follows it steadily. The driver's
-    change from its own calmest frame is added to the source's own weights, so a person's habitual face is not copied.
-    """
-
-    job: str = ""
-    source: str = ""
-    video: str = ""
-    fps_numerator: int = 25
-    fps_denominator: int = 1
-    frames: int = 0
-    offset: float = 0.0
-
-
-@dataclass(frozen=True)
-class Preview(Message):
-    """Job: one frame, newest wins: an older preview of the same connection that has not started is cancelled
-    with reason `superseded`. Results: `PreviewFrame`."""
-
-    job: str = ""
-    source: str = ""
-    weights: Blob = Blob(b"")
-    framing: str = "face"
-
-
-@dataclass(frozen=True)
-class Render(Message):
-    """Job: frames for keeping. `weights` has one row for each entry of `frames` (the client's frame numbers).
-    Results: `Frame`s in that order. `encoding`: `png` (8-bit file), `exr` (half float file, linear light) or
-    `rgba` (raw, bottom-up, 4 bytes a pixel). `framing`: `face` (the crop, the bundle's size) or `full` (the face
-    pasted back into the whole portrait). `alpha`: the face's soft matte in the alpha channel.
-
-    The server sends at most `credit` frames; each `Credit` allows more. `Progress` comes in between.
-    """
-
-    job: str = ""
-    source: str = ""
-    frames: tuple[int, ...] = ()
-    encoding: str = "png"
-    credit: int = 8
-    weights: Blob = Blob(b"")
-    framing: str = "face"
-    alpha: bool = False
-
-
-@dataclass(frozen=True)
-class Movie(Message):
-    """Job: an image sequence on this machine to a movie file with sound, marked as synthetic.
-
-    `folder` holds `pattern` (such as `%04d.png`) numbered `first` to `last`; `sound` is a file on this machine or
-    empty, its start at second `sound_offset` of the movie. For clients on the server's own machine only. Results:
-    none but `Done`; the file is at `output`, written whole or not at all.
-    """
-
-    job: str = ""
-    folder: str = ""
-    pattern: str = "%04d.png"
-    first: int = 1
-    last: int = 1
-    fps_numerator: int = 25
-    fps_denominator: int = 1
-    sound: str = ""
-    sound_offset: float = 0.0
-    output: str = ""
-
-
-@dataclass(frozen=True)
-class ListBundles(Message):
-    """Job: which model bundles are installed? Results: `Bundles`."""
-
-    job: str = ""
-
-
-@dataclass(frozen=True)
-class ImportBundle(Message):
-    """Job: the official checkpoints in `folder` (a file or folder on this machine) become the installed bundle `name`.
-    For clients on the server's own machine only. Results: `Bundles`, the list with the new one."""
-
-    job: str = ""
-    folder: str = ""
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class DownloadBundle(Message):
-    """Job: fetch a bundle that the server's catalogue offers (`BundleEntry.installed` false). Only ever at the user's
-    explicit wish. `mirror` replaces the start of the catalogue's addresses. Results: `Bundles`."""
-
-    job: str = ""
-    name: str = ""
-    mirror: str = ""
-
-
-@dataclass(frozen=True)
-class Credit(Message):
-    """Allow `frames` more frames of a render job."""
-
-    job: str = ""
-    frames: int = 1
-
-
-@dataclass(frozen=True)
-class Cancel(Message):
-    """End a job of this client, whichever connection started it. The job answers `Cancelled` (or had just
-    ended)."""
-
-    job: str = ""
-
-
-# --- jobs: answers ------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Progress(Message):
+class Progress(JobReply):
     """How far a job is: `done` of `total` units, units a second, seconds to go (-1: unknown), what it does
     now."""
 
-    job: str = ""
     done: int = 0
     total: int = 0
     rate: float = 0.0
@@ -349,12 +189,11 @@ class Progress(Message):
 
 
 @dataclass(frozen=True)
-class Prepared(Message):
+class Prepared(JobReply):
     """A source is ready: its key (content hash), the crop that was used, size of the frames, notes on the
     portrait (short sentences, empty when all is well), the portrait's own weights ([1, channels]), the size of frames
     with the framing `full`, and the verdict as in `Inspected`."""
 
-    job: str = ""
     source: str = ""
     crop: Crop = Crop()
     width: int = 0
@@ -367,12 +206,11 @@ class Prepared(Message):
 
 
 @dataclass(frozen=True)
-class Inspected(Message):
+class Inspected(JobReply):
     """What a portrait shows: its size in pixels; all faces, the largest first; the crop that would be used (or was
     asked about); and a verdict on it: `good`, `no_face`, `several_faces`, `too_small`, `turned`, `cut_off`. `advice`
     says what to do, empty when all is well. `turned` is about how many degrees the head looks to the side."""
 
-    job: str = ""
     width: int = 0
     height: int = 0
     verdict: str = "good"
@@ -400,18 +238,16 @@ class BundleEntry:
 
 
 @dataclass(frozen=True)
-class Bundles(Message):
+class Bundles(JobReply):
     """The bundles that are installed, and those that can be fetched."""
 
-    job: str = ""
     bundles: tuple[BundleEntry, ...] = ()
 
 
 @dataclass(frozen=True)
-class Performance(Message):
+class Performance(JobReply):
     """The predicted or captured weights, [frames, channels]; notes for people, empty when all is well."""
 
-    job: str = ""
     frames: int = 0
     channels: int = 0
     weights: Blob = Blob(b"")
@@ -419,20 +255,18 @@ class Performance(Message):
 
 
 @dataclass(frozen=True)
-class PreviewFrame(Message):
+class PreviewFrame(JobReply):
     """One picture, raw RGBA, 4 bytes a pixel, rows bottom-up as Blender's images have them."""
 
-    job: str = ""
     width: int = 0
     height: int = 0
     pixels: Blob = Blob(b"")
 
 
 @dataclass(frozen=True)
-class Frame(Message):
+class Frame(JobReply):
     """One picture of a render job, encoded as asked."""
 
-    job: str = ""
     frame: int = 0
     width: int = 0
     height: int = 0
@@ -440,25 +274,221 @@ class Frame(Message):
 
 
 @dataclass(frozen=True)
-class Done(Message):
+class Done(JobReply):
     """Terminal: the job finished."""
-
-    job: str = ""
 
 
 @dataclass(frozen=True)
-class Failed(Message):
+class Failed(JobReply):
     """Terminal: the job could not be done; `code` is one of `errors.ErrorCode`."""
 
-    job: str = ""
     code: str = ""
     cause: str = ""
     fix: str = ""
 
 
 @dataclass(frozen=True)
-class Cancelled(Message):
+class Cancelled(JobReply):
     """Terminal: the job was cancelled (`reason`: `asked`, `superseded`, `stopping`)."""
 
-    job: str = ""
     reason: str = "asked"
+
+
+# --- jobs: requests -----------------------------------------------------------------------------------------
+
+
+Answer = TypeVar("Answer", bound=JobReply)
+
+
+@dataclass(frozen=True)
+class Request(Message, Generic[Answer]):
+    """Base of all jobs; `Answer` is the class of its results (`Done` for a job that has none).
+
+    `job` names it: chosen by the client, unique among its open jobs.
+    """
+
+    capability = ""
+    """What `Welcome.capabilities` holds where a server knows this request; empty: every server does."""
+    is_interactive = False
+    """Does a person wait for it? It then travels on the connection where nothing waits behind a bake."""
+
+    job: str = ""
+
+    @classmethod
+    def answer_type(cls) -> type[Answer]:
+        """Return the class of the results."""
+        (base,) = (base for base in cls.__orig_bases__ if get_origin(base) is Request)  # type: ignore[attr-defined]
+        answer: type[Answer] = get_args(base)[0]
+        return answer
+
+
+@dataclass(frozen=True)
+class Inspect(Request[Inspected]):
+    """Job: look at a portrait before anything is rendered. Without a crop (side 0) all faces are looked for and the
+    largest is chosen; with one, that crop is judged. Results: `Inspected`."""
+
+    capability = "inspect"
+    is_interactive = True
+
+    portrait: str = ""
+    crop: Crop = Crop()
+
+
+@dataclass(frozen=True)
+class Prepare(Request[Prepared]):
+    """Job: encode a portrait (an image file as a blob) once. Results: `Prepared`."""
+
+    is_interactive = True
+
+    portrait: str = ""
+    crop: Crop = Crop()
+
+
+MOST_BLINKS = 40
+"""Blinks a minute that a prediction may have: with more, one would run into the next."""
+MOST_HEAD = 5
+"""The strongest movement of the head that a prediction may have."""
+
+
+@dataclass(frozen=True)
+class Predict(Request[Performance]):
+    """Job: a voice (an audio file as a blob) to weights. Results: one `Performance`.
+
+    `frames` rows are made; row i is the voice at second `offset + i * fps_denominator / fps_numerator`;
+    outside the voice is silence. `frames` = 0 means: to the end of the voice. Other banks rest at the
+    source's own weights, but for `blinks` a minute (0 to `MOST_BLINKS`) and movements of the head (`head`: 0 none,
+    1 as people move when they talk, at most `MOST_HEAD`) where the bundle has named weights for these. Both are
+    dealt out by `seed` and the shot's own clock, on which the voice begins at second `clock`.
+    """
+
+    source: str = ""
+    voice: str = ""
+    transcript: str = ""
+    fps_numerator: int = 25
+    fps_denominator: int = 1
+    frames: int = 0
+    offset: float = 0.0
+    seed: int = 0
+    blinks: float = 0.0
+    head: float = 0.0
+    clock: float = 0.0
+
+
+@dataclass(frozen=True)
+class Capture(Request[Performance]):
+    """Job: a driving video (a file as a blob) to weights. Results: one `Performance`.
+
+    Row i is the video at second `offset + i * fps_denominator / fps_numerator`, as in `Predict`; before and after the
+    video its first and last pictures hold. The face is tracked with one crop that follows it steadily. The driver's
+    change from its own calmest frame is added to the source's own weights, so a person's habitual face is not copied.
+    """
+
+    capability = "capture"
+
+    source: str = ""
+    video: str = ""
+    fps_numerator: int = 25
+    fps_denominator: int = 1
+    frames: int = 0
+    offset: float = 0.0
+
+
+@dataclass(frozen=True)
+class Preview(Request[PreviewFrame]):
+    """Job: one frame, newest wins: an older preview of the same connection that has not started is cancelled
+    with reason `superseded`. Results: `PreviewFrame`."""
+
+    is_interactive = True
+
+    source: str = ""
+    weights: Blob = Blob(b"")
+    framing: str = "face"
+
+
+@dataclass(frozen=True)
+class Render(Request[Frame]):
+    """Job: frames for keeping. `weights` has one row for each entry of `frames` (the client's frame numbers).
+    Results: `Frame`s in that order. `encoding`: `png` (8-bit file), `exr` (half float file, linear light) or
+    `rgba` (raw, bottom-up, 4 bytes a pixel). `framing`: `face` (the crop, the bundle's size) or `full` (the face
+    pasted back into the whole portrait). `alpha`: the face's soft matte in the alpha channel.
+
+    The server sends at most `credit` frames; each `Credit` allows more. `Progress` comes in between.
+    """
+
+    source: str = ""
+    frames: tuple[int, ...] = ()
+    encoding: str = "png"
+    credit: int = 8
+    weights: Blob = Blob(b"")
+    framing: str = "face"
+    alpha: bool = False
+
+
+@dataclass(frozen=True)
+class Movie(Request[Done]):
+    """Job: an image sequence on this machine to a movie file with sound, marked as synthetic.
+
+    `folder` holds `pattern` (such as `%04d.png`) numbered `first` to `last`; `sound` is a file on this machine or
+    empty, its start at second `sound_offset` of the movie. For clients on the server's own machine only. Results:
+    none but `Done`; the file is at `output`, written whole or not at all.
+    """
+
+    capability = "movie"
+
+    folder: str = ""
+    pattern: str = "%04d.png"
+    first: int = 1
+    last: int = 1
+    fps_numerator: int = 25
+    fps_denominator: int = 1
+    sound: str = ""
+    sound_offset: float = 0.0
+    output: str = ""
+
+
+@dataclass(frozen=True)
+class ListBundles(Request[Bundles]):
+    """Job: which model bundles are installed? Results: `Bundles`."""
+
+    capability = "bundles"
+
+
+@dataclass(frozen=True)
+class ImportBundle(Request[Bundles]):
+    """Job: the official checkpoints in `folder` (a file or folder on this machine) become the installed bundle `name`.
+    For clients on the server's own machine only. Results: `Bundles`, the list with the new one."""
+
+    capability = "bundles"
+
+    folder: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class DownloadBundle(Request[Bundles]):
+    """Job: fetch a bundle that the server's catalogue offers (`BundleEntry.installed` false). Only ever at the user's
+    explicit wish. `mirror` replaces the start of the catalogue's addresses. Results: `Bundles`."""
+
+    capability = "bundles"
+
+    name: str = ""
+    mirror: str = ""
+
+
+# --- jobs: control -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Credit(Message):
+    """Allow `frames` more frames of a render job."""
+
+    job: str = ""
+    frames: int = 1
+
+
+@dataclass(frozen=True)
+class Cancel(Message):
+    """End a job of this client, whichever connection started it. The job answers `Cancelled` (or had just
+    ended)."""
+
+    job: str = ""

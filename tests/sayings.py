@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from shared_protocol.codec import message_types
+from shared_protocol.messages import Request
+
 ROOT = Path(__file__).resolve().parents[1]
 ADDON, SERVER = ROOT / "blender_addon", ROOT / "edtalk_server"
 ENGLISH_ONLY = {"build.py", "batch.py"}
@@ -34,9 +37,8 @@ NOTING = {"find_track", "_notes", "_gaps", "new_source"}
 """Functions of the server that add to the notes about a portrait or a video."""
 WORDS = ("server", "add-on", "mouth", "pose", "expression", "The portrait", "The voice")
 """What stands in a place of a sentence, and is translated too."""
-REQUESTS = ("inspect", "prepare", "predict", "preview", "render", "capture", "movie")
-REQUESTS += ("listbundles", "importbundle", "downloadbundle")
-"""What the server says that it is doing: its requests (see `service.handlers.HANDLERS`)."""
+REQUESTS = tuple(kind.__name__.lower() for kind in message_types().values() if issubclass(kind, Request))
+"""What the server says that it is doing: its requests."""
 FEWEST_LETTERS = 6
 """A template with fewer of its own would be recognised in anything."""
 
@@ -196,8 +198,8 @@ def _told(source: Source) -> Said:
 
 
 def _stages_set(source: Source) -> Said:
-    for call in source.calls({"_begin"}):
-        yield from _of(source, call, *call.args[1:2])
+    for call in source.calls({"begin"}):
+        yield from _of(source, call, *call.args[:1])
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Assign):
             for target, value in _pairs(node.targets[0], node.value):
@@ -264,7 +266,7 @@ def _stages(source: Source) -> Said:
             yield call, text[:1].upper() + text[1:]
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(
-            ("notice", "ON_CPU", "_LOADING")
+            ("notice", "ON_CPU", "_OPENING")
         ):
             yield from _of(source, node, node.value)
 

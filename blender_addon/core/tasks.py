@@ -12,6 +12,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from shared_protocol import messages
+
 from .text.translate import iface_
 
 Result = TypeVar("Result")
@@ -104,6 +106,16 @@ class Progress:
     rate: float = 0.0
     subject: str = ""
     unit: str = ""
+
+    def begin(self, stage: str, total: int = 0) -> None:
+        """Start to do something else, of which `total` units are to be done (0: unknown). `stage` is English."""
+        self.stage, self.done, self.total, self.eta, self.rate = stage, 0, total, -1.0, 0.0
+
+    def follow(self, event: messages.Progress) -> None:
+        """Show what the server reports of its job."""
+        self.done, self.total, self.eta, self.rate = event.done, event.total, event.eta, event.rate
+        if event.stage:
+            self.stage = event.stage[0].upper() + event.stage[1:]
 
     @property
     def fraction(self) -> float:

@@ -190,13 +190,14 @@ def unsaved(addon: Addon, portrait: Path) -> Callable[[], Any]:
 def renders(addon: Addon, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many frames each render request asked for."""
     client, counts = addon("core.server.client").Client, []
-    ask = client.render
+    start = client.start
 
-    def counted(self: Any, source: str, frames: Any, weights: Any, **options: Any) -> str:
-        counts.append(len(frames))
-        return ask(self, source, frames, weights, **options)
+    def counted(self: Any, request: Any, *rest: Any) -> str:
+        if type(request).__name__ == "Render":
+            counts.append(len(request.frames))
+        return start(self, request, *rest)
 
-    monkeypatch.setattr(client, "render", counted)
+    monkeypatch.setattr(client, "start", counted)
     return counts
 
 

@@ -481,13 +481,14 @@ def test_the_voice_begins_where_it_does_in_the_scene(
     addon: Any, talking: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session, asked = addon("core.server.session").Session, list[float]()
-    movie = session.movie
+    run = session.run
 
-    def noted(self: Any, *arguments: Any, **options: Any) -> Any:
-        asked.append(options["sound_offset"])
-        return movie(self, *arguments, **options)
+    def noted(self: Any, request: Any, *rest: Any) -> Any:
+        if type(request).__name__ == "Movie":
+            asked.append(request.sound_offset)
+        return run(self, request, *rest)
 
-    monkeypatch.setattr(session, "movie", noted)
+    monkeypatch.setattr(session, "run", noted)
     bpy.ops.edtalk.bake()
     scene = bpy.context.scene
     scene.render.fps = 25

@@ -89,12 +89,14 @@ def test_another_crop_makes_another_source_and_stales_all_frames(
 def test_the_live_picture_is_prepared_with_the_crop(
     addon: Any, broad: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked, request = [], addon.session.request_source
-    monkeypatch.setattr(
-        addon.session,
-        "request_source",
-        lambda data, hear, crop: asked.append(crop) or request(data, hear, crop),
-    )
+    asked, submit = [], addon.session.submit
+
+    def noted(request: Any, *rest: Any, **options: Any) -> str:
+        if type(request).__name__ == "Prepare":
+            asked.append(request.crop)
+        return submit(request, *rest, **options)
+
+    monkeypatch.setattr(addon.session, "submit", noted)
     follow(addon, broad)
     assert asked == []
     place(broad, 30, 32, 40)
@@ -192,7 +194,7 @@ def test_adjusting_the_crop_starts_the_server_and_tells_its_verdict_once_it_is_t
     operator = view.AdjustCrop
     crop = SimpleNamespace(
         _question=None,
-        _portrait=wide.read_bytes(),
+        _portrait=addon("core.server.uploads").InMemory.of(wide.read_bytes()),
         _crop=view.first_crop(broad, (WIDTH, HEIGHT)),
         _forget_question=lambda: None,
         _say=lambda lines: said.extend(line for line in lines if line not in said),

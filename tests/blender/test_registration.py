@@ -120,9 +120,9 @@ def test_blender_ends_quietly_while_a_server_is_connected(
         "bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo='user_default', enable_on_install=True)\n"
         "pump = importlib.import_module('bl_ext.user_default.edtalk.ui.runtime.pump')\n"
         "bpy.ops.edtalk.new_character(filepath=sys.argv[3])\n"
-        "import numpy\n"
-        "ob = bpy.context.object.edtalk\n"
-        "pump.session().request_preview(ob.source, numpy.zeros(36, numpy.float32), 'x', lambda event: None)\n"
+        "from shared_protocol.messages import Preview\n"
+        "request = Preview(source=bpy.context.object.edtalk.source, weights=bytes(4 * 36))\n"
+        "pump.session().submit(request, lambda reply: None, slot='x')\n"
     )
     command = [sys.executable, "-c", script, str(package), str(tmp_path / "profile"), str(portrait)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

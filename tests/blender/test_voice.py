@@ -284,13 +284,14 @@ def test_the_sync_offset_of_the_scenes_sound(
 def said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The transcripts that predictions were asked for with."""
     client, texts = addon("core.server.client").Client, []
-    ask = client.predict
+    start = client.start
 
-    def noted(self: Any, *arguments: Any, **options: Any) -> str:
-        texts.append(options["transcript"])
-        return ask(self, *arguments, **options)
+    def noted(self: Any, request: Any, *rest: Any) -> str:
+        if type(request).__name__ == "Predict":
+            texts.append(request.transcript)
+        return start(self, request, *rest)
 
-    monkeypatch.setattr(client, "predict", noted)
+    monkeypatch.setattr(client, "start", noted)
     return texts
 
 

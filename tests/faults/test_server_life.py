@@ -20,6 +20,7 @@ from blender_addon.core.server.process import ANSWER_DEADLINE_S, WARM_DEADLINE_S
 from shared_protocol import connection, paths
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.processes import process_start
+from tests import asking
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = Path(sys.executable)
@@ -167,7 +168,7 @@ def test_whatever_happens_to_the_server_every_job_ends_and_another_server_comes(
     client = Client(first, clock=lambda: clock[0])
     follow(process, lambda: process.is_ready, client)
     os.kill(first.pid, getattr(signal, how))
-    job = client.prepare(b"a portrait that nobody will see")
+    job = client.start(*asking.prepare(b"a portrait that nobody will see"))
     told: list[object] = []
     while not client.is_lost:
         clock[0] += 0.4  # the client's own clock: a silent server is given up after some seconds of it
@@ -178,7 +179,7 @@ def test_whatever_happens_to_the_server_every_job_ends_and_another_server_comes(
     assert len(ends) == 1 and isinstance(ends[0], Failed)
     assert ends[0].code == ErrorCode.SERVER_UNREACHABLE
     assert isinstance(told[-1], Lost)
-    later = client.prepare(b"another")
+    later = client.start(*asking.prepare(b"another"))
     assert [type(event) for event in client.tick()] == [Failed], f"{later}: a lost client fails at once"
     if how == "SIGTERM":
         client.close()
@@ -257,7 +258,7 @@ def test_somebody_else_at_the_address_is_not_talked_to(
     assert process.connection is not None
     clock = [0.0]
     client = Client(process.connection, clock=lambda: clock[0])
-    job = client.prepare(b"portrait")
+    job = client.start(*asking.prepare(b"portrait"))
     told: list[object] = []
     while not client.is_lost:
         clock[0] += 0.4

@@ -25,10 +25,11 @@ USER = """
 import sys
 from blender_addon.core.server.client import Client
 from shared_protocol import connection
+from shared_protocol.messages import ListBundles
 client = Client(next(connection.find_live()), "blender")
 client.wait_until_ready(60)
 for line in sys.stdin:
-    print(type(client.wait(client.list_bundles(), 60)[-1]).__name__, flush=True)
+    print(type(client.wait(client.start(ListBundles()), 60)[-1]).__name__, flush=True)
 client.close()
 """
 """Another program that uses the running server: for each line it asks for something."""
@@ -114,7 +115,7 @@ def finish(session: Session, steps: Steps[object]) -> None:
 
 def restart(session: Session) -> int:
     """Restart; the process of the server that runs then."""
-    finish(session, session.restarted(Progress()))
+    finish(session, session.restart(Progress()))
     return pid_of(session)
 
 

@@ -49,13 +49,14 @@ def listen() -> None:
     bpy.app.handlers.render_complete.append(bpy.app.handlers.persistent(lambda *_: ended.append("complete")))
     bpy.app.handlers.render_cancel.append(bpy.app.handlers.persistent(lambda *_: ended.append("cancelled")))
     client = addon("core.server.client").Client
-    ask = client.render
+    start = client.start
 
-    def counted(self: Any, source: str, frames: Any, weights: Any, **options: Any) -> str:
-        asked.append(len(frames))
-        return str(ask(self, source, frames, weights, **options))
+    def counted(self: Any, request: Any, *rest: Any) -> str:
+        if hasattr(request, "frames"):
+            asked.append(len(request.frames))
+        return str(start(self, request, *rest))
 
-    client.render = counted
+    client.start = counted
 
 
 def press_render(animation: bool) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zmq
 
-from blender_addon.core.server.channel import Lane
+from blender_addon.core.server.channel import Channel
 from blender_addon.core.server.client import Client
 from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.media.faces.portrait_quality import Finding, Inspection, QualityReport, Verdict
@@ -137,9 +137,9 @@ class RawPeer:
 
     def __init__(self, connection: Connection, client: str = "raw", hello: bool = True) -> None:
         self._context = zmq.Context()
-        self.lane = Lane(self._context, connection)
+        self.channel = Channel(self._context, connection)
         if hello:
-            self.lane.send(messages.Hello(client=client))
+            self.channel.send(messages.Hello(client=client))
             try:
                 self.receive(messages.Welcome)
             except AssertionError:
@@ -148,14 +148,14 @@ class RawPeer:
 
     def send(self, *wanted: messages.Message) -> None:
         for message in wanted:
-            self.lane.send(message)
+            self.channel.send(message)
 
     def send_frames(self, frames: Sequence[bytes]) -> None:
-        self.lane.socket.send_multipart(list(frames))
+        self.channel.socket.send_multipart(list(frames))
 
     def receive_any(self, timeout: float = 20) -> messages.Message | None:
         """The next message; None after the time or when the connection has ended."""
-        return self.lane.receive() if self.lane.socket.poll(timeout * 1000) else None
+        return self.channel.receive() if self.channel.socket.poll(timeout * 1000) else None
 
     def receive(self, *kinds: type) -> messages.Message:
         """The next message of one of these kinds."""
@@ -164,7 +164,7 @@ class RawPeer:
         return message
 
     def close(self) -> None:
-        self.lane.close()
+        self.channel.close()
         self._context.term()
 
 

@@ -20,6 +20,7 @@ from edtalk_server.service import dispatcher
 from edtalk_server.service.authentication import Keys
 from shared_protocol import codec, messages
 from shared_protocol.messages import Blob, Done, Frame
+from tests import asking
 
 from .conftest import CHANNELS, RawPeer, RunningServer
 from .test_service import PORTRAIT, prepared, until, weights
@@ -104,8 +105,8 @@ def test_ten_thousand_damaged_messages_do_no_harm(
     )
     for number in range(MUTATIONS):
         peer.send_frames(mutated(chance, honest(chance, source)) or [b""])
-        while peer.lane.socket.poll(0):
-            answers += peer.lane.receive() is not None
+        while peer.channel.socket.poll(0):
+            answers += peer.channel.receive() is not None
         if number % 1000 == 999:
             peer.send(messages.Ping(number))
             while not (
@@ -114,7 +115,7 @@ def test_ten_thousand_damaged_messages_do_no_harm(
                 answers += 1
     assert server.thread.is_alive() and not shutdowns
     assert answers > MUTATIONS / 2, "they are answered, not ignored"
-    told = client.wait(client.render(source, range(5), weights(5)), 60)
+    told = client.wait(client.start(*asking.render(source, range(5), weights(5))), 60)
     assert sum(isinstance(event, Frame) for event in told) == 5 and isinstance(told[-1], Done)
     peer.close()
 
@@ -171,7 +172,7 @@ def test_without_the_key_nobody_gets_anything(
     stranger = _stranger(server, client_public=other.client_public, client_secret=other.client_secret)
     stranger.send(messages.Hello(), messages.Ping(1), messages.Shutdown())
     assert stranger.receive_any(short_wait) is None
-    assert stranger.lane.is_broken()
+    assert stranger.channel.is_broken()
     stranger.close()
     assert prepared(client)
 
@@ -319,7 +320,7 @@ def test_a_reader_that_never_reads_does_not_fill_the_servers_memory(
         return "deaf" not in [connection.client for connection in server.server._connections]
 
     until(client, is_given_up)
-    assert isinstance(client.wait(client.render(source, range(5), weights(5)), 60)[-1], Done)
+    assert isinstance(client.wait(client.start(*asking.render(source, range(5), weights(5))), 60)[-1], Done)
     deaf.close()
     context.term()
 
@@ -335,6 +336,6 @@ def test_the_store_for_files_is_bounded(
     for number in range(20):
         assert prepared(client, bytes([number]) * 300_000)
     assert server.server._dispatcher._blobs.size <= 1_000_000
-    (failure,) = client.wait(client.prepare(bytes(1_000_001)), 20)
+    (failure,) = client.wait(client.start(*asking.prepare(bytes(1_000_001))), 20)
     assert isinstance(failure, messages.Failed)
     client.close()

@@ -17,6 +17,7 @@ from edtalk_server.media.output_spec import linear_light_of_bytes
 from edtalk_server.service.handlers.images import PREVIEW_SIDE
 from edtalk_server.service.model import FakeBackend
 from shared_protocol.messages import Crop, Done, Failed, Frame, Inspected, Prepared, PreviewFrame
+from tests import asking
 
 from .conftest import CHANNELS, SIZE, RunningServer
 
@@ -24,14 +25,14 @@ PORTRAIT = b"\x40portrait"
 
 
 def prepared(client: Client, portrait: bytes = PORTRAIT) -> Prepared:
-    answer = client.wait(client.prepare(portrait), 20)[0]
+    answer = client.wait(client.start(*asking.prepare(portrait)), 20)[0]
     assert isinstance(answer, Prepared)
     return answer
 
 
 def frames_of(client: Client, source: str, rows: int = 2, **wanted: object) -> list[Frame]:
     weights = np.full((rows, CHANNELS), 0.5, np.float32)
-    told = client.wait(client.render(source, range(rows), weights, **wanted), 20)  # type: ignore[arg-type]
+    told = client.wait(client.start(*asking.render(source, range(rows), weights, **wanted)), 20)  # type: ignore[arg-type]
     assert isinstance(told[-1], Done), told[-1]
     return [event for event in told if isinstance(event, Frame)]
 
@@ -42,7 +43,7 @@ def read_exr(data: bytes) -> np.ndarray:
 
 
 def test_a_portrait_is_judged_before_it_is_prepared(server: RunningServer, client: Client) -> None:
-    answer, done = client.wait(client.inspect(PORTRAIT), 20)
+    answer, done = client.wait(client.start(*asking.inspect(PORTRAIT)), 20)
     assert isinstance(answer, Inspected) and isinstance(done, Done)
     assert (answer.width, answer.height) == (30, 20)
     assert (answer.verdict, answer.advice, answer.turned) == ("turned", "Use a picture from the front.", 35.0)
@@ -51,7 +52,7 @@ def test_a_portrait_is_judged_before_it_is_prepared(server: RunningServer, clien
 
 
 def test_an_animators_crop_is_the_one_that_is_judged(client: Client) -> None:
-    answer = client.wait(client.inspect(PORTRAIT, Crop(9, 8, 7, 0.1)), 20)[0]
+    answer = client.wait(client.start(*asking.inspect(PORTRAIT, Crop(9, 8, 7, 0.1))), 20)[0]
     assert isinstance(answer, Inspected)
     assert answer.crop == Crop(9, 8, 7, 0.1)
 
@@ -68,7 +69,7 @@ def test_full_frames_have_the_portraits_size(client: Client) -> None:
         assert (frame.width, frame.height) == (2 * SIZE, SIZE)
         picture = cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_UNCHANGED)
         assert picture.shape == (SIZE, 2 * SIZE, 3)
-    preview = client.wait(client.preview(source, np.zeros(CHANNELS), framing="full"), 20)[0]
+    preview = client.wait(client.start(*asking.preview(source, np.zeros(CHANNELS), framing="full")), 20)[0]
     assert isinstance(preview, PreviewFrame)
     assert pixels_of(preview).shape == (SIZE, 2 * SIZE, 4)
 
@@ -106,7 +107,7 @@ def test_exr_frames_are_half_floats_in_linear_light(client: Client, alpha: bool,
 @pytest.mark.parametrize("wanted", [{"framing": "half"}, {"encoding": "gif"}])
 def test_what_this_server_does_not_know_is_refused_in_words(client: Client, wanted: dict[str, str]) -> None:
     source = prepared(client).source
-    (failure,) = client.wait(client.render(source, [1], np.zeros((1, CHANNELS)), **wanted), 20)  # type: ignore[arg-type]
+    (failure,) = client.wait(client.start(*asking.render(source, [1], np.zeros((1, CHANNELS)), **wanted)), 20)  # type: ignore[arg-type]
     assert isinstance(failure, Failed)
     assert failure.code == "unsupported" and "Update" in failure.fix
 
@@ -128,7 +129,7 @@ def fake(start_server: Callable[..., RunningServer]) -> Iterator[Client]:
 def test_the_server_without_a_model_does_it_all_too(fake: Client) -> None:
     picture = np.full((600, 1500, 3), 90, np.uint8)
     portrait = cv2.imencode(".png", picture)[1].tobytes()
-    answer = fake.wait(fake.inspect(portrait), 60)[0]
+    answer = fake.wait(fake.start(*asking.inspect(portrait)), 60)[0]
     assert isinstance(answer, Inspected)
     assert (answer.width, answer.height, answer.verdict, answer.faces) == (1500, 600, "good", ())
     source = prepared(fake, portrait)
@@ -137,7 +138,7 @@ def test_the_server_without_a_model_does_it_all_too(fake: Client) -> None:
     pixels = read_exr(frame.data)
     assert pixels.shape == (600, 1500, 4)
     assert (pixels[:, :300, 3] == 0).all() and pixels[300, 750, 3] == 1
-    preview = fake.wait(fake.preview(source.source, np.zeros(CHANNELS), framing="full"), 20)[0]
+    preview = fake.wait(fake.start(*asking.preview(source.source, np.zeros(CHANNELS), framing="full")), 20)[0]
     assert isinstance(preview, PreviewFrame)
     assert preview.width == PREVIEW_SIDE, "large previews are scaled down"
     assert preview.height == round(600 * PREVIEW_SIDE / 1500)

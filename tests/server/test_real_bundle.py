@@ -19,6 +19,7 @@ from blender_addon.core.server.events import Ready, pixels_of, raise_if_failed, 
 from shared_protocol import connection
 from shared_protocol.banks import Bank
 from shared_protocol.messages import Crop, Done, Failed, Frame, Inspected, Performance, Prepared, PreviewFrame
+from tests import asking
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLES = ROOT / "edtalk_server" / "samples"
@@ -68,7 +69,7 @@ def show(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Show]:
 
 def source_of(client: Client, portrait: Path) -> Prepared:
     """The prepared portrait."""
-    answer = client.wait(client.prepare(portrait.read_bytes()), 120)[0]
+    answer = client.wait(client.start(*asking.prepare(portrait.read_bytes())), 120)[0]
     raise_if_failed(answer)
     assert isinstance(answer, Prepared)
     return answer
@@ -86,7 +87,9 @@ def test_a_portrait_and_a_voice_become_a_talking_face(show: Show) -> None:
     )
 
     voice = (SAMPLES / "voice.flac").read_bytes()
-    performance, done = client.wait(client.predict(prepared.source, voice, fps=FPS, frames=48), 120)
+    performance, done = client.wait(
+        client.start(*asking.predict(prepared.source, voice, fps=FPS, frames=48)), 120
+    )
     assert isinstance(performance, Performance) and isinstance(done, Done)
     motion = weights_of(performance)
     mouth = np.array([basis["bank"] == Bank.MOUTH for basis in bundle["bases"]])
@@ -98,7 +101,9 @@ def test_a_portrait_and_a_voice_become_a_talking_face(show: Show) -> None:
     loudest = int(np.argmax(np.abs(motion[:, mouth] - motion[:, mouth].mean(axis=0)).sum(axis=1)))
     chosen = np.stack([own[0], motion[loudest], own[0]])
     frames = [
-        e for e in client.wait(client.render(prepared.source, [5, 6, 9], chosen), 300) if isinstance(e, Frame)
+        e
+        for e in client.wait(client.start(*asking.render(prepared.source, [5, 6, 9], chosen)), 300)
+        if isinstance(e, Frame)
     ]
     assert [frame.frame for frame in frames] == [5, 6, 9]
     pictures = [cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_COLOR) for frame in frames]
@@ -106,7 +111,7 @@ def test_a_portrait_and_a_voice_become_a_talking_face(show: Show) -> None:
     assert np.array_equal(pictures[0], pictures[2]), "the same weights make the same picture"
     assert not np.array_equal(pictures[0], pictures[1]), "another mouth makes another picture"
 
-    preview = client.wait(client.preview(prepared.source, own[0]), 120)[0]
+    preview = client.wait(client.start(*asking.preview(prepared.source, own[0])), 120)[0]
     assert isinstance(preview, PreviewFrame)
     upright = pixels_of(preview)[::-1, :, 2::-1]
     assert np.array_equal(upright, pictures[0]), "preview and bake show the same"
@@ -127,14 +132,14 @@ def test_a_real_photo_is_found_and_kept(show: Show, shared: Path) -> None:
     ],
 )
 def test_a_portrait_that_cannot_be_used_says_why(show: Show, data: bytes, code: str) -> None:
-    (failure,) = show.client.wait(show.client.prepare(data), 60)
+    (failure,) = show.client.wait(show.client.start(*asking.prepare(data)), 60)
     assert isinstance(failure, Failed)
     assert failure.code == code and failure.cause.endswith(".") and failure.fix.endswith(".")
 
 
 def inspected(client: Client, portrait: bytes, crop: Crop | None = None) -> Inspected:
     """The answer to `Inspect`."""
-    answer = client.wait(client.inspect(portrait, crop), 120)[0]
+    answer = client.wait(client.start(*asking.inspect(portrait, crop)), 120)[0]
     raise_if_failed(answer)
     assert isinstance(answer, Inspected)
     return answer
@@ -157,7 +162,7 @@ def test_a_picture_without_a_face_is_a_verdict_and_no_failure(show: Show) -> Non
     seen = inspected(show.client, blank)
     assert (seen.verdict, seen.faces, seen.crop) == ("no_face", (), Crop(200.0, 150.0, 300.0, 0.0))
     assert seen.advice.endswith(".")
-    (failure,) = show.client.wait(show.client.inspect(b"no picture"), 60)
+    (failure,) = show.client.wait(show.client.start(*asking.inspect(b"no picture")), 60)
     assert isinstance(failure, Failed) and failure.code == "image_unreadable"
 
 
@@ -168,7 +173,9 @@ def test_a_full_frame_at_rest_is_the_photo_and_an_open_jaw_changes_the_face_only
     prepared = source_of(show.client, shared / "data" / "astronaut.png")
     rows = np.repeat(weights_of(prepared), 2, axis=0)
     rows[1, 0] = 0.8  # the starter's first weight opens the jaw
-    told = show.client.wait(show.client.render(prepared.source, [1, 2], rows, framing="full"), 120)
+    told = show.client.wait(
+        show.client.start(*asking.render(prepared.source, [1, 2], rows, framing="full")), 120
+    )
     rest, opened = (
         cv2.imdecode(np.frombuffer(e.data, np.uint8), cv2.IMREAD_COLOR).astype(np.float64)
         for e in told
@@ -183,7 +190,7 @@ def test_a_full_frame_at_rest_is_the_photo_and_an_open_jaw_changes_the_face_only
 def test_a_damaged_voice_says_why(show: Show) -> None:
     prepared = source_of(show.client, SAMPLES / "portrait.png")
     for data in (b"RIFF\xff\xff\xff\xffWAVEfmt rubbish", b"", (SAMPLES / "voice.flac").read_bytes()[:40]):
-        (failure,) = show.client.wait(show.client.predict(prepared.source, data), 60)
+        (failure,) = show.client.wait(show.client.start(*asking.predict(prepared.source, data)), 60)
         assert isinstance(failure, Failed)
         assert failure.code in ("audio_unreadable", "audio_empty")
 
@@ -191,7 +198,9 @@ def test_a_damaged_voice_says_why(show: Show) -> None:
 def test_a_second_of_film_is_cancelled_at_once_and_the_next_job_runs(show: Show) -> None:
     client = show.client
     prepared = source_of(client, SAMPLES / "portrait.png")
-    job = client.render(prepared.source, range(1000), np.repeat(weights_of(prepared), 1000, axis=0))
+    job = client.start(
+        *asking.render(prepared.source, range(1000), np.repeat(weights_of(prepared), 1000, axis=0))
+    )
     told = []
     for event in client.events(job, 120):
         told.append(event)
@@ -216,14 +225,16 @@ def test_a_film_of_the_portrait_drives_it_as_it_was_driven(show: Show, tmp_path:
     rows = np.repeat(weights_of(prepared), 50, axis=0)
     for name, curve in curves.items():
         rows[:, names.index(name)] += curve.astype(np.float32)
-    for event in client.events(client.render(prepared.source, range(50), rows), 120):
+    for event in client.events(client.start(*asking.render(prepared.source, range(50), rows)), 120):
         raise_if_failed(event)
         if isinstance(event, Frame):
             (tmp_path / f"{event.frame:04d}.png").write_bytes(event.data)
     film = tmp_path / "film.mp4"
-    told = client.wait(client.movie(tmp_path, range(50), film, fps=FPS, sound=SAMPLES / "voice.flac"), 120)
+    told = client.wait(
+        client.start(*asking.movie(tmp_path, range(50), film, fps=FPS, sound=SAMPLES / "voice.flac")), 120
+    )
     raise_if_failed(told[-1])
-    told = client.wait(client.capture(prepared.source, film.read_bytes(), fps=FPS), 240)
+    told = client.wait(client.start(*asking.capture(prepared.source, film.read_bytes(), fps=FPS)), 240)
     raise_if_failed(told[-1])
     (performance,) = (event for event in told if isinstance(event, Performance))
     assert performance.frames == 50, "the sound does not make it longer"

@@ -12,7 +12,15 @@ import pytest
 
 from blender_addon.core.server import uploads
 from blender_addon.core.server.client import Client
-from blender_addon.core.server.events import TERMINAL, Event, Kept, Ready, StateChanged, pixels_of, weights_of
+from blender_addon.core.server.events import (
+    TERMINAL,
+    Event,
+    Ready,
+    StateChanged,
+    StopRefused,
+    pixels_of,
+    weights_of,
+)
 from blender_addon.core.tasks import run_to_end
 from edtalk_server.service import server as servers
 from edtalk_server.service.limits import MAX_CREDIT, MAX_JOBS_PER_CLIENT, MAX_SOURCES
@@ -29,6 +37,7 @@ from shared_protocol.messages import (
     PreviewFrame,
     Progress,
 )
+from tests import asking
 
 from .conftest import CHANNELS, SIZE, PlainBackend, RunningServer
 
@@ -44,7 +53,7 @@ def weights(rows: int, first: float = 0.0) -> np.ndarray:
 
 def prepared(client: Client, portrait: bytes = PORTRAIT) -> str:
     """The source of a portrait."""
-    answer = client.wait(client.prepare(portrait), 20)[0]
+    answer = client.wait(client.start(*asking.prepare(portrait)), 20)[0]
     assert isinstance(answer, Prepared)
     return answer.source
 
@@ -77,19 +86,19 @@ def test_the_welcome_tells_protocol_and_bundle(server: RunningServer) -> None:
 
 
 def test_a_portrait_and_a_voice_become_frames(client: Client) -> None:
-    answer, done = client.wait(client.prepare(PORTRAIT), 20)
+    answer, done = client.wait(client.start(*asking.prepare(PORTRAIT)), 20)
     assert isinstance(answer, Prepared) and isinstance(done, Done)
     assert (answer.width, answer.height, answer.notes) == (SIZE, SIZE, ("small picture",))
     assert answer.crop == Crop(1, 2, 3, 0), "the crop that was found comes back"
     assert weights_of(answer).shape == (1, CHANNELS)
 
-    performance, done = client.wait(client.predict(answer.source, VOICE), 20)
+    performance, done = client.wait(client.start(*asking.predict(answer.source, VOICE)), 20)
     assert isinstance(performance, Performance) and isinstance(done, Done)
     motion = weights_of(performance)
     assert motion.shape == (len(VOICE), CHANNELS)
     np.testing.assert_allclose(motion[:, 0] * 100, list(VOICE), rtol=1e-6)
 
-    told = client.wait(client.render(answer.source, range(100, 150), motion), 20)
+    told = client.wait(client.start(*asking.render(answer.source, range(100, 150), motion)), 20)
     frames = [event for event in told if isinstance(event, Frame)]
     assert [frame.frame for frame in frames] == list(range(100, 150))
     for frame, loudness in zip(frames, VOICE, strict=True):
@@ -105,7 +114,7 @@ def test_a_portrait_and_a_voice_become_frames(client: Client) -> None:
 
 
 def test_a_preview_is_raw_rgba_with_the_bottom_row_first(client: Client) -> None:
-    picture = client.wait(client.preview(prepared(client), weights(1, 0.5)[0]), 20)[0]
+    picture = client.wait(client.start(*asking.preview(prepared(client), weights(1, 0.5)[0])), 20)[0]
     assert isinstance(picture, PreviewFrame)
     pixels = pixels_of(picture)
     assert pixels.shape == (SIZE, SIZE, 4)
@@ -114,7 +123,7 @@ def test_a_preview_is_raw_rgba_with_the_bottom_row_first(client: Client) -> None
 
 
 def test_a_crop_of_the_animators_is_used_as_it_is(client: Client) -> None:
-    answer = client.wait(client.prepare(PORTRAIT, Crop(100, 90, 80, 0.1)), 20)[0]
+    answer = client.wait(client.start(*asking.prepare(PORTRAIT, Crop(100, 90, 80, 0.1))), 20)[0]
     assert isinstance(answer, Prepared)
     assert answer.crop == Crop(100, 90, 80, 0.1)
 
@@ -122,8 +131,8 @@ def test_a_crop_of_the_animators_is_used_as_it_is(client: Client) -> None:
 def test_a_file_is_sent_once(server: RunningServer, client: Client) -> None:
     prepared(client)
     sent: list[messages.Message] = []
-    lane = client._interactive
-    send, lane.send = lane.send, lambda message: (sent.append(message), send(message))[1]
+    channel = client._interactive
+    send, channel.send = channel.send, lambda message: (sent.append(message), send(message))[1]
     prepared(client)
     assert [type(message) for message in sent] == [messages.HaveBlobs, messages.Prepare]
 
@@ -134,10 +143,10 @@ LARGE = bytes(range(1, 101)) * 35_000
 
 @pytest.fixture
 def sent(client: Client) -> list[messages.Message]:
-    """What the client sends on its lane of long jobs."""
+    """What the client sends on its channel of long jobs."""
     sent: list[messages.Message] = []
-    lane = client._bulk
-    send, lane.send = lane.send, lambda message: (sent.append(message), send(message))[1]
+    channel = client._bulk
+    send, channel.send = channel.send, lambda message: (sent.append(message), send(message))[1]
     return sent
 
 
@@ -145,14 +154,14 @@ def test_a_large_file_is_sent_in_parts_and_other_things_between(
     server: RunningServer, client: Client, sent: list[messages.Message]
 ) -> None:
     source = prepared(client)
-    job = client.predict(source, LARGE, frames=5)
+    job = client.start(*asking.predict(source, LARGE, frames=5))
     steps = []
     while len(steps) < 3:
         before = len(sent)
         client.tick(0.0)
         steps += [len(sent) - before] if isinstance(sent[-1], messages.PutPart) else []
     assert steps == [1, 1, 1], "one at each look"
-    assert client.wait(client.preview(source, weights(1)[0]), 20)
+    assert client.wait(client.start(*asking.preview(source, weights(1)[0])), 20)
     told = client.wait(job, 20)
     assert weights_of(told[0])[:, 0] == pytest.approx(np.arange(1, 6) / 100)
     assert isinstance(sent[-1], messages.Predict)
@@ -164,11 +173,11 @@ def test_a_large_file_from_the_disk_is_read_as_it_is_sent(
     source, path = prepared(client), tmp_path / "voice.wav"
     path.write_bytes(LARGE)
     voice = run_to_end(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
-    assert isinstance(client.wait(client.predict(source, voice, frames=5), 20)[-1], Done)
+    assert isinstance(client.wait(client.start(*asking.predict(source, voice, frames=5)), 20)[-1], Done)
     path.write_bytes(LARGE + b"more")
     other = run_to_end(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
     path.unlink()
-    (failed,) = client.wait(client.predict(source, other, frames=5), 20)
+    (failed,) = client.wait(client.start(*asking.predict(source, other, frames=5)), 20)
     assert isinstance(failed, Failed) and failed.code == "audio_unreadable"
     assert str(path) in failed.cause
 
@@ -184,7 +193,7 @@ def test_a_file_that_changes_while_it_is_sent_is_told_of(
     source, path = prepared(client), tmp_path / "voice.wav"
     path.write_bytes(LARGE)
     voice = run_to_end(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
-    job = client.predict(source, voice, frames=5)
+    job = client.start(*asking.predict(source, voice, frames=5))
     while not any(isinstance(message, messages.PutPart) for message in sent):
         client.tick(0.0)
     path.write_bytes(after)
@@ -192,12 +201,12 @@ def test_a_file_that_changes_while_it_is_sent_is_told_of(
     assert isinstance(failed, Failed) and "changed while it was sent" in failed.cause
     path.write_bytes(LARGE)
     again = run_to_end(uploads.on_disk(path, "voice", ErrorCode.AUDIO_UNREADABLE))
-    assert isinstance(client.wait(client.predict(source, again, frames=5), 20)[-1], Done)
+    assert isinstance(client.wait(client.start(*asking.predict(source, again, frames=5)), 20)[-1], Done)
 
 
 def test_sending_a_large_file_can_be_cancelled(client: Client, sent: list[messages.Message]) -> None:
     source = prepared(client)
-    job = client.predict(source, LARGE, frames=5)
+    job = client.start(*asking.predict(source, LARGE, frames=5))
     while not any(isinstance(message, messages.PutPart) for message in sent):
         client.tick(0.0)
     client.cancel(job)
@@ -206,13 +215,13 @@ def test_sending_a_large_file_can_be_cancelled(client: Client, sent: list[messag
     for _ in range(5):
         client.tick()
     assert len(sent) == before, "the rest is not sent"
-    assert isinstance(client.wait(client.predict(source, LARGE, frames=5), 20)[-1], Done)
+    assert isinstance(client.wait(client.start(*asking.predict(source, LARGE, frames=5)), 20)[-1], Done)
 
 
 def test_a_server_that_knows_no_parts_gets_files_whole(client: Client, sent: list[messages.Message]) -> None:
     source = prepared(client)
-    client._bulk.takes_parts = False
-    assert isinstance(client.wait(client.predict(source, LARGE, frames=5), 20)[-1], Done)
+    client._bulk.uploads.takes_parts = False
+    assert isinstance(client.wait(client.start(*asking.predict(source, LARGE, frames=5)), 20)[-1], Done)
     assert [type(message) for message in sent] == [messages.HaveBlobs, messages.PutBlob, messages.Predict]
 
 
@@ -221,7 +230,7 @@ def test_a_file_the_server_has_dropped_is_sent_again_unasked(server: RunningServ
     blobs = server.server._dispatcher._blobs
     known, lies = blobs.missing, [()]  # once the server says it has the file, and then it has not
     blobs.missing = lambda digests: lies.pop() if lies else known(digests)
-    job = client.predict(source, VOICE)
+    job = client.start(*asking.predict(source, VOICE))
     assert [type(event) for event in client.wait(job, 20)] == [Performance, Done]
     assert not lies
 
@@ -230,20 +239,20 @@ def test_the_portrait_used_longest_ago_is_forgotten_and_the_client_is_told(clien
     in_use, unused = prepared(client), prepared(client, b"unused")
     for number in range(MAX_SOURCES - 1):
         prepared(client, bytes([number]))
-        client.wait(client.preview(in_use, weights(1)[0]), 20)
-    (failure,) = client.wait(client.render(unused, [1], weights(1)), 20)
+        client.wait(client.start(*asking.preview(in_use, weights(1)[0])), 20)
+    (failure,) = client.wait(client.start(*asking.render(unused, [1], weights(1))), 20)
     assert isinstance(failure, Failed) and failure.code == "unknown_source"
-    assert isinstance(client.wait(client.render(in_use, [1], weights(1)), 20)[-1], Done)
+    assert isinstance(client.wait(client.start(*asking.render(in_use, [1], weights(1))), 20)[-1], Done)
 
 
 def test_only_the_newest_preview_is_shown(server: RunningServer, client: Client) -> None:
     source = prepared(client)
     server.backend.at_gate.clear()
     server.backend.gate.clear()
-    first = client.preview(source, weights(1, 0.1)[0])
+    first = client.start(*asking.preview(source, weights(1, 0.1)[0]))
     server.backend.at_gate.wait(20)
-    middle = [client.preview(source, weights(1, 0.2)[0]) for _ in range(20)]
-    last = client.preview(source, weights(1, 0.3)[0])
+    middle = [client.start(*asking.preview(source, weights(1, 0.2)[0])) for _ in range(20)]
+    last = client.start(*asking.preview(source, weights(1, 0.3)[0]))
     server.backend.gate.set()
     told = until(client, lambda told: bool(ends(told, last)))
     assert [type(event) for event in ends(told, first)] == [Done]
@@ -258,7 +267,8 @@ def test_two_characters_do_not_take_each_others_previews(server: RunningServer, 
     source = prepared(client)
     server.backend.gate.clear()
     jobs = [
-        client.preview(source, weights(1, n / 10)[0], slot) for n, slot in ((1, ""), (2, "Anna"), (3, "Ben"))
+        client.start(*asking.preview(source, weights(1, n / 10)[0], slot))
+        for n, slot in ((1, ""), (2, "Anna"), (3, "Ben"))
     ]
     server.backend.gate.set()
     told = until(client, lambda told: all(ends(told, job) for job in jobs))
@@ -289,10 +299,10 @@ def test_a_preview_is_shown_between_the_frames_of_a_bake(server: RunningServer, 
     source = prepared(client)
     server.backend.at_gate.clear()
     server.backend.gate.clear()
-    bake = client.render(source, range(40), weights(40), credit=40)
+    bake = client.start(*asking.render(source, range(40), weights(40), credit=40))
     server.backend.at_gate.wait(20)
-    preview = client.preview(source, weights(1, 0.9)[0])
-    other = client.prepare(b"\x41another portrait")
+    preview = client.start(*asking.preview(source, weights(1, 0.9)[0]))
+    other = client.start(*asking.prepare(b"\x41another portrait"))
     until(client, lambda _told: len(server.server._dispatcher._jobs) == 3)
     server.backend.log.clear()
     server.backend.gate.set()
@@ -306,8 +316,8 @@ def test_two_bakes_take_turns(server: RunningServer, client: Client) -> None:
     server.backend.largest_batch = 1
     source = prepared(client)
     server.backend.gate.clear()
-    first = client.render(source, range(4), weights(4))
-    second = client.render(source, range(4), weights(4))
+    first = client.start(*asking.render(source, range(4), weights(4)))
+    second = client.start(*asking.render(source, range(4), weights(4)))
     until(client, lambda _told: len(server.server._dispatcher._jobs) == 2)
     server.backend.gate.set()
     told = until(client, lambda told: bool(ends(told, first) and ends(told, second)))
@@ -318,7 +328,7 @@ def test_two_bakes_take_turns(server: RunningServer, client: Client) -> None:
 def test_the_server_never_has_more_than_the_credit_on_its_way(server: RunningServer, client: Client) -> None:
     """A reader that stops reading holds the server back."""
     source = prepared(client)
-    job = client.render(source, range(100), weights(100), credit=5)
+    job = client.start(*asking.render(source, range(100), weights(100), credit=5))
     rendered = lambda: sum(int(line.split()[1]) for line in server.backend.log if line.startswith("render"))  # noqa: E731
     end = time.monotonic() + 20
     while rendered() < 5 and time.monotonic() < end:
@@ -336,7 +346,7 @@ def test_the_server_never_has_more_than_the_credit_on_its_way(server: RunningSer
 
 def test_no_client_gets_unbounded_credit(server: RunningServer, client: Client) -> None:
     source = prepared(client)
-    client.render(source, range(300), weights(300), credit=10**9)
+    client.start(*asking.render(source, range(300), weights(300), credit=10**9))
     time.sleep(0.3)
     rendered = sum(int(line.split()[1]) for line in server.backend.log if line.startswith("render"))
     assert rendered <= MAX_CREDIT
@@ -346,7 +356,7 @@ def test_a_cancelled_bake_ends_at_once_and_keeps_what_was_finished(
     server: RunningServer, client: Client
 ) -> None:
     source = prepared(client)
-    job = client.render(source, range(1000), weights(1000) % 1, credit=4)
+    job = client.start(*asking.render(source, range(1000), weights(1000) % 1, credit=4))
     told = until(client, lambda told: sum(isinstance(event, Frame) for event in told) >= 4)
     server.backend.at_gate.clear()
     server.backend.gate.clear()
@@ -369,7 +379,7 @@ def test_a_step_that_outlasts_the_server_leaves_no_socket_open(
     source = prepared(client)
     server.backend.at_gate.clear()
     server.backend.gate.clear()
-    client.preview(source, weights(1)[0])
+    client.start(*asking.preview(source, weights(1)[0]))
     assert server.backend.at_gate.wait(20)
     server.server.stop()
     server.thread.join(20)
@@ -386,7 +396,7 @@ def test_a_long_prediction_stops_when_nobody_wants_it(server: RunningServer, cli
     source = prepared(client)
     server.backend.at_gate.clear()
     server.backend.gate.clear()
-    job = client.predict(source, VOICE, frames=100_000)
+    job = client.start(*asking.predict(source, VOICE, frames=100_000))
     until(client, lambda _told: server.backend.at_gate.is_set())
     client.cancel(job)
     assert ends(until(client, lambda told: bool(ends(told, job))), job) == [Cancelled(job, "asked")]
@@ -400,10 +410,10 @@ def test_cancelling_at_any_moment_gives_exactly_one_end(client: Client) -> None:
     jobs, told = [], []
     for number in range(120):
         job = [
-            lambda: client.render(source, range(3), weights(3)),
-            lambda: client.predict(source, VOICE),
-            lambda: client.prepare(PORTRAIT),
-            lambda: client.preview(source, weights(1)[0]),
+            lambda: client.start(*asking.render(source, range(3), weights(3))),
+            lambda: client.start(*asking.predict(source, VOICE)),
+            lambda: client.start(*asking.prepare(PORTRAIT)),
+            lambda: client.start(*asking.preview(source, weights(1)[0])),
         ][number % 4]()
         jobs.append(job)
         for _ in range(number % 7):
@@ -428,7 +438,7 @@ def test_the_state_is_told_as_it_changes(start_server: Callable[..., RunningServ
     server = start_server(backend)
     client = server.client()
     told = until(client, lambda _told: client.state == "warming")
-    job = client.prepare(PORTRAIT)
+    job = client.start(*asking.prepare(PORTRAIT))
     told += until(client, lambda _told: len(server.server._dispatcher._jobs) == 1)
     backend.gate.clear()
     backend.opened.set()
@@ -444,10 +454,13 @@ def test_ping_is_answered_while_the_model_works(server: RunningServer, client: C
     source = prepared(client)
     server.backend.at_gate.clear()
     server.backend.gate.clear()
-    client.render(source, range(3), weights(3))
+    client.start(*asking.render(source, range(3), weights(3)))
     server.backend.at_gate.wait(20)
     seen: list[messages.Message] = []
-    take, client._take = client._take, lambda lane, message: (seen.append(message), take(lane, message))[1]
+    take, client._take = (
+        client._take,
+        lambda channel, message: (seen.append(message), take(channel, message))[1],
+    )
     client._interactive.send(messages.Ping(4711))
     until(client, lambda _told: any(isinstance(m, messages.Pong) and m.serial == 4711 for m in seen))
     (pong,) = [m for m in seen if isinstance(m, messages.Pong) and m.serial == 4711]
@@ -459,30 +472,30 @@ def test_ping_is_answered_while_the_model_works(server: RunningServer, client: C
 @pytest.mark.parametrize(
     ("ask", "code"),
     [
-        (lambda c, s: c.prepare(b"no face in it"), "no_face"),
-        (lambda c, s: c.render(s, [], np.zeros((0, CHANNELS))), "empty_range"),
-        (lambda c, s: c.render(s, [1, 2], weights(3)), "bad_weights"),
-        (lambda c, s: c.render(s, [1], np.full((1, CHANNELS), np.nan)), "bad_weights"),
-        (lambda c, s: c.render(s, [1], np.full((1, CHANNELS), 1e30)), "bad_weights"),
-        (lambda c, s: c.render(s, [1], weights(1), encoding="gif"), "unsupported"),
-        (lambda c, s: c.render("some source of yesterday", [1], weights(1)), "unknown_source"),
-        (lambda c, s: c.preview(s, np.zeros(7)), "bad_weights"),
-        (lambda c, s: c.prepare(b"endless name of the result"), "too_large"),
-        (lambda c, s: c.predict(s, VOICE, fps=(0, 1)), "bad_message"),
-        (lambda c, s: c.predict(s, VOICE, frames=-1), "empty_range"),
-        (lambda c, s: c.predict(s, VOICE, blinks=41), "bad_message"),
-        (lambda c, s: c.predict(s, VOICE, head=-0.5), "bad_message"),
-        (lambda c, s: c.predict(s, VOICE, clock=1e9), "bad_message"),
-        (lambda c, s: c.render(s, [1], np.full((1, CHANNELS), 66)), "internal"),
-        (lambda c, s: c.predict(s, VOICE, transcript="x" * 300_000), "too_large"),
-        (lambda c, s: c.predict(s, VOICE, offset=float("inf")), "bad_message"),
+        (lambda s: asking.prepare(b"no face in it"), "no_face"),
+        (lambda s: asking.render(s, [], np.zeros((0, CHANNELS))), "empty_range"),
+        (lambda s: asking.render(s, [1, 2], weights(3)), "bad_weights"),
+        (lambda s: asking.render(s, [1], np.full((1, CHANNELS), np.nan)), "bad_weights"),
+        (lambda s: asking.render(s, [1], np.full((1, CHANNELS), 1e30)), "bad_weights"),
+        (lambda s: asking.render(s, [1], weights(1), encoding="gif"), "unsupported"),
+        (lambda s: asking.render("some source of yesterday", [1], weights(1)), "unknown_source"),
+        (lambda s: asking.preview(s, np.zeros(7)), "bad_weights"),
+        (lambda s: asking.prepare(b"endless name of the result"), "too_large"),
+        (lambda s: asking.predict(s, VOICE, fps=(0, 1)), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, frames=-1), "empty_range"),
+        (lambda s: asking.predict(s, VOICE, blinks=41), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, head=-0.5), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, clock=1e9), "bad_message"),
+        (lambda s: asking.render(s, [1], np.full((1, CHANNELS), 66)), "internal"),
+        (lambda s: asking.predict(s, VOICE, transcript="x" * 300_000), "too_large"),
+        (lambda s: asking.predict(s, VOICE, offset=float("inf")), "bad_message"),
     ],
 )
 def test_what_cannot_be_done_says_why_and_what_to_do(
-    client: Client, ask: Callable[[Client, str], str], code: str
+    client: Client, ask: Callable[[str], tuple[object, ...]], code: str
 ) -> None:
     source = prepared(client)
-    (failure,) = client.wait(ask(client, source), 20)
+    (failure,) = client.wait(client.start(*ask(source)), 20)
     assert isinstance(failure, Failed)
     assert failure.code == code
     assert failure.cause.endswith(".") and failure.fix.endswith(".")
@@ -492,7 +505,7 @@ def test_what_cannot_be_done_says_why_and_what_to_do(
 def test_a_flood_of_requests_is_refused_in_words(server: RunningServer, client: Client) -> None:
     source = prepared(client)
     server.backend.gate.clear()
-    jobs = [client.render(source, [1], weights(1)) for _ in range(MAX_JOBS_PER_CLIENT + 5)]
+    jobs = [client.start(*asking.render(source, [1], weights(1))) for _ in range(MAX_JOBS_PER_CLIENT + 5)]
     told = until(client, lambda told: all(ends(told, job) for job in jobs[-5:]))
     assert all(event.code == "too_large" for job in jobs[-5:] for event in ends(told, job))
     server.backend.gate.set()
@@ -503,7 +516,7 @@ def test_a_flood_of_requests_is_refused_in_words(server: RunningServer, client: 
 def test_the_jobs_of_a_client_that_vanishes_end(server: RunningServer, client: Client) -> None:
     source = prepared(client)
     stranger = server.client()
-    stranger.render(source, range(10_000), weights(10_000) % 1, credit=4)
+    stranger.start(*asking.render(source, range(10_000), weights(10_000) % 1, credit=4))
     until(stranger, lambda told: any(isinstance(event, Frame) for event in told))
     stranger.close()
     server.server._dispatcher._connections.probe_silent = _impatient(server)
@@ -520,7 +533,7 @@ def _impatient(server: RunningServer) -> Callable[..., None]:
 
 def test_clients_have_their_own_names_for_jobs(server: RunningServer, client: Client) -> None:
     other = server.client()
-    first, second = client.prepare(PORTRAIT), other.prepare(PORTRAIT)
+    first, second = client.start(*asking.prepare(PORTRAIT)), other.start(*asking.prepare(PORTRAIT))
     assert first == second, "both count from one"
     assert isinstance(client.wait(first, 20)[-1], Done)
     assert isinstance(other.wait(second, 20)[-1], Done)
@@ -529,7 +542,7 @@ def test_clients_have_their_own_names_for_jobs(server: RunningServer, client: Cl
 
 def test_a_server_that_ends_tells_all_jobs(server: RunningServer, client: Client) -> None:
     source = prepared(client)
-    job = client.render(source, range(1000), weights(1000) % 1, credit=2)
+    job = client.start(*asking.render(source, range(1000), weights(1000) % 1, credit=2))
     until(client, lambda told: any(isinstance(event, Frame) for event in told))
     client.shutdown()
     told = until(client, lambda told: bool(ends(told, job)))
@@ -538,10 +551,10 @@ def test_a_server_that_ends_tells_all_jobs(server: RunningServer, client: Client
     assert not server.thread.is_alive()
 
 
-def kept(client: Client) -> Kept:
+def kept(client: Client) -> StopRefused:
     """The server's answer to being asked to end while others use it."""
-    told = until(client, lambda told: any(isinstance(event, Kept) for event in told))
-    return next(event for event in told if isinstance(event, Kept))
+    told = until(client, lambda told: any(isinstance(event, StopRefused) for event in told))
+    return next(event for event in told if isinstance(event, StopRefused))
 
 
 def test_the_server_tells_how_many_programs_use_it(server: RunningServer, client: Client) -> None:
@@ -562,7 +575,7 @@ def test_a_server_that_others_use_does_not_end_for_one(server: RunningServer, cl
     error = kept(client).error
     assert error.cause == "Other programs use this server: render farm." and "Stop" in error.fix
     assert not server.server._dispatcher.stop_requested
-    assert isinstance(client.wait(client.preview(source, weights(1)[0]), 20)[-1], Done), (
+    assert isinstance(client.wait(client.start(*asking.preview(source, weights(1)[0])), 20)[-1], Done), (
         "it goes on as before"
     )
     other.send(messages.Ping(7))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -16,15 +16,16 @@ import pytest
 
 from blender_addon.core.server import session as sessions
 from blender_addon.core.server.discovery import ServerInstall
-from blender_addon.core.server.events import pixels_of
+from blender_addon.core.server.events import pixels_of, weights_for
 from blender_addon.core.server.session import Session
 from blender_addon.core.tasks import Progress, Steps
 from edtalk_server.media.video.writer import MovieWriter
 from edtalk_server.service.model import FakeBackend
 from shared_protocol import codec, connection, messages
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Frame
+from shared_protocol.messages import Answer, Frame
 from shared_protocol.timebase import TimeBase
+from tests import asking
 
 from .conftest import RunningServer
 
@@ -59,11 +60,35 @@ def finish(session: Session, steps: Steps[Result]) -> Result:
     raise TimeoutError
 
 
+def run(session: Session, asked: asking.Asked[Answer], progress: Progress | None = None) -> Answer:
+    """Run a request to its end."""
+    request, files = asked
+    return finish(session, session.run(request, progress or Progress(), files))
+
+
+def rendering(
+    session: Session,
+    asked: asking.Asked[Frame],
+    keep: Callable[[Frame], None],
+    progress: Progress | None = None,
+) -> Steps[None]:
+    """The steps of a render, whose frames are handed to `keep`."""
+    request, progress = asked[0], progress or Progress()
+    progress.begin("Rendering", len(request.frames))  # type: ignore[attr-defined]
+    return session.stream(request, keep, progress)
+
+
+def timed(timing: TimeBase, frames: range) -> dict[str, Any]:
+    """The fields of requests over frames."""
+    fps = timing.fps.numerator, timing.fps.denominator
+    return {"fps": fps, "frames": len(frames), "offset": timing.seconds(frames[0])}
+
+
 @pytest.fixture
 def source(session: Session) -> str:
     """A prepared portrait."""
     picture = cv2.imencode(".png", np.full((40, 40, 3), 90, np.uint8))[1].tobytes()
-    return finish(session, session.prepare(picture, Progress())).source
+    return run(session, asking.prepare(picture)).source
 
 
 def weights(rows: int) -> np.ndarray:
@@ -75,10 +100,10 @@ def test_a_bake_longer_than_a_message_is_several_jobs_and_looks_like_one(
     session: Session, source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, frames, whole = weights(25), range(101, 126), dict[int, bytes]()
-    finish(session, session.render(source, frames, rows, lambda f: keep(whole, f), Progress()))
+    finish(session, rendering(session, asking.render(source, frames, rows), lambda f: keep(whole, f)))
     monkeypatch.setattr(sessions, "FRAMES_PER_JOB", 7)
     parts, progress, seen = dict[int, bytes](), Progress(), list[tuple[int, int]]()
-    steps = session.render(source, frames, rows, lambda f: keep(parts, f), progress)
+    steps = rendering(session, asking.render(source, frames, rows), lambda f: keep(parts, f), progress)
 
     def watched() -> Steps[None]:
         for _ in steps:
@@ -110,7 +135,7 @@ def test_a_split_bake_that_is_stopped_asks_for_no_more(
 ) -> None:
     monkeypatch.setattr(sessions, "FRAMES_PER_JOB", 5)
     kept = dict[int, bytes]()
-    steps = session.render(source, range(50), weights(50), lambda f: keep(kept, f), Progress())
+    steps = rendering(session, asking.render(source, range(50), weights(50)), lambda f: keep(kept, f))
     while len(kept) < 7:
         next(steps)
         session.pump()
@@ -126,14 +151,14 @@ def test_while_frames_cannot_be_written_the_server_waits_and_previews_go_on(
     session: Session, source: str
 ) -> None:
     kept = dict[int, bytes]()
-    steps = session.render(source, range(200), weights(200), lambda f: keep(kept, f), Progress())
+    steps = rendering(session, asking.render(source, range(200), weights(200)), lambda f: keep(kept, f))
     while len(kept) < 3:
         next(steps)
         session.pump()
     session.hold_results_back(True)
     next(steps)
     held = len(kept)
-    finish(session, session.picture(source, weights(1)[0], Progress()))
+    run(session, asking.preview(source, weights(1)[0])[:2])
     for _ in range(50):
         session.pump()
         next(steps)
@@ -151,16 +176,18 @@ def test_a_video_becomes_weights_at_the_scenes_frames(session: Session, source: 
             writer.write(np.full((64, 64, 3), 4 * number, np.uint8))
     progress = Progress()
     timing = TimeBase(Fraction(24), start=10)  # frame 10 is the video's beginning
-    got = finish(session, session.capture(source, video.read_bytes(), timing, range(22, 34), progress))
-    assert got.weights.shape == (12, 36) and got.notes == ()
+    asked = asking.capture(source, video.read_bytes(), **timed(timing, range(22, 34)))
+    got = run(session, asked, progress)
+    seen = weights_for(got, 12)
+    assert seen.shape == (12, 36) and got.notes == ()
     seconds = (np.arange(22, 34) - 10) / 24
-    np.testing.assert_allclose(got.weights[:, 0], 4 * 25 * seconds / 255, atol=0.03)
+    np.testing.assert_allclose(seen[:, 0], 4 * 25 * seconds / 255, atol=0.03)
     assert progress.stage == "Reading the face"
 
 
 def test_what_is_no_video_is_told_in_words(session: Session, source: str) -> None:
     with pytest.raises(EDTalkError) as caught:
-        finish(session, session.capture(source, b"text", TimeBase(), range(3), Progress()))
+        run(session, asking.capture(source, b"text", frames=3))
     assert caught.value.code is ErrorCode.VIDEO_UNREADABLE
 
 
@@ -172,28 +199,28 @@ def test_a_bake_becomes_a_movie(session: Session, source: str, tmp_path: Path, e
     def store(frame: Frame) -> None:
         (folder / f"{frame.frame:04d}.{encoding}").write_bytes(frame.data)
 
-    finish(session, session.render(source, range(5, 15), weights(10), store, Progress(), encoding=encoding))
-    target, progress = tmp_path / "film.mp4", Progress()
-    timing = TimeBase(Fraction(30_000, 1001))
-    steps = session.movie(folder, range(5, 15), timing, target, progress, pattern=f"%04d.{encoding}")
-    finish(session, steps)
+    asked = asking.render(source, range(5, 15), weights(10), encoding=encoding)
+    finish(session, rendering(session, asked, store))
+    target = tmp_path / "film.mp4"
+    pattern = f"%04d.{encoding}"
+    run(session, asking.movie(folder, range(5, 15), target, fps=(30_000, 1001), pattern=pattern))
     video = cv2.VideoCapture(str(target))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 10
     shown = video.read()[1].astype(int)
     video.release()
-    drawn = finish(session, session.picture(source, weights(10)[0], Progress()))
+    drawn = run(session, asking.preview(source, weights(10)[0])[:2])
     expected = pixels_of(drawn)[::-1, :, 2::-1].astype(int)
     assert np.abs(shown - expected).mean() < 6, "the same picture, but for the colours that video leaves out"
 
 
 def test_bundles_are_listed_and_failures_told(session: Session, tmp_path: Path) -> None:
-    (starter,) = finish(session, session.bundles(Progress()))
+    (starter,) = run(session, asking.list_bundles()).bundles
     assert starter.name == "starter" and starter.installed
     with pytest.raises(EDTalkError) as caught:
-        finish(session, session.import_bundle(tmp_path / "nothing", "mine", Progress()))
+        run(session, asking.import_bundle(tmp_path / "nothing", "mine"))
     assert caught.value.code is ErrorCode.BUNDLE_INVALID
     with pytest.raises(EDTalkError) as caught:
-        finish(session, session.download_bundle("unknown", Progress()))
+        run(session, (messages.DownloadBundle(name="unknown"), ()))
     assert "unknown" in caught.value.cause
 
 
@@ -208,10 +235,7 @@ def test_a_server_that_is_older_than_the_addon_is_not_asked_for_what_it_cannot(
 ) -> None:
     assert session.client is not None and session.client.welcome is not None
     monkeypatch.setattr(session.client, "welcome", replace(session.client.welcome, capabilities=("prepare",)))
-    for steps in (
-        session.capture(source, b"v", TimeBase(), range(3), Progress()),
-        session.bundles(Progress()),
-    ):
+    for asked in (asking.capture(source, b"v", frames=3), asking.list_bundles()):
         with pytest.raises(EDTalkError) as caught:
-            finish(session, steps)
+            run(session, asked)
         assert caught.value.code is ErrorCode.UNSUPPORTED and "older" in caught.value.cause

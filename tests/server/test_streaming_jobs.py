@@ -24,6 +24,7 @@ from shared_protocol import messages, paths
 from shared_protocol.errors import ErrorCode
 from shared_protocol.messages import Cancelled, Done, Failed, Performance, Pong
 from shared_protocol.messages import Progress as JobProgress
+from tests import asking
 
 from .conftest import RunningServer
 from .test_service import prepared, until, weights
@@ -74,7 +75,7 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_video_becomes_a_performance_with_notes(client: Client) -> None:
-    told = client.wait(client.capture(prepared(client), VIDEO, frames=30), 20)
+    told = client.wait(client.start(*asking.capture(prepared(client), VIDEO, frames=30)), 20)
     (performance,) = (event for event in told if isinstance(event, Performance))
     np.testing.assert_allclose(weights_of(performance)[:, 0] * 100, list(VIDEO[:30]), rtol=1e-6)
     assert performance.notes == ("the light is poor",)
@@ -86,9 +87,9 @@ def test_a_long_capture_tells_how_far_it_is_and_lets_previews_through(
 ) -> None:
     source = prepared(client)
     server.backend.pause = 0.02
-    job = client.capture(source, VIDEO, frames=60)
+    job = client.start(*asking.capture(source, VIDEO, frames=60))
     told = until(client, lambda told: any(isinstance(event, JobProgress) for event in told))
-    (preview,) = client.wait(client.preview(source, weights(1)[0]), 20)[:1]
+    (preview,) = client.wait(client.start(*asking.preview(source, weights(1)[0])), 20)[:1]
     assert isinstance(preview, messages.PreviewFrame)
     told += client.wait(job, 20)
     assert server.backend.log.index("render 1") < server.backend.log.index("capture closed")
@@ -101,7 +102,7 @@ def test_a_long_capture_tells_how_far_it_is_and_lets_previews_through(
 def test_a_cancelled_capture_ends_at_once_and_is_cleared_away(client: Client, server: RunningServer) -> None:
     source = prepared(client)
     server.backend.pause = 0.02
-    job = client.capture(source, VIDEO, frames=70)
+    job = client.start(*asking.capture(source, VIDEO, frames=70))
     until(client, lambda told: any(isinstance(event, JobProgress) for event in told))
     client.cancel(job)
     assert isinstance(client.wait(job, 20)[-1], Cancelled)
@@ -113,7 +114,7 @@ def test_a_cancelled_capture_ends_at_once_and_is_cleared_away(client: Client, se
 def test_a_client_that_vanishes_takes_its_capture_along(client: Client, server: RunningServer) -> None:
     other = server.client()
     server.backend.pause = 0.02
-    other.capture(prepared(other), VIDEO * 10, frames=500)
+    other.start(*asking.capture(prepared(other), VIDEO * 10, frames=500))
     until(other, lambda told: any(isinstance(event, JobProgress) for event in told))
     other.close()
     until(client, lambda _told: "capture closed" in server.backend.log)
@@ -124,7 +125,7 @@ def test_a_client_that_vanishes_takes_its_capture_along(client: Client, server: 
 
 def test_frames_become_a_movie(client: Client, frames: Path, tmp_path: Path) -> None:
     target = tmp_path / "new" / "film.mp4"
-    told = client.wait(client.movie(frames, range(1, 21), target, fps=(24000, 1001)), 60)
+    told = client.wait(client.start(*asking.movie(frames, range(1, 21), target, fps=(24000, 1001))), 60)
     assert isinstance(told[-1], Done), told
     video = cv2.VideoCapture(str(target))
     assert int(video.get(cv2.CAP_PROP_FRAME_COUNT)) == 20
@@ -137,7 +138,7 @@ def test_a_missing_frame_is_named_before_anything_is_written(
     client: Client, frames: Path, tmp_path: Path
 ) -> None:
     (frames / "0007.png").unlink()
-    told = client.wait(client.movie(frames, range(1, 21), tmp_path / "film.mp4"), 20)
+    told = client.wait(client.start(*asking.movie(frames, range(1, 21), tmp_path / "film.mp4")), 20)
     assert isinstance(told[-1], Failed) and "0007.png" in told[-1].cause
     assert not (tmp_path / "film.mp4").exists()
 
@@ -147,8 +148,10 @@ def test_a_movie_is_written_while_the_model_is_busy(
 ) -> None:
     source = prepared(client)
     server.backend.gate.clear()
-    held = client.render(source, range(4), weights(4))
-    assert isinstance(client.wait(client.movie(frames, range(1, 21), tmp_path / "film.mp4"), 60)[-1], Done)
+    held = client.start(*asking.render(source, range(4), weights(4)))
+    assert isinstance(
+        client.wait(client.start(*asking.movie(frames, range(1, 21), tmp_path / "film.mp4")), 60)[-1], Done
+    )
     server.backend.gate.set()
     assert isinstance(client.wait(held, 20)[-1], Done)
 
@@ -157,7 +160,7 @@ def test_a_cancelled_movie_leaves_no_file(client: Client, frames: Path, tmp_path
     for number in range(21, 4000):
         os.link(frames / "0001.png", frames / f"{number:04d}.png")
     target = tmp_path / "out"
-    job = client.movie(frames, range(1, 4000), target / "film.mp4")
+    job = client.start(*asking.movie(frames, range(1, 4000), target / "film.mp4"))
     until(client, lambda told: any(isinstance(event, JobProgress) for event in told))
     assert len(list(target.iterdir())) == 1, "it grows beside its place"
     client.cancel(job)
@@ -190,7 +193,7 @@ def test_a_program_elsewhere_cannot_make_the_server_touch_files(
 
 def test_the_shipped_bundle_is_listed_and_so_is_what_the_catalogue_offers(client: Client) -> None:
     write_catalogue({"large": {"bundle.json": (b"{}", 12_000_000)}})
-    told = client.wait(client.list_bundles(), 20)
+    told = client.wait(client.start(*asking.list_bundles()), 20)
     (answer,) = (event for event in told if isinstance(event, messages.Bundles))
     starter, offered = answer.bundles
     assert (starter.name, starter.path, starter.licence, starter.size) == (
@@ -213,7 +216,7 @@ def test_a_folder_with_the_official_checkpoints_becomes_a_bundle_of_the_list(
         ("Audio2Lip.pt", "audio2lip", "audio2lip", official_names.audio_tensors(official.AUDIO)),
     ):
         torch.save({key: rule.checkpoint("TEST", kind, tensors)}, tmp_path / name)
-    told = client.wait(client.import_bundle(tmp_path, "mine"), 120)
+    told = client.wait(client.start(*asking.import_bundle(tmp_path, "mine")), 120)
     (answer,) = (event for event in told if isinstance(event, messages.Bundles))
     mine = next(one for one in answer.bundles if one.name == "mine")
     assert mine.installed and not mine.running and mine.bytes > 0 and mine.licence
@@ -224,7 +227,7 @@ def test_a_folder_with_the_official_checkpoints_becomes_a_bundle_of_the_list(
 
 def test_an_import_that_cannot_work_says_why(client: Client, tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("nothing")
-    told = client.wait(client.import_bundle(tmp_path, "mine"), 60)
+    told = client.wait(client.start(*asking.import_bundle(tmp_path, "mine")), 60)
     assert isinstance(told[-1], Failed) and told[-1].code == ErrorCode.BUNDLE_INVALID
     assert "no checkpoints" in told[-1].cause
 
@@ -236,14 +239,14 @@ def test_memory_is_given_back_when_the_running_job_has_ended(client: Client, ser
     source = prepared(client)
     server.backend.on_device = 700
     server.backend.gate.clear()
-    job = client.render(source, range(4), weights(4))
+    job = client.start(*asking.render(source, range(4), weights(4)))
     client.release()
     server.backend.gate.set()
     assert isinstance(client.wait(job, 20)[-1], Done)
     until(client, lambda _told: server.backend.log[-1] == "release")
     until(client, lambda _told: client.health.device_memory == 0 and client.health.serial == 0)
     assert server.backend.log.index("render 1") < server.backend.log.index("release")
-    assert isinstance(client.wait(client.preview(source, weights(1)[0]), 20)[-1], Done), (
+    assert isinstance(client.wait(client.start(*asking.preview(source, weights(1)[0])), 20)[-1], Done), (
         "and it goes on after"
     )
 
@@ -275,7 +278,7 @@ def test_a_server_tells_its_memory(client: Client, server: RunningServer) -> Non
 
 def test_short_memory_is_told_with_the_progress(client: Client, server: RunningServer) -> None:
     server.backend.notice = "on the CPU because the graphics memory is full"
-    told = client.wait(client.render(prepared(client), range(3), weights(3)), 20)
+    told = client.wait(client.start(*asking.render(prepared(client), range(3), weights(3))), 20)
     stages = {event.stage for event in told if isinstance(event, JobProgress)}
     assert stages == {"rendering, on the CPU because the graphics memory is full"}
 
@@ -283,6 +286,6 @@ def test_short_memory_is_told_with_the_progress(client: Client, server: RunningS
 def test_large_portraits_are_forgotten_before_they_fill_the_memory(client: Client) -> None:
     first, second = prepared(client, b"huge 1"), prepared(client, b"huge 2")
     assert limits.MAX_SOURCE_BYTES < 2 * 600 * 1024**2
-    told = client.wait(client.preview(first, weights(1)[0]), 20)
+    told = client.wait(client.start(*asking.preview(first, weights(1)[0])), 20)
     assert isinstance(told[-1], Failed) and told[-1].code == ErrorCode.UNKNOWN_SOURCE
-    assert isinstance(client.wait(client.preview(second, weights(1)[0]), 20)[-1], Done)
+    assert isinstance(client.wait(client.start(*asking.preview(second, weights(1)[0])), 20)[-1], Done)

@@ -1,12 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One connection to the server: messages out, messages in, and whether it still stands. No bpy, and never
-waiting."""
+"""One connection to the server: messages out, messages in, and whether it still stands. Never waits. No bpy here."""
 
 from __future__ import annotations
-
-from collections import deque
-from collections.abc import Iterator
-from typing import Any
 
 import zmq
 from zmq.utils.monitor import parse_monitor_message
@@ -14,6 +9,8 @@ from zmq.utils.monitor import parse_monitor_message
 from shared_protocol import codec
 from shared_protocol.connection import Connection
 from shared_protocol.messages import Message
+
+from .uploads import UploadQueue
 
 _BROKEN = (
     zmq.EVENT_DISCONNECTED
@@ -24,39 +21,34 @@ _BROKEN = (
 )
 
 
-class Lane:
-    """A DEALER that is encrypted with the keys of the connection file."""
+class Channel:
+    """A DEALER socket, encrypted with the keys of the connection file. `is_welcome`: the server has answered on it."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], connection: Connection) -> None:
-        self.welcomed = False
-        self.takes_parts = False
-        """Can the server take files in parts?"""
-        self.waiting_for_blobs: deque[Any] = deque()
-        self.parcels: deque[tuple[Any, Iterator[Message]]] = deque()
-        """Operations whose files are on their way, with the messages that these still need."""
+        self.is_welcome = False
+        self.uploads = UploadQueue()
         self.socket = context.socket(zmq.DEALER)
         self.socket.linger = 0
-        self.socket.sndhwm = 0  # what we send is bounded by our own operations
+        self.socket.sndhwm = 0  # what we send is bounded by our own jobs
         self.socket.rcvhwm = 0  # credit bounds what comes; libzmq 4.3.5 can abort the process at a limit
         self.socket.reconnect_ivl = -1  # another server at the same address is not our server
         self.socket.curve_serverkey = connection.server_public.encode()
         self.socket.curve_publickey = connection.client_public.encode()
         self.socket.curve_secretkey = connection.client_secret.encode()
         self._monitor = self.socket.get_monitor_socket(_BROKEN)
-        self._broken = False
+        self._is_broken = False
         self.socket.connect(connection.endpoint)
 
     def send(self, message: Message) -> None:
-        """Hand a message to the transport. Raises `codec.CodecError` when it cannot be sent as it is."""
+        """Hand a message to the transport. Raises `codec.CodecError` when it cannot be encoded."""
         frames = codec.encode(message)
         try:
             self.socket.send_multipart(frames, zmq.NOBLOCK)  # copied: otherwise pyzmq starts a thread
         except zmq.Again:  # there is no limit to reach: the connection is gone
-            self._broken = True
+            self._is_broken = True
 
     def receive(self) -> Message | None:
-        """The next message; None when none has arrived. Raises `codec.CodecError` for one that is unknown
-        here."""
+        """Return the next message, None when none has arrived. Raises `codec.CodecError` for an unknown one."""
         try:
             frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
         except zmq.Again:
@@ -64,15 +56,15 @@ class Lane:
         return codec.decode([frame.buffer for frame in frames])
 
     def is_broken(self) -> bool:
-        """Has the connection come to an end? It is not made again."""
-        while not self._broken and self._monitor.poll(0):
-            self._broken = bool(parse_monitor_message(self._monitor.recv_multipart())["event"] & _BROKEN)
-        return self._broken
+        """Return whether the connection has ended. A broken one is never restored."""
+        while not self._is_broken and self._monitor.poll(0):
+            self._is_broken = bool(parse_monitor_message(self._monitor.recv_multipart())["event"] & _BROKEN)
+        return self._is_broken
 
     def register(self, poller: zmq.Poller) -> None:
         """Let a poller wake for anything that happens here."""
         poller.register(self.socket, zmq.POLLIN)
-        if not self._broken:
+        if not self._is_broken:
             poller.register(self._monitor, zmq.POLLIN)
 
     def close(self) -> None:

@@ -1,41 +1,39 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a client tells: the server's messages about jobs as they are, and four of its own. No bpy here."""
+"""What a client reports: the server's replies about jobs as they are, and four events of its own. No bpy here."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from shared_protocol.arrays import FloatArray, unpack_weights
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import (
-    Bundles,
     Cancelled,
     Done,
     Failed,
     Frame,
-    Inspected,
-    Message,
+    JobReply,
     Performance,
     Prepared,
     PreviewFrame,
-    Progress,
     Welcome,
 )
 
 
 @dataclass(frozen=True)
 class Ready:
-    """The server has answered on both lanes. `bundle` describes its model (docs/bundles.md)."""
+    """The server has answered on both channels."""
 
     welcome: Welcome
 
     @property
     def bundle(self) -> dict[str, Any]:
-        """The bundle's description."""
+        """The description of the server's model (docs/bundles.md)."""
         return dict(json.loads(self.welcome.bundle))
 
 
@@ -48,34 +46,26 @@ class StateChanged:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """The server was asked to end, and does not, because others use it."""
+class StopRefused:
+    """The server was asked to end and goes on, because others use it."""
 
     error: EDTalkError
 
 
 @dataclass(frozen=True)
 class Lost:
-    """The connection has ended and stays so. Every open operation has got its `Failed` before this event."""
+    """The connection has ended for good. Every open job got its `Failed` before this event."""
 
     error: EDTalkError
 
 
-JobEvent = (
-    Inspected | Prepared | Performance | PreviewFrame | Frame | Bundles | Progress | Done | Failed | Cancelled
-)
-Event = Ready | StateChanged | Kept | Lost | JobEvent
+Event = Ready | StateChanged | StopRefused | Lost | JobReply
 TERMINAL = (Done, Failed, Cancelled)
-JOB_EVENTS = get_args(JobEvent)
-
-
-def is_job_event(message: Message) -> bool:
-    """Is this about a job, from the server to the client?"""
-    return isinstance(message, JOB_EVENTS)
+"""One of these is the last event of every job."""
 
 
 def failed(job: str, error: EDTalkError) -> Failed:
-    """The terminal event of an operation that met `error`."""
+    """Return the terminal event of a job that met `error`."""
     return Failed(job, error.code, error.cause, error.fix)
 
 
@@ -86,13 +76,24 @@ def raise_if_failed(event: Event) -> None:
         raise EDTalkError(ErrorCode(event.code) if known else ErrorCode.INTERNAL, event.cause, event.fix)
 
 
-def weights_of(event: Performance | Prepared) -> npt.NDArray[np.float32]:
-    """The weights of an answer, [frames, channels] (one frame for a portrait), a view of the received bytes."""
-    rows = event.frames if isinstance(event, Performance) else 1
-    return np.frombuffer(event.weights, "<f4").reshape(rows, -1)
+def weights_of(event: Performance | Prepared) -> FloatArray:
+    """Return the weights of a result, [frames, channels] (one frame for a portrait), a view of the received bytes."""
+    return unpack_weights(event.weights, event.frames if isinstance(event, Performance) else 1)
+
+
+def weights_for(performance: Performance, frames: int) -> FloatArray:
+    """Return weights [frames, channels]. Raises `EDTalkError` when the server gave another number of frames."""
+    weights = weights_of(performance)
+    if len(weights) != frames:
+        raise EDTalkError(
+            ErrorCode.INTERNAL,
+            f"The server gave {len(weights)} frames instead of {frames}.",
+            "Install the server and the add-on in the same version.",
+        )
+    return weights
 
 
 def pixels_of(event: PreviewFrame | Frame) -> npt.NDArray[np.uint8]:
-    """The raw RGBA of a picture (of a `Frame` only with encoding `rgba`), [height, width, 4], rows bottom-up."""
+    """Return a picture's RGBA pixels, [height, width, 4], rows bottom-up. A `Frame` must have the encoding `rgba`."""
     data = event.pixels if isinstance(event, PreviewFrame) else event.data
     return np.frombuffer(data, np.uint8).reshape(event.height, event.width, 4)

@@ -24,7 +24,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 from . import discovery
 from .discovery import ServerInstall
-from .restarts import MOST_RESTARTS, PAUSE_S, Push, RestartPolicy, StopLadder
+from .policies import MOST_RESTARTS, RESTART_PAUSE_S, Push, RestartPolicy, StopLadder
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ class ServerProcess:
         self._policy = RestartPolicy()
         self._ladder: StopLadder | None = None
         self._ask: Callable[[], None] = _nothing
-        self._if_kept = ServerState.STOPPED
+        self._if_refused = ServerState.STOPPED
         self._born = self._deadline = self._next_look_at = 0.0
         self._start_again_at: float | None = None
         self._shunned: set[int] = set()
@@ -150,11 +150,11 @@ class ServerProcess:
 
     def stop(self, now: float, ask: Callable[[], None]) -> None:
         """End the server: ask (the client's `shutdown`), terminate, kill. One that was adopted is only let go, and so
-        is one that others use (see `kept`)."""
+        is one that others use (see `refuse_stop`)."""
         if self._child is None:
             self._forget(ServerState.STOPPED)
             return
-        self._if_kept = ServerState.STOPPED
+        self._if_refused = ServerState.STOPPED
         self._stop(now, ask)
 
     def end(self, now: float, ask: Callable[[], None]) -> None:
@@ -163,14 +163,14 @@ class ServerProcess:
         if self.connection is None:
             self.stop(now, ask)
             return
-        self._if_kept = self.state
+        self._if_refused = self.state
         self._stop(now, ask)
 
-    def kept(self, error: EDTalkError) -> None:
+    def refuse_stop(self, error: EDTalkError) -> None:
         """The server, which was asked to end, goes on: others use it."""
         if self.state is not ServerState.STOPPING:
             return
-        self.state, self._ladder = self._if_kept, None
+        self.state, self._ladder = self._if_refused, None
         if self.state is ServerState.STOPPED:
             self._let_go()
         self.error = error
@@ -321,7 +321,7 @@ class ServerProcess:
             self._fail(_failure(cause, words))
         elif self._policy.may_restart(now - self._born):
             self.state, self.error = ServerState.STARTING, _failure(cause, words)
-            self._start_again_at = now + PAUSE_S
+            self._start_again_at = now + RESTART_PAUSE_S
         else:
             self._fail(
                 _failure(f"Gave up, because the server died {MOST_RESTARTS + 1} times at its start.", words)

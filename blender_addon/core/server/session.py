@@ -1,62 +1,258 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the add-on asks of the server, as steps of long work (see `tasks`). No bpy here.
+"""The add-on's one connection: the server's process, the client, and who waits for which answer. No bpy here.
 
-Each method is a generator: it yields while it waits and returns the result; closing it cancels the job. All of them
-raise `EDTalkError` where the server could not do it, and `Stopped` when somebody else cancelled it.
+The UI makes a typed request, `messages.Predict(...)` say, and runs it: `run` for its one result or `stream` for many,
+as steps of long work (see `tasks`), or `submit` with a listener. Here the job's name is filled in, long renders are
+split, and a server that is too old for a request is found out. `pump` is called by Blender's timer, or by a blocking
+loop; it never waits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from shared_protocol import messages
+from shared_protocol.connection import Connection
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import (
-    BundleEntry,
-    Bundles,
-    Cancelled,
-    Crop,
-    Failed,
-    Frame,
-    Inspected,
-    Performance,
-    Prepared,
-    PreviewFrame,
-)
-from shared_protocol.messages import Progress as JobProgress
-from shared_protocol.timebase import TimeBase
+from shared_protocol.messages import Answer, Blob, Cancelled, Failed, JobReply, Pong, Prepared, Request
 
-from ..tasks import Progress, Steps, Stopped
+from ..tasks import Progress, Steps, Stopped, Task
+from ..weights import layouts
 from . import events
-from .link import Bundle, Listener, ServerLink, not_running
-from .process import ServerState
-from .requests import Data
+from .client import Client
+from .discovery import ServerInstall, find_install
+from .process import ServerProcess, ServerState
+from .status import ENDED, Bundle, Memory, ServerStatus
+from .uploads import Content
 
-Answer = TypeVar("Answer")
-Weights = npt.NDArray[np.float32]
+Listener = Callable[[JobReply], None]
+OnProgress = Callable[[messages.Progress], None]
+
+RELEASE = "release"
+"""Capability: the server can give the accelerator's memory back."""
+STOP_ALONE = "shutdown.alone"
+"""Capability: the server can be asked to end only if nobody else uses it."""
+CLOSE_DEADLINE_S = 8.0
+"""Seconds; longer than the server's process is given to end (ask, terminate, kill)."""
 FRAMES_PER_JOB = 2_000
-"""So many frames are asked for at once: writing the message takes about a millisecond. (Ten times as many would fit,
-however large their numbers are; see `codec.MAX_HEADER_BYTES`.)"""
+"""Frames of a render in one message: writing it takes about a millisecond. (Ten times as many would fit, however large
+their numbers are; see `codec.MAX_HEADER_BYTES`.)"""
+_TASK_SLOT = "task"
+"""The slot of previews that a task waits for (see `Client.start`)."""
 
 
-class Captured(NamedTuple):
-    """What a driving video gave: weights [frames, channels], and sentences for people on what to look at."""
+class Session:
+    """One server, one client, one task at a time.
 
-    weights: Weights
-    notes: tuple[str, ...]
+    `failure` is the cause and fix of what went wrong last, for the panel. `find` finds the server's install.
+    """
 
+    def __init__(self, find: Callable[[], ServerInstall] = find_install) -> None:
+        self.task: Task | None = None
+        self.failure: tuple[str, str] | None = None
+        self.bundle: Bundle | None = None
+        self.client: Client | None = None
+        self.server = ServerProcess(find)
+        self._connected_to: Connection | None = None
+        self._listeners: dict[str, Listener] = {}
+        self._known_sources: set[str] = set()
+        self._source_of_job: dict[str, str] = {}
 
-class Session(ServerLink):
-    """The connection with all that can be asked of it."""
+    # --- requests ------------------------------------------------------------------------------------------
 
-    def restarted(self, progress: Progress) -> Steps[Bundle]:
-        """End the server, whoever started it, and start it anew, as it is wanted now. When this Blender wants one of
-        its own now, what others started or use is only let go.
+    def run(
+        self,
+        request: Request[Answer],
+        progress: Progress,
+        files: Sequence[Content] = (),
+        on_progress: OnProgress | None = None,
+    ) -> Steps[Answer]:
+        """Make a request, wait for its end and return its result (`Done` of a job without one). See `stream`."""
+        results: list[Answer] = []
+        yield from self.stream(request, results.append, progress, files, on_progress)
+        if not results:
+            raise EDTalkError(
+                ErrorCode.INTERNAL,
+                f"The server ended {type(request).__name__} without a result.",
+                "Look at the server's log.",
+            )
+        return results[0]
 
+    def stream(
+        self,
+        request: Request[Answer],
+        on_result: Callable[[Answer], None],
+        progress: Progress,
+        files: Sequence[Content] = (),
+        on_progress: OnProgress | None = None,
+    ) -> Steps[None]:
+        """Make a request and hand its results to `on_result` as they come. Closing cancels the job.
+
+        `files` are those that the request names by their digests. `on_progress` is told how far the job is (default: it
+        is shown in `progress`). A render of many frames is several jobs that look like one.
+        Raises `EDTalkError` when the job failed, `Stopped` when somebody else cancelled it.
+        """
+        if not isinstance(request, messages.Render):
+            yield from self._wait_for(request, on_result, files, on_progress or progress.follow)
+            return
+        for done, part in _parts(request):
+            yield from self._wait_for(part, on_result, files, on_progress or _in_part(progress, done))
+
+    def submit(
+        self, request: Request[Any], listener: Listener, files: Sequence[Content] = (), slot: str = ""
+    ) -> str:
+        """Make a request whose replies go to `listener`; return the job's name. `slot`: see `Client.start`."""
+        job = self._client(request.capability).start(request, files, slot)
+        self._listeners[job] = listener
+        self._source_of_job[job] = getattr(request, "source", "")
+        return job
+
+    def _wait_for(
+        self,
+        request: Request[Answer],
+        on_result: Callable[[Answer], None],
+        files: Sequence[Content],
+        on_progress: OnProgress,
+    ) -> Steps[None]:
+        kind = request.answer_type()
+        replies: list[JobReply] = []
+        job = self.submit(request, replies.append, files, _TASK_SLOT)
+        try:
+            while True:
+                for reply in replies:
+                    match reply:
+                        case messages.Progress():
+                            on_progress(reply)
+                        case Cancelled():
+                            raise Stopped
+                        case Failed():
+                            events.raise_if_failed(reply)
+                        case _ if isinstance(reply, kind):
+                            on_result(reply)
+                    if isinstance(reply, events.TERMINAL):
+                        return
+                replies.clear()
+                yield
+        finally:
+            self._listeners.pop(job, None)
+            if self.client is not None:
+                self.client.cancel(job)
+
+    def knows(self, source: str) -> bool:
+        """Return whether the server holds this source, as far as is known."""
+        return source in self._known_sources
+
+    def release(self) -> None:
+        """Ask the server to free the graphics memory; it takes it again for the next picture. Never waits."""
+        self._client(RELEASE).release()
+
+    def hold_results_back(self, hold: bool) -> None:
+        """Take no more results of long jobs for now, or go on: unread frames hold the server back."""
+        if self.client is not None:
+            self.client.is_bulk_held = hold
+
+    def can(self, capability: str) -> bool:
+        """Return whether the server has this capability (`Request.capability`, `Welcome.capabilities`)."""
+        welcome = self.client.welcome if self.client is not None else None
+        return welcome is not None and capability in welcome.capabilities
+
+    def _client(self, capability: str) -> Client:
+        """Return the client. Raises `EDTalkError` without a server, or with one that lacks the capability."""
+        if self.client is None or self.bundle is None:
+            raise not_running()
+        if capability and not self.can(capability):
+            raise EDTalkError(
+                ErrorCode.UNSUPPORTED,
+                f"This EDTalk server is older than the add-on: it does not know “{capability}”.",
+                "Update the EDTalk server.",
+            )
+        return self.client
+
+    # --- the server ----------------------------------------------------------------------------------------
+
+    @property
+    def is_ready(self) -> bool:
+        """Can a request be made now?"""
+        return self.bundle is not None and self.server.is_ready
+
+    @property
+    def is_connected(self) -> bool:
+        """Is there a server, ready or not?"""
+        return self.server.state not in ENDED
+
+    @property
+    def is_waiting(self) -> bool:
+        """Is an answer on its way (so that pumping often is worth it)?"""
+        return bool(self._listeners) or (self.is_connected and not self.is_ready)
+
+    @property
+    def status(self) -> ServerStatus:
+        """What the panel shows of the server."""
+        age = self.server.seconds_in_state(time.monotonic())
+        return ServerStatus.of(self.server.state, age, self._health)
+
+    @property
+    def memory(self) -> Memory:
+        """The server's memory, as it reported last."""
+        return Memory.of(self._health)
+
+    @property
+    def others(self) -> int:
+        """How many other programs use the server, as it reported last."""
+        return max(0, self._health.users - 1)
+
+    @property
+    def trouble(self) -> tuple[str, str] | None:
+        """Cause and fix of what stands in the way: the server's, else that of the last task."""
+        if self.server.state in ENDED and self.server.error is not None:
+            return self.server.error.cause, self.server.error.fix
+        return self.failure
+
+    @property
+    def _health(self) -> Pong:
+        return self.client.health if self.client is not None else Pong()
+
+    def start_server(self) -> None:
+        """Begin to start the server, or to connect to a running one of this install. Never waits."""
+        self.server.start(time.monotonic())
+
+    def stop_server(self) -> None:
+        """Begin to stop the server; one that somebody else started or uses is only let go. Never waits."""
+        self.server.stop(time.monotonic(), self._ask_to_end)
+
+    def end_server(self) -> None:
+        """Begin to end the server, whoever started it; one that others use goes on, and stays connected. Never waits.
+
+        Raises `EDTalkError` when somebody else started it and it cannot tell whether others use it: it is too old, or
+        has not answered yet.
+        """
+        if self.server.is_adopted:
+            if self.bundle is None:
+                raise EDTalkError(
+                    ErrorCode.SERVER_UNREACHABLE,
+                    "The server has not answered yet, so nobody knows whether others use it.",
+                    "Wait until it is ready, then try again.",
+                )
+            self._client(STOP_ALONE)
+        self.server.end(time.monotonic(), self._ask_to_end)
+
+    def ready(self, progress: Progress) -> Steps[Bundle]:
+        """Wait until the server takes requests; start it when none runs. Raises `EDTalkError` when it cannot start."""
+        self.start_server()
+        while self.bundle is None or not self.is_ready:
+            if not self.is_connected:
+                raise self.server.error or not_running()
+            progress.stage = self.status.line  # which is in the user's language already
+            yield
+        return self.bundle
+
+    def restart(self, progress: Progress) -> Steps[Bundle]:
+        """End the server, whoever started it, and start it again with the options that are wanted now.
+
+        When this Blender wants one of its own now, what others started or use is only let go.
         Raises `EDTalkError` when others use it (it then goes on), or when none could be started.
         """
         if self.server.wants_own():
@@ -70,264 +266,124 @@ class Session(ServerLink):
             raise self.server.error or not_running()
         return (yield from self.ready(progress))
 
-    def ready(self, progress: Progress) -> Steps[Bundle]:
-        """Wait until the server takes requests; start it when it does not run."""
-        self.start_server()
-        while self.bundle is None or not self.is_ready:
-            if not self.is_connected:
-                raise self.server.error or not_running()
-            progress.stage = self.status.line  # which is in the user's language already
-            yield
-        return self.bundle
+    def close(self) -> None:
+        """End everything, and wait until the server's process has ended."""
+        self.stop_server()
+        end = time.monotonic() + CLOSE_DEADLINE_S
+        while self.is_connected and time.monotonic() < end:
+            self.pump()
+            time.sleep(0.01)
+        self._disconnect()
 
-    # --- waiting -------------------------------------------------------------------------------------------
+    def _ask_to_end(self) -> None:
+        if self.client is not None:
+            self.client.shutdown(alone=self.can(STOP_ALONE))
 
-    def answers(
-        self,
-        job: str,
-        progress: Progress,
-        hear: Listener,
-        told: Callable[[JobProgress], None] | None = None,
-    ) -> Steps[None]:
-        """Wait until a job has ended; `hear` gets its results as they come. Closing cancels the job.
+    # --- what arrives --------------------------------------------------------------------------------------
 
-        `told` gets how far it is (default: it is written into `progress`).
-        Raises `EDTalkError` when it failed, `Stopped` when somebody else cancelled it.
-        """
-        news: list[events.JobEvent] = []
-        self._listeners[job] = news.append
-        told = told or (lambda event: _show(event, progress))
+    def pump(self, budget_s: float = 0.004) -> bool:
+        """Look after the server and hand out what has arrived; return whether there was anything. Takes about
+        `budget_s` seconds at most."""
+        if self.server.state is ServerState.STOPPING:
+            self._hand_out(budget_s)  # a refusal to stop must be read before the process is pushed further
+        self.server.poll(time.monotonic())
+        self._follow_server()
+        return self._hand_out(budget_s)
+
+    def _hand_out(self, budget_s: float) -> bool:
+        arrived = self.client.tick(budget_s) if self.client is not None else []
+        for event in arrived:
+            self._take(event)
+        return bool(arrived)
+
+    def _follow_server(self) -> None:
+        """Connect to the server that there is now, and drop the connection to one that has gone."""
+        wanted = self.server.connection
+        if wanted is self._connected_to:
+            return
+        if self.client is not None and self.server.state not in (ServerState.STOPPED, ServerState.STOPPING):
+            # nobody asked for this: jobs end as failed, not as cancelled
+            self.client.lose(self.server.error.cause if self.server.error else "The server has ended.")
+            for event in self.client.tick():
+                if not isinstance(event, events.Lost):
+                    self._take(event)
+        self._disconnect()
+        if wanted is not None and self.server.state is not ServerState.STOPPING:
+            self._connected_to, self.client = wanted, Client(wanted, "blender")
+
+    def _disconnect(self) -> None:
+        client, self.client, self.bundle, self._connected_to = self.client, None, None, None
+        self._known_sources.clear()
+        if client is not None:
+            for event in client.close():
+                self._take(event)
+
+    def _take(self, event: events.Event) -> None:
+        match event:
+            case events.Ready():
+                self._welcomed(event)
+            case events.Lost():
+                self._lost(event.error)
+            case events.StateChanged():
+                self.server.observe(event.state)
+            case events.StopRefused():
+                self.server.refuse_stop(event.error)
+            case _:
+                self._deliver(event)
+
+    def _welcomed(self, ready: events.Ready) -> None:
         try:
-            while True:
-                for event in news:
-                    match event:
-                        case JobProgress():
-                            told(event)
-                        case Cancelled():
-                            raise Stopped
-                        case Failed():
-                            events.raise_if_failed(event)
-                        case _ if isinstance(event, events.TERMINAL):
-                            return
-                        case _:
-                            hear(event)
-                news.clear()
-                yield
-        finally:
-            self._listeners.pop(job, None)
-            if self.client is not None:
-                self.client.cancel(job)
-
-    def _one_answer(
-        self,
-        job: str,
-        kind: type[Answer],
-        progress: Progress,
-        told: Callable[[JobProgress], None] | None = None,
-    ) -> Steps[Answer]:
-        """Wait for a job that has one result."""
-        results: list[Any] = []
-        yield from self.answers(job, progress, results.append, told)
-        for result in results:
-            if isinstance(result, kind):
-                return result
-        raise EDTalkError(
-            ErrorCode.INTERNAL, f"The server ended {job} without a result.", "Look at the server's log."
-        )
-
-    # --- portraits and pictures ----------------------------------------------------------------------------
-
-    def inspect(self, portrait: Data, crop: Crop | None, progress: Progress) -> Steps[Inspected]:
-        """Let the server look at a portrait (an image file's bytes): faces, the crop to use, and a verdict."""
-        _begin(progress, "Looking at the portrait")
-        job = self._client("inspect").inspect(portrait, crop)
-        return (yield from self._one_answer(job, Inspected, progress))
-
-    def prepare(self, portrait: Data, progress: Progress, *, crop: Crop | None = None) -> Steps[Prepared]:
-        """Let the server encode a portrait (it keeps it for later). Without `crop` the face is found."""
-        _begin(progress, "Looking at the portrait")
-        prepared = yield from self._one_answer(self._client().prepare(portrait, crop), Prepared, progress)
-        self._sources.add(prepared.source)
-        return prepared
-
-    def picture(
-        self, source: str, weights: Weights, progress: Progress, *, framing: str = "face"
-    ) -> Steps[PreviewFrame]:
-        """One picture of weights [channels]."""
-        _begin(progress, "Making the first picture")
-        job = self._client().preview(source, weights, "task", framing)
-        return (yield from self._one_answer(job, PreviewFrame, progress))
-
-    def render(
-        self,
-        source: str,
-        frames: Sequence[int],
-        weights: Weights,
-        keep: Callable[[Frame], None],
-        progress: Progress,
-        *,
-        encoding: str = "png",
-        framing: str = "face",
-        alpha: bool = False,
-    ) -> Steps[None]:
-        """Frames as files, in order, each handed to `keep`. weights [frames, channels]. See `messages.Render`."""
-        _begin(progress, "Rendering", len(frames))
-
-        def hear(event: events.JobEvent) -> None:
-            if isinstance(event, Frame):
-                keep(event)
-
-        for start in range(0, len(frames), FRAMES_PER_JOB):
-            part = slice(start, start + FRAMES_PER_JOB)
-            job = self._client().render(
-                source, frames[part], weights[part], encoding=encoding, framing=framing, alpha=alpha
+            bundle = Bundle.from_description(ready.bundle)
+            layouts.channels(bundle.layout)
+        except (EDTalkError, ValueError) as error:
+            cause = error.cause if isinstance(error, EDTalkError) else str(error)
+            self._lost(
+                EDTalkError(ErrorCode.VERSION_MISMATCH, cause, "Install server and add-on anew, together.")
             )
-            yield from self.answers(job, progress, hear, _in_parts(progress, start))
+            return
+        self.bundle = bundle
 
-    # --- performances --------------------------------------------------------------------------------------
+    def _lost(self, error: EDTalkError) -> None:
+        self._disconnect()
+        self.server.lost(time.monotonic(), error)
 
-    def predict(
-        self,
-        source: str,
-        voice: Data,
-        timing: TimeBase,
-        frames: range,
-        progress: Progress,
-        *,
-        transcript: str = "",
-        blinks: float = 0.0,
-        head: float = 0.0,
-        seed: int = 0,
-    ) -> Steps[Weights]:
-        """Weights [frames, channels] for a voice whose seconds belong to frames as `timing` says, with `blinks` a
-        minute and movements of the `head`. See `messages.Predict`."""
-        _begin(progress, "Predicting")
-        job = self._client().predict(
-            source,
-            voice,
-            **_timing(timing, frames),
-            transcript=transcript,
-            seed=seed,
-            blinks=blinks,
-            head=head,
-            clock=float(frames[0] / timing.fps) - timing.seconds(frames[0]),
-        )
-        return _rows(len(frames), (yield from self._one_answer(job, Performance, progress)))
-
-    def capture(
-        self, source: str, video: Data, timing: TimeBase, frames: range, progress: Progress
-    ) -> Steps[Captured]:
-        """Weights for a driving video (a file) whose seconds belong to frames as `timing` says."""
-        _begin(progress, "Sending the video")
-        job = self._client("capture").capture(source, video, **_timing(timing, frames))
-        performance = yield from self._one_answer(job, Performance, progress)
-        return Captured(_rows(len(frames), performance), performance.notes)
-
-    # --- files and bundles ---------------------------------------------------------------------------------
-
-    def movie(
-        self,
-        folder: Path,
-        frames: range,
-        timing: TimeBase,
-        output: Path,
-        progress: Progress,
-        *,
-        pattern: str = "%04d.png",
-        sound: Path | None = None,
-        sound_offset: float = 0.0,
-    ) -> Steps[None]:
-        """A numbered image sequence on this machine to a movie with sound. See `messages.Movie`."""
-        _begin(progress, "Writing the movie", len(frames))
-        job = self._client("movie").movie(
-            folder,
-            frames,
-            output,
-            pattern=pattern,
-            fps=(timing.fps.numerator, timing.fps.denominator),
-            sound=sound,
-            sound_offset=sound_offset,
-        )
-        yield from self.answers(job, progress, _ignored)
-
-    def bundles(self, progress: Progress) -> Steps[tuple[BundleEntry, ...]]:
-        """The bundles that are installed, and those that can be fetched."""
-        _begin(progress, "Looking for model bundles")
-        return (yield from self._bundles(self._client("bundles").list_bundles(), progress))
-
-    def import_bundle(self, folder: Path, name: str, progress: Progress) -> Steps[tuple[BundleEntry, ...]]:
-        """The official checkpoints in a folder (or one file) become the bundle `name`; the answer is the new list."""
-        _begin(progress, "Reading the checkpoints")
-        return (yield from self._bundles(self._client("bundles").import_bundle(folder, name), progress))
-
-    def download_bundle(
-        self, name: str, progress: Progress, *, mirror: str = ""
-    ) -> Steps[tuple[BundleEntry, ...]]:
-        """Fetch a bundle of the server's catalogue; the answer is the new list. Only at the user's explicit wish."""
-        _begin(progress, "Downloading")
-        job = self._client("bundles").download_bundle(name, mirror)
-        return (yield from self._bundles(job, progress, _in_megabytes(progress)))
-
-    def _bundles(
-        self, job: str, progress: Progress, told: Callable[[JobProgress], None] | None = None
-    ) -> Steps[tuple[BundleEntry, ...]]:
-        return (yield from self._one_answer(job, Bundles, progress, told)).bundles
+    def _deliver(self, reply: JobReply) -> None:
+        if isinstance(reply, Prepared):
+            self._known_sources.add(reply.source)
+        if isinstance(reply, Failed) and reply.code == ErrorCode.UNKNOWN_SOURCE:
+            self._known_sources.discard(self._source_of_job.get(reply.job, ""))
+        listener = self._listeners.get(reply.job)
+        if isinstance(reply, events.TERMINAL):
+            self._listeners.pop(reply.job, None)
+            self._source_of_job.pop(reply.job, None)
+        if listener is not None:
+            listener(reply)
 
 
-def _begin(progress: Progress, stage: str, total: int = 0) -> None:
-    progress.stage, progress.done, progress.total, progress.eta = stage, 0, total, -1.0
-    progress.rate = 0.0
+def _parts(request: messages.Render) -> Iterator[tuple[int, Request[Any]]]:
+    """Yield a render as jobs of at most `FRAMES_PER_JOB` frames, each with the number of frames before it."""
+    count = len(request.frames)
+    row_bytes = len(request.weights) // max(1, count)
+    for start in range(0, count, FRAMES_PER_JOB):
+        end = start + FRAMES_PER_JOB
+        weights = Blob(request.weights[start * row_bytes : end * row_bytes])
+        yield start, replace(request, frames=request.frames[start:end], weights=weights)
 
 
-def _show(event: JobProgress, progress: Progress) -> None:
-    progress.done, progress.total, progress.eta = event.done, event.total, event.eta
-    progress.rate = event.rate
-    if event.stage:
-        progress.stage = event.stage[0].upper() + event.stage[1:]
-
-
-def _in_parts(progress: Progress, before: int) -> Callable[[JobProgress], None]:
-    """How far a range is of which `before` frames were done by earlier jobs, and further ones may follow."""
+def _in_part(progress: Progress, before: int) -> OnProgress:
+    """Return what shows how far a range is whose first `before` frames are done, and of which more may follow."""
     total = progress.total
 
-    def told(event: JobProgress) -> None:
-        _show(event, progress)
+    def follow(event: messages.Progress) -> None:
+        progress.follow(event)
         progress.done, progress.total = before + event.done, total
         progress.eta = (total - progress.done) / event.rate if event.rate > 0 else -1.0
 
-    return told
+    return follow
 
 
-def _in_megabytes(progress: Progress) -> Callable[[JobProgress], None]:
-    """How far a download is, whose units are bytes."""
-
-    def told(event: JobProgress) -> None:
-        _show(event, progress)
-        progress.done, progress.total = event.done // 10**6, max(1, event.total // 10**6)
-        progress.stage += ", MB"
-
-    return told
-
-
-def _timing(timing: TimeBase, frames: range) -> dict[str, Any]:
-    """The first frame's second and the frame rate, as requests have them."""
-    return {
-        "fps": (timing.fps.numerator, timing.fps.denominator),
-        "frames": len(frames),
-        "offset": timing.seconds(frames[0]),
-    }
-
-
-def _rows(wanted: int, performance: Performance) -> Weights:
-    weights = events.weights_of(performance)
-    if weights.shape[0] != wanted:
-        raise EDTalkError(
-            ErrorCode.INTERNAL,
-            f"The server gave {weights.shape[0]} frames instead of {wanted}.",
-            "Install the server and the add-on in the same version.",
-        )
-    return weights
-
-
-def _ignored(_event: events.JobEvent) -> None:
-    """This job has no result but its end."""
+def not_running() -> EDTalkError:
+    """Return the error of a request that is made without a server."""
+    return EDTalkError(
+        ErrorCode.SERVER_UNREACHABLE, "The EDTalk server is not running.", "Start it in the EDTalk panel."
+    )

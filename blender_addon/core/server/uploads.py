@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is sent to the server: files and bytes that know their name, and give themselves away part by part, so that the
-window stays alive and no large file is ever whole in memory. No bpy here."""
+"""Files on their way to the server, part by part: the window stays alive, and no large file is ever whole in memory.
+
+A file is known by its digest (SHA-256). The server is asked which it lacks, gets those, and then the request that names
+them. No bpy here.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from shared_protocol.codec import MAX_BLOB_BYTES
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Blob, HaveBlobs, Message, PutBlob, PutPart
 
 from ..tasks import Steps
 
@@ -20,7 +26,7 @@ PART_BYTES = 2**20
 
 
 class Content(Protocol):
-    """Something to be sent: `digest` is its name (SHA-256 in lower-case hexadecimal), `size` in bytes."""
+    """Something to send: `digest` is its name (SHA-256 in lower-case hexadecimal), `size` is in bytes."""
 
     @property
     def digest(self) -> str: ...
@@ -28,20 +34,25 @@ class Content(Protocol):
     def size(self) -> int: ...
 
     def part(self, start: int, size: int = PART_BYTES) -> bytes | memoryview:
-        """At most `size` bytes from `start` on. Raises `EDTalkError` when they cannot be read."""
+        """Return at most `size` bytes from `start` on. Raises `EDTalkError` when they cannot be read."""
         ...
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """Bytes that are there already."""
+    """Bytes in memory."""
 
     data: bytes | memoryview
     digest: str
 
+    @classmethod
+    def of(cls, data: bytes | memoryview) -> InMemory:
+        """Hash bytes at once; see `in_memory` for more than some megabytes."""
+        return cls(data, hashlib.sha256(data).hexdigest())
+
     @property
     def size(self) -> int:
-        """In bytes."""
+        """See `Content`."""
         return len(self.data)
 
     def part(self, start: int, size: int = PART_BYTES) -> memoryview:
@@ -51,18 +62,18 @@ class InMemory:
 
 @dataclass(frozen=True)
 class OnDisk:
-    """A file, `what` it is for people, and the error's code when it cannot be read."""
+    """A file. `what` names its kind for people; `code` is the error's when it cannot be read."""
 
     path: Path
     what: str
     code: ErrorCode
     size: int
     written: int
-    """When it was written last, as it was hashed (nanoseconds)."""
+    """Time of the last change when it was hashed, in nanoseconds."""
     digest: str
 
     def part(self, start: int, size: int = PART_BYTES) -> bytes:
-        """See `Content`. Raises `EDTalkError` too when it is not the file any more that was hashed."""
+        """See `Content`. Raises `EDTalkError` also when the file has changed since it was hashed."""
         try:
             with self.path.open("rb") as file:
                 if _stamp(file) != (self.size, self.written):
@@ -73,15 +84,8 @@ class OnDisk:
             raise _unreadable(self.path, self.what, self.code, error) from error
 
 
-def content_of(data: bytes | memoryview | Content) -> Content:
-    """Bytes as something to be sent; they are hashed at once."""
-    if isinstance(data, bytes | memoryview):
-        return InMemory(data, hashlib.sha256(data).hexdigest())
-    return data
-
-
 def in_memory(data: bytes) -> Steps[Content]:
-    """The same in steps."""
+    """Hash bytes, in steps, and return them as content."""
     digest = hashlib.sha256()
     for start in range(0, len(data), PART_BYTES):
         digest.update(memoryview(data)[start : start + PART_BYTES])
@@ -90,7 +94,7 @@ def in_memory(data: bytes) -> Steps[Content]:
 
 
 def on_disk(path: Path, what: str, code: ErrorCode) -> Steps[Content]:
-    """A file to be sent. Raises `EDTalkError` when it is not there, cannot be read, or is too large."""
+    """Hash a file in steps and return it as content. Raises `EDTalkError` when it cannot be read, or is too large."""
     digest = hashlib.sha256()
     try:
         with path.open("rb") as file:
@@ -109,8 +113,50 @@ def on_disk(path: Path, what: str, code: ErrorCode) -> Steps[Content]:
     return OnDisk(path, what, code, size, written, digest.hexdigest())
 
 
+class UploadQueue:
+    """The files of the jobs on one channel: the question which are missing, then these, in the order of the jobs."""
+
+    def __init__(self) -> None:
+        self.takes_parts = False
+        """Does the server take large files in parts?"""
+        self._questions: deque[tuple[str, tuple[Content, ...]]] = deque()
+        self._uploads: deque[tuple[str, Iterator[Message]]] = deque()
+
+    def ask(self, job: str, files: Sequence[Content]) -> HaveBlobs:
+        """Return the question which of a job's files the server lacks."""
+        self._questions.append((job, tuple(files)))
+        return HaveBlobs(tuple(file.digest for file in files))
+
+    def answer(self, missing: Sequence[str]) -> None:
+        """Take the answer to the oldest question: the job's missing files are sent next."""
+        if self._questions:
+            job, files = self._questions.popleft()
+            self._uploads.append((job, self._messages([file for file in files if file.digest in missing])))
+
+    @property
+    def job(self) -> str:
+        """The job whose files are being sent; empty when none are."""
+        return self._uploads[0][0] if self._uploads else ""
+
+    def next_message(self) -> Message | None:
+        """Return the next message of `job`'s files, None after the last. Raises `EDTalkError` for unreadable files."""
+        return next(self._uploads[0][1], None)
+
+    def drop(self) -> None:
+        """Go on to the next job's files."""
+        self._uploads.popleft()
+
+    def _messages(self, files: Sequence[Content]) -> Iterator[Message]:
+        for file in files:
+            if not self.takes_parts or file.size <= PART_BYTES:
+                yield PutBlob(file.digest, Blob(file.part(0, file.size)))
+                continue
+            for start in range(0, file.size, PART_BYTES):
+                yield PutPart(file.digest, start, file.size, Blob(file.part(start)))
+
+
 def _stamp(file: BinaryIO) -> tuple[int, int]:
-    """Size and time of an open file: others when somebody has written it anew."""
+    """Return size and time of an open file: both differ after a change."""
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns
 

@@ -17,8 +17,9 @@ import bpy
 import numpy as np
 from bpy.props import BoolProperty, StringProperty
 
+from shared_protocol.arrays import pack_weights
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Frame
+from shared_protocol.messages import Frame, Render
 
 from ...core.takes import takes
 from ...core.tasks import SLICE_S, Progress, Steps, time_sliced
@@ -166,17 +167,17 @@ def _rendered(wish: Wish, plan: _Plan, progress: Progress) -> Steps[None]:
     yield
     take.begin()
     pump.watch().follow(take)
-    rendering = session.render(
-        plan.source,
-        plan.stale,
-        plan.weights[rows],
-        waiting.append,
-        progress,
+    request = Render(
+        source=plan.source,
+        frames=tuple(plan.stale),
         encoding=look.encoding,
+        weights=pack_weights(plan.weights[rows]),
         framing=look.framing,
         alpha=look.alpha,
     )
+    progress.begin("Rendering", len(plan.stale))
     progress.unit = "fps"
+    rendering = session.stream(request, waiting.append, progress)
     try:
         for _ in rendering:
             _store(plan, waiting)

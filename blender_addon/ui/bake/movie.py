@@ -11,6 +11,7 @@ import bpy
 from bpy.props import BoolProperty, StringProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Movie
 from shared_protocol.timebase import TimeBase
 
 from ...core.takes import takes
@@ -63,16 +64,19 @@ class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
         timing = TimeBase.from_blender(render.fps, render.fps_base, frames[0])
         with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
             voice, offset = _voice(ob, scene, frames, Path(folder))
-            yield from pump.session().movie(
-                take.folder,
-                frames,
-                timing,
-                output,
-                progress,
+            request = Movie(
+                folder=str(take.folder),
                 pattern=f"%04d.{take.look.encoding}",
-                sound=voice,
+                first=frames[0],
+                last=frames[-1],
+                fps_numerator=timing.fps.numerator,
+                fps_denominator=timing.fps.denominator,
+                sound=str(voice or ""),
                 sound_offset=offset,
+                output=str(output),
             )
+            progress.begin("Writing the movie", len(frames))
+            yield from pump.session().run(request, progress)
         said = rpt_("{file}: {count} frames", file=output, count=len(frames))
         return said if voice else f"{said}, {rpt_('without sound')}"
 

@@ -11,14 +11,14 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Prepared
+from shared_protocol.messages import Inspect, Prepared
 
 from ...core.server import events, uploads
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character, plane, portrait_crop
 from ...scene.speech import sequencer
-from ..runtime import pump
+from ..runtime import portrait_requests, pump
 from ..runtime.task_operator import TaskOperator, refuse, report_error
 from ..weights.editing import refuse_without_character
 
@@ -120,7 +120,7 @@ def _made(portrait: Portrait, progress: Progress) -> Steps[str]:
             f"The server gave {len(rest)} weights for a bundle of {len(bundle.layout)}.",
             "Install the server and the add-on in the same version.",
         )
-    picture = yield from session.picture(prepared.source, rest, progress)
+    picture = yield from portrait_requests.draw(prepared.source, rest, progress)
     ob = plane.create(bpy.context, portrait.name, picture.width, picture.height)
     if portrait.path is not None:
         ob.edtalk.portrait = character.kept_path(portrait.path)
@@ -139,14 +139,13 @@ def _made(portrait: Portrait, progress: Progress) -> Steps[str]:
 def _prepared(portrait: uploads.Content, progress: Progress) -> Steps[tuple[Prepared, bool]]:
     """Let the server encode a portrait, and whether it found the face. Where it did not, the middle of the picture is
     taken: only on a character can the crop be put in place by hand."""
-    session = pump.session()
     try:
-        return (yield from session.prepare(portrait, progress)), True
+        return (yield from portrait_requests.prepare(portrait, None, progress)), True
     except EDTalkError as error:
-        if error.code != ErrorCode.NO_FACE or not session.can("inspect"):
+        if error.code != ErrorCode.NO_FACE or not pump.session().can(Inspect.capability):
             raise
-    seen = yield from session.inspect(portrait, None, progress)
-    return (yield from session.prepare(portrait, progress, crop=seen.crop)), False
+    seen = yield from portrait_requests.inspect(portrait, None, progress)
+    return (yield from portrait_requests.prepare(portrait, seen.crop, progress)), False
 
 
 class DropPortrait(bpy.types.FileHandler):

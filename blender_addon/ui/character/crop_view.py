@@ -10,14 +10,15 @@ from typing import NamedTuple
 import bpy
 
 from shared_protocol.errors import EDTalkError
-from shared_protocol.messages import Crop, Inspected
+from shared_protocol.messages import Crop, Inspect, Inspected
 
 from ...core import crop_box
 from ...core.crop_box import Grip, Point
+from ...core.server.uploads import InMemory
 from ...core.tasks import Progress, Steps, Stopped
 from ...core.text.translate import iface_, n_, rpt_
 from ...scene import character, portrait_crop
-from ..runtime import pump
+from ..runtime import portrait_requests, pump
 from ..runtime.task_operator import refuse, report_error
 from . import overlay
 from .portrait import VERDICTS, is_ours_to_crop
@@ -109,11 +110,12 @@ class AdjustCrop(bpy.types.Operator):
         self._uid, self._area = ob.session_uid, context.area
         self._region = next(one for one in context.area.regions if one.type == "WINDOW")
         try:
-            self._portrait = character.portrait_bytes(ob)
-            self._picture = loaded(self._portrait, portrait_crop.seen(ob))
+            portrait = character.portrait_bytes(ob)
+            self._picture = loaded(portrait, portrait_crop.seen(ob))
         except EDTalkError as error:
             report_error(self, error.cause, error.fix)
             return {"CANCELLED"}
+        self._portrait = InMemory.of(portrait)
         self._size = tuple(self._picture.size)
         self._crop = first_crop(ob, self._size)
         self._held: tuple[Grip, Point, Crop] | None = None
@@ -178,8 +180,8 @@ class AdjustCrop(bpy.types.Operator):
         session = pump.session()
         if self._is_to_ask and session.is_ready:
             self._is_to_ask = False
-            if session.can("inspect"):
-                self._question = session.inspect(self._portrait, self._crop, Progress())
+            if session.can(Inspect.capability):
+                self._question = portrait_requests.inspect(self._portrait, self._crop, Progress())
         elif self._is_to_ask:
             self._say([session.status.line])  # which is in the user's language already
         if self._question is None:

@@ -12,7 +12,7 @@ from ...core import crop_box
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import n_, rpt_
 from ...scene import character, facing, portrait_crop
-from ..runtime import pump
+from ..runtime import portrait_requests, pump
 from ..runtime.range_operator import found
 from ..runtime.task_operator import TaskOperator, refuse
 
@@ -49,7 +49,7 @@ class PortraitOperator(TaskOperator):
         session = pump.session()
         yield from session.ready(progress)
         portrait = yield from time_sliced(character.portrait_content(found(uid)))
-        seen = yield from session.inspect(portrait, crop, progress)
+        seen = yield from portrait_requests.inspect(portrait, crop, progress)
         portrait_crop.set_crop(found(uid), crop)
         portrait_crop.remember(found(uid), seen)
         return f"{rpt_(VERDICTS.get(seen.verdict, seen.verdict))}. {rpt_(seen.advice)}".strip()
@@ -92,7 +92,8 @@ class NextFace(PortraitOperator, bpy.types.Operator):
         uid, session = context.object.session_uid, pump.session()
         yield from session.ready(progress)
         portrait = yield from time_sliced(character.portrait_content(found(uid)))
-        seen = yield from session.inspect(portrait, portrait_crop.crop_of(found(uid)), progress)
+        crop = portrait_crop.crop_of(found(uid))
+        seen = yield from portrait_requests.inspect(portrait, crop, progress)
         if not seen.faces:
             raise EDTalkError(
                 ErrorCode.NO_FACE, "No face was found in the portrait.", "Put the crop on it by hand."

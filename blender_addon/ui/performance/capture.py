@@ -9,11 +9,12 @@ from pathlib import Path
 import bpy
 from bpy.props import BoolProperty, FloatProperty, StringProperty
 
+from shared_protocol import messages
 from shared_protocol.banks import Bank
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
-from ...core.server import uploads
+from ...core.server import events, uploads
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character
@@ -78,9 +79,19 @@ class Capture(RangeOperator, bpy.types.Operator):
         yield
         video = yield from time_sliced(uploads.on_disk(path, "video", ErrorCode.VIDEO_UNREADABLE))
         prepared = yield from prepared_source(uid, progress)
-        captured = yield from pump.session().capture(prepared.source, video, timing, frames, progress)
-        written = yield from written_performance(uid, scene_uid, frames, captured.weights, progress, banks)
-        found(uid).edtalk.speech.captured = "\n".join(captured.notes)
+        request = messages.Capture(
+            source=prepared.source,
+            video=video.digest,
+            fps_numerator=timing.fps.numerator,
+            fps_denominator=timing.fps.denominator,
+            frames=len(frames),
+            offset=timing.seconds(frames[0]),
+        )
+        progress.begin("Sending the video")
+        performance = yield from pump.session().run(request, progress, [video])
+        weights = events.weights_for(performance, len(frames))
+        written = yield from written_performance(uid, scene_uid, frames, weights, progress, banks)
+        found(uid).edtalk.speech.captured = "\n".join(performance.notes)
         said = rpt_(
             "{name}: {banks} of frames {first} to {last} captured",
             name=found(uid).name,
@@ -88,7 +99,7 @@ class Capture(RangeOperator, bpy.types.Operator):
             first=frames[0],
             last=frames[-1],
         )
-        notes = "".join(f". {rpt_(note).rstrip('.')}" for note in captured.notes)
+        notes = "".join(f". {rpt_(note).rstrip('.')}" for note in performance.notes)
         return said + notes + remarks(written)
 
     def _start(self, scene: bpy.types.Scene) -> float:

@@ -10,10 +10,11 @@ from pathlib import Path
 import bpy
 import numpy as np
 
+from shared_protocol import messages
 from shared_protocol.banks import Bank
 from shared_protocol.errors import ErrorCode
 
-from ...core.server import uploads
+from ...core.server import events, uploads
 from ...core.tasks import Progress, Steps, redraw, time_sliced
 from ...core.text.translate import rpt_
 from ...core.weights import curves
@@ -49,21 +50,29 @@ class Predict(RangeOperator, bpy.types.Operator):
         with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
             voice = sound.voice_of(found(uid), scene_of(scene_uid), Path(folder), frames)
             yield
-            heard = yield from time_sliced(uploads.on_disk(voice.path, "voice", ErrorCode.AUDIO_UNREADABLE))
+            recording = yield from time_sliced(
+                uploads.on_disk(voice.path, "voice", ErrorCode.AUDIO_UNREADABLE)
+            )
             words = script.transcript_of(found(uid), scene_of(scene_uid)).speech
             prepared = yield from prepared_source(uid, progress)
             speech = found(uid).edtalk.speech
-            weights = yield from pump.session().predict(
-                prepared.source,
-                heard,
-                voice.lips,
-                frames,
-                progress,
+            lips = voice.lips
+            request = messages.Predict(
+                source=prepared.source,
+                voice=recording.digest,
                 transcript=words,
+                fps_numerator=lips.fps.numerator,
+                fps_denominator=lips.fps.denominator,
+                frames=len(frames),
+                offset=lips.seconds(frames[0]),
+                seed=speech.seed,
                 blinks=speech.blinks,
                 head=speech.head,
-                seed=speech.seed,
+                clock=float(frames[0] / lips.fps) - lips.seconds(frames[0]),
             )
+            progress.begin("Predicting")
+            performance = yield from pump.session().run(request, progress, [recording])
+        weights = events.weights_for(performance, len(frames))
         written = yield from written_performance(uid, scene_uid, frames, weights, progress)
         said = rpt_("{name}: {count} frames predicted", name=found(uid).name, count=len(frames))
         return said + remarks(written)

@@ -15,7 +15,7 @@ from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character
 from ...scene.poses import pose_assets, posing
-from ..runtime import pump
+from ..runtime import portrait_requests
 from ..runtime.range_operator import found, prepared_source
 from ..runtime.task_operator import TaskOperator, refuse
 from ..weights.editing import refuse_without_character
@@ -95,7 +95,7 @@ def kept(uid: int, poses: Poses, progress: Progress) -> Steps[int]:
     wanted, pictured = poses(found(uid)), []
     for number, asset in enumerate(wanted):
         weights = pose_assets.weights_of(found(uid), asset.pose)
-        frame = yield from pump.session().picture(prepared.source, weights, progress)
+        frame = yield from portrait_requests.draw(prepared.source, weights, progress)
         progress.stage, progress.done, progress.total = "Making pictures of poses", number, len(wanted)
         pictured.append((asset, pose_assets.small(frame.width, frame.height, bytes(frame.pixels))))
     progress.stage, progress.total = "Writing keys", 0

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import bpy
 import numpy as np
 
+from shared_protocol.arrays import pack_weights
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Failed, Prepared, PreviewFrame
+from shared_protocol.messages import Crop, Failed, JobReply, Prepare, Prepared, Preview, PreviewFrame
 
 from ...core.server import uploads
-from ...core.server.events import JobEvent
 from ...core.server.session import Session
 from ...core.tasks import Steps, run_for
 from ...scene import character, plane, portrait_crop
@@ -171,9 +171,8 @@ class Live:
             self._check_bundle(ob)
             if show.source and self._session.knows(show.source):
                 weights = np.frombuffer(show.weights, np.float32)
-                self._session.request_preview(
-                    show.source, weights, str(uid), lambda event: self._hear(uid, event), show.framing
-                )
+                request = Preview(source=show.source, weights=pack_weights(weights), framing=show.framing)
+                self._session.submit(request, lambda reply: self._take_reply(uid, reply), slot=str(uid))
             else:
                 self._portraits[uid] = character.portrait_content(ob)
                 show.preparing = show.portrait
@@ -198,9 +197,8 @@ class Live:
 
     def _prepare(self, ob: bpy.types.Object, portrait: uploads.Content) -> None:
         uid = ob.session_uid
-        self._session.request_source(
-            portrait, lambda event: self._hear(uid, event), portrait_crop.crop_of(ob)
-        )
+        request = Prepare(portrait=portrait.digest, crop=portrait_crop.crop_of(ob) or Crop())
+        self._session.submit(request, lambda reply: self._take_reply(uid, reply), [portrait])
 
     def _check_bundle(self, ob: bpy.types.Object) -> None:
         """Raises `EDTalkError` when the server's bundle cannot take this character's weights."""
@@ -217,27 +215,27 @@ class Live:
         show.trouble = cause
         self._session.failure = (cause, fix)
 
-    def _hear(self, uid: int, event: JobEvent) -> None:
+    def _take_reply(self, uid: int, reply: JobReply) -> None:
         ob, show = character.find(uid), self._shows.get(uid)
         if ob is None or show is None:
             self._shows.pop(uid, None)
             return
-        match event:
+        match reply:
             case PreviewFrame() if is_rendering():
                 show.weights = b""  # ask again later: the renderer may be reading the image
                 self._look_soon = True
             case PreviewFrame() if ob.edtalk.show == "LIVE":
                 show.trouble, self._moved = "", time.monotonic()
-                plane.show_live(ob, event.width, event.height, event.pixels)
+                plane.show_live(ob, reply.width, reply.height, reply.pixels)
             case Prepared():
                 is_current = show.preparing == show.portrait
-                show.source = event.source if is_current else ""
+                show.source = reply.source if is_current else ""
                 if is_current and portrait_crop.identity(ob) == show.portrait and not is_rendering():
-                    portrait_crop.remember_prepared(ob, event)
+                    portrait_crop.remember_prepared(ob, reply)
                 show.preparing = ""
                 self._ask(ob, show)
             case Failed(code=ErrorCode.UNKNOWN_SOURCE) if not show.preparing:
                 self._ask(ob, show)  # the session has just forgotten the source: it is prepared again
             case Failed():
                 show.preparing = ""
-                self._failed(show, event.cause, event.fix)
+                self._failed(show, reply.cause, reply.fix)

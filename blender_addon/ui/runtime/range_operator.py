@@ -5,16 +5,16 @@
 from __future__ import annotations
 
 import bpy
-import numpy as np
 from bpy.props import IntProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Prepared
 
+from ...core.server import events
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import n_
 from ...scene import character, portrait_crop
-from . import pump
+from . import portrait_requests, pump
 from .task_operator import TaskOperator, refuse
 
 FROM_SCENE = -1
@@ -56,14 +56,14 @@ class RangeOperator(TaskOperator):
 
 def prepared_source(uid: int, progress: Progress) -> Steps[Prepared]:
     """Let the server encode the character's portrait (it keeps it)."""
-    session = pump.session()
-    bundle = yield from session.ready(progress)
+    bundle = yield from pump.session().ready(progress)
     portrait = yield from time_sliced(character.portrait_content(found(uid)))
-    prepared = yield from session.prepare(portrait, progress, crop=portrait_crop.crop_of(found(uid)))
+    crop = portrait_crop.crop_of(found(uid))
+    prepared = yield from portrait_requests.prepare(portrait, crop, progress)
     portrait_crop.remember_prepared(found(uid), prepared)
     group = found(uid).edtalk
     if group.source != prepared.source:  # another bundle, or the portrait's file was changed
-        rest = np.frombuffer(prepared.weights, "<f4")
+        rest = events.weights_of(prepared)[0]
         changed = _CHANGED.format(group.bundle) if group.bundle != bundle.title else ""
         notes = [*prepared.notes, changed] if changed else prepared.notes
         character.set_source(found(uid), prepared.source, bundle.title, bundle.layout, rest, notes)

@@ -10,10 +10,12 @@ from pathlib import Path
 import bpy
 from bpy.props import StringProperty
 
+from shared_protocol import messages
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import BundleEntry
 
-from ...core.server.link import Bundle
+from ...core.server.session import OnProgress
+from ...core.server.status import Bundle
 from ...core.tasks import Progress, Steps, Stopped
 from ...core.text.translate import iface_, n_, rpt_
 from ...scene import character
@@ -43,8 +45,8 @@ class Shelf:
             self._go_on(self._asking)
         elif session.bundle is not self._told_by:
             self._told_by = session.bundle
-            if session.bundle is not None and session.can("bundles"):
-                self._asking = session.bundles(Progress())
+            if session.bundle is not None and session.can(messages.ListBundles.capability):
+                self._asking = _list_bundles(Progress())
 
     def _go_on(self, steps: Steps[Entries]) -> None:
         try:
@@ -79,6 +81,23 @@ def _found(entries: Entries, name: str) -> BundleEntry:
     )
 
 
+def _list_bundles(progress: Progress) -> Steps[Entries]:
+    """Ask the server which bundles are installed, and which can be downloaded."""
+    progress.begin("Looking for model bundles")
+    return (yield from pump.session().run(messages.ListBundles(), progress)).bundles
+
+
+def _in_megabytes(progress: Progress) -> OnProgress:
+    """Return what shows how far a download is, whose units are bytes."""
+
+    def follow(event: messages.Progress) -> None:
+        progress.follow(event)
+        progress.done, progress.total = event.done // 10**6, max(1, event.total // 10**6)
+        progress.stage += ", MB"
+
+    return follow
+
+
 class ListBundles(TaskOperator, bpy.types.Operator):
     """Ask the server anew which model bundles there are; it is started when it does not run"""
 
@@ -92,7 +111,7 @@ class ListBundles(TaskOperator, bpy.types.Operator):
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         yield from pump.session().ready(progress)
-        _shelf.entries = yield from pump.session().bundles(progress)
+        _shelf.entries = yield from _list_bundles(progress)
         return rpt_("Bundles: {names}", names=", ".join(map(title_of, _shelf.entries)))
 
 
@@ -115,11 +134,11 @@ class UseBundle(TaskOperator, bpy.types.Operator):
         before, ran = preferences().bundle, pump.session().is_connected
         preferences().bundle = self.path
         try:
-            bundle = yield from pump.session().restarted(progress)
+            bundle = yield from pump.session().restart(progress)
         except EDTalkError as error:
             preferences().bundle = before
             raise (yield from _gone_back(self.path, error, ran, progress)) from error
-        _shelf.entries = yield from pump.session().bundles(progress)
+        _shelf.entries = yield from _list_bundles(progress)
         return rpt_("The server runs {bundle}", bundle=bundle.title)
 
 
@@ -131,7 +150,7 @@ def _gone_back(path: str, error: EDTalkError, ran: bool, progress: Progress) -> 
     if not ran:
         return EDTalkError(error.code, cause, fix)
     try:
-        bundle = yield from pump.session().restarted(progress)
+        bundle = yield from pump.session().restart(progress)
     except EDTalkError as again:
         return EDTalkError(error.code, cause, f"The server of before does not start either: {again.cause}")
     return EDTalkError(error.code, cause, f"{bundle.title} runs again. {fix}")
@@ -162,8 +181,10 @@ class ImportBundle(TaskOperator, bpy.types.Operator):
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         folder = Path(character.absolute(self.directory))
         yield from pump.session().ready(progress)
-        before = {entry.path for entry in (yield from pump.session().bundles(progress))}
-        _shelf.entries = yield from pump.session().import_bundle(folder, self.name, progress)
+        before = {entry.path for entry in (yield from _list_bundles(progress))}
+        progress.begin("Reading the checkpoints")
+        request = messages.ImportBundle(folder=str(folder), name=self.name)
+        _shelf.entries = (yield from pump.session().run(request, progress)).bundles
         new = [title_of(entry) for entry in _shelf.entries if entry.installed and entry.path not in before]
         return rpt_("Imported {names}: choose Use to run it", names=", ".join(new))
 
@@ -203,7 +224,10 @@ class DownloadBundle(TaskOperator, bpy.types.Operator):
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         yield from pump.session().ready(progress)
-        _shelf.entries = yield from pump.session().download_bundle(self.name, progress)
+        progress.begin("Downloading")
+        request = messages.DownloadBundle(name=self.name)
+        reply = yield from pump.session().run(request, progress, on_progress=_in_megabytes(progress))
+        _shelf.entries = reply.bundles
         title = title_of(_found(_shelf.entries, self.name))
         return rpt_("Downloaded {bundle}: choose Use to run it", bundle=title)
 

@@ -13,6 +13,7 @@ import shared_protocol
 from shared_protocol import paths
 
 from ...core.server import diagnostics
+from ...core.server.session import RELEASE
 from ...core.tasks import Progress, Steps
 from ...core.text.translate import in_english, rpt_
 from ..runtime import pump
@@ -58,7 +59,7 @@ class RestartServer(TaskOperator, bpy.types.Operator):
         return cls.is_free()
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        bundle = yield from pump.session().restarted(progress)
+        bundle = yield from pump.session().restart(progress)
         return rpt_("The server is ready: {bundle}", bundle=bundle.title)
 
 
@@ -92,7 +93,7 @@ class ReleaseMemory(bpy.types.Operator):
         session = pump.session()
         if not session.is_ready:
             return refuse(cls, "The server is not running, so it holds no memory")
-        if not session.can("release"):
+        if not session.can(RELEASE):
             return refuse(cls, "This server is older than the add-on and cannot give memory back")
         if session.memory.capacity == 0:
             return refuse(cls, "The server computes on the processor: it holds no graphics memory")

@@ -10,9 +10,17 @@ import pytest
 
 from blender_addon.core.server import discovery
 from blender_addon.core.server.events import pixels_of, raise_if_failed, weights_of
-from blender_addon.core.server.heartbeat import INTERVAL_S, PATIENCE_S, Heartbeat
+from blender_addon.core.server.policies import (
+    EARLY_DEATH_S,
+    MOST_RESTARTS,
+    PATIENCE_S,
+    PING_INTERVAL_S,
+    Heartbeat,
+    Push,
+    RestartPolicy,
+    StopLadder,
+)
 from blender_addon.core.server.process import last_words
-from blender_addon.core.server.restarts import EARLY_S, MOST_RESTARTS, Push, RestartPolicy, StopLadder
 from shared_protocol import paths
 from shared_protocol.connection import Connection
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -23,14 +31,14 @@ def listen(heartbeat: Heartbeat, seconds: float, step: float, start: float = 0.0
     """Look again and again; how often it wanted to ask."""
     asked = 0
     for number in range(1, round(seconds / step) + 1):
-        heartbeat.look(start + number * step)
+        heartbeat.advance(start + number * step)
         asked += heartbeat.should_ask()
     return asked
 
 
 def test_a_silent_server_is_asked_and_then_given_up() -> None:
     heartbeat = Heartbeat(0.0)
-    assert listen(heartbeat, PATIENCE_S - 1, 0.05) == (PATIENCE_S - 1) // INTERVAL_S
+    assert listen(heartbeat, PATIENCE_S - 1, 0.05) == (PATIENCE_S - 1) // PING_INTERVAL_S
     assert not heartbeat.is_lost
     listen(heartbeat, 2.0, 0.05, PATIENCE_S - 1)
     assert heartbeat.is_lost
@@ -39,22 +47,22 @@ def test_a_silent_server_is_asked_and_then_given_up() -> None:
 def test_a_server_that_answers_is_never_given_up() -> None:
     heartbeat = Heartbeat(0.0)
     for second in range(1000):
-        heartbeat.look(float(second))
+        heartbeat.advance(float(second))
         assert not heartbeat.is_lost
         if second % 5 == 0:
-            heartbeat.heard()
+            heartbeat.reset()
 
 
 def test_a_blender_that_was_busy_for_an_hour_does_not_blame_the_server() -> None:
     heartbeat = Heartbeat(0.0)
-    heartbeat.look(0.1)
-    heartbeat.look(3600.0)
+    heartbeat.advance(0.1)
+    heartbeat.advance(3600.0)
     assert not heartbeat.is_lost
 
 
 def test_a_clock_that_goes_back_does_no_harm() -> None:
     heartbeat = Heartbeat(100.0)
-    heartbeat.look(50.0)
+    heartbeat.advance(50.0)
     assert not heartbeat.is_lost and not heartbeat.should_ask()
 
 
@@ -64,7 +72,7 @@ def test_only_early_deaths_count() -> None:
     assert not policy.may_restart(1.0)
     policy = RestartPolicy()
     for _ in range(100):
-        assert policy.may_restart(EARLY_S + 1)
+        assert policy.may_restart(EARLY_DEATH_S + 1)
         assert policy.may_restart(1.0)
 
 

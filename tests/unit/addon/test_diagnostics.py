@@ -10,8 +10,8 @@ import pytest
 
 from blender_addon.core.server.diagnostics import masked, report, tail
 from blender_addon.core.server.discovery import ServerInstall, find_running
-from blender_addon.core.server.link import Memory
 from blender_addon.core.server.process import ServerProcess, ServerState, StateChange
+from blender_addon.core.server.status import Memory
 from shared_protocol import connection
 from shared_protocol.connection import Connection
 from shared_protocol.processes import process_start
@@ -62,9 +62,9 @@ def test_only_a_log_s_end_is_read(tmp_path: Path) -> None:
 
 
 def test_memory_is_told_with_the_graphics_card_s_where_there_is_one() -> None:
-    assert Memory(0, 0, 0).words == ""
-    assert Memory(1_340_000_000, 0, 0).words == "Memory: 1.3 GB"
-    assert Memory(1_340_000_000, 2 * 10**9, 8 * 10**9).words.endswith("graphics 2.0 of 8.0 GB")
+    assert Memory(0, 0, 0).text == ""
+    assert Memory(1_340_000_000, 0, 0).text == "Memory: 1.3 GB"
+    assert Memory(1_340_000_000, 2 * 10**9, 8 * 10**9).text.endswith("graphics 2.0 of 8.0 GB")
 
 
 def test_a_state_is_timed_from_when_it_began() -> None:
