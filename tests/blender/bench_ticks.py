@@ -214,7 +214,7 @@ def bake(steps: Steps, ob: bpy.types.Object) -> None:
 def measured(folder: Path, arguments: argparse.Namespace) -> str:
     """The numbers, as a table."""
     steps, frames = Steps(), arguments.seconds * FPS
-    with staging.serving(staging.server_python()):
+    with staging.serving(staging.server_python(), "--fake"):
         watch_operators(steps)
         ob = begin(folder, frames)
         show(steps, ob)

@@ -59,8 +59,23 @@ def installed(package: Path) -> str:
 @pytest.fixture(scope="session")
 def server(server_python: Path) -> Iterator[subprocess.Popen[str]]:
     """A server without a model, which the add-on finds by its connection file."""
-    with staging.serving(server_python) as process:
+    with staging.serving(server_python, "--fake") as process:
         yield process
+
+
+@pytest.fixture(scope="session")
+def models_folder(server_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The runtime folder of a server with the model that ships: starting it takes seconds, so tests share it."""
+    folder = tmp_path_factory.mktemp("run")
+    connection = str(folder / "server-shared.json")
+    with staging.serving(server_python, "--connection-file", connection):
+        yield folder
+
+
+@pytest.fixture
+def model_server(models_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The add-on finds a server with the model that ships."""
+    monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(models_folder))
 
 
 class Addon:

@@ -95,9 +95,9 @@ def module(name: str) -> ModuleType:
 
 
 @contextmanager
-def serving(python: Path) -> Iterator[subprocess.Popen[str]]:
-    """A server without a model, which the add-on finds by its connection file."""
-    command = [str(python), "-m", "edtalk_server.cli", "serve", "--fake", "--parent-pid", str(os.getpid())]
+def serving(python: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a server, which the add-on finds by its connection file; `--fake` among the options: without a model."""
+    command = [str(python), "-m", "edtalk_server.cli", "serve", *options, "--parent-pid", str(os.getpid())]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -106,5 +106,5 @@ def serving(python: Path) -> Iterator[subprocess.Popen[str]]:
         try:
             yield process
         finally:
-            del os.environ["EDTALK_SERVER_PYTHON"]
+            os.environ.pop("EDTALK_SERVER_PYTHON", None)
             process.terminate()

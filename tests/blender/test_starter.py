@@ -50,7 +50,7 @@ def test_a_portrait_speaks(addon: Any, real_server: None) -> None:
     )
 
 
-def test_a_voice_lets_the_face_blink_and_the_head_move(addon: Any, real_server: None) -> None:
+def test_a_voice_lets_the_face_blink_and_the_head_move(addon: Any, model_server: None) -> None:
     scene = bpy.context.scene
     scene.frame_start, scene.frame_end, scene.render.fps = 1, 250, 25
     bpy.ops.edtalk.new_character(filepath=str(SAMPLES / "portrait.png"))
@@ -81,7 +81,7 @@ def heights(addon: Any, ob: bpy.types.Object, name: str) -> np.ndarray:
 
 
 def test_a_rendered_performance_is_captured_from_its_movie(
-    addon: Any, real_server: None, tmp_path: Path
+    addon: Any, model_server: None, tmp_path: Path
 ) -> None:
     scene = bpy.context.scene
     scene.frame_start, scene.frame_end, scene.render.fps = 1, 24, 25
