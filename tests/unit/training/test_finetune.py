@@ -33,7 +33,7 @@ from edtalk_server.training.paper.config import Judging
 from shared_protocol.banks import numbered_layout
 
 FRAMES = 56
-STEPS = 45
+STEPS = 20
 GAIN, HARM = 0.15, 0.3
 """Decibels that the person gains at least, and that others may lose at most."""
 
@@ -80,7 +80,7 @@ def tuned(people: People, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The starter, fine-tuned to the filmed person by the command; its run folder is beside."""
     folder = tmp_path_factory.mktemp("tuned")
     clip = films.write(folder / "talk.mp4", people.filmed)
-    arguments = ["starter", str(clip), "-o", str(folder / "mine"), "--steps", str(STEPS), "--batch", "8"]
+    arguments = ["starter", str(clip), "-o", str(folder / "mine"), "--steps", str(STEPS), "--batch", "4"]
     assert main(["train", "finetune", *arguments, "--device", "cpu"]) == 0
     return folder / "mine"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,11 +208,11 @@ def test_the_loss_wants_shut_lips_and_rest() -> None:
 
 
 def test_an_interrupted_run_goes_on_and_ends_with_a_network_for_a_bundle(small_corpus: Path) -> None:
-    corpus = CorpusConfig(4, 2, 2, 4)
+    corpus, config = CorpusConfig(4, 2, 2, 4), train.TrainConfig(batch=16, pairs=4)
     torch.set_num_threads(1)
-    first = train.Run(small_corpus, train.TrainConfig(minutes=0.02), corpus)
+    first = train.Run(small_corpus, replace(config, minutes=0.02), corpus)
     first.run()
-    second = train.Run(small_corpus, train.TrainConfig(minutes=first.elapsed / 60 + 0.01), corpus)
+    second = train.Run(small_corpus, replace(config, minutes=first.elapsed / 60 + 0.01), corpus)
     assert second.steps == first.steps > 0
     second.run()
     assert second.steps > first.steps
