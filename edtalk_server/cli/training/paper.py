@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from edtalk_server.training.datasets.opening import open_sets
+from edtalk_server.training.loop.processes import from_torchrun
 from edtalk_server.training.paper import config as configs
 from edtalk_server.training.paper import export as exporting
 from edtalk_server.training.paper.config import StageName
-from edtalk_server.training.paper.group import joined
-from edtalk_server.training.paper.run import Run
+from edtalk_server.training.paper.trainer import PaperTrainer
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 
@@ -57,9 +57,9 @@ def _train(arguments: argparse.Namespace) -> int:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    with joined(arguments.device) as group:
+    with from_torchrun(arguments.device) as group:
         data = open_sets(config.data, config.network.size)
-        Run(name, config, data, arguments.out, group).train(arguments.until)
+        PaperTrainer(name, config, data, arguments.out, group).train(until_step=arguments.until)
     return 0
 
 

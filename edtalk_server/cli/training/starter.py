@@ -13,10 +13,10 @@ from typing import Any
 import torch
 
 from edtalk_server import cli
-from edtalk_server.training.loop.peers import Peers, together
-from edtalk_server.training.loop.stage import Paths
+from edtalk_server.training.loop.processes import ProcessGroup, launch, pick_device
 from edtalk_server.training.starter import export, packing, pipeline
-from edtalk_server.training.starter.run import Part, read_config, stages
+from edtalk_server.training.starter.run import Part, read_config, trainers
+from edtalk_server.training.starter.trainer import Paths
 
 log = logging.getLogger("edtalk_server.training.starter")
 
@@ -112,11 +112,11 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 def train(arguments: argparse.Namespace) -> int:
     """Train until the minutes are used up. `EDTalkError` for a config that cannot be read or has unknown fields."""
     arguments.out.mkdir(parents=True, exist_ok=True)
-    together(arguments.processes, partial(_work, arguments))
+    launch(arguments.processes, partial(_work, arguments), pick_device())
     return 0
 
 
-def _work(arguments: argparse.Namespace, peers: Peers) -> None:
+def _work(arguments: argparse.Namespace, group: ProcessGroup) -> None:
     if hasattr(os, "nice"):
         os.nice(arguments.niceness)
     if arguments.log:
@@ -124,8 +124,9 @@ def _work(arguments: argparse.Namespace, peers: Peers) -> None:
     paths = Paths(arguments.out, arguments.data, arguments.holdout)
     config = read_config(arguments.config) if arguments.config else {}
     with pipeline.one_thread():
-        for stage in stages(paths, arguments.minutes, arguments.stage, config, peers):
-            stage.train()
+        for trainer in trainers(paths, arguments.minutes, arguments.stage, config, group):
+            if not trainer.train():  # interrupted
+                break
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:

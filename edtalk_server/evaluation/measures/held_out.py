@@ -10,15 +10,15 @@ import torch
 from edtalk_server.engine.tensors import to_pictures
 from edtalk_server.evaluation.metrics.image_distance import psnr
 from edtalk_server.networks.fast import accelerate
-from edtalk_server.training.finetune.material import Material
+from edtalk_server.training.finetune.data import FilmData
 
 
 @torch.no_grad()
-def held_out_psnr(face: Any, material: Material) -> float:
+def held_out_psnr(face: Any, film: FilmData) -> float:
     """Return the mean PSNR in dB of held-out pictures, each drawn from another picture of its shot."""
     face = accelerate(face)
     values = []
-    for part in material.held_out():
+    for part in film.held_out():
         prepared = face.prepare(part.source)
         for picture, weights in zip(part.pictures, part.weights, strict=True):
             drawn = face.decode(prepared, weights[None])

@@ -141,6 +141,11 @@ class StageConfig:
     tensorboard: bool = True
 
 
+def path_of(folder: Path, name: StageName) -> Path:
+    """Return the checkpoint of a stage in a run's folder."""
+    return folder / f"{name}.pt"
+
+
 def defaults(stage: StageName) -> StageConfig:
     """The config that `--print-config` writes."""
     if stage is StageName.FEATURES:
@@ -157,6 +162,39 @@ def to_json(config: StageConfig) -> str:
 def to_dict(config: StageConfig) -> dict[str, Any]:
     """The JSON object that `from_dict` reads."""
     return {**asdict(config), "network": config.network.to_dict(), "data": [dict(one) for one in config.data]}
+
+
+def plain(config: StageConfig) -> dict[str, Any]:
+    """Return the config as a checkpoint gives it back: no enumerations, tuples as lists."""
+    values = to_dict(config)
+    values["critic"]["kind"] = str(config.critic.kind.value)
+    return values
+
+
+def check_agreement(
+    path: Path, stored: Mapping[str, Any], config: StageConfig, continued: bool = False
+) -> None:
+    """Raise `EDTalkError(BAD_MESSAGE)` when a checkpoint was made with another network than the config has.
+
+    A stage that begins with another's result may take the enhancement away, one that is continued may not.
+    """
+    then, now = _structure(stored), _structure(plain(config))
+    if not continued:
+        then["ablation"].pop("enhancement")
+        now["ablation"].pop("enhancement")
+    for name, value in then.items():
+        if value != now[name]:
+            raise EDTalkError(
+                ErrorCode.BAD_MESSAGE,
+                f"{path} was trained with another {name}: {value} instead of {now[name]}.",
+                "Give the config it was started with, or another --out folder.",
+            )
+
+
+def _structure(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides which tensors there are and what they mean."""
+    critic = {name: values["critic"][name] for name in ("width", "depth", "scales")}
+    return {"network": values["network"], "ablation": dict(values["ablation"]), "critic": critic}
 
 
 def read(path: Path, stage: StageName) -> StageConfig:

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from edtalk_server.networks.interface import Encoding
 from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Motion, Random, SwapBatch
+from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.composites import paste_mouths
 from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.losses import FeatureConsistency
 from edtalk_server.training.paper.model import MotionLatents, first_rows
 from edtalk_server.training.paper.reconstruction import ReconstructionStage
-from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Judges, Ledger, Outcome, choose_swaps
+from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Critics, Ledger, choose_swaps
 
 
 class _Task(NamedTuple):
@@ -41,8 +42,8 @@ class MouthPoseStage(ReconstructionStage):
     name = StageName.MOUTH_POSE
     before = StageName.RECONSTRUCTION
 
-    def __init__(self, config: StageConfig, judges: Judges) -> None:
-        super().__init__(config, judges)
+    def __init__(self, config: StageConfig, critics: Critics) -> None:
+        super().__init__(config, critics)
         self._consistency = FeatureConsistency()
 
     def begin_with(self, earlier: StageName) -> None:
@@ -59,12 +60,12 @@ class MouthPoseStage(ReconstructionStage):
         ledger = Ledger(self.config.weights, task.target.device)
         crossed = self.model.draw(task.source, task.cross.mouth + task.cross.pose)
         itself = self.model.draw(task.source, task.direct.mouth + task.direct.pose)
-        self.judges.pictures(ledger, crossed.picture, task.target)
+        self.critics.pictures(ledger, crossed.picture, task.target)
         ledger.add("self_reconstruction", lambda: self._picture_loss(itself.picture, task.target))
         ledger.add("feature", lambda: self._features_agree(task))
         drawn = torch.cat([crossed.picture, itself.picture])
         if deceive:
-            self.judges.deceive(ledger, drawn)
+            self.critics.deceive(ledger, drawn)
         if task.motion is not None:
             self.teach_motion(ledger, crossed, task.motion)
             self.teach_motion(ledger, itself, task.motion)
@@ -78,7 +79,7 @@ class MouthPoseStage(ReconstructionStage):
     def _picture_loss(self, drawn: Tensor, true: Tensor) -> Tensor:
         """L_self: L_rec and L_per of the frame redrawn with its own motion, by their own factors."""
         inner = Ledger(self.config.weights, drawn.device)
-        self.judges.pictures(inner, drawn, true)
+        self.critics.pictures(inner, drawn, true)
         return inner.total
 
     def _features_agree(self, task: _Task) -> Tensor:

@@ -17,8 +17,8 @@ from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.enhancement import Enhancement
 from edtalk_server.training.datasets.interface import ClipSet
-from edtalk_server.training.paper import checkpoint
-from edtalk_server.training.paper.config import Ablation, StageName
+from edtalk_server.training.loop import checkpoint
+from edtalk_server.training.paper.config import Ablation, StageName, path_of
 from edtalk_server.training.paper.model import PaperModel, silence
 from shared_protocol.banks import Bank, BankLayout, Basis
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -46,12 +46,12 @@ def face_of(folder: Path) -> tuple[EDTalk, StageName]:
 
     `EDTalkError`: NOT_READY without any checkpoint; UNSUPPORTED for an ablation that is no EDTalk network any more.
     """
-    found = [name for name in _LATEST_FIRST if checkpoint.path_of(folder, name).is_file()]
+    found = [name for name in _LATEST_FIRST if path_of(folder, name).is_file()]
     if not found:
         raise EDTalkError(
             ErrorCode.NOT_READY, f"There is no trained stage in {folder}.", "Train one: `edtalk train stage`."
         )
-    path = checkpoint.path_of(folder, found[0])
+    path = path_of(folder, found[0])
     state = checkpoint.load(path)
     ablation = Ablation(**state["config"]["ablation"])
     _check_exportable(ablation)
@@ -146,7 +146,7 @@ def export(
 def data_of(folder: Path) -> tuple[Mapping[str, Any], ...]:
     """The data that the latest stage of a run was trained on, as its config describes it."""
     for name in _LATEST_FIRST:
-        path = checkpoint.path_of(folder, name)
+        path = path_of(folder, name)
         if path.is_file():
             return tuple(checkpoint.load(path)["config"]["data"])
     return ()

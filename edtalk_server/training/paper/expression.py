@@ -9,6 +9,7 @@ from torch import Tensor
 
 from edtalk_server.networks.interface import Encoding
 from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Motion, Random, SwapBatch
+from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.losses import MotionReconstruction, MouthConsistency
 from edtalk_server.training.paper.model import MotionLatents, first_rows
@@ -16,10 +17,9 @@ from edtalk_server.training.paper.perceptual import open_reader
 from edtalk_server.training.paper.stage import (
     EXPRESSION,
     Batch,
+    Critics,
     DrawingStage,
-    Judges,
     Ledger,
-    Outcome,
     choose_swaps,
 )
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -47,8 +47,8 @@ class ExpressionStage(DrawingStage):
     before = StageName.MOUTH_POSE
     needs_before = True
 
-    def __init__(self, config: StageConfig, judges: Judges) -> None:
-        super().__init__(config, judges)
+    def __init__(self, config: StageConfig, critics: Critics) -> None:
+        super().__init__(config, critics)
         net = self.model.network
         if not config.network.expression:
             raise EDTalkError(
@@ -80,9 +80,9 @@ class ExpressionStage(DrawingStage):
         mouth, pose, expression = task.motion
         drawing = self.model.draw(task.source, mouth + pose + expression, expression)
         drawn = drawing.picture
-        self.judges.pictures(ledger, drawn, task.target)
+        self.critics.pictures(ledger, drawn, task.target)
         if deceive:
-            self.judges.deceive(ledger, drawn)
+            self.critics.deceive(ledger, drawn)
         ledger.add("motion", lambda: self._same_motion(drawn, task.target))
         ledger.add("mouth_consistency", lambda: self._same_mouth(self._mouth_of(drawn), mouth.detach()))
         if task.truth is not None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 
 from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Random
+from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.features import FeatureNetwork, teaching_losses
-from edtalk_server.training.paper.stage import Batch, Outcome, Stage
+from edtalk_server.training.paper.stage import Batch, Stage
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 

@@ -6,9 +6,10 @@ from __future__ import annotations
 import torch
 
 from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Random
+from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.model import first_rows
-from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, DrawingStage, Judges, Ledger, Outcome
+from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Critics, DrawingStage, Ledger
 
 
 class ReconstructionStage(DrawingStage):
@@ -17,8 +18,8 @@ class ReconstructionStage(DrawingStage):
 
     name = StageName.RECONSTRUCTION
 
-    def __init__(self, config: StageConfig, judges: Judges) -> None:
-        super().__init__(config, judges)
+    def __init__(self, config: StageConfig, critics: Critics) -> None:
+        super().__init__(config, critics)
         net = self.model.network
         heads = net.heads
         modules = (net.encoder, net.generator, heads.shared, heads.banks[MOUTH], heads.banks[POSE])
@@ -38,9 +39,9 @@ class ReconstructionStage(DrawingStage):
         source = first_rows(encoded, count)
         motion = self.model.read(encoded.latent)
         drawing = self.model.draw(source, motion.mouth[count:] + motion.pose[count:])
-        self.judges.pictures(ledger, drawing.picture, target)
+        self.critics.pictures(ledger, drawing.picture, target)
         if deceive:
-            self.judges.deceive(ledger, drawing.picture)
+            self.critics.deceive(ledger, drawing.picture)
         if batch.motion is not None:
             self.teach_motion(ledger, drawing, batch.motion.frame(0))
         if batch.weights is not None and batch.source_weights is not None:

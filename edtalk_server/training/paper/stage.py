@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Motion, Random, SwapBatch, swap_sets
+from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import LossWeights, StageConfig, StageName
 from edtalk_server.training.paper.critic import MultiScaleCritic
 from edtalk_server.training.paper.losses import Adversarial, Reconstruction
@@ -22,17 +22,6 @@ Batch = ClipBatch | SwapBatch
 TRUE_WEIGHTS = (20, 6, 10)
 """Rendered truth: weights of mouth, pose and expression (`synthetic.controls`)."""
 MOUTH, POSE, EXPRESSION = 0, 1, 2
-
-
-class Outcome(NamedTuple):
-    """Of one batch: what to descend, its parts for the log, and pictures [N, 3, S, S] for critic and log (None for a
-    stage that draws none)."""
-
-    total: Tensor
-    values: dict[str, Tensor]
-    source: Tensor | None = None
-    drawn: Tensor | None = None
-    true: Tensor | None = None
 
 
 class Ledger:
@@ -53,8 +42,9 @@ class Ledger:
         self.values[name] = self.values.get(name, torch.zeros((), device=value.device)) + value.detach()
 
 
-class Judges:
-    """Those who look at pictures and are not themselves trained by the stage's loss: the perceptual eye, the critic."""
+class Critics:
+    """What looks at pictures and is not trained by the stage's own loss: the perceptual network, the adversarial
+    critic."""
 
     def __init__(self, config: StageConfig, critic: MultiScaleCritic, device: torch.device) -> None:
         self.critic = critic
@@ -116,16 +106,16 @@ class DrawingStage(Stage):
 
     model: PaperModel
 
-    def __init__(self, config: StageConfig, judges: Judges) -> None:
+    def __init__(self, config: StageConfig, critics: Critics) -> None:
         super().__init__(config)
         self.model = PaperModel(config.network, config.ablation, config.bf16)
         self.probes = Probes(config.network.style_dim, TRUE_WEIGHTS)
-        self._judges = [judges]  # in a list, so that it is none of this module's own parts
+        self._critics = [critics]  # in a list, so that it is none of this module's own parts
         self._flow, self._mask = FlowTruth(), MaskTruth()
 
     @property
-    def judges(self) -> Judges:
-        return self._judges[0]
+    def critics(self) -> Critics:
+        return self._critics[0]
 
     def train_only(self, modules: Iterable[nn.Module], columns: slice) -> None:
         """Freeze all but the parameters of `modules` and those directions."""

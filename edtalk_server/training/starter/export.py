@@ -17,7 +17,7 @@ from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.synthetic.controls import STARTER_LAYOUT
 from edtalk_server.synthetic.data.statistics import of_shards
 from edtalk_server.synthetic.presets import nominal_presets
-from edtalk_server.training.loop.stage import load
+from edtalk_server.training.loop import checkpoint
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 VERSION = "0.2.0"
@@ -83,7 +83,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
             f"There is no checkpoint {path}.",
             "Train that stage first: `edtalk train run`.",
         )
-    return load(path)
+    return checkpoint.load(path)
 
 
 def _audio(folder: Path | None) -> tuple[bundles.NetworkPart, nn.Module] | None:

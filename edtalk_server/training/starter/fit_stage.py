@@ -1,8 +1,8 @@
-"""Fitting the reader to the finished generator: what it reads is asked to draw the right picture.
+"""Fitting the motion encoder to the finished generator: what it estimates must draw the right picture.
 
-The weights that the renderer calls true are not all to be seen in a picture: a head a little nearer and one a little
-lower may look the same. Read apart, such errors add up; read so that the drawn face lies where the true one does, they
-cancel. The generator is frozen, so the weights keep their meaning, and the reading is still held to the truth.
+Not all of the renderer's true weights can be seen in a picture: a head a little nearer and one a little lower may look
+the same. Estimated apart, such errors add up; estimated so that the drawn face lies where the true one does, they
+cancel. The generator is frozen, so the weights keep their meaning, and the estimates are still held to the truth.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from edtalk_server.synthetic.controls import CHANNELS
-from edtalk_server.training.loop.peers import Peers
-from edtalk_server.training.loop.stage import Paths, Plan, Stage, learning_rate
+from edtalk_server.training.loop.processes import ProcessGroup
+from edtalk_server.training.loop.trainer import Outcome, learning_rate
 from edtalk_server.training.starter import losses
 from edtalk_server.training.starter.generator_stage import PICTURE_LEVELS, dress, plain
 from edtalk_server.training.starter.loader import Corpus, Pairs
 from edtalk_server.training.starter.motion_stage import importance
+from edtalk_server.training.starter.trainer import CompactTrainer, Paths, Plan
 
 ROWS = 8000
 """Frames of each shard that are enough for this."""
@@ -27,7 +28,7 @@ ROWS = 8000
 
 @dataclass(frozen=True)
 class FitPlan(Plan):
-    """How long and how; the shares weigh the picture and the flow against the reading."""
+    """The shares weigh the picture and the flow against the estimates' own loss."""
 
     minutes: float = 12.0
     batch: int = 16
@@ -37,64 +38,64 @@ class FitPlan(Plan):
     every_seconds: float = 60.0
 
 
-class FitStage(Stage):
-    """Trains the reader on what the generator makes of its readings. Begins with both stages' averaged networks."""
+class FitTrainer(CompactTrainer):
+    """Trains the motion encoder on what the generator draws from its estimates. Begins with both stages' averages."""
 
     name = "fit"
+    plan: FitPlan
     parts = ("motion",)
-    horizon = 0.99
+    decay = 0.99
 
-    def __init__(self, paths: Paths, plan: FitPlan, peers: Peers | None = None) -> None:
-        self.plan = plan
-        super().__init__(paths, plan, coarse=True, peers=peers)
+    def __init__(self, paths: Paths, plan: FitPlan, group: ProcessGroup | None = None) -> None:
+        super().__init__(paths, plan, group)
         self.importance = importance().to(self.device)
         self.corpus = Corpus(paths.data, limit=ROWS)
-        for stage in ("generator", "motion"):
-            if stage == "generator" or self.progress.step == 0:
-                self._begin_with(paths.out / f"{stage}.pt")
-        own = {id(parameter) for parameter in self.parameters()}
+        self.take_over(paths.out / "generator.pt")
+        if self.state.step == 0:
+            self.take_over(paths.out / "motion.pt")
+        trained = {id(parameter) for parameter in self.parameters()}
         for parameter in self.network.parameters():
-            parameter.requires_grad_(id(parameter) in own)
+            parameter.requires_grad_(id(parameter) in trained)
 
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.parameters(), self.plan.rate, weight_decay=1e-2)
+    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"optimizer": torch.optim.AdamW(self.parameters(), self.plan.rate, weight_decay=1e-2)}
 
     def rate(self) -> float:
-        return learning_rate(self.plan.rate, self.warm, self.done, warm_up=50, floor=0.02)
+        return learning_rate(self.plan.rate, self.optimizer_step, self.done, warm_up=50, floor=0.02)
 
-    def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
-        count = self.plan.batch
-        made = self.ahead.take("pairs", lambda rng: self.corpus.pairs(rng, count, 128))
-        pairs = dress(made.on(self.device), rest_share=0.0)
-        picture, flow, reading = self._losses(pairs)
-        total = self.plan.picture_share * picture + self.plan.flow_share * flow + reading
-        return total, count, {"picture": picture, "flow": flow, "reading": reading}
+    def loss(self) -> Outcome:
+        plan = self.plan
+        made = self.take("pairs", lambda rng: self.corpus.pairs(rng, plan.batch, 128))
+        picture, flow, estimates = self._losses(dress(made.on(self.device), rest_share=0.0))
+        total = plan.picture_share * picture + plan.flow_share * flow + estimates
+        return Outcome(total, {"picture": picture, "flow": flow, "estimates": estimates}, samples=plan.batch)
 
     def _losses(self, pairs: Pairs) -> tuple[Tensor, Tensor, Tensor]:
-        """Of the picture that the readings draw, of its flow, and of the readings themselves."""
+        """Return the losses of the picture drawn from the estimates, of its flow, and of the estimates themselves."""
         network, count = self.network, len(pairs.source)
         with torch.autocast(self.device.type, torch.bfloat16):
-            said = network.motion(torch.cat([pairs.source, pairs.target]))
-            read = said[:, :CHANNELS]
-            drawing = network.draw(network.encode(pairs.source), network.basis(), read[count:] - read[:count])
+            output = network.motion(torch.cat([pairs.source, pairs.target]))
+            weights = output[:, :CHANNELS]
+            drawing = network.draw(
+                network.encode(pairs.source), network.basis(), weights[count:] - weights[:count]
+            )
             made = network.compose(pairs.source, drawing)
         flow, _ = losses.motion_losses(drawing.levels, pairs, PICTURE_LEVELS)
         truth = torch.cat([pairs.source_weights, pairs.target_weights])
-        change = (read[count:] - read[:count]) - (pairs.target_weights - pairs.source_weights)
-        reading = ((read - truth).square() * self.importance).mean() + (
-            change.square() * self.importance
-        ).mean()
-        places = (said[count:, CHANNELS:] - (pairs.landmarks - 0.5).flatten(1)).abs().mean()
-        return (made - pairs.target).abs().mean(), flow, 0.5 * reading + losses.PLACES_SHARE * places
+        change = (weights[count:] - weights[:count]) - (pairs.target_weights - pairs.source_weights)
+        error = ((weights - truth).square() + change.square().repeat(2, 1)) * self.importance
+        landmarks = (output[count:, CHANNELS:] - (pairs.landmarks - 0.5).flatten(1)).abs().mean()
+        estimates = 0.5 * error.mean() + losses.ENCODER_LANDMARK_SHARE * landmarks
+        return (made - pairs.target).abs().mean(), flow, estimates
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The picture's error, with read weights, on fixed pairs of people it was never trained on."""
+        """Return the picture's error, drawn from estimated weights, on fixed pairs of people never trained on."""
         if self.holdout is None:
             return {}
         self.holdout.refresh()
         pairs = plain(self.holdout.pairs(np.random.default_rng(1), 128, 128).on(self.device))
-        network = self.average.network
+        network = self.average
         change = network.weights_of(pairs.target) - network.weights_of(pairs.source)
         drawing = network.draw(network.encode(pairs.source), network.basis(), change)
         error = network.compose(pairs.source, drawing) - pairs.target

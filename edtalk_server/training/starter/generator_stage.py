@@ -1,8 +1,8 @@
 """Teaching the generator: first coarse motion at 64 pixels, then the picture at 128.
 
 It is fed the renderer's true change of weights plus a little noise, so that what each weight means is never in doubt.
-In the last part of the run some pairs carry the weights that the (finished, frozen) motion encoder reads instead, so
-that the two fit together; not more of them, because what the reader misses would blur what the true weights mean.
+In the last part of the run some pairs carry the weights that the finished motion encoder estimates instead, so that the
+two fit together; only some, because the encoder's errors would blur what the true weights mean.
 """
 
 from __future__ import annotations
@@ -16,21 +16,24 @@ from torch import Tensor
 
 from edtalk_server.networks.compact import CompactNetwork, Drawing
 from edtalk_server.networks.compact_blocks import warp
-from edtalk_server.training.loop.peers import Peers
-from edtalk_server.training.loop.stage import Paths, Plan, Stage, learning_rate, signed
+from edtalk_server.training.loop.processes import ProcessGroup
+from edtalk_server.training.loop.trainer import Outcome, learning_rate
 from edtalk_server.training.starter import augment, losses
 from edtalk_server.training.starter.loader import Pairs
-from edtalk_server.training.starter.motion_stage import read_weights
+from edtalk_server.training.starter.motion_stage import estimate_weights
+from edtalk_server.training.starter.trainer import CompactTrainer, Paths, Plan, signed
 
 
 @dataclass(frozen=True)
 class GeneratorPlan(Plan):
-    """How long and how. Shares are parts of `minutes`; weights' noise is in natural units."""
+    """Up to `trunk_share` of the run only coarse motion is trained; from `estimate_from` on, `estimate_share` of the
+    pairs carry estimated weights. `weight_noise` is in natural units; `rest_share` of the pairs are a picture and
+    itself."""
 
     minutes: float = 90.0
     trunk_share: float = 0.2
-    read_share_from: float = 0.8
-    read_share: float = 0.25
+    estimate_from: float = 0.8
+    estimate_share: float = 0.25
     trunk_batch: int = 32
     picture_batch: int = 16
     trunk_rate: float = 1e-3
@@ -127,59 +130,60 @@ def plain(pairs: Pairs) -> Pairs:
     return Pairs(**values)
 
 
-class GeneratorStage(Stage):
-    """Trains everything but the readers of faces."""
+class GeneratorTrainer(CompactTrainer):
+    """Trains everything but the networks that look at faces."""
 
     name = "generator"
+    plan: GeneratorPlan
     parts = ("encoder", "to_rest", "banks", "decoder")
 
-    def __init__(self, paths: Paths, plan: GeneratorPlan, peers: Peers | None = None) -> None:
-        self.plan = plan
-        self.readable = False
-        super().__init__(paths, plan, coarse=True, peers=peers)
+    def __init__(self, paths: Paths, plan: GeneratorPlan, group: ProcessGroup | None = None) -> None:
+        self.has_estimates = False
+        super().__init__(paths, plan, group)
 
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            self.parameters(), self.plan.trunk_rate, betas=(0.9, 0.98), weight_decay=1e-4
-        )
+    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        rate = self.plan.trunk_rate
+        return {"optimizer": torch.optim.AdamW(self.parameters(), rate, betas=(0.9, 0.98), weight_decay=1e-4)}
 
     @property
     def in_trunk(self) -> bool:
-        """Whether the coarse stage is still on."""
+        """Whether only coarse motion is trained now."""
         return self.done < self.plan.trunk_share
+
+    @property
+    def size(self) -> int:
+        """Side of the pictures in pixels."""
+        return 64 if self.in_trunk else 128
 
     def rate(self) -> float:
         if self.in_trunk:
-            return learning_rate(self.plan.trunk_rate, self.warm, 0.0)
+            return learning_rate(self.plan.trunk_rate, self.optimizer_step, 0.0)
         done = (self.done - self.plan.trunk_share) / (1 - self.plan.trunk_share)
-        return learning_rate(self.plan.picture_rate, self.warm, done)
+        return learning_rate(self.plan.picture_rate, self.optimizer_step, done)
 
-    def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
-        plan, trunk = self.plan, self.in_trunk
-        count = plan.trunk_batch if trunk else plan.picture_batch
-        read_share = plan.read_share if self.readable and self.done >= plan.read_share_from else 0.0
-        size = 64 if trunk else 128
-        made = self.ahead.take(
-            (size, read_share), lambda rng: self.corpus.pairs(rng, count, size, read_share)
-        )
-        pairs = made.on(self.device)
-        step = trunk_step if trunk else picture_step
-        loss, values = step(self.network, dress(pairs, plan.rest_share), plan.weight_noise)
-        return loss, count, values
+    def loss(self) -> Outcome:
+        plan, size = self.plan, self.size
+        count = plan.trunk_batch if self.in_trunk else plan.picture_batch
+        share = plan.estimate_share if self.has_estimates and self.done >= plan.estimate_from else 0.0
+        made = self.take((size, share), lambda rng: self.corpus.pairs(rng, count, size, share))
+        pairs = dress(made.on(self.device), plan.rest_share)
+        total, values = self._step(self.network, pairs, plan.weight_noise)
+        return Outcome(total, values, samples=count)
 
-    def checkpoint(self, means: dict[str, float]) -> None:
-        super().checkpoint(means)
-        if self.done >= self.plan.read_share_from:
-            self.readable = read_weights(self.paths.out, self.corpus, self.device)
+    def _step(self, network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
+        return (trunk_step if self.in_trunk else picture_step)(network, pairs, noise)
+
+    def refresh(self) -> None:
+        super().refresh()
+        if self.done >= self.plan.estimate_from:
+            self.has_estimates = estimate_weights(self.paths.out, self.corpus, self.device)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """The losses on fixed pairs, with the true weights and no noise."""
+        """Return the losses on fixed hold-out pairs, with the true weights and no noise."""
         if self.holdout is None:
             return {}
         self.holdout.refresh()
-        step = trunk_step if self.in_trunk else picture_step
-        chosen = self.holdout.pairs(np.random.default_rng(1), 128, 64 if self.in_trunk else 128)
-        pairs = plain(chosen.on(self.device))
-        _, values = step(self.average.network, pairs, 0.0)
+        pairs = plain(self.holdout.pairs(np.random.default_rng(1), 128, self.size).on(self.device))
+        _, values = self._step(self.average, pairs, 0.0)
         return {name: round(float(value), 5) for name, value in values.items()}

@@ -92,8 +92,8 @@ class Shard:
     flow: Array = field(init=False)
     trust: Array = field(init=False)
     visible: Array = field(init=False)
-    read: Array | None = None
-    """What the motion encoder says of each row, [N, 36]; see `motion_stage.read_weights`."""
+    estimated: Array | None = None
+    """The motion encoder's weights for each row, [N, 36]; see `motion_stage.estimate_weights`."""
 
     def __post_init__(self) -> None:
         n = len(self.arrays["img"]) if self.coarse else 0
@@ -169,14 +169,14 @@ class Corpus:
         parts = rng.multinomial(count, sizes / sizes.sum())
         return [(s, rng.integers(0, s.rows, n)) for s, n in zip(shards, parts, strict=True) if n]
 
-    def pairs(self, rng: np.random.Generator, count: int, size: int, read_share: float = 0.0) -> Pairs:
-        """A batch of `count` pairs with pictures of `size` (64 or 128), half of them mirrored. `read_share` of them
+    def pairs(self, rng: np.random.Generator, count: int, size: int, estimate_share: float = 0.0) -> Pairs:
+        """A batch of `count` pairs with pictures of `size` (64 or 128), half of them mirrored. `estimate_share` of them
         carry the motion encoder's weights instead of the true ones."""
         parts = []
         for shard, rows in self.split(rng, count):
             slot = rng.integers(0, 2, len(rows))
             source = np.asarray(shard.arrays["src"][rows, slot], np.intp)
-            parts.append(_gather(shard, Rows(rows, slot, source), size, rng, read_share))
+            parts.append(_gather(shard, Rows(rows, slot, source), size, rng, estimate_share))
         return _join(parts)
 
     def views(self, rng: np.random.Generator, count: int) -> Views:
@@ -203,7 +203,7 @@ def _open(folder: Path, prefix: str) -> dict[str, Array]:
 
 
 def _gather(
-    shard: Shard, rows: Rows, size: int, rng: np.random.Generator, read_share: float
+    shard: Shard, rows: Rows, size: int, rng: np.random.Generator, estimate_share: float
 ) -> dict[str, Array]:
     flip = rng.random(len(rows.target)) < 0.5
     if size == COARSE:
@@ -215,7 +215,7 @@ def _gather(
         target = np.stack([shard.arrays["img"][row] for row in rows.target])
     flow = _flipped(shard.flow[rows.target, rows.slot].astype(np.float32), flip)
     flow[flip, :, :, 0] *= -1
-    weights_s, weights_t = _weights(shard, rows, rng.random(len(rows.target)) < read_share)
+    weights_s, weights_t = _weights(shard, rows, rng.random(len(rows.target)) < estimate_share)
     return {
         "source": _flipped(source, flip),
         "target": _flipped(target, flip),
@@ -229,14 +229,14 @@ def _gather(
     }
 
 
-def _weights(shard: Shard, rows: Rows, use_read: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+def _weights(shard: Shard, rows: Rows, chosen: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
     true = shard.arrays["weights"]
     source, target = np.array(true[rows.source]), np.array(true[rows.target])
-    if shard.read is not None:
-        # rows that came since may be drawn by threads before they are read
-        use_read = use_read & (np.maximum(rows.source, rows.target) < len(shard.read))
-        source[use_read] = shard.read[rows.source[use_read]]
-        target[use_read] = shard.read[rows.target[use_read]]
+    if shard.estimated is not None:
+        # rows that came since may be drawn by threads before they have an estimate
+        chosen = chosen & (np.maximum(rows.source, rows.target) < len(shard.estimated))
+        source[chosen] = shard.estimated[rows.source[chosen]]
+        target[chosen] = shard.estimated[rows.target[chosen]]
     return source, target
 
 

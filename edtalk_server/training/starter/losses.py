@@ -14,8 +14,10 @@ from edtalk_server.networks.compact import Level
 from edtalk_server.training.starter.loader import Pairs
 
 RIGHT_EYE, LEFT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)
-LANDMARK_SHARE = 100.0
-PLACES_SHARE = 10.0
+DETECTOR_SHARE = 100.0
+"""What the landmark detector's loss counts beside the motion encoder's."""
+ENCODER_LANDMARK_SHARE = 10.0
+"""What the motion encoder's landmarks count beside its weights."""
 
 
 def blob(points: Tensor, reach: float, size: int) -> Tensor:
@@ -71,21 +73,22 @@ def edge_loss(error: Tensor, look: Tensor) -> Tensor:
     return across.mean() + down.mean()
 
 
-def reading_loss(said: Tensor, weights: Tensor, landmarks: Tensor, importance: Tensor) -> Tensor:
-    """For networks that read faces: squared error of weights (scaled by `importance` [36]), and of landmarks.
+def estimation_loss(output: Tensor, weights: Tensor, landmarks: Tensor, importance: Tensor) -> Tensor:
+    """Return the motion encoder's loss: squared error of weights [B, 36] (scaled by `importance` [36]), and mean error
+    of landmarks [B, 68, 2]. `output` is [B, 36 + 136], landmarks as x, y minus a half.
 
-    Squared, not absolute: most weights are zero most of the time, and the median would say zero always. `said` is
-    [B, 36 + 136], landmarks as x, y minus a half. Rows 2k and 2k + 1 show one person: what is used in the end is the
-    difference of two readings, in which a person's habitual face falls out, so it is asked for as well.
+    Squared, not absolute: most weights are zero most of the time, and the median would always be zero. Rows 2k and
+    2k + 1 show one person: a face is driven by the difference of two estimates, in which a person's habitual face falls
+    out, so its error counts as well.
     """
     channels = weights.shape[1]
-    error = said[:, :channels] - weights
+    error = output[:, :channels] - weights
     change = error[0::2] - error[1::2]
     weight_error = 0.5 * (error.square() * importance).mean() + 0.5 * (change.square() * importance).mean()
-    places = (said[:, channels:] - (landmarks - 0.5).flatten(1)).abs().mean()
-    return weight_error + PLACES_SHARE * places
+    landmark_error = (output[:, channels:] - (landmarks - 0.5).flatten(1)).abs().mean()
+    return weight_error + ENCODER_LANDMARK_SHARE * landmark_error
 
 
-def landmark_loss(said: Tensor, landmarks: Tensor) -> Tensor:
-    """Mean squared error of landmarks; `said` [B, 136] lies around 0, `landmarks` [B, 68, 2] in 0..1."""
-    return (said - (landmarks - 0.5).flatten(1)).square().mean()
+def landmark_loss(output: Tensor, landmarks: Tensor) -> Tensor:
+    """Return the mean squared error of landmarks; `output` [B, 136] lies around 0, `landmarks` [B, 68, 2] in 0..1."""
+    return (output - (landmarks - 0.5).flatten(1)).square().mean()

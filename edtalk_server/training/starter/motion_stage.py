@@ -1,4 +1,5 @@
-"""Teaching the networks that read faces: weights (`motion`) and landmarks in careless crops (`locator`)."""
+"""Teaching the networks that look at faces: the motion encoder (weights and landmarks of a well-cropped face, tensors
+`motion`) and the landmark detector (landmarks in careless crops, tensors `locator`)."""
 
 from __future__ import annotations
 
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.synthetic.controls import CHANNELS, POSE, STARTER_LAYOUT
-from edtalk_server.training.loop.peers import Peers
-from edtalk_server.training.loop.stage import Paths, Plan, Stage, learning_rate, load, signed
+from edtalk_server.training.loop import checkpoint
+from edtalk_server.training.loop.processes import ProcessGroup
+from edtalk_server.training.loop.trainer import Outcome, learning_rate
 from edtalk_server.training.starter import augment, losses
 from edtalk_server.training.starter.loader import Corpus, Shard, Views
+from edtalk_server.training.starter.trainer import CompactTrainer, Paths, Plan, signed
 
 LOUD = {
     "jaw_open": 6.0,
@@ -26,25 +29,25 @@ LOUD = {
     "gaze_left": 3.0,
     "gaze_up": 3.0,
 }
-"""Weights whose errors are seen most, and how much more they count than the others."""
+"""Weights whose errors are seen most, and how much they count; the others count 2."""
 _AT_ONCE = 64
-"""Pictures read at a time by `read_weights`."""
+"""Pictures that `estimate_weights` takes at a time."""
 
 
 @dataclass(frozen=True)
 class MotionPlan(Plan):
-    """How long and how."""
+    """The landmark detector learns every `detector_every` steps."""
 
     minutes: float = 20.0
     batch: int = 64
     rate: float = 2e-3
-    finding_every: int = 4
+    detector_every: int = 4
     every_seconds: float = 60.0
 
 
 def importance() -> Tensor:
-    """[36]: pose most, because a head drawn a pixel off costs more than a mouth drawn wrong; then the loudest mouth and
-    lid weights."""
+    """Return how much each weight's error counts, [36]: pose most, because a head drawn a pixel off costs more than a
+    mouth drawn wrong; then the mouth and lid weights that are seen most."""
     weight = torch.full((CHANNELS,), 2.0)
     weight[POSE] = 24.0
     for name, value in LOUD.items():
@@ -52,18 +55,19 @@ def importance() -> Tensor:
     return weight
 
 
-class MotionStage(Stage):
-    """Trains the readers of faces."""
+class MotionTrainer(CompactTrainer):
+    """Trains the motion encoder and the landmark detector."""
 
     name = "motion"
+    plan: MotionPlan
     parts = ("motion", "locator")
-    horizon = 0.99
+    coarse = False
+    decay = 0.99
 
-    def __init__(self, paths: Paths, plan: MotionPlan, peers: Peers | None = None) -> None:
-        self.plan = plan
-        super().__init__(paths, plan, coarse=False, peers=peers)
+    def __init__(self, paths: Paths, plan: MotionPlan, group: ProcessGroup | None = None) -> None:
+        super().__init__(paths, plan, group)
         self.importance = importance().to(self.device)
-        if self.progress.step == 0:
+        if self.state.step == 0:
             self._start_from_mean()
 
     @torch.no_grad()
@@ -72,44 +76,45 @@ class MotionStage(Stage):
         self.corpus.refresh()
         views = self.corpus.views(np.random.default_rng(0), 256).on(self.device)
         landmarks = (views.landmarks - 0.5).mean(0).flatten()
-        for network in (self.network, self.average.network):
+        for network in (self.network, self.average):
             _set_bias(network.motion.numbers, views.weights.mean(0))
             _set_bias(network.locator.numbers, landmarks)
 
-    def make_optimizer(self) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(self.parameters(), self.plan.rate, weight_decay=1e-2)
+    def make_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        return {"optimizer": torch.optim.AdamW(self.parameters(), self.plan.rate, weight_decay=1e-2)}
 
     def rate(self) -> float:
-        return learning_rate(self.plan.rate, self.warm, self.done, warm_up=60, floor=0.01)
+        return learning_rate(self.plan.rate, self.optimizer_step, self.done, warm_up=60, floor=0.01)
 
-    def loss(self) -> tuple[Tensor, int, dict[str, Tensor]]:
-        made = self.ahead.take("views", lambda rng: self.corpus.views(rng, self.plan.batch))
-        views = made.on(self.device)
-        loss = reading = self._reading(views)
-        values = {"reading": reading}
-        if self.progress.step % self.plan.finding_every == 0:
-            values["finding"] = self._finding(views)
-            loss = reading + values["finding"]
-        return loss, self.plan.batch, values
+    def loss(self) -> Outcome:
+        batch = self.plan.batch
+        views = self.take("views", lambda rng: self.corpus.views(rng, batch)).on(self.device)
+        total = encoder = self._encoder_loss(views)
+        values = {"encoder": encoder}
+        if self.state.step % self.plan.detector_every == 0:
+            values["detector"] = self._detector_loss(views)
+            total = encoder + values["detector"]
+        return Outcome(total, values, samples=batch)
 
-    def _reading(self, views: Views) -> Tensor:
-        """The loss of `motion` on well-cropped faces."""
+    def _encoder_loss(self, views: Views) -> Tensor:
+        """Return the loss of the motion encoder on well-cropped faces."""
         pictures = signed(augment.photographed(views.images))
         with torch.autocast(self.device.type, torch.bfloat16):
-            said = self.network.motion(pictures)
-        return losses.reading_loss(said, views.weights, views.landmarks, self.importance)
+            output = self.network.motion(pictures)
+        return losses.estimation_loss(output, views.weights, views.landmarks, self.importance)
 
-    def _finding(self, views: Views) -> Tensor:
-        """The loss of `locator` on careless crops of the same pictures."""
+    def _detector_loss(self, views: Views) -> Tensor:
+        """Return the loss of the landmark detector on careless crops of the same pictures."""
         careless, points = augment.reframed(views.images, views.landmarks)
         pictures = signed(augment.photographed(torch.nn.functional.avg_pool2d(careless, 2)))
         with torch.autocast(self.device.type, torch.bfloat16):
-            found = self.network.locator(pictures)
-        return losses.LANDMARK_SHARE * losses.landmark_loss(found, points)
+            output = self.network.locator(pictures)
+        return losses.DETECTOR_SHARE * losses.landmark_loss(output, points)
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
-        """On people never trained on: R² of each bank and of some weights; landmark errors in parts of the picture."""
+        """Return, for people never trained on, R² of each bank and of some weights, and mean landmark errors in parts
+        of the picture."""
         if self.holdout is None:
             return {}
         self.holdout.refresh()
@@ -117,13 +122,13 @@ class MotionStage(Stage):
         with torch.random.fork_rng():
             torch.manual_seed(1)
             careless, points = augment.reframed(views.images, views.landmarks)
-        network = self.average.network
-        said = network.motion(signed(views.images))
-        error = (said[:, :CHANNELS] - views.weights).square().mean(0)
+        network = self.average
+        output = network.motion(signed(views.images))
+        error = (output[:, :CHANNELS] - views.weights).square().mean(0)
         r2 = 1 - error / views.weights.var(0).clamp(min=1e-6)
-        change, said_change = (x[0::2] - x[1::2] for x in (views.weights, said[:, :CHANNELS]))
-        change_r2 = 1 - (said_change - change).square().mean(0) / change.square().mean(0).clamp(min=1e-6)
-        own = (said[:, CHANNELS:].reshape(-1, 68, 2) + 0.5 - views.landmarks).norm(dim=2).mean()
+        change, estimated = (x[0::2] - x[1::2] for x in (views.weights, output[:, :CHANNELS]))
+        change_r2 = 1 - (estimated - change).square().mean(0) / change.square().mean(0).clamp(min=1e-6)
+        own = (output[:, CHANNELS:].reshape(-1, 68, 2) + 0.5 - views.landmarks).norm(dim=2).mean()
         loose = (network.landmarks_of(signed(careless)) - points).norm(dim=2).mean()
         names = ("jaw_open", "pitch", "yaw", "roll", "shift_x", "scale", "smile", "blink_left", "gaze_left")
         scores = {name: round(float(r2[STARTER_LAYOUT.index(name)]), 3) for name in names}
@@ -143,35 +148,35 @@ def _set_bias(layers: nn.Module, mean: Tensor) -> None:
     last.weight.mul_(0.2)
 
 
-def read_weights(folder: Path, corpus: Corpus, device: torch.device) -> bool:
-    """Fill each shard's `read` from the finished motion encoder of `folder`; False while there is none. Rows that were
-    read before stay."""
-    path = folder / f"{MotionStage.name}.pt"
-    if all(shard.read is not None and len(shard.read) >= shard.rows for shard in corpus.shards.values()):
+def estimate_weights(folder: Path, corpus: Corpus, device: torch.device) -> bool:
+    """Fill each shard's `estimated` with the finished motion encoder of `folder`; False while there is none. Rows that
+    have an estimate keep it."""
+    path = folder / f"{MotionTrainer.name}.pt"
+    shards = corpus.shards.values()
+    if all(shard.estimated is not None and len(shard.estimated) >= shard.rows for shard in shards):
         return True
     if not path.is_file():
         return False
-    state = load(path)
+    state = checkpoint.load(path)
     if not state["finished"]:
         return False
     network = CompactNetwork.from_config(state["config"])
     network.load_state_dict(state["average"], strict=False)
     network.eval().to(device)
-    for shard in corpus.shards.values():
-        known = np.zeros((0, CHANNELS), np.float32) if shard.read is None else shard.read
-        shard.read = np.concatenate([known, *_read_rows(network, shard, len(known), device)])
+    for shard in shards:
+        known = np.zeros((0, CHANNELS), np.float32) if shard.estimated is None else shard.estimated
+        shard.estimated = np.concatenate([known, *_estimate_rows(network, shard, len(known), device)])
     return True
 
 
 @torch.no_grad()
-def _read_rows(
+def _estimate_rows(
     network: CompactNetwork, shard: Shard, begin: int, device: torch.device
 ) -> list[npt.NDArray[np.float32]]:
-    """What the network says of the rows from `begin` on, in blocks."""
+    """Return the network's weights for the rows from `begin` on, in blocks."""
     blocks = []
     for first in range(begin, shard.rows, _AT_ONCE):
         block = np.array(shard.arrays["img"][first : min(first + _AT_ONCE, shard.rows)])
-        images = to_tensor(block).to(device)
-        said = network.weights_of(images.contiguous(memory_format=torch.channels_last))
-        blocks.append(said.cpu().numpy())
+        images = to_tensor(block).to(device).contiguous(memory_format=torch.channels_last)
+        blocks.append(network.weights_of(images).cpu().numpy())
     return blocks

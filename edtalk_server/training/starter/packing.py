@@ -16,8 +16,7 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from edtalk_server.media.video.sequence import make_folder, write_whole
-from edtalk_server.training.loop.stage import load
-from edtalk_server.training.loop.stage import save as save_checkpoint
+from edtalk_server.training.loop import checkpoint
 
 LIMIT = 15 * 2**20
 STAGES = ("motion", "generator", "fit")
@@ -26,7 +25,9 @@ _KEPT = ("config", "progress", "finished")
 
 def pack(run: Path, folder: Path) -> list[Path]:
     """Write the state of the run in folder `run`; the files that were written, none without a checkpoint."""
-    states = {stage: load(run / f"{stage}.pt") for stage in STAGES if (run / f"{stage}.pt").is_file()}
+    states = {
+        stage: checkpoint.load(run / f"{stage}.pt") for stage in STAGES if (run / f"{stage}.pt").is_file()
+    }
     if not states:
         return []
     make_folder(folder)
@@ -62,7 +63,7 @@ def unpack(folder: Path, run: Path) -> list[str]:
             for name, tensor in tensors.items()
             if name.startswith(f"{stage}/")
         }
-        save_checkpoint(run / f"{stage}.pt", {**kept, "network": own, "average": own})
+        checkpoint.save(run / f"{stage}.pt", {**kept, "network": own, "average": own})
         restored.append(stage)
     return restored
 

@@ -24,11 +24,11 @@ import torch
 
 from edtalk_server import bundles
 from edtalk_server.media.video.sequence import make_folder, write_whole
-from edtalk_server.training.loop.stage import Paths, Stage
 from edtalk_server.training.starter import export
-from edtalk_server.training.starter.fit_stage import FitPlan, FitStage
-from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorStage
-from edtalk_server.training.starter.motion_stage import MotionPlan, MotionStage
+from edtalk_server.training.starter.fit_stage import FitPlan, FitTrainer
+from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorTrainer
+from edtalk_server.training.starter.motion_stage import MotionPlan, MotionTrainer
+from edtalk_server.training.starter.trainer import CompactTrainer, Paths
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 Crew = Sequence[subprocess.Popen[bytes]]
@@ -136,17 +136,17 @@ def train(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
     with _helpers(facekit, folders, scale) as crew, one_thread():
         if not _wait_for_data(folders, scale, until, crew):
             return False
-        for stage in _stages(folders, scale):
-            if not stage.train(until):
+        for trainer in _trainers(folders, scale):
+            if not trainer.train(until):
                 return False
         return _wait_for_speech(folders, scale, until, crew)
 
 
-def _stages(folders: Folders, scale: Scale) -> Iterator[Stage]:
+def _trainers(folders: Folders, scale: Scale) -> Iterator[CompactTrainer]:
     paths = Paths(folders.out, folders.data, folders.holdout)
-    yield MotionStage(paths, MotionPlan(**scale.motion))
-    yield GeneratorStage(paths, GeneratorPlan(**scale.generator))
-    yield FitStage(paths, FitPlan(**scale.fit))
+    yield MotionTrainer(paths, MotionPlan(**scale.motion))
+    yield GeneratorTrainer(paths, GeneratorPlan(**scale.generator))
+    yield FitTrainer(paths, FitPlan(**scale.fit))
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from edtalk_server.training.loop.peers import Peers
-from edtalk_server.training.loop.stage import Paths, Stage
-from edtalk_server.training.starter.fit_stage import FitPlan, FitStage
-from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorStage
-from edtalk_server.training.starter.motion_stage import MotionPlan, MotionStage
+from edtalk_server.training.loop.processes import ProcessGroup
+from edtalk_server.training.starter.fit_stage import FitPlan, FitTrainer
+from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorTrainer
+from edtalk_server.training.starter.motion_stage import MotionPlan, MotionTrainer
+from edtalk_server.training.starter.trainer import CompactTrainer, Paths
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 
@@ -29,23 +29,23 @@ class Part(StrEnum):
     FIT = "fit"
 
 
-_STAGES: tuple[tuple[Part, float, Callable[..., Stage], Callable[..., Any]], ...] = (
-    (Part.MOTION, 0.25, MotionStage, MotionPlan),
-    (Part.GENERATOR, 0.65, GeneratorStage, GeneratorPlan),
-    (Part.FIT, 0.1, FitStage, FitPlan),
+_STAGES: tuple[tuple[Part, float, Callable[..., CompactTrainer], Callable[..., Any]], ...] = (
+    (Part.MOTION, 0.25, MotionTrainer, MotionPlan),
+    (Part.GENERATOR, 0.65, GeneratorTrainer, GeneratorPlan),
+    (Part.FIT, 0.1, FitTrainer, FitPlan),
 )
 """The stages in their order, and their shares of a whole run's time."""
 
 
-def stages(
-    paths: Paths, minutes: float, part: Part, config: Mapping[str, Any], peers: Peers | None = None
-) -> Iterator[Stage]:
-    """Yield the stages of `part` in order, each resumed from `paths.out` when its turn comes.
+def trainers(
+    paths: Paths, minutes: float, part: Part, config: Mapping[str, Any], group: ProcessGroup | None = None
+) -> Iterator[CompactTrainer]:
+    """Yield the trainers of `part` in order, each resumed from `paths.out` when its turn comes.
 
     `minutes` are those of all of them together; `config` maps a part's name to fields of its plan.
     `EDTalkError(BAD_MESSAGE)` names a field that does not exist.
     """
-    for own, share, stage, plan in _STAGES:
+    for own, share, trainer, plan in _STAGES:
         if part not in (Part.ALL, own):
             continue
         length = minutes * (share if part is Part.ALL else 1.0)
@@ -57,7 +57,7 @@ def stages(
                 f"The training config does not fit: {error}.",
                 "See docs/training.md for its fields.",
             ) from error
-        yield stage(paths, chosen, peers)
+        yield trainer(paths, chosen, group)
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,10 +27,11 @@ from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.training.datasets.film.cache import FilmCache, StoredClip
 from edtalk_server.training.datasets.interface import ClipBatch
-from edtalk_server.training.finetune.material import FilmPairs
-from edtalk_server.training.finetune.result import NOTE_FILE
-from edtalk_server.training.finetune.run import STATE_FILE, FineTuning
-from edtalk_server.training.finetune.tuning import PaperTuning
+from edtalk_server.training.finetune.data import FilmPairs
+from edtalk_server.training.finetune.export import NOTE_FILE
+from edtalk_server.training.finetune.model import TunableEDTalk
+from edtalk_server.training.finetune.trainer import STATE_FILE, FineTuner
+from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import Judging
 from shared_protocol.banks import numbered_layout
 
@@ -155,16 +158,17 @@ def test_a_run_that_is_stopped_goes_on_as_if_it_never_was(
         return main(["train", "finetune", *arguments, "--device", "cpu"])
 
     assert tune("whole") == 0
-    step, calls = FineTuning._step, 0
+    step, calls = FineTuner.advance, 0
 
-    def stopped(run: FineTuning) -> None:
+    def stopped(trainer: FineTuner) -> Outcome:
         nonlocal calls
         calls += 1
         if calls == 3:
-            raise KeyboardInterrupt
-        step(run)
+            os.kill(os.getpid(), signal.SIGINT)
+            return Outcome(torch.zeros(()), {})
+        return step(trainer)
 
-    monkeypatch.setattr(FineTuning, "_step", stopped)
+    monkeypatch.setattr(FineTuner, "advance", stopped)
     assert tune("parts") == 130
     assert not (tmp_path / "parts").exists()
     assert (tmp_path / "parts.run" / STATE_FILE).is_file()
@@ -215,19 +219,19 @@ def test_only_the_generator_of_an_edtalk_network_is_changed(people: People, tmp_
 
 
 def test_an_edtalk_network_learns_pairs_and_is_held_to_what_it_was(people: People) -> None:
-    tuning = PaperTuning(tiny_edtalk(), Judging(scales=1))
+    model = TunableEDTalk(tiny_edtalk(), Judging(scales=1))
     one, other = (to_tensor(people.others[0][:, i, ::4, ::4]) for i in (0, 1))
-    weights = tuning.face.weights_of(torch.cat([one, other])).split(len(one))
+    weights = model.face.weights_of(torch.cat([one, other])).split(len(one))
     pairs = FilmPairs(one, other, torch.zeros(len(one), 68, 2), *weights)
     change = weights[1] - weights[0]
-    assert float(tuning.keep_loss(one, change).detach()) < 1e-4
-    optimizer = torch.optim.Adam(tuning.drawer.parameters(), 5e-3)
+    assert float(model.keep_loss(one, change).detach()) < 1e-4
+    optimizer = torch.optim.Adam(model.drawer.parameters(), 5e-3)
     values = []
     for _ in range(40):
-        loss = tuning.film_loss(pairs)
+        loss = model.film_loss(pairs)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         values.append(float(loss.detach()))
     assert values[-1] < 0.9 * values[0]
-    assert float(tuning.keep_loss(one, change).detach()) > 1e-2
+    assert float(model.keep_loss(one, change).detach()) > 1e-2

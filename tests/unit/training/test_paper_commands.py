@@ -20,16 +20,17 @@ from edtalk_server import bundles
 from edtalk_server.cli import main
 from edtalk_server.engine import Engine
 from edtalk_server.networks.config import EDTalkConfig
-from edtalk_server.training.paper import checkpoint, export
+from edtalk_server.training.loop import checkpoint
+from edtalk_server.training.loop.processes import ProcessGroup
 from edtalk_server.training.paper import config as configs
+from edtalk_server.training.paper import export
 from edtalk_server.training.paper.config import Ablation, StageConfig, StageName
-from edtalk_server.training.paper.group import Group
 from edtalk_server.training.paper.model import PaperModel
-from edtalk_server.training.paper.run import Run
+from edtalk_server.training.paper.trainer import PaperTrainer
 from shared_protocol.errors import EDTalkError
 from shared_protocol.messages import Crop
 
-ALONE = Group(0, 1, torch.device("cpu"))
+ALONE = ProcessGroup()
 TINY: dict[str, Any] = {
     "network": {"size": 32, "style_dim": 40, "width_base": 256, "width_max": 16, "enhancement_hidden": 8},
     "critic": {"width": 8, "depth": 2, "scales": 1},
@@ -135,9 +136,9 @@ def test_two_processes_of_torchrun_are_one_with_twice_the_batch(tmp_path: Path) 
     twice = config_file(tmp_path, accumulate=2)
     assert main([*command[2:], "--out", str(tmp_path / "one"), "--config", str(twice)]) == 0
     two, one = (checkpoint.load(tmp_path / name / "mouth_pose.pt") for name in ("two", "one"))
-    assert two["step"] == one["step"] == 2
-    start = Run(StageName.MOUTH_POSE, tiny(), SwappingCartoons(), tmp_path / "new", ALONE)
-    for part, module in (("stage", start.stage), ("critic", start.critic), ("average", start.stage.model)):
+    assert two["progress"]["step"] == one["progress"]["step"] == 2
+    start = PaperTrainer(StageName.MOUTH_POSE, tiny(), SwappingCartoons(), tmp_path / "new", ALONE)
+    for part, module in (("network", start.stage), ("critic", start.critic), ("average", start.stage.model)):
         assert all(torch.allclose(v, one[part][k], atol=1e-5) for k, v in two[part].items()), part
         assert any(not torch.equal(v, one[part][k]) for k, v in module.state_dict().items()), part
 
@@ -164,7 +165,7 @@ def test_stages_follow_each_other_from_the_command_line_to_a_bundle(tmp_path: Pa
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     for name in (StageName.RECONSTRUCTION, StageName.MOUTH_POSE, StageName.EXPRESSION):
-        Run(name, tiny(), SwappingCartoons(), folder, ALONE).train()
+        PaperTrainer(name, tiny(), SwappingCartoons(), folder, ALONE).train()
     return folder
 
 
@@ -214,8 +215,8 @@ def test_before_the_expression_stage_a_run_exports_as_a_lip_pose_model(trained: 
 def test_a_run_without_enhancement_exports_one_that_does_nothing(trained: Path, tmp_path: Path) -> None:
     (tmp_path / "mouth_pose.pt").write_bytes((trained / "mouth_pose.pt").read_bytes())
     config = tiny(ablation=Ablation(enhancement=False))
-    run = Run(StageName.EXPRESSION, config, SwappingCartoons(), tmp_path, ALONE)
-    run.train()
+    trainer = PaperTrainer(StageName.EXPRESSION, config, SwappingCartoons(), tmp_path, ALONE)
+    trainer.train()
     export.export(tmp_path, SwappingCartoons(), tmp_path / "b", pictures=16, half=False)
     weights = np.random.default_rng(1).normal(size=(1, 36)).astype(np.float32)
     source = SwappingCartoons().clips(np.random.default_rng(3), 1, 1).source
@@ -230,7 +231,9 @@ def test_a_run_without_enhancement_exports_one_that_does_nothing(trained: Path, 
 
 @pytest.mark.parametrize("ablation", [Ablation(bank=False), Ablation(orthogonal=False)])
 def test_ablations_that_are_no_edtalk_network_are_not_exported(ablation: Ablation, tmp_path: Path) -> None:
-    Run(StageName.RECONSTRUCTION, tiny(ablation=ablation), SwappingCartoons(), tmp_path, ALONE).train(1)
+    PaperTrainer(
+        StageName.RECONSTRUCTION, tiny(ablation=ablation), SwappingCartoons(), tmp_path, ALONE
+    ).train(until_step=1)
     with pytest.raises(EDTalkError, match="comparison only"):
         export.export(tmp_path, SwappingCartoons(), tmp_path / "b")
 

@@ -19,7 +19,8 @@ from torch import Tensor
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.interface import Encoding
 from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Mixed, SwapBatch
-from edtalk_server.training.paper import checkpoint
+from edtalk_server.training.loop import checkpoint
+from edtalk_server.training.loop.processes import ProcessGroup
 from edtalk_server.training.paper.composites import paste_mouths
 from edtalk_server.training.paper.config import (
     Ablation,
@@ -30,14 +31,14 @@ from edtalk_server.training.paper.config import (
     Optimization,
     StageConfig,
     StageName,
+    path_of,
 )
-from edtalk_server.training.paper.group import Group
 from edtalk_server.training.paper.model import Drawing, MotionLatents, PaperModel
-from edtalk_server.training.paper.run import Run
 from edtalk_server.training.paper.stage import DrawingStage
+from edtalk_server.training.paper.trainer import PaperTrainer
 from shared_protocol.errors import EDTalkError
 
-ALONE = Group(0, 1, torch.device("cpu"))
+ALONE = ProcessGroup()
 TINY = EDTalkConfig(size=32, style_dim=40, width_base=256, width_max=16, enhancement_hidden=8)
 CONFIG = StageConfig(
     network=TINY,
@@ -76,7 +77,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which the first two stages have taken a few steps."""
     folder = tmp_path_factory.mktemp("run")
     for name in (StageName.RECONSTRUCTION, StageName.MOUTH_POSE):
-        Run(name, CONFIG, SwappingCartoons(), folder, ALONE).train(until=2)
+        PaperTrainer(name, CONFIG, SwappingCartoons(), folder, ALONE).train(until_step=2)
     return folder
 
 
@@ -87,12 +88,12 @@ def begun(trained: Path, tmp_path: Path, *names: StageName) -> Path:
     return tmp_path
 
 
-def parameters(run: Run) -> dict[str, Tensor]:
-    return {name: p.detach().clone() for name, p in run.stage.named_parameters()}
+def parameters(trainer: PaperTrainer) -> dict[str, Tensor]:
+    return {name: p.detach().clone() for name, p in trainer.stage.named_parameters()}
 
 
-def changed(before: dict[str, Tensor], run: Run) -> set[str]:
-    return {name for name, value in parameters(run).items() if not torch.equal(value, before[name])}
+def changed(before: dict[str, Tensor], trainer: PaperTrainer) -> set[str]:
+    return {name for name, value in parameters(trainer).items() if not torch.equal(value, before[name])}
 
 
 # --- learning ---
@@ -108,11 +109,11 @@ def test_a_stage_learns_a_batch_that_it_sees_again_and_again(
     folder = begun(trained, tmp_path, *DRAWING[:2])
     (folder / f"{name}.pt").unlink(missing_ok=True)
     quiet = replace(CONFIG.weights, adversarial=0.0)
-    run = Run(name, replace(CONFIG, weights=quiet), Repeating(Cartoons(truth)), folder, ALONE)
-    totals = [float(run.advance().total) for _ in range(12)]
+    trainer = PaperTrainer(name, replace(CONFIG, weights=quiet), Repeating(Cartoons(truth)), folder, ALONE)
+    totals = [float(trainer.advance().total) for _ in range(12)]
     assert min(totals[-3:]) < 0.97 * max(totals[:2]), totals
     if name is not StageName.FEATURES:
-        assert ("flow" in run.advance().values) == truth
+        assert ("flow" in trainer.advance().values) == truth
 
 
 def test_pictures_of_swaps_come_nearer_the_truth(trained: Path, tmp_path: Path) -> None:
@@ -122,30 +123,34 @@ def test_pictures_of_swaps_come_nearer_the_truth(trained: Path, tmp_path: Path) 
 
     only = LossWeights(perceptual=0.0, adversarial=0.0, feature=0.0, flow=0.0, mask=0.0, probe=0.0)
     config = replace(CONFIG, weights=only, swap_share=1.0)
-    run = Run(StageName.MOUTH_POSE, config, OneSwap(), begun(trained, tmp_path, DRAWING[0]), ALONE)
-    errors = [float(run.advance().values["reconstruction"]) for _ in range(15)]
+    trainer = PaperTrainer(
+        StageName.MOUTH_POSE, config, OneSwap(), begun(trained, tmp_path, DRAWING[0]), ALONE
+    )
+    errors = [float(trainer.advance().values["reconstruction"]) for _ in range(15)]
     assert errors[-1] < 0.9 * errors[0]
 
 
 def test_adversaries_work_against_each_other(tmp_path: Path) -> None:
     for kind in AdversarialKind:
         config = replace(CONFIG, critic=replace(CONFIG.critic, kind=kind, first_step=1))
-        run = Run(StageName.RECONSTRUCTION, config, Repeating(Cartoons()), tmp_path / kind, ALONE)
-        before = copy.deepcopy(run.critic.state_dict())
-        assert "adversarial" not in run.advance().values
-        assert all(torch.equal(v, before[k]) for k, v in run.critic.state_dict().items())
-        losses = [run.advance().values for _ in range(6)]
+        trainer = PaperTrainer(
+            StageName.RECONSTRUCTION, config, Repeating(Cartoons()), tmp_path / kind, ALONE
+        )
+        before = copy.deepcopy(trainer.critic.state_dict())
+        assert "adversarial" not in trainer.advance().values
+        assert all(torch.equal(v, before[k]) for k, v in trainer.critic.state_dict().items())
+        losses = [trainer.advance().values for _ in range(6)]
         assert float(losses[-1]["critic"]) < float(losses[0]["critic"])
 
 
 def test_the_averaged_network_follows_more_slowly(tmp_path: Path) -> None:
-    run = Run(StageName.RECONSTRUCTION, CONFIG, Repeating(Cartoons()), tmp_path, ALONE)
-    first = copy.deepcopy(run.stage.model.state_dict())
+    trainer = PaperTrainer(StageName.RECONSTRUCTION, CONFIG, Repeating(Cartoons()), tmp_path, ALONE)
+    first = copy.deepcopy(trainer.stage.model.state_dict())
     for _ in range(5):
-        run.advance()
+        trainer.advance()
     name = "network.generator.constant"
-    moved = (run.stage.model.state_dict()[name] - first[name]).norm()
-    followed = (run.average.module.state_dict()[name] - first[name]).norm()
+    moved = (trainer.stage.model.state_dict()[name] - first[name]).norm()
+    followed = (trainer.average.state_dict()[name] - first[name]).norm()
     assert 0 < followed < moved
 
 
@@ -154,14 +159,16 @@ def test_the_averaged_network_follows_more_slowly(tmp_path: Path) -> None:
 
 def test_every_part_of_the_first_stages_is_reached_by_a_gradient(tmp_path: Path) -> None:
     for name in DRAWING[:2]:
-        run = Run(name, CONFIG, Cartoons(), tmp_path / name, ALONE)
-        before = parameters(run)
-        run.advance()
-        run.advance()
-        still = {n for n in before if before[n].requires_grad} - changed(before, run)
-        untaught = [n for n, p in run.stage.named_parameters() if p.requires_grad and not _has_gradient(p)]
+        trainer = PaperTrainer(name, CONFIG, Cartoons(), tmp_path / name, ALONE)
+        before = parameters(trainer)
+        trainer.advance()
+        trainer.advance()
+        still = {n for n in before if before[n].requires_grad} - changed(before, trainer)
+        untaught = [
+            n for n, p in trainer.stage.named_parameters() if p.requires_grad and not _has_gradient(p)
+        ]
         assert (still, untaught) == (set(), [])
-        frozen = set(before) - changed(before, run)
+        frozen = set(before) - changed(before, trainer)
         assert all("enhancement" in n or "heads.banks.2" in n or "probes.maps.2" in n for n in frozen)
 
 
@@ -173,31 +180,33 @@ def _has_gradient(parameter: Tensor) -> bool:
 def test_the_expression_stage_changes_expression_head_bank_and_enhancement_only(
     data: ClipSet, trained: Path, tmp_path: Path
 ) -> None:
-    run = Run(StageName.EXPRESSION, CONFIG, data, begun(trained, tmp_path, DRAWING[1]), ALONE)
-    before, q_before = parameters(run), _basis(run)
+    trainer = PaperTrainer(StageName.EXPRESSION, CONFIG, data, begun(trained, tmp_path, DRAWING[1]), ALONE)
+    before, q_before = parameters(trainer), _basis(trainer)
     for _ in range(4):
-        run.advance()
-    moved = changed(before, run)
+        trainer.advance()
+    moved = changed(before, trainer)
     allowed = ("model.network.heads.banks.2.", "model.network.enhancement.", "probes.maps.2.")
     directions = "model.network.banks.directions"
     assert all(name == directions or name.startswith(allowed) for name in moved)
     learned = {name for name in before if name.startswith(allowed[:2])}
     assert learned <= moved
-    assert torch.equal(before[directions][:, :26], parameters(run)[directions][:, :26])
-    assert not torch.equal(before[directions][:, 26:], parameters(run)[directions][:, 26:])
-    assert torch.allclose(q_before[:, :26], _basis(run)[:, :26], atol=1e-6)
+    assert torch.equal(before[directions][:, :26], parameters(trainer)[directions][:, :26])
+    assert not torch.equal(before[directions][:, 26:], parameters(trainer)[directions][:, 26:])
+    assert torch.allclose(q_before[:, :26], _basis(trainer)[:, :26], atol=1e-6)
 
 
-def _basis(run: Run) -> Tensor:
-    basis = run.stage.model.basis()  # type: ignore[operator]
+def _basis(trainer: PaperTrainer) -> Tensor:
+    basis = trainer.stage.model.basis()  # type: ignore[operator]
     return basis.detach()  # type: ignore[no-any-return]
 
 
 def test_the_expression_stage_begins_with_the_pictures_of_the_stage_before(
     trained: Path, tmp_path: Path
 ) -> None:
-    run = Run(StageName.EXPRESSION, CONFIG, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE)
-    model = run.stage.model
+    trainer = PaperTrainer(
+        StageName.EXPRESSION, CONFIG, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE
+    )
+    model = trainer.stage.model
     assert isinstance(model, PaperModel)
     batch = Cartoons().clips(np.random.default_rng(5), 2, 1)
     with torch.no_grad():
@@ -209,11 +218,13 @@ def test_the_expression_stage_begins_with_the_pictures_of_the_stage_before(
 
 def test_expression_without_the_stages_before_it_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EDTalkError, match="mouth_pose"):
-        Run(StageName.EXPRESSION, CONFIG, Cartoons(), tmp_path, ALONE)
+        PaperTrainer(StageName.EXPRESSION, CONFIG, Cartoons(), tmp_path, ALONE)
 
 
 def test_expression_is_the_mean_over_the_window(trained: Path, tmp_path: Path) -> None:
-    run = Run(StageName.EXPRESSION, CONFIG, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE)
+    trainer = PaperTrainer(
+        StageName.EXPRESSION, CONFIG, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE
+    )
     asked: list[tuple[int, int]] = []
 
     class Watching(Cartoons):
@@ -221,24 +232,26 @@ def test_expression_is_the_mean_over_the_window(trained: Path, tmp_path: Path) -
             asked.append((count, length))
             return super().clips(rng, count, length)
 
-    batch = run.stage.batch(CONFIG, Watching(), np.random.default_rng(0))
+    batch = trainer.stage.batch(CONFIG, Watching(), np.random.default_rng(0))
     assert isinstance(batch, ClipBatch)
     assert asked == [(2, CONFIG.window)]
     shuffled = replace(batch, frames=batch.frames[:, [2, 1, 0]])
-    outcomes = [run.stage(one, deceive=False) for one in (batch, shuffled)]
+    outcomes = [trainer.stage(one, deceive=False) for one in (batch, shuffled)]
     assert torch.allclose(outcomes[0].drawn, outcomes[1].drawn, atol=1e-5)
     frames = batch.frames.clone()
     frames[:, 0] = frames[:, 0].flip(-2)
-    other = run.stage(replace(batch, frames=frames), deceive=False)
+    other = trainer.stage(replace(batch, frames=frames), deceive=False)
     assert not torch.allclose(outcomes[0].drawn, other.drawn, atol=1e-5)
 
 
 # --- who lends what to whom ---
 
 
-def styles_drawn(run: Run, batch: ClipBatch | SwapBatch, monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
+def styles_drawn(
+    trainer: PaperTrainer, batch: ClipBatch | SwapBatch, monkeypatch: pytest.MonkeyPatch
+) -> list[Tensor]:
     """The motion latents that the generator is given for a batch, in order."""
-    model = run.stage.model
+    model = trainer.stage.model
     assert isinstance(model, PaperModel)
     given: list[Tensor] = []
     draw = model.draw
@@ -248,12 +261,12 @@ def styles_drawn(run: Run, batch: ClipBatch | SwapBatch, monkeypatch: pytest.Mon
         return draw(source, motion, expression)
 
     monkeypatch.setattr(model, "draw", watched)
-    run.stage(batch, deceive=False)
+    trainer.stage(batch, deceive=False)
     return given
 
 
-def read_off(run: Run, pictures: Tensor) -> MotionLatents:
-    model = run.stage.model
+def read_off(trainer: PaperTrainer, pictures: Tensor) -> MotionLatents:
+    model = trainer.stage.model
     assert isinstance(model, PaperModel)
     with torch.no_grad():
         return model.read(model.encode(pictures).latent)
@@ -262,7 +275,7 @@ def read_off(run: Run, pictures: Tensor) -> MotionLatents:
 def test_filmed_people_are_redrawn_with_mouth_and_pose_from_two_composites(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = Run(
+    trainer = PaperTrainer(
         StageName.MOUTH_POSE, CONFIG, Cartoons(truth=False), begun(trained, tmp_path, DRAWING[0]), ALONE
     )
     batch = Cartoons(truth=False).clips(np.random.default_rng(0), 2, 1)
@@ -270,11 +283,11 @@ def test_filmed_people_are_redrawn_with_mouth_and_pose_from_two_composites(
     marks_a, marks_b = batch.landmarks[:1, 0], batch.landmarks[1:, 0]
     a_with_mouth_of_b = paste_mouths(a, marks_a, b, marks_b)
     b_with_mouth_of_a = paste_mouths(b, marks_b, a, marks_a)
-    for_a = read_off(run, b_with_mouth_of_a).mouth + read_off(run, a_with_mouth_of_b).pose
-    for_b = read_off(run, a_with_mouth_of_b).mouth + read_off(run, b_with_mouth_of_a).pose
-    crossed, itself = styles_drawn(run, batch, monkeypatch)
+    for_a = read_off(trainer, b_with_mouth_of_a).mouth + read_off(trainer, a_with_mouth_of_b).pose
+    for_b = read_off(trainer, a_with_mouth_of_b).mouth + read_off(trainer, b_with_mouth_of_a).pose
+    crossed, itself = styles_drawn(trainer, batch, monkeypatch)
     assert torch.allclose(crossed, torch.cat([for_a, for_b]), atol=1e-4)
-    own = read_off(run, torch.cat([a, b]))
+    own = read_off(trainer, torch.cat([a, b]))
     assert torch.allclose(itself, own.mouth + own.pose, atol=1e-4)
 
 
@@ -283,16 +296,16 @@ def test_swaps_take_each_factor_from_its_driver(
 ) -> None:
     swap = SwappingCartoons().factor_swaps(np.random.default_rng(0), 2)
     folder = begun(trained, tmp_path, DRAWING[1])
-    run = Run(StageName.MOUTH_POSE, CONFIG, SwappingCartoons(), folder, ALONE)
-    mouth, pose = read_off(run, swap.mouth).mouth, read_off(run, swap.pose).pose
-    assert torch.allclose(styles_drawn(run, swap, monkeypatch)[0], mouth + pose, atol=1e-4)
-    run = Run(StageName.EXPRESSION, CONFIG, SwappingCartoons(), folder, ALONE)
+    trainer = PaperTrainer(StageName.MOUTH_POSE, CONFIG, SwappingCartoons(), folder, ALONE)
+    mouth, pose = read_off(trainer, swap.mouth).mouth, read_off(trainer, swap.pose).pose
+    assert torch.allclose(styles_drawn(trainer, swap, monkeypatch)[0], mouth + pose, atol=1e-4)
+    trainer = PaperTrainer(StageName.EXPRESSION, CONFIG, SwappingCartoons(), folder, ALONE)
     whole = (
-        read_off(run, swap.mouth).mouth
-        + read_off(run, swap.pose).pose
-        + read_off(run, swap.expression).expression
+        read_off(trainer, swap.mouth).mouth
+        + read_off(trainer, swap.pose).pose
+        + read_off(trainer, swap.expression).expression
     )
-    assert torch.allclose(styles_drawn(run, swap, monkeypatch)[0], whole, atol=1e-4)
+    assert torch.allclose(styles_drawn(trainer, swap, monkeypatch)[0], whole, atol=1e-4)
 
 
 # --- orthogonality and ablations ---
@@ -303,10 +316,10 @@ def test_banks_stay_orthonormal_within_and_between(trained: Path, tmp_path: Path
         folder = (
             begun(trained, tmp_path / name, *()) if name is DRAWING[0] else _copied(trained, tmp_path / name)
         )
-        run = Run(name, CONFIG, SwappingCartoons(), folder, ALONE)
+        trainer = PaperTrainer(name, CONFIG, SwappingCartoons(), folder, ALONE)
         for _ in range(3):
-            run.advance()
-        q = _basis(run)
+            trainer.advance()
+        q = _basis(trainer)
         assert float((q.T @ q - torch.eye(36)).abs().max()) < 1e-5
 
 
@@ -317,9 +330,9 @@ def _copied(trained: Path, folder: Path) -> Path:
 
 def test_without_orthogonality_directions_are_as_learned(tmp_path: Path) -> None:
     config = replace(CONFIG, ablation=Ablation(orthogonal=False))
-    run = Run(StageName.RECONSTRUCTION, config, Cartoons(), tmp_path, ALONE)
-    run.advance()
-    q = _basis(run)
+    trainer = PaperTrainer(StageName.RECONSTRUCTION, config, Cartoons(), tmp_path, ALONE)
+    trainer.advance()
+    q = _basis(trainer)
     assert float((q.T @ q - torch.eye(36)).abs().max()) > 1e-2
     assert torch.allclose(q.norm(dim=0), torch.ones(36), atol=1e-5)
 
@@ -327,13 +340,13 @@ def test_without_orthogonality_directions_are_as_learned(tmp_path: Path) -> None
 def test_without_banks_the_heads_say_style_latents(tmp_path: Path) -> None:
     config = replace(CONFIG, ablation=Ablation(bank=False))
     for name in DRAWING:
-        run = Run(name, config, SwappingCartoons(), tmp_path, ALONE)
-        before = parameters(run)
-        run.train(until=2)
-        assert run.stage.model.basis() is None  # type: ignore[operator]
-        assert "model.network.banks.directions" not in changed(before, run)
-        assert any("heads.banks" in one for one in changed(before, run))
-    model = run.stage.model
+        trainer = PaperTrainer(name, config, SwappingCartoons(), tmp_path, ALONE)
+        before = parameters(trainer)
+        trainer.train(until_step=2)
+        assert trainer.stage.model.basis() is None  # type: ignore[operator]
+        assert "model.network.banks.directions" not in changed(before, trainer)
+        assert any("heads.banks" in one for one in changed(before, trainer))
+    model = trainer.stage.model
     assert isinstance(model, PaperModel)
     motion = model.read(torch.randn(64, TINY.style_dim))
     assert int(torch.linalg.matrix_rank(motion.pose)) > TINY.pose
@@ -341,12 +354,14 @@ def test_without_banks_the_heads_say_style_latents(tmp_path: Path) -> None:
 
 def test_without_enhancement_the_features_stay_as_they_are(trained: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, ablation=Ablation(enhancement=False))
-    run = Run(StageName.EXPRESSION, config, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE)
-    before = parameters(run)
-    run.advance()
-    assert changed(before, run)
-    assert not any("enhancement" in name for name in changed(before, run))
-    model = run.stage.model
+    trainer = PaperTrainer(
+        StageName.EXPRESSION, config, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE
+    )
+    before = parameters(trainer)
+    trainer.advance()
+    assert changed(before, trainer)
+    assert not any("enhancement" in name for name in changed(before, trainer))
+    model = trainer.stage.model
     assert isinstance(model, PaperModel)
     source = model.encode(Cartoons().clips(np.random.default_rng(0), 1, 1).source)
     style, expression = torch.zeros(1, 40), torch.ones(1, 40)
@@ -382,11 +397,11 @@ LOSSES_OF = {
 def test_a_loss_of_weight_zero_is_gone_and_changes_the_step(
     name: StageName, trained: Path, tmp_path: Path
 ) -> None:
-    def stage_with(weights: LossWeights, folder: str) -> Run:
+    def stage_with(weights: LossWeights, folder: str) -> PaperTrainer:
         config = replace(CONFIG, weights=weights)
         place = _copied(trained, tmp_path / folder) if name is not DRAWING[0] else tmp_path / folder
         (place / f"{name}.pt").unlink(missing_ok=True)
-        return Run(name, config, Cartoons(), place, ALONE)
+        return PaperTrainer(name, config, Cartoons(), place, ALONE)
 
     whole = stage_with(CONFIG.weights, "whole").advance()
     assert set(whole.values) - {"critic"} == LOSSES_OF[name]
@@ -401,19 +416,19 @@ def test_each_loss_alone_teaches_the_network_something(
     name: StageName, trained: Path, tmp_path: Path
 ) -> None:
     folder = begun(trained, tmp_path, *DRAWING[:2])
-    run = Run(name, CONFIG, Cartoons(), folder, ALONE)
-    batch = run.stage.batch(CONFIG, Cartoons(), np.random.default_rng(0))
+    trainer = PaperTrainer(name, CONFIG, Cartoons(), folder, ALONE)
+    batch = trainer.stage.batch(CONFIG, Cartoons(), np.random.default_rng(0))
     nothing = dict.fromkeys(LOSSES_OF[StageName.MOUTH_POSE] | LOSSES_OF[StageName.EXPRESSION], 0.0)
     for loss in LOSSES_OF[name]:
         factors = {**nothing, loss: 1.0}
         if loss == "self_reconstruction":
             factors["reconstruction"] = 1.0  # what it is made of
-        run.stage.config = replace(CONFIG, weights=LossWeights(**factors))
-        run.stage.zero_grad()
-        run.stage(batch, deceive=True).total.backward()
-        taught = [n for n, p in run.stage.model.named_parameters() if _has_gradient(p)]
+        trainer.stage.config = replace(CONFIG, weights=LossWeights(**factors))
+        trainer.stage.zero_grad()
+        trainer.stage(batch, deceive=True).total.backward()
+        taught = [n for n, p in trainer.stage.model.named_parameters() if _has_gradient(p)]
         assert taught, loss
-        assert all(p.grad is None for p in run.critic.parameters())
+        assert all(p.grad is None for p in trainer.critic.parameters())
 
 
 # --- being killed, and going on ---
@@ -427,52 +442,52 @@ def test_a_run_that_was_stopped_ends_like_one_that_was_not(
     folders = [_copied(trained, tmp_path / which) for which in ("whole", "parts")]
     for folder in folders:
         (folder / f"{name}.pt").unlink(missing_ok=True)
-    Run(name, CONFIG, data, folders[0], ALONE).train(until=5)
+    PaperTrainer(name, CONFIG, data, folders[0], ALONE).train(until_step=5)
     for until in (1, 3, 5):
-        Run(name, CONFIG, data, folders[1], ALONE).train(until)
-    whole, parts = (checkpoint.load(checkpoint.path_of(folder, name)) for folder in folders)
-    assert whole["step"] == parts["step"] == 5
-    for part in ("stage", "average", "critic"):
+        PaperTrainer(name, CONFIG, data, folders[1], ALONE).train(until_step=until)
+    whole, parts = (checkpoint.load(path_of(folder, name)) for folder in folders)
+    assert whole["progress"]["step"] == parts["progress"]["step"] == 5
+    for part in ("network", "average", "critic"):
         assert all(torch.equal(value, parts[part][key]) for key, value in whole[part].items()), part
 
 
 def test_batches_prepared_ahead_are_the_same_batches(tmp_path: Path) -> None:
     ends = []
     for workers in (0, 1):
-        run = Run(
+        trainer = PaperTrainer(
             StageName.RECONSTRUCTION,
             replace(CONFIG, workers=workers),
             Cartoons(),
             tmp_path / str(workers),
             ALONE,
         )
-        ends.append([float(run.advance().total) for _ in range(2)])
+        ends.append([float(trainer.advance().total) for _ in range(2)])
     assert ends[0] == ends[1]
 
 
 def test_an_interrupt_saves_what_was_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    run = Run(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
-    step = run.advance
+    trainer = PaperTrainer(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
+    step = trainer.advance
 
     def interrupted() -> Any:
-        if run.step == 2:
+        if trainer.state.step == 2:
             os.kill(os.getpid(), signal.SIGTERM)
         return step()
 
-    monkeypatch.setattr(run, "advance", interrupted)
-    assert run.train() is False
-    assert checkpoint.load(run.path)["step"] == 3
+    monkeypatch.setattr(trainer, "advance", interrupted)
+    assert trainer.train() is False
+    assert checkpoint.load(trainer.path)["progress"]["step"] == 3
 
 
 def test_a_run_that_blew_up_leaves_its_last_good_checkpoint(tmp_path: Path) -> None:
-    run = Run(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
-    run.train(until=1)
-    good = run.path.read_bytes()
+    trainer = PaperTrainer(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
+    trainer.train(until_step=1)
+    good = trainer.path.read_bytes()
     with torch.no_grad():
-        run.stage.model.network.generator.constant.fill_(torch.nan)  # type: ignore[union-attr,operator]
+        trainer.stage.model.network.generator.constant.fill_(torch.nan)  # type: ignore[union-attr,operator]
     with pytest.raises(EDTalkError, match="not finite"):
-        run.save()
-    assert run.path.read_bytes() == good
+        trainer.save()
+    assert trainer.path.read_bytes() == good
 
 
 @pytest.mark.parametrize(
@@ -484,22 +499,24 @@ def test_a_run_that_blew_up_leaves_its_last_good_checkpoint(tmp_path: Path) -> N
     ],
 )
 def test_a_run_cannot_go_on_as_another_network(other: dict[str, Any], tmp_path: Path) -> None:
-    Run(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE).train(until=1)
+    PaperTrainer(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE).train(until_step=1)
     with pytest.raises(EDTalkError, match="trained with another"):
-        Run(StageName.RECONSTRUCTION, replace(CONFIG, **other), Cartoons(), tmp_path, ALONE)
+        PaperTrainer(StageName.RECONSTRUCTION, replace(CONFIG, **other), Cartoons(), tmp_path, ALONE)
 
 
 def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     (tmp_path / "reconstruction.pt").write_bytes(b"nothing of the kind")
     with pytest.raises(EDTalkError, match=r"reconstruction\.pt"):
-        Run(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
+        PaperTrainer(StageName.RECONSTRUCTION, CONFIG, Cartoons(), tmp_path, ALONE)
 
 
 def test_half_precision_learns_and_keeps_positions_exact(tmp_path: Path) -> None:
-    run = Run(StageName.RECONSTRUCTION, replace(CONFIG, bf16=True), Repeating(Cartoons()), tmp_path, ALONE)
-    totals = [float(run.advance().total) for _ in range(12)]
+    trainer = PaperTrainer(
+        StageName.RECONSTRUCTION, replace(CONFIG, bf16=True), Repeating(Cartoons()), tmp_path, ALONE
+    )
+    totals = [float(trainer.advance().total) for _ in range(12)]
     assert min(totals[-3:]) < totals[0]
-    model = run.stage.model
+    model = trainer.stage.model
     assert isinstance(model, PaperModel)
     source = model.encode(Cartoons().clips(np.random.default_rng(0), 1, 1).source)
     drawing = model.draw(source, torch.zeros(1, 40))
@@ -508,8 +525,10 @@ def test_half_precision_learns_and_keeps_positions_exact(tmp_path: Path) -> None
 
 
 def test_a_batch_costs_the_mean_of_its_halves(trained: Path, tmp_path: Path) -> None:
-    run = Run(StageName.EXPRESSION, CONFIG, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE)
-    stage = run.stage
+    trainer = PaperTrainer(
+        StageName.EXPRESSION, CONFIG, Cartoons(), begun(trained, tmp_path, DRAWING[1]), ALONE
+    )
+    stage = trainer.stage
     assert isinstance(stage, DrawingStage)
     whole = Cartoons().clips(np.random.default_rng(0), 4, 3)
     halves = [_rows(whole, slice(0, 2)), _rows(whole, slice(2, 4))]

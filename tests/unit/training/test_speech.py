@@ -210,12 +210,14 @@ def test_the_loss_wants_shut_lips_and_rest() -> None:
 def test_an_interrupted_run_goes_on_and_ends_with_a_network_for_a_bundle(small_corpus: Path) -> None:
     corpus, config = CorpusConfig(4, 2, 2, 4), train.TrainConfig(batch=16, pairs=4)
     torch.set_num_threads(1)
-    first = train.Run(small_corpus, replace(config, minutes=0.02), corpus)
-    first.run()
-    second = train.Run(small_corpus, replace(config, minutes=first.elapsed / 60 + 0.01), corpus)
-    assert second.steps == first.steps > 0
-    second.run()
-    assert second.steps > first.steps
+    first = train.SpeechTrainer(small_corpus, replace(config, minutes=0.02), corpus)
+    assert first.train()
+    longer = replace(config, minutes=first.state.seconds / 60 + 0.01)
+    second = train.SpeechTrainer(small_corpus, longer, corpus)
+    assert second.state.step == first.state.step > 0
+    assert second.train()
+    second.finish()
+    assert second.state.step > first.state.step
     part = json.loads((small_corpus / "audio_to_lip.json").read_text())
     assert part["kind"] == "audio2lip"
     network = Audio2Lip(Audio2LipConfig.from_dict(part["config"]))
@@ -224,8 +226,9 @@ def test_an_interrupted_run_goes_on_and_ends_with_a_network_for_a_bundle(small_c
     tensors = load_file(small_corpus / part["file"])
     assert all(t.dtype in (torch.float16, torch.int64) for t in tensors.values())
     network.load_state_dict({name: t.to(network.state_dict()[name].dtype) for name, t in tensors.items()})
-    entries = [json.loads(line) for line in (small_corpus / "log.jsonl").read_text().splitlines()]
-    assert {"espeak", "rest", "loss"} <= set(entries[-1])
+    entries = [json.loads(line) for line in (small_corpus / "audio_to_lip.jsonl").read_text().splitlines()]
+    assert {"espeak", "rest"} <= {name.partition("/")[0] for name in entries[-1]["holdout"]}
+    assert entries[0]["train"]["total"] > 0
 
 
 def test_timid_lips_are_made_to_move_as_much_as_the_truth(small_corpus: Path) -> None:

@@ -14,7 +14,7 @@ import torch
 
 from edtalk_server import bundles
 from edtalk_server.cli.training import starter
-from edtalk_server.training.loop.stage import load, save
+from edtalk_server.training.loop.checkpoint import load, save
 from edtalk_server.training.starter import packing, pipeline
 from shared_protocol.errors import EDTalkError
 
@@ -77,10 +77,10 @@ def test_a_run_may_begin_with_the_shipped_bundle(tmp_path: Path) -> None:
     scale = pipeline.begun(pipeline.SCALES["tiny"], face)
     plan = pipeline.GeneratorPlan(**scale.generator)
     assert plan.trunk_share == 0
-    stage = pipeline.GeneratorStage(pipeline.Paths(tmp_path, tmp_path), plan)
+    trainer = pipeline.GeneratorTrainer(pipeline.Paths(tmp_path, tmp_path), plan)
     shipped = bundles.load(bundles.STARTER).face.state_dict()
-    assert torch.equal(stage.network.banks, shipped["banks"])
-    assert torch.equal(stage.average.network.decoder.draw.weight, shipped["decoder.draw.weight"])
+    assert torch.equal(trainer.network.banks, shipped["banks"])
+    assert torch.equal(trainer.average.decoder.draw.weight, shipped["decoder.draw.weight"])
 
 
 def test_it_does_not_wait_beyond_its_time() -> None:

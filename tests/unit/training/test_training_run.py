@@ -10,12 +10,12 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.cli import main
 from edtalk_server.synthetic.controls import MIRROR_LANDMARKS, STARTER_LAYOUT
-from edtalk_server.training.loop import stage
-from edtalk_server.training.loop.stage import Paths
+from edtalk_server.training.loop.metrics import MetricLogger
 from edtalk_server.training.starter import augment, export, losses
-from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorStage, dress
+from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorTrainer, dress
 from edtalk_server.training.starter.loader import Corpus
-from edtalk_server.training.starter.motion_stage import MotionPlan, MotionStage, read_weights
+from edtalk_server.training.starter.motion_stage import MotionPlan, MotionTrainer, estimate_weights
+from edtalk_server.training.starter.trainer import Paths
 from shared_protocol.errors import EDTalkError
 
 ROWS = 32
@@ -148,28 +148,28 @@ def test_attention_peaks_at_the_mouth() -> None:
 
 def test_a_generator_run_learns_is_killed_and_continues_where_it_was(paths: Paths) -> None:
     plan = GeneratorPlan(minutes=600, trunk_batch=8, every_seconds=600)
-    stage = GeneratorStage(paths, plan)
-    stage.corpus.refresh()
-    before = stage.validate()["flow"]
+    trainer = GeneratorTrainer(paths, plan)
+    trainer.refresh()
+    before = trainer.validate()["flow"]
     for _ in range(30):
-        stage._step()
-    assert stage.validate()["flow"] < before
-    stage.progress.seconds = 60.0
-    stage.checkpoint({})
-    again = GeneratorStage(paths, plan)
-    assert (again.progress.step, again.progress.seconds) == (30, 60.0)
-    for name, value in stage.state_of(stage.network).items():
-        assert torch.equal(value, again.state_of(again.network)[name]), name
+        trainer.advance()
+    assert trainer.validate()["flow"] < before
+    trainer.state.seconds = 60.0
+    trainer.save()
+    again = GeneratorTrainer(paths, plan)
+    assert (again.state.step, again.state.seconds) == (30, 60.0)
+    for name, value in trainer.tensors_of(trainer.network).items():
+        assert torch.equal(value, again.tensors_of(again.network)[name]), name
 
 
 def test_a_run_that_has_blown_up_keeps_its_last_good_checkpoint(paths: Paths) -> None:
-    stage = MotionStage(paths, MotionPlan(minutes=0.01, batch=8))
-    stage.train()
+    trainer = MotionTrainer(paths, MotionPlan(minutes=0.01, batch=8))
+    trainer.train()
     good = (paths.out / "motion.pt").read_bytes()
     with torch.no_grad():
-        stage.parameters()[0].fill_(float("nan"))
+        trainer.parameters()[0].fill_(float("nan"))
     with pytest.raises(EDTalkError, match="not finite"):
-        stage.checkpoint({})
+        trainer.save()
     assert (paths.out / "motion.pt").read_bytes() == good
 
 
@@ -181,15 +181,15 @@ def test_a_whole_run_ends_in_a_bundle_that_opens_and_rests(paths: Paths, tmp_pat
     assert main(["train", "run", *options]) == 0
     corpus = Corpus(paths.data, limit=ROWS // 2)
     corpus.refresh()
-    assert read_weights(paths.out, corpus, torch.device("cpu"))
+    assert estimate_weights(paths.out, corpus, torch.device("cpu"))
     (shard,) = corpus.shards.values()
-    early = shard.read
+    early = shard.estimated
     corpus.limit = None
     corpus.refresh()
-    corpus.pairs(np.random.default_rng(0), 32, 64, read_share=1.0)  # also of rows that nobody has read yet
-    assert read_weights(paths.out, corpus, torch.device("cpu"))
-    assert shard.read is not None and len(shard.read) == ROWS
-    np.testing.assert_array_equal(shard.read[: ROWS // 2], early)
+    corpus.pairs(np.random.default_rng(0), 32, 64, estimate_share=1.0)  # also of rows without an estimate
+    assert estimate_weights(paths.out, corpus, torch.device("cpu"))
+    assert shard.estimated is not None and len(shard.estimated) == ROWS
+    np.testing.assert_array_equal(shard.estimated[: ROWS // 2], early)
 
     export.export(export.Inputs(paths.out, data=paths.data), tmp_path / "bundle")
     bundle = bundles.load(tmp_path / "bundle")
@@ -225,11 +225,11 @@ def test_a_config_with_an_unknown_field_is_refused(
 
 
 def test_motion_steps_lower_the_reading_error(paths: Paths) -> None:
-    stage = MotionStage(paths, MotionPlan(minutes=600, batch=16))
-    stage.corpus.refresh()
-    first = stage._step()["reading"].item()
+    trainer = MotionTrainer(paths, MotionPlan(minutes=600, batch=16))
+    trainer.refresh()
+    first = trainer.advance().values["encoder"].item()
     for _ in range(15):
-        last = stage._step()["reading"].item()
+        last = trainer.advance().values["encoder"].item()
     assert last < first
 
 
@@ -237,8 +237,10 @@ def test_a_run_shows_its_curves_in_tensorboard(tmp_path: Path) -> None:
     accumulator = pytest.importorskip(
         "tensorboard.backend.event_processing.event_accumulator", reason="needs the 'train' extra"
     )
+    logger = MetricLogger(tmp_path, "generator")
     for step, error in ((10, 0.5), (20, 0.25)):
-        stage.curves(tmp_path, step, {"train": {"l1": error}, "holdout": {"l1": 2 * error}})
-    events = accumulator.EventAccumulator(str(tmp_path)).Reload()
+        logger.curves(step, {"train": {"l1": error}, "holdout": {"l1": 2 * error}})
+    logger.close()
+    events = accumulator.EventAccumulator(str(tmp_path / "tensorboard" / "generator")).Reload()
     assert [(e.step, e.value) for e in events.Scalars("holdout/l1")] == [(10, 1.0), (20, 0.5)]
     assert [e.value for e in events.Scalars("train/l1")] == [0.5, 0.25]

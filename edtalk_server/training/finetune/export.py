@@ -1,4 +1,4 @@
-"""The new bundle: the old one with another drawing part, and a note of where it comes from."""
+"""Writes the new bundle: the old one with another drawing part, and a note on its origin."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _OWN_TERMS = "LicenseRef-filmed-person"
 
 
 @dataclass(frozen=True)
-class Story:
-    """How a fine-tuned bundle came about. Decibels are PSNR of pictures that were not learned from."""
+class Origin:
+    """How a fine-tuned bundle was made. `before` and `after` are dB (PSNR) of pictures that were not learned from."""
 
     clips: tuple[str, ...]
     seconds: float
@@ -32,80 +32,82 @@ class Story:
 
 
 def check_output(bundle: Bundle, folder: Path) -> None:
-    """`EDTalkError(DISK)` when the new bundle would replace the one that it is made of."""
+    """Raise `EDTalkError(DISK)` when the new bundle would replace the one that it is made of."""
     if folder.resolve() == bundle.folder.resolve():
         raise EDTalkError(
             ErrorCode.DISK, "A fine-tuned bundle cannot replace its original.", "Name another folder with -o."
         )
 
 
-def write(bundle: Bundle, folder: Path, name: str, story: Story) -> BundleManifest:
-    """Save `bundle`, whose face network has been trained, as a new one. All other tensors keep their bytes."""
+def write(bundle: Bundle, folder: Path, name: str, origin: Origin) -> BundleManifest:
+    """Save `bundle`, whose face network has been trained, as a new bundle. All other tensors keep their bytes."""
     networks = {role: getattr(bundle, role) for role in bundle.manifest.parts()}
     for network in networks.values():
         if isinstance(network, nn.Module):
             network.cpu()
-    beside = {**_beside(bundle), NOTE_FILE: _note(bundle, story).encode()}
-    return bundles.save(folder, _manifest(bundle.manifest, name, story), networks, _is_half(bundle), beside)
+    beside = {**_beside(bundle), NOTE_FILE: _note(bundle, origin).encode()}
+    return bundles.save(folder, _manifest(bundle.manifest, name, origin), networks, _is_half(bundle), beside)
 
 
 def plain_name(text: str) -> str:
-    """A bundle's name from a folder's."""
+    """Return a bundle's name from a folder's."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")[:64] or "fine-tuned"
 
 
-def _manifest(old: BundleManifest, name: str, story: Story) -> BundleManifest:
-    clips = ", ".join(story.clips)
+def _manifest(old: BundleManifest, name: str, origin: Origin) -> BundleManifest:
+    clips = ", ".join(origin.clips)
     terms = old.licence if _OWN_TERMS in old.licence else f"{old.licence} AND {_OWN_TERMS}"
-    said = f"Fine-tuned on {clips} ({story.seconds:.0f} s) from {old.name} {old.version}; see {NOTE_FILE}."
+    origin_text = (
+        f"Fine-tuned on {clips} ({origin.seconds:.0f} s) from {old.name} {old.version}; see {NOTE_FILE}."
+    )
     return replace(
         old,
         name=plain_name(name),
-        title=f"{old.title}, fine-tuned on {Path(story.clips[0]).stem}",
+        title=f"{old.title}, fine-tuned on {Path(origin.clips[0]).stem}",
         licence=terms,
-        description=f"{said} {old.description}".strip(),
-        # what is drawn has changed and was not measured again; what is read has not
-        statistics={key: replace(one, drawn=None) for key, one in old.statistics.items()},
+        description=f"{origin_text} {old.description}".strip(),
+        # what is drawn has changed and was not measured again; estimates have not changed
+        statistics={key: replace(statistic, drawn=None) for key, statistic in old.statistics.items()},
         files={},
     )
 
 
-def _note(bundle: Bundle, story: Story) -> str:
+def _note(bundle: Bundle, origin: Origin) -> str:
     old = bundle.manifest
-    clips = "\n".join(f"* {clip}" for clip in story.clips)
+    clips = "\n".join(f"* {clip}" for clip in origin.clips)
     return f"""# Fine-tuned
 
-Made of the bundle {old.name} {old.version} ("{old.title}", {bundle.digest}) by {story.steps} steps in
-{story.minutes:.1f} minutes on {story.seconds:.1f} seconds of film:
+Made of the bundle {old.name} {old.version} ("{old.title}", {bundle.digest}) by {origin.steps} steps in
+{origin.minutes:.1f} minutes on {origin.seconds:.1f} seconds of film:
 
 {clips}
 
-Only the part that draws was trained. Readers of faces, banks and audio network are the original's, byte for byte, so
+Only the part that draws was trained. Motion encoder, banks and audio network are the original's, byte for byte, so
 weights mean what they meant. Pictures of the film that it did not learn from, drawn from another of its pictures:
-{story.after:.2f} dB (PSNR), {story.before:.2f} dB before.
+{origin.after:.2f} dB (PSNR), {origin.before:.2f} dB before.
 
 ## Licence
 
-The tensors keep the terms of the original ({old.licence}). Beyond that they carry the likeness of a filmed person
+The tensors keep the terms of the original ({old.licence}). They also carry the likeness of a filmed person
 ({_OWN_TERMS}): share and use them only as that person and whoever owns the film allow.
 """
 
 
 def _beside(bundle: Bundle) -> Mapping[str, bytes]:
-    """The files of the old folder that are not listed in its manifest: licence, model card, pictures."""
+    """Return the files of the old folder that its manifest does not list: licence, model card, pictures."""
     own = {MANIFEST_FILE, NOTE_FILE, *bundle.manifest.files}
     paths = (path for path in bundle.folder.iterdir() if path.is_file() and path.name not in own)
     return {path.name: path.read_bytes() for path in paths if not path.name.startswith(".")}
 
 
 def _is_half(bundle: Bundle) -> bool:
-    """Whether all its numbers are stored in 16 bits, so that storing them so again loses nothing."""
+    """Return whether all its numbers are stored in 16 bits, so that storing them in 16 bits again loses nothing."""
     kinds = {kind for part in bundle.manifest.parts().values() for kind in _kinds(bundle.folder / part.file)}
     return kinds <= {"F16", "I64"}
 
 
 def _kinds(path: Path) -> set[str]:
-    """The types of a safetensors file's tensors, from its header."""
+    """Return the types of a safetensors file's tensors, from its header."""
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
     return {about["dtype"] for name, about in header.items() if name != "__metadata__"}

@@ -1,5 +1,5 @@
-"""What fine-tuning asks of each kind of face network. Only the part that draws is trained: readers and banks are
-frozen, so that weights keep their meaning to the last bit."""
+"""The losses of fine-tuning for each kind of face network. Only the part that draws is trained: motion encoder and
+banks are frozen, so that weights keep their meaning to the last bit."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from edtalk_server.bundles import Bundle
 from edtalk_server.networks.compact import CompactNetwork, Drawing
 from edtalk_server.networks.edtalk import EDTalk
-from edtalk_server.training.finetune.material import FilmPairs
+from edtalk_server.training.finetune.data import FilmPairs
 from edtalk_server.training.paper.config import Judging, LossWeights
 from edtalk_server.training.paper.losses import Reconstruction
 from edtalk_server.training.paper.perceptual import Perceptual, open_eye
@@ -21,9 +21,10 @@ from edtalk_server.training.starter import losses
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _FLOW_SHARE = 4.0
+"""What moving otherwise than before counts beside drawing otherwise, in `TunableCompact.keep_loss`."""
 
 
-class Tuning(Protocol):
+class TunableModel(Protocol):
     """A network being fine-tuned."""
 
     @property
@@ -39,19 +40,20 @@ class Tuning(Protocol):
         """The learning rate at its highest."""
 
     def film_loss(self, pairs: FilmPairs) -> Tensor:
-        """How far the drawn targets are from the true ones."""
+        """Return how far the drawn targets are from the true ones."""
 
     def keep_loss(self, sources: Tensor, change: Tensor) -> Tensor:
-        """How far other people [B, 3, S, S] move otherwise than before, under changes of weights [B, channels]."""
+        """Return how much other people [B, 3, S, S] now move differently, under changes of weights [B, channels]."""
 
 
-def open_tuning(bundle: Bundle, judging: Judging, device: torch.device) -> Tuning:
-    """For the face network of a bundle, which is moved to the device. `EDTalkError(UNSUPPORTED)` for other kinds."""
+def open_model(bundle: Bundle, judging: Judging, device: torch.device) -> TunableModel:
+    """Return the bundle's face network, moved to the device; `EDTalkError(UNSUPPORTED)` for a kind that cannot be
+    tuned."""
     match bundle.face:
         case CompactNetwork():
-            return CompactTuning(bundle.face.to(device))
+            return TunableCompact(bundle.face.to(device))
         case EDTalk():
-            return PaperTuning(bundle.face.to(device), judging)
+            return TunableEDTalk(bundle.face.to(device), judging)
         case _:
             raise EDTalkError(
                 ErrorCode.UNSUPPORTED,
@@ -64,10 +66,10 @@ def _frozen_copy(network: nn.Module) -> nn.Module:
     return copy.deepcopy(network).eval().requires_grad_(requires_grad=False)
 
 
-class CompactTuning:
-    """The decoder of the compact network, by the picture losses of `generator_stage` at the size of its detail. No
-    truth about flow is needed: what the frozen reader says of both pictures is the change that is drawn. The picture at
-    rest stays the photo, by the network's construction."""
+class TunableCompact:
+    """The decoder of the compact network, taught by the picture losses of `generator_stage` at its detail size. No
+    truth about flow is needed: the frozen motion encoder's estimates for both pictures give the change that is drawn.
+    The picture at rest stays the photo, by the network's construction."""
 
     rate = 5e-4
 
@@ -111,9 +113,9 @@ def _rgb(drawing: Drawing) -> Tensor:
     return drawing.rgb
 
 
-class PaperTuning:
-    """The generator of the paper's network (official weights, too), by L_rec and L_per. Encoder, heads, banks and
-    enhancement are frozen: the encoder also reads the weights."""
+class TunableEDTalk:
+    """The generator of the paper's network (also with official weights), taught by L_rec and L_per. Encoder, heads,
+    banks and enhancement are frozen: the encoder also estimates the weights."""
 
     rate = 5e-4
 

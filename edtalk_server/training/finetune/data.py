@@ -1,4 +1,4 @@
-"""The film of a person: pairs to learn from, and the end of each clip, which is kept for judging."""
+"""The film of a person: pairs to learn from, and the end of each shot, which is held out to measure on."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from edtalk_server.arrays import Floats
 from edtalk_server.engine.tensors import Pictures, to_tensor
 from edtalk_server.training.datasets.film.cache import ClipRecord, FilmCache, StoredClip
 from edtalk_server.training.datasets.interface import FRAME_RATE, Random
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _BATCH = 16
+"""Pictures whose weights are estimated at a time."""
 _HELD_OUT = 0.15
+"""Share of each shot that is held out ..."""
 _MOST_HELD_OUT = 5 * FRAME_RATE
-_JUDGED = 24
-"""So many pictures of what is held out are drawn to judge."""
+"""... but at most this many frames."""
+_MEASURED = 24
+"""Held-out pictures that are measured on, of the whole film."""
 
-Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
 
 
 @dataclass(frozen=True)
 class FilmPairs:
-    """Two pictures of a shot each: [B, 3, S, S] in [-1, 1], the target's landmarks [B, 68, 2], and the weights that the
-    bundle's reader says of both, [B, channels]."""
+    """B pairs of pictures of one shot each, [B, 3, S, S] in [-1, 1], the target's landmarks [B, 68, 2] in 0..1, and the
+    bundle's estimates of both pictures' weights, [B, channels]."""
 
     source: Tensor
     target: Tensor
@@ -40,8 +44,8 @@ class FilmPairs:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Pictures uint8 [N, S, S, 3] of a shot, the weights [N, channels] that the bundle reads off them, and another
-    picture of the shot as their source, [1, 3, S, S] in [-1, 1]."""
+    """Pictures uint8 [N, S, S, 3] of a shot, the bundle's estimates of their weights [N, channels], and another picture
+    of the shot as their source, [1, 3, S, S] in [-1, 1]."""
 
     source: Tensor
     pictures: Pictures
@@ -50,36 +54,36 @@ class HeldOut:
 
 @dataclass(frozen=True)
 class _Take:
-    """One clip: `weights` [T, channels] of all its pictures; by shot, those to learn from and those to judge by."""
+    """One clip: `weights` [T, channels] of all its pictures; by shot, the frames to learn from and those held out."""
 
     stored: StoredClip
     weights: Floats
-    learned: tuple[npt.NDArray[np.intp], ...]
-    judged: tuple[npt.NDArray[np.intp], ...]
+    learned: tuple[Indices, ...]
+    held_out: tuple[Indices, ...]
 
 
-class Material:
-    """All usable clips of a cache, as a face network reads them."""
+class FilmData:
+    """All usable clips of a cache, with a face network's estimates of their weights."""
 
     def __init__(self, cache: FilmCache, face: Any, device: torch.device) -> None:
         records = cache.records()
         if not records:
-            raise _nothing(cache)
+            raise _no_usable_clip(cache)
         self.device = device
         self.records = list(records.values())
         self._takes = [_take(folder, record, face, device) for folder, record in records.items()]
         counts = np.array([sum(map(len, take.learned)) for take in self._takes], np.float64)
         self._shares = counts / counts.sum()
-        self.seconds = float(sum(sum(map(len, (*t.learned, *t.judged))) for t in self._takes) / FRAME_RATE)
+        self.seconds = float(sum(sum(map(len, (*t.learned, *t.held_out))) for t in self._takes) / FRAME_RATE)
 
     def pairs(self, rng: Random, count: int) -> FilmPairs:
-        """Pairs of pictures of one shot each, all pictures alike often."""
+        """Return pairs of pictures of one shot each; every picture is equally likely."""
         rows = [self._pair(rng) for _ in range(count)]
         sources, targets, marks, own, driving = (np.stack(column) for column in zip(*rows, strict=True))
         return FilmPairs(
             to_tensor(sources).to(self.device),
             to_tensor(targets).to(self.device),
-            *(torch.from_numpy(one).to(self.device) for one in (marks, own, driving)),
+            *(torch.from_numpy(rows).to(self.device) for rows in (marks, own, driving)),
         )
 
     def _pair(self, rng: Random) -> tuple[npt.NDArray[Any], ...]:
@@ -92,20 +96,20 @@ class Material:
         return source, target, marks, take.weights[chosen[0]], take.weights[chosen[1]]
 
     def changes(self, rng: Random, count: int) -> Tensor:
-        """Differences between the weights of two pictures of a clip, [count, channels]."""
+        """Return differences between the weights of two pictures of a clip, [count, channels]."""
         rows = []
         for _ in range(count):
             take = self._takes[int(rng.choice(len(self._takes), p=self._shares))]
-            one, other = rng.choice(np.concatenate(take.learned), 2)
-            rows.append(take.weights[one] - take.weights[other])
+            first, second = rng.choice(np.concatenate(take.learned), 2)
+            rows.append(take.weights[first] - take.weights[second])
         return torch.from_numpy(np.stack(rows)).to(self.device)
 
     def held_out(self) -> Iterator[HeldOut]:
         """Yield pictures that are not learned from, some of each shot, with the first picture of the shot."""
-        each = max(1, _JUDGED // sum(len(take.judged) for take in self._takes))
+        each = max(1, _MEASURED // sum(len(take.held_out) for take in self._takes))
         for take in self._takes:
-            for learned, judged in zip(take.learned, take.judged, strict=True):
-                chosen = judged[np.linspace(0, len(judged) - 1, min(each, len(judged))).astype(int)]
+            for learned, rest in zip(take.learned, take.held_out, strict=True):
+                chosen = rest[np.linspace(0, len(rest) - 1, min(each, len(rest))).astype(int)]
                 source = to_tensor(take.stored.pictures([int(learned[0])])).to(self.device)
                 pictures = take.stored.pictures([int(number) for number in chosen])
                 yield HeldOut(source, pictures, torch.from_numpy(take.weights[chosen]).to(self.device))
@@ -113,16 +117,17 @@ class Material:
 
 def _take(folder: Path, record: ClipRecord, face: Any, device: torch.device) -> _Take:
     stored = StoredClip(folder)
-    learned, judged = [], []
+    learned, held_out = [], []
     for first, stop, _ in record.runs:
         end = stop - min(_MOST_HELD_OUT, max(1, round(_HELD_OUT * (stop - first))))
         learned.append(np.arange(first, end))
-        judged.append(np.arange(end, stop))
-    return _Take(stored, _read(stored, record.frames, face, device), tuple(learned), tuple(judged))
+        held_out.append(np.arange(end, stop))
+    weights = _estimate_weights(stored, record.frames, face, device)
+    return _Take(stored, weights, tuple(learned), tuple(held_out))
 
 
 @torch.no_grad()
-def _read(stored: StoredClip, frames: int, face: Any, device: torch.device) -> Floats:
+def _estimate_weights(stored: StoredClip, frames: int, face: Any, device: torch.device) -> Floats:
     rows = []
     for first in range(0, frames, _BATCH):
         pictures = stored.pictures(range(first, min(first + _BATCH, frames)))
@@ -130,8 +135,8 @@ def _read(stored: StoredClip, frames: int, face: Any, device: torch.device) -> F
     return np.concatenate(rows).astype(np.float32)
 
 
-def _nothing(cache: FilmCache) -> EDTalkError:
-    reasons = "; ".join(f"{one.name}: {one.reason}" for one in cache.skipped())
+def _no_usable_clip(cache: FilmCache) -> EDTalkError:
+    reasons = "; ".join(f"{record.name}: {record.reason}" for record in cache.skipped())
     return EDTalkError(
         ErrorCode.NO_FACE,
         f"None of the clips can be used. {reasons}",
