@@ -35,7 +35,7 @@ from edtalk_server.networks.compact_blocks import (
     shrink,
     warp,
 )
-from edtalk_server.networks.compact_motion_encoder import LANDMARKS, PointReader
+from edtalk_server.networks.compact_motion_encoder import LANDMARKS, MotionEncoder
 from edtalk_server.networks.interface import Encoding, check_source
 
 FLOW_SCALE = 0.25
@@ -124,7 +124,7 @@ class Prepared:
     basis: Tensor
 
 
-class Reader(nn.Module):
+class Regressor(nn.Module):
     """A picture [B, 3, size, size] to numbers [B, outputs]: strided convolutions, then two linear layers."""
 
     def __init__(self, size: int, channels: tuple[int, ...], hidden: int, outputs: int) -> None:
@@ -149,11 +149,13 @@ class Reader(nn.Module):
         return self.numbers(self.maps(shrink(images, self.size))).float()
 
 
-def _reader(config: CompactConfig, weights: int) -> PointReader | Reader:
+def _motion_encoder(config: CompactConfig, weights: int) -> MotionEncoder | Regressor:
     """Build the motion encoder: weights and landmarks of a well-cropped face."""
     if config.reader == "points":
-        return PointReader(config.motion_size, config.motion_channels, config.motion_hidden, weights)
-    return Reader(config.motion_size, config.motion_channels, config.motion_hidden, weights + 2 * LANDMARKS)
+        return MotionEncoder(config.motion_size, config.motion_channels, config.motion_hidden, weights)
+    return Regressor(
+        config.motion_size, config.motion_channels, config.motion_hidden, weights + 2 * LANDMARKS
+    )
 
 
 class Encoder(nn.Module):
@@ -281,8 +283,8 @@ class CompactNetwork(nn.Module):
         self.to_rest = nn.Linear(config.latent, config.latent)
         self.banks = nn.Parameter(torch.randn(config.latent, self.channels))
         self.decoder = Decoder(config)
-        self.motion = _reader(config, self.channels)
-        self.locator = Reader(
+        self.motion = _motion_encoder(config, self.channels)
+        self.locator = Regressor(
             config.locator_size, config.locator_channels, config.locator_hidden, 2 * LANDMARKS
         )
 

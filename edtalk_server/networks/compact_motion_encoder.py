@@ -24,7 +24,7 @@ _COORDINATE_SCALE = (
 )
 
 
-class PointReader(nn.Module):
+class MotionEncoder(nn.Module):
     """[B, 3, size, size] -> [B, weights + 136], landmarks as x, y minus a half.
 
     `channels` are the widths of the maps of size/2, /4, /8, /16 and /32; heat maps have size/4.

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
-from edtalk_server.networks.compact_motion_encoder import PointReader
+from edtalk_server.networks.compact_motion_encoder import MotionEncoder
 
 FULL = CompactConfig(reader="points", tone=True, refined=True)
 
@@ -135,7 +135,7 @@ def test_what_was_added_later_leaves_a_trained_network_as_it_was(photo: torch.Te
 
 def test_a_landmark_is_found_where_the_heat_is() -> None:
     torch.manual_seed(0)
-    reader = PointReader(128, (8, 16, 16, 16, 16), 16, weights=36).eval()
+    reader = MotionEncoder(128, (8, 16, 16, 16, 16), 16, weights=36).eval()
     maps = [torch.zeros(1, 16, n, n) for n in (32, 16, 8, 4)]
     with torch.no_grad():
         reader.heat.weight.zero_()

@@ -11,7 +11,7 @@ from edtalk_server.cli.options import ProgressLine, add_model_options
 from edtalk_server.media.video.sequence import write_whole
 from edtalk_server.training.datasets.film.cache import FilmCache, SkipRecord
 from edtalk_server.training.datasets.film.layout import Layout, find_footage
-from edtalk_server.training.datasets.film.prepare import LandmarkReader, Limits, prepare_all
+from edtalk_server.training.datasets.film.prepare import LandmarkEstimator, Limits, prepare_all
 from edtalk_server.training.datasets.interface import FRAME_RATE
 
 _SKIPPED_FILE = "skipped.txt"
@@ -46,7 +46,7 @@ def _part(text: str) -> tuple[int, int]:
 def _prepare(arguments: argparse.Namespace) -> int:
     number, count = arguments.part
     footage = find_footage(arguments.folder, arguments.layout)[number - 1 :: count]
-    reader = LandmarkReader(bundles.load(arguments.bundle), arguments.device)
+    reader = LandmarkEstimator(bundles.load(arguments.bundle), arguments.device)
     cache = FilmCache(arguments.out)
     cache.begin(arguments.size or reader.engine.size, reader.digest)
     line = ProgressLine(len(footage), "preparing", unit="clips")

@@ -12,7 +12,7 @@ from edtalk_server.evaluation.measures.held_out import held_out_psnr
 from edtalk_server.media.video.sequence import make_folder
 from edtalk_server.training.datasets.film.cache import FilmCache
 from edtalk_server.training.datasets.film.layout import Footage
-from edtalk_server.training.datasets.film.prepare import LandmarkReader, prepare_all
+from edtalk_server.training.datasets.film.prepare import LandmarkEstimator, prepare_all
 from edtalk_server.training.finetune import export
 from edtalk_server.training.finetune.data import FilmData
 from edtalk_server.training.finetune.model import open_model
@@ -50,7 +50,7 @@ def _finetune(arguments: argparse.Namespace) -> int:
     export.check_output(bundle, arguments.output)
     folder = arguments.run or arguments.output.with_name(arguments.output.name + ".run")
     make_folder(folder)
-    reader = LandmarkReader(bundles.load(arguments.bundle), arguments.device)
+    reader = LandmarkEstimator(bundles.load(arguments.bundle), arguments.device)
     cache = _prepared(arguments.clips, FilmCache(folder / "clips"), reader)
     device = reader.engine.device
     model = open_model(bundle, Judging(vgg=arguments.vgg, features=arguments.features), device)
@@ -88,7 +88,7 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def _prepared(clips: list[Path], cache: FilmCache, reader: LandmarkReader) -> FilmCache:
+def _prepared(clips: list[Path], cache: FilmCache, reader: LandmarkEstimator) -> FilmCache:
     """Prepare all clips in the cache, as clips of one person."""
     cache.begin(reader.engine.size, reader.digest)
     footage = [Footage(path, path.name, "person") for path in clips]

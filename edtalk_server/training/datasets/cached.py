@@ -17,7 +17,6 @@ from torch import Tensor
 
 from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.synthetic.data.sampling import CLIP_LENGTH
-from edtalk_server.training.datasets import truth
 from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -99,7 +98,7 @@ def _open(done: Path) -> _Shard:
 
 def _motion(arrays: dict[str, npt.NDArray[Any]], rows: npt.NDArray[Any]) -> Motion:
     flow = arrays["flow"][rows, _TO_FIRST].astype(np.float32) * _FLOW_UNIT
-    return truth.motion(flow, np.array(arrays["vis"][rows, _TO_FIRST]), np.array(arrays["mat"][rows]))
+    return Motion.from_render(flow, np.array(arrays["vis"][rows, _TO_FIRST]), np.array(arrays["mat"][rows]))
 
 
 def _stacked(parts: list[ClipBatch]) -> ClipBatch:

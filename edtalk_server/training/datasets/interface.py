@@ -1,7 +1,7 @@
-"""The interface between data and stages: batches of clips, and sets that give them.
+"""The interface between data and stages: batches of clips, and the sets that draw them.
 
 All pictures are RGB in [-1, 1], [3, S, S]. Landmarks are the 68 points as x, y in 0..1 of the picture (y down); points
-outside lie beyond it. Tensors are float32 on the CPU until `to` moves them.
+outside the picture lie beyond it. Tensors are float32 on the CPU until `to` moves them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Protocol, Self, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,6 +19,14 @@ Random = np.random.Generator
 
 FRAME_RATE = 25
 """Frames a second of every clip."""
+HIDDEN, VISIBLE, BOTH_BACKGROUND = 0, 1, 2
+"""The renderer's codes of visibility."""
+BACKGROUND_PART = 255
+"""The part id of the background."""
+_BACKGROUND_TRUST = 0.3
+"""Trust in the flow of still background: true, but there is nothing to learn from it."""
+_HIDDEN_TRUST = 0.15
+"""Trust in the flow of skin that the source hides a little: a fair guess."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +34,7 @@ class _Tensors:
     """Shared by the batches: all fields are tensors, batches, or None."""
 
     def to(self, device: torch.device) -> Self:
-        """The same batch on another device."""
+        """Return the batch on another device."""
         moved = {f.name: _moved(getattr(self, f.name), device) for f in fields(self)}
         return type(self)(**moved)
 
@@ -36,8 +45,8 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 @dataclass(frozen=True)
 class Motion(_Tensors):
-    """The truth about how pixels moved, from a target picture back to a source picture; maps may be smaller than the
-    pictures ([.., f, f]). `...` is [B, T] in clips, [B] in swaps."""
+    """True motion of pixels, from a target picture back to a source picture; maps may be smaller than the pictures
+    ([..., f, f]). `...` is [B, T] in clips, [B] in swaps."""
 
     flow: Tensor
     """[..., 2, f, f] target to source, x and y, in units of which the picture has 2."""
@@ -46,8 +55,23 @@ class Motion(_Tensors):
     trust: Tensor
     """[..., 1, f, f]: how much an error of `flow` counts, 0..1."""
 
+    @classmethod
+    def from_render(
+        cls, flow: npt.NDArray[Any], visibility: npt.NDArray[Any], parts: npt.NDArray[Any]
+    ) -> Self:
+        """Return the renderer's truth in these units: `flow` [..., f, f, 2] in parts of the picture's width, codes of
+        `visibility` and ids of `parts` (both [..., f, f])."""
+        hidden = (visibility == HIDDEN) & (parts != BACKGROUND_PART)
+        trust = (visibility == VISIBLE) + _BACKGROUND_TRUST * (visibility == BOTH_BACKGROUND)
+        trust = trust + _HIDDEN_TRUST * hidden
+        return cls(
+            flow=torch.from_numpy(np.moveaxis(flow * 2.0, -1, -3).astype(np.float32)),
+            visible=torch.from_numpy((visibility != HIDDEN).astype(np.float32)[..., None, :, :]),
+            trust=torch.from_numpy(trust.astype(np.float32)[..., None, :, :]),
+        )
+
     def frame(self, number: int) -> Motion:
-        """Of clips: that of one frame of each."""
+        """Return the motion of one frame of each clip."""
         return Motion(self.flow[:, number], self.visible[:, number], self.trust[:, number])
 
 
@@ -63,7 +87,7 @@ class ClipBatch(_Tensors):
     landmarks: Tensor
     """[B, T, 68, 2] of the frames."""
     identity: Tensor
-    """[B] int64: who it is. The same number means the same person, within one set."""
+    """[B] int64: the person's number within the set."""
     weights: Tensor | None = None
     """[B, T, 36] of the frames in the natural units of `synthetic.controls`; None for filmed clips."""
     source_weights: Tensor | None = None
@@ -73,7 +97,7 @@ class ClipBatch(_Tensors):
     parts: Tensor | None = None
     """[B, T, f, f] int64: `renderer.mesh.Part` of every pixel, 255 for the background; None where it is not known."""
     emotion: Tensor | None = None
-    """[B] int64: the number in `film.layout.EMOTIONS`, -1 where it is not known; None for rendered clips."""
+    """[B] int64: the index in `film.layout.EMOTIONS`, -1 where it is not known; None for rendered clips."""
     level: Tensor | None = None
     """[B] int64: how strong the emotion is, from 1; 0 where it is not known; None for rendered clips."""
 
@@ -90,7 +114,7 @@ class SwapBatch(_Tensors):
     source: Tensor
     """[B, 3, S, S]"""
     mouth: Tensor
-    """[B, 3, S, S] whose mouth the target has; maybe another person's."""
+    """[B, 3, S, S] whose mouth the target has; may show another person."""
     pose: Tensor
     """[B, 3, S, S] whose pose the target has."""
     expression: Tensor
@@ -108,7 +132,7 @@ class SwapBatch(_Tensors):
 
 
 class ClipSet(Protocol):
-    """Something to learn from."""
+    """A set of clips to learn from."""
 
     @property
     def size(self) -> int:
@@ -120,10 +144,10 @@ class ClipSet(Protocol):
 
     @property
     def consecutive(self) -> bool:
-        """Whether a clip's frames follow each other in time (25 a second); otherwise they are moments in any order."""
+        """Whether a clip's frames follow each other in time (25 a second); otherwise they are moments in random order."""
 
     def clips(self, rng: Random, count: int, length: int) -> ClipBatch:
-        """`count` clips of `length` frames and their sources; the same state of `rng` gives the same clips.
+        """Draw `count` clips of `length` frames and their sources; the same state of `rng` gives the same clips.
 
         `EDTalkError(NOT_READY)` when there is nothing (yet), `ValueError` for more frames than clips have.
         """
@@ -131,18 +155,18 @@ class ClipSet(Protocol):
 
 @runtime_checkable
 class SwapSet(Protocol):
-    """A set that can also draw what never was: factors of several pictures in one. Rendered on the fly only."""
+    """A set that can also combine factors of several pictures in one. Only sets that render on demand can."""
 
     def factor_swaps(
         self, rng: Random, count: int, cross: float = 0.5, keep_expression: bool = False
     ) -> SwapBatch:
-        """`count` swaps; in a share `cross` of them the drivers are other people than the source. With
+        """Draw `count` swaps; in a share `cross` of them the drivers are other people than the source. With
         `keep_expression` the target has the source's own expression, for models that cannot change it yet."""
 
 
 class Mixed:
-    """Several sets as one, each with its share of the batches. A batch comes from one set, so that it either has the
-    truth as a whole or has not."""
+    """Several sets as one, each with its share of the batches. A batch comes from one set, so that it has either all of
+    the truth or none."""
 
     def __init__(self, parts: Sequence[tuple[ClipSet, float]]) -> None:
         if not parts or any(share <= 0 for _, share in parts):
@@ -171,6 +195,6 @@ class Mixed:
 
 
 def swap_sets(data: ClipSet) -> list[SwapSet]:
-    """Those parts of a set (itself, or of a mixture) that can swap factors."""
+    """Return the sets that can swap factors: the set itself, or those of a mixture."""
     parts = data.sets if isinstance(data, Mixed) else [data]
     return [one for one in parts if isinstance(one, SwapSet)]

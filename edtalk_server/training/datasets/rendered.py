@@ -18,7 +18,7 @@ from edtalk_server.synthetic.renderer.camera import Camera
 from edtalk_server.synthetic.renderer.frame import ByteArray, Render, Renderer
 from edtalk_server.synthetic.renderer.identity import Identity
 from edtalk_server.synthetic.renderer.scene import Light, make_background, make_light
-from edtalk_server.training.datasets import tracks, truth
+from edtalk_server.training.datasets import tracks
 from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random, SwapBatch
 
 _REMEMBERED_PEOPLE = 16  # 16 MiB each
@@ -124,7 +124,7 @@ class RenderedClips:
     def _motion(self, target: Render, source: Render) -> Motion:
         size = self._flow_size
         flow, seen = self._renderer.flow(target, source, size)
-        return truth.motion(flow / size, seen, self._thinned(target))
+        return Motion.from_render(flow / size, seen, self._thinned(target))
 
     def _parts(self, frames: Sequence[Render]) -> torch.Tensor:
         return torch.from_numpy(np.stack([self._thinned(frame) for frame in frames])).long()

@@ -16,7 +16,7 @@ from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.training.finetune.data import FilmPairs
 from edtalk_server.training.paper.config import Judging, LossWeights
 from edtalk_server.training.paper.losses import Reconstruction
-from edtalk_server.training.paper.perceptual import Perceptual, open_eye
+from edtalk_server.training.paper.perceptual import Perceptual, open_perceptual_network
 from edtalk_server.training.starter import losses
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -126,7 +126,7 @@ class TunableEDTalk:
         self._before = _frozen_copy(face)
         self._reconstruction, self._factors = Reconstruction(), LossWeights()
         device = next(face.parameters()).device
-        self._perceptual = Perceptual(open_eye(judging), judging.scales).to(device)
+        self._perceptual = Perceptual(open_perceptual_network(judging), judging.scales).to(device)
 
     def film_loss(self, pairs: FilmPairs) -> Tensor:
         drawn = self._drawn(self._network, pairs.source, pairs.target_weights)

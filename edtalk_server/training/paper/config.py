@@ -81,7 +81,7 @@ class Optimization:
 
 @dataclass(frozen=True)
 class Judging:
-    """What the perceptual and motion losses look with. See `perceptual.open_eye`."""
+    """What the perceptual and motion losses look with. See `perceptual.open_perceptual_network`."""
 
     vgg: str = ""
     """File of VGG-19 weights (torchvision's names; safetensors or a torch state dict)."""

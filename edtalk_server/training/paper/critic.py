@@ -1,4 +1,4 @@
-"""The discriminator: looks at patches, at several sizes of the picture."""
+"""The discriminator of the adversarial loss: scores patches at several picture sizes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from edtalk_server.networks.blocks import ConvLayer, EqualConv2d
 from edtalk_server.training.paper.config import Critic
 
 _MOST_CHANNELS = 512
+"""Widest layer."""
 
 
 class PatchCritic(nn.Module):
-    """Pictures [B, 3, S, S] -> scores [B, 1, n, n]: positive where a patch looks true."""
+    """Maps pictures [B, 3, S, S] to scores [B, 1, n, n]: positive where a patch looks true."""
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()

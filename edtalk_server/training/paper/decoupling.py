@@ -15,7 +15,7 @@ from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.losses import FeatureConsistency
 from edtalk_server.training.paper.model import MotionLatents, first_rows
 from edtalk_server.training.paper.reconstruction import ReconstructionStage
-from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Critics, Ledger, choose_swaps
+from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Critics, LossSum, choose_swaps
 
 
 class _Task(NamedTuple):
@@ -55,31 +55,31 @@ class MouthPoseStage(ReconstructionStage):
         swaps = choose_swaps(config, data, rng, keep_expression=True)
         return swaps or data.clips(rng, config.batch + config.batch % 2, 1)
 
-    def forward(self, batch: Batch, deceive: bool) -> Outcome:
+    def forward(self, batch: Batch, adversarial: bool) -> Outcome:
         task = self._swap(batch) if isinstance(batch, SwapBatch) else self._pairs(batch)
-        ledger = Ledger(self.config.weights, task.target.device)
+        losses = LossSum(self.config.weights, task.target.device)
         crossed = self.model.draw(task.source, task.cross.mouth + task.cross.pose)
         itself = self.model.draw(task.source, task.direct.mouth + task.direct.pose)
-        self.critics.pictures(ledger, crossed.picture, task.target)
-        ledger.add("self_reconstruction", lambda: self._picture_loss(itself.picture, task.target))
-        ledger.add("feature", lambda: self._features_agree(task))
+        self.critics.add_picture_losses(losses, crossed.picture, task.target)
+        losses.add("self_reconstruction", lambda: self._picture_loss(itself.picture, task.target))
+        losses.add("feature", lambda: self._features_agree(task))
         drawn = torch.cat([crossed.picture, itself.picture])
-        if deceive:
-            self.critics.deceive(ledger, drawn)
+        if adversarial:
+            self.critics.add_adversarial(losses, drawn)
         if task.motion is not None:
-            self.teach_motion(ledger, crossed, task.motion)
-            self.teach_motion(ledger, itself, task.motion)
+            self.add_motion_losses(losses, crossed, task.motion)
+            self.add_motion_losses(losses, itself, task.motion)
         if task.weights is not None:
             for latents in (task.cross, task.direct):
-                self.teach_weights(ledger, latents, task.weights, (MOUTH, POSE))
+                self.add_probe_loss(losses, latents, task.weights, (MOUTH, POSE))
         twice = torch.cat([task.target, task.target])
         sources = torch.cat([task.source_pictures, task.source_pictures])
-        return Outcome(ledger.total, ledger.values, sources, drawn, twice)
+        return Outcome(losses.total, losses.values, sources, drawn, twice)
 
     def _picture_loss(self, drawn: Tensor, true: Tensor) -> Tensor:
         """L_self: L_rec and L_per of the frame redrawn with its own motion, by their own factors."""
-        inner = Ledger(self.config.weights, drawn.device)
-        self.critics.pictures(inner, drawn, true)
+        inner = LossSum(self.config.weights, drawn.device)
+        self.critics.add_picture_losses(inner, drawn, true)
         return inner.total
 
     def _features_agree(self, task: _Task) -> Tensor:
@@ -90,7 +90,7 @@ class MouthPoseStage(ReconstructionStage):
         count = len(target)
         mouthed = paste_mouths(target, landmarks, _partner(target), _partner(landmarks))
         encoded = self.model.encode(torch.cat([batch.source, target, mouthed]))
-        direct, pasted = self.model.read(encoded.latent[count:]).split(count)
+        direct, pasted = self.model.estimate(encoded.latent[count:]).split(count)
         return _Task(
             source_pictures=batch.source,
             target=target,
@@ -104,7 +104,7 @@ class MouthPoseStage(ReconstructionStage):
     def _swap(self, batch: SwapBatch) -> _Task:
         count = len(batch.target)
         encoded = self.model.encode(torch.cat([batch.source, batch.mouth, batch.pose, batch.target]))
-        _, mouth, pose, own = self.model.read(encoded.latent).split(count)
+        _, mouth, pose, own = self.model.estimate(encoded.latent).split(count)
         return _Task(
             source_pictures=batch.source,
             target=batch.target,

@@ -13,13 +13,13 @@ from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.losses import MotionReconstruction, MouthConsistency
 from edtalk_server.training.paper.model import MotionLatents, first_rows
-from edtalk_server.training.paper.perceptual import open_reader
+from edtalk_server.training.paper.perceptual import open_feature_network
 from edtalk_server.training.paper.stage import (
     EXPRESSION,
     Batch,
     Critics,
     DrawingStage,
-    Ledger,
+    LossSum,
     choose_swaps,
 )
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -63,7 +63,7 @@ class ExpressionStage(DrawingStage):
         if not config.ablation.enhancement:
             net.enhancement.requires_grad_(requires_grad=False)
         self._same_mouth = MouthConsistency()
-        self._reader = [open_reader(config.judging)] if config.weights.motion else []
+        self._reader = [open_feature_network(config.judging)] if config.weights.motion else []
 
     def begin_with(self, earlier: StageName) -> None:
         if earlier is not StageName.EXPRESSION:
@@ -74,28 +74,28 @@ class ExpressionStage(DrawingStage):
         swaps = choose_swaps(config, data, rng, keep_expression=False)
         return swaps or data.clips(rng, config.batch, config.window if data.consecutive else 1)
 
-    def forward(self, batch: Batch, deceive: bool) -> Outcome:
+    def forward(self, batch: Batch, adversarial: bool) -> Outcome:
         task = self._swap(batch) if isinstance(batch, SwapBatch) else self._window(batch)
-        ledger = Ledger(self.config.weights, task.target.device)
+        losses = LossSum(self.config.weights, task.target.device)
         mouth, pose, expression = task.motion
         drawing = self.model.draw(task.source, mouth + pose + expression, expression)
         drawn = drawing.picture
-        self.critics.pictures(ledger, drawn, task.target)
-        if deceive:
-            self.critics.deceive(ledger, drawn)
-        ledger.add("motion", lambda: self._same_motion(drawn, task.target))
-        ledger.add("mouth_consistency", lambda: self._same_mouth(self._mouth_of(drawn), mouth.detach()))
+        self.critics.add_picture_losses(losses, drawn, task.target)
+        if adversarial:
+            self.critics.add_adversarial(losses, drawn)
+        losses.add("motion", lambda: self._same_motion(drawn, task.target))
+        losses.add("mouth_consistency", lambda: self._same_mouth(self._mouth_of(drawn), mouth.detach()))
         if task.truth is not None:
-            self.teach_motion(ledger, drawing, task.truth)
+            self.add_motion_losses(losses, drawing, task.truth)
         if task.weights is not None:
-            self.teach_weights(ledger, task.motion, task.weights, (EXPRESSION,))
-        return Outcome(ledger.total, ledger.values, task.source_pictures, drawn, task.target)
+            self.add_probe_loss(losses, task.motion, task.weights, (EXPRESSION,))
+        return Outcome(losses.total, losses.values, task.source_pictures, drawn, task.target)
 
     def _same_motion(self, drawn: Tensor, true: Tensor) -> Tensor:
         return MotionReconstruction(self._reader[0].to(drawn.device))(drawn, true)
 
     def _mouth_of(self, drawn: Tensor) -> Tensor:
-        return self.model.read(self.model.encode(drawn).latent).mouth
+        return self.model.estimate(self.model.encode(drawn).latent).mouth
 
     def _encoded(self, *pictures: Tensor) -> Encoding:
         with torch.no_grad():  # frozen
@@ -105,7 +105,7 @@ class ExpressionStage(DrawingStage):
         count, length = batch.frames.shape[:2]
         middle = length // 2
         encoded = self._encoded(batch.source, batch.frames.flatten(0, 1))
-        every = self.model.read(encoded.latent[count:])
+        every = self.model.estimate(encoded.latent[count:])
         mouth, pose, expression = (one.unflatten(0, (count, length)) for one in every)
         weights = None
         if batch.weights is not None:
@@ -122,7 +122,7 @@ class ExpressionStage(DrawingStage):
     def _swap(self, batch: SwapBatch) -> _Task:
         count = len(batch.target)
         encoded = self._encoded(batch.source, batch.mouth, batch.pose, batch.expression)
-        _, mouth, pose, expression = self.model.read(encoded.latent).split(count)
+        _, mouth, pose, expression = self.model.estimate(encoded.latent).split(count)
         return _Task(
             source_pictures=batch.source,
             target=batch.target,

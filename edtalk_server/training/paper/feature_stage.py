@@ -1,4 +1,4 @@
-"""Stage `features`: our own feature network learns to tell parts, landmarks and weights of rendered faces."""
+"""Stage `features`: our own feature network learns to predict parts, landmarks and weights of rendered faces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 
 class FeatureStage(Stage):
-    """Needs data with the truth."""
+    """Needs rendered data: filmed clips lack the truth."""
 
     name = StageName.FEATURES
     model: FeatureNetwork
@@ -26,7 +26,7 @@ class FeatureStage(Stage):
     def batch(config: StageConfig, data: ClipSet, rng: Random) -> Batch:
         return data.clips(rng, config.batch, 1)
 
-    def forward(self, batch: Batch, deceive: bool) -> Outcome:
+    def forward(self, batch: Batch, adversarial: bool) -> Outcome:
         if not isinstance(batch, ClipBatch) or batch.weights is None:
             raise EDTalkError(
                 ErrorCode.BAD_MESSAGE,
@@ -35,8 +35,8 @@ class FeatureStage(Stage):
             )
         pictures = batch.frames[:, 0]
         with torch.autocast(pictures.device.type, torch.bfloat16, enabled=self.config.bf16):
-            said = self.model(pictures)
+            prediction = self.model(pictures)
         parts = batch.parts[:, 0] if batch.parts is not None else None
-        losses = teaching_losses(said.plain(), batch.landmarks[:, 0], batch.weights[:, 0], parts)
+        losses = teaching_losses(prediction.plain(), batch.landmarks[:, 0], batch.weights[:, 0], parts)
         values = {name: value.detach() for name, value in losses.items()}
         return Outcome(torch.stack(list(losses.values())).sum(), values)

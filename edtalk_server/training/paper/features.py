@@ -1,5 +1,5 @@
-"""Our own feature network: what the perceptual loss sees with where there are no VGG weights, and what reads faces for
-L_mot. Trained on renders to tell parts, landmarks and weights (stage `features`)."""
+"""Our own feature network: for L_per where there are no VGG weights, and for L_mot. Trained on renders to predict
+parts, landmarks and weights (stage `features`)."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from torch import Tensor, nn
 LANDMARKS = 68
 CHANNELS = 36
 CLASSES = 32
-"""Parts that it can tell; the last one is the background."""
+"""Parts that it can tell apart; the last one is the background."""
 BACKGROUND_PART = 255
 _LANDMARK_SHARE = 100.0
+"""What landmarks count beside weights and parts."""
 
 
-class Said(NamedTuple):
-    """What the network tells of pictures: logits [B, CLASSES, n, n] of the parts (n a quarter of the picture's size),
+class Prediction(NamedTuple):
+    """The network's output for pictures: logits [B, CLASSES, n, n] of the parts (n a quarter of the picture's size),
     landmarks [B, 68, 2] in 0..1, weights [B, 36]."""
 
     parts: Tensor
     landmarks: Tensor
     weights: Tensor
 
-    def plain(self) -> Said:
-        """In float32."""
-        return Said(*(one.float() for one in self))
+    def plain(self) -> Prediction:
+        """Return the same in float32."""
+        return Prediction(*(output.float() for output in self))
 
 
 class FeatureNetwork(nn.Module):
@@ -49,26 +50,26 @@ class FeatureNetwork(nn.Module):
             nn.Linear(self.WIDTHS[-1] * 16, 256), nn.SiLU(), nn.Linear(256, 2 * LANDMARKS + CHANNELS)
         )
 
-    def forward(self, pictures: Tensor) -> Said:
+    def forward(self, pictures: Tensor) -> Prediction:
         features = self.features(pictures)
         numbers = self._numbers(features[-1])
-        return Said(
+        return Prediction(
             self._parts(features),
             numbers[:, : 2 * LANDMARKS].unflatten(1, (LANDMARKS, 2)) + 0.5,
             numbers[:, 2 * LANDMARKS :],
         )
 
     def features(self, pictures: Tensor) -> list[Tensor]:
-        """The maps of the five stages, each half the size of the one before: what a perceptual loss compares."""
-        found = []
+        """Return the maps of the five stages, each half the size of the one before: what a perceptual loss compares."""
+        maps = []
         x = pictures
         for stage in self.stages:
             x = stage(x)
-            found.append(x)
-        return found
+            maps.append(x)
+        return maps
 
     def describe(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """See `losses.FaceReader`."""
+        """See `losses.MotionObserver`."""
         deepest = self.features(pictures)[-1]
         return self._numbers(deepest), deepest.mean((2, 3))
 
@@ -76,7 +77,7 @@ class FeatureNetwork(nn.Module):
         return self.to_numbers(_resized(deepest, 4).flatten(1))  # type: ignore[no-any-return]
 
     def _parts(self, features: list[Tensor]) -> Tensor:
-        """From coarse to fine, each level adding what it sees."""
+        """Return logits of the parts, from coarse to fine: each level adds what it sees."""
         x: Tensor | None = None
         for lateral, feature in zip(reversed(self.lateral), reversed(features[1:]), strict=True):
             own = lateral(feature)
@@ -100,20 +101,20 @@ def _resized(x: Tensor, size: int) -> Tensor:
 
 
 def teaching_losses(
-    said: Said, landmarks: Tensor, weights: Tensor, parts: Tensor | None
+    prediction: Prediction, landmarks: Tensor, weights: Tensor, parts: Tensor | None
 ) -> dict[str, Tensor]:
-    """What the network is taught by: squared errors of landmarks [B, 68, 2] and weights [B, 36], and cross-entropy of
-    the parts [B, f, f] where they are known."""
-    found = {
-        "landmarks": _LANDMARK_SHARE * F.mse_loss(said.landmarks, landmarks),
-        "weights": F.mse_loss(said.weights, weights),
+    """Return the network's losses: squared errors of landmarks [B, 68, 2] and weights [B, 36], and cross-entropy of the
+    parts [B, f, f] where they are known."""
+    losses = {
+        "landmarks": _LANDMARK_SHARE * F.mse_loss(prediction.landmarks, landmarks),
+        "weights": F.mse_loss(prediction.weights, weights),
     }
     if parts is not None:
-        found["parts"] = F.cross_entropy(said.parts, _as_classes(parts, said.parts.shape[-1]))
-    return found
+        losses["parts"] = F.cross_entropy(prediction.parts, _as_classes(parts, prediction.parts.shape[-1]))
+    return losses
 
 
 def _as_classes(parts: Tensor, size: int) -> Tensor:
-    """Part ids [B, f, f] -> classes [B, size, size]; what there are too many of counts as background."""
+    """Return part ids [B, f, f] as classes [B, size, size]; ids that have no class count as background."""
     classes = torch.where(parts >= CLASSES, CLASSES - 1, parts)
     return F.interpolate(classes[:, None].float(), size=size, mode="nearest")[:, 0].long()

@@ -1,7 +1,7 @@
 """The paper's losses, one small class each. All are means over samples, so that a batch counts like its halves.
 
-The paper names them in sections 3.2 and 3.3; where it leaves a choice open, the release's is taken (its stage
-"mouth pose decouple"), and where there is no release, the docstring says what was chosen.
+Section 3.2 of the paper names them. Where it leaves a choice open, the release's is taken (its stage "mouth pose
+decouple"); where there is no release, the docstring says what was chosen.
 """
 
 from __future__ import annotations
@@ -22,56 +22,57 @@ class Reconstruction:
         return (drawn - true).abs().mean()
 
 
-class Apartness:
-    """exp(-S) with the cosine similarity S of latents [B, D]: 1/e when they point the same way, e when opposite."""
+class CosineDistance:
+    """exp(-S), where S is the cosine similarity of latents [B, D]: 1/e when they point the same way, e when
+    opposite."""
 
     def __call__(self, one: Tensor, other: Tensor) -> Tensor:
         return torch.exp(-F.cosine_similarity(one, other, dim=1)).mean()
 
 
 class FeatureConsistency:
-    """L_fea (section 3.2): the mouth's latent read off a picture that shows this mouth under another's pose is the one
-    read off the original, and likewise the pose's."""
+    """L_fea (section 3.2): a picture that shows a mouth with another's pose has the same mouth latent as the original;
+    likewise for the pose."""
 
     def __init__(self) -> None:
-        self._apart = Apartness()
+        self._distance = CosineDistance()
 
     def __call__(self, mouths: tuple[Tensor, Tensor], poses: tuple[Tensor, Tensor]) -> Tensor:
-        return self._apart(*mouths) + self._apart(*poses)
+        return self._distance(*mouths) + self._distance(*poses)
 
 
 class MouthConsistency:
-    """L_m-c (section 3.3): whatever the expression does, the frozen mouth module reads the same mouth off the drawn
-    picture as off the true one. Taken as exp(-S), like L_fea."""
+    """L_m-c (section 3.2): whatever the expression does, the frozen mouth module must see the same mouth in the drawn
+    picture as in the true one. Taken as exp(-S), like L_fea."""
 
     def __init__(self) -> None:
-        self._apart = Apartness()
+        self._distance = CosineDistance()
 
     def __call__(self, drawn_mouth: Tensor, true_mouth: Tensor) -> Tensor:
-        return self._apart(drawn_mouth, true_mouth)
+        return self._distance(drawn_mouth, true_mouth)
 
 
-class FaceReader(Protocol):
-    """Reads faces for `MotionReconstruction`."""
+class MotionObserver(Protocol):
+    """Describes faces for `MotionReconstruction`."""
 
     def describe(self, pictures: Tensor) -> tuple[Tensor, Tensor]:
-        """Pictures [B, 3, S, S] -> geometry [B, P] and a description of the expression [B, C]."""
+        """Return the geometry [B, P] and the expression features [B, C] of pictures [B, 3, S, S]."""
 
 
 class MotionReconstruction:
-    """L_mot (section 3.3): two frozen observers see the same motion in the drawn and in the true picture.
+    """L_mot (section 3.2): two frozen observers must see the same motion in the drawn and in the true picture.
 
-    The paper takes a 3D face reconstruction and an emotion network. Here both are our feature network: landmarks and
-    weights for the geometry, its pooled deepest features for the expression.
+    The paper takes a 3D face reconstruction and an emotion network. Here both are our feature network: its landmarks
+    and weights for the geometry, its pooled deepest features for the expression.
     """
 
-    def __init__(self, reader: FaceReader) -> None:
-        self._reader = reader
+    def __init__(self, observer: MotionObserver) -> None:
+        self._observer = observer
 
     def __call__(self, drawn: Tensor, true: Tensor) -> Tensor:
         with torch.no_grad():
-            geometry, expression = self._reader.describe(true)
-        drawn_geometry, drawn_expression = self._reader.describe(drawn)
+            geometry, expression = self._observer.describe(true)
+        drawn_geometry, drawn_expression = self._observer.describe(drawn)
         return F.mse_loss(drawn_geometry, geometry) + F.mse_loss(drawn_expression, expression)
 
 
@@ -85,11 +86,11 @@ class Adversarial:
         self._hinge = kind is AdversarialKind.HINGE
 
     def generator(self, drawn: list[Tensor]) -> Tensor:
-        """What the generator descends: small when the critic takes its pictures for true."""
+        """Return the generator's loss: small when the critic takes its pictures for true."""
         return _mean([-score.mean() if self._hinge else F.softplus(-score).mean() for score in drawn])
 
     def critic(self, drawn: list[Tensor], true: list[Tensor]) -> Tensor:
-        """What the critic descends."""
+        """Return the critic's loss."""
         return _mean([self._separate(d, t) for d, t in zip(drawn, true, strict=True)])
 
     def _separate(self, drawn: Tensor, true: Tensor) -> Tensor:

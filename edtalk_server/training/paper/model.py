@@ -1,4 +1,4 @@
-"""What the stages train: the paper's network, with the parts that an ablation takes away."""
+"""The network that the stages train: the paper's, with the parts that an ablation takes away."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from edtalk_server.networks.interface import Encoding
 from edtalk_server.training.paper.config import Ablation
 
 QUIET = 0.1
-"""What a new part begins with, as a share of its usual first weights."""
+"""Share of its usual initial weights that a new part begins with."""
 
 
 class MotionLatents(NamedTuple):
-    """What the three navigation modules say of B faces: a latent of each bank, [B, style_dim] (paper section 3.2,
+    """The output of the three navigation modules for B faces: a latent of each bank, [B, style_dim] (paper section 3.1,
     f^{r->m}, f^{r->p}, f^{r->e})."""
 
     mouth: Tensor
@@ -29,25 +29,27 @@ class MotionLatents(NamedTuple):
     expression: Tensor
 
     def split(self, count: int) -> list[MotionLatents]:
-        """As many faces at a time."""
-        return [MotionLatents(*parts) for parts in zip(*(one.split(count) for one in self), strict=True)]
+        """Return the latents of `count` faces at a time."""
+        return [
+            MotionLatents(*parts) for parts in zip(*(latent.split(count) for latent in self), strict=True)
+        ]
 
 
 def first_rows(encoding: Encoding, count: int) -> Encoding:
-    """The first `count` pictures of an encoded batch."""
+    """Return the first `count` pictures of an encoded batch."""
     return Encoding(encoding.latent[:count], {size: f[:count] for size, f in encoding.features.items()})
 
 
 class Level(NamedTuple):
-    """What the generator's level of n pixels says: sampling positions [B, 2, n, n] (x, y in the units of
-    `grid_sample`), and the mask [B, 1, n, n]."""
+    """The generator's output at n pixels: sampling positions [B, 2, n, n] (x, y in the units of `grid_sample`), and the
+    mask [B, 1, n, n]."""
 
     grid: Tensor
     mask: Tensor
 
 
 class Drawing(NamedTuple):
-    """Pictures [B, 3, S, S], not clamped, and how the levels made them, coarse to fine."""
+    """Pictures [B, 3, S, S], not clamped, and the levels that they were made from, coarse to fine."""
 
     picture: Tensor
     levels: list[Level]
@@ -71,11 +73,11 @@ class PaperModel(nn.Module):
         return cast(nn.Sequential, self.network.heads.banks[bank])
 
     def last_layer(self, bank: int) -> EqualLinear:
-        """The last layer of a bank's head."""
+        """Return the last layer of a bank's head."""
         return cast(EqualLinear, self._head(bank)[-1])
 
     def basis(self) -> Tensor | None:
-        """Q [style_dim, channels], float32; None without banks."""
+        """Return Q [style_dim, channels], float32; None without banks."""
         if not self.ablation.bank:
             return None
         if self.ablation.orthogonal:
@@ -83,13 +85,13 @@ class PaperModel(nn.Module):
         return F.normalize(self.network.banks.directions, dim=0)
 
     def encode(self, images: Tensor) -> Encoding:
-        """Latents (float32) and features of [B, 3, S, S]."""
+        """Return latents (float32) and features of pictures [B, 3, S, S]."""
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.bf16):
             latent, features = self.network.encode(images)
         return Encoding(latent.float(), features)
 
-    def read(self, latents: Tensor) -> MotionLatents:
-        """The motion of encoded faces [B, style_dim]; expression zero for a network without that bank."""
+    def estimate(self, latents: Tensor) -> MotionLatents:
+        """Return the motion of encoded faces [B, style_dim]; expression is zero for a network without that bank."""
         values = self.network.heads(latents).split(self.sizes, dim=1)
         basis = self.basis()
         if basis is not None:
@@ -100,8 +102,8 @@ class PaperModel(nn.Module):
         )
 
     def draw(self, source: Encoding, motion: Tensor, expression: Tensor | None = None) -> Drawing:
-        """Eq. 1: G(h_s + motion), with the source's features enhanced by `expression` (Eq. 5) where it is given; both
-        [B, style_dim]."""
+        """Return G(h_s + motion) (Eq. 1), with the source's features enhanced by `expression` (section 3.2) where it is
+        given; both are [B, style_dim]."""
         levels: dict[str, dict[str, Tensor]] = {"grid": {}, "mask": {}}
 
         def record(name: str, value: Tensor) -> None:
@@ -113,8 +115,8 @@ class PaperModel(nn.Module):
             picture = self.network.generator(
                 source.latent + motion, source.features, self._enhance(expression), record
             )
-        found = [Level(levels["grid"][size], levels["mask"][size]) for size in levels["grid"]]
-        return Drawing(picture.float(), found)
+        made = [Level(levels["grid"][size], levels["mask"][size]) for size in levels["grid"]]
+        return Drawing(picture.float(), made)
 
     def _enhance(self, expression: Tensor | None) -> Enhance:
         blocks = self.network.enhancement
@@ -126,7 +128,8 @@ class PaperModel(nn.Module):
 
     @torch.no_grad()
     def renew_banks(self) -> None:
-        """New directions and last layers of all heads, as the release does when it comes from LIA's one bank."""
+        """Initialise all directions and the heads' last layers again, as the release does when it starts from LIA's one
+        bank."""
         nn.init.normal_(self.network.banks.directions)
         for index in range(len(self.sizes)):
             nn.init.normal_(self.last_layer(index).weight)
@@ -134,7 +137,7 @@ class PaperModel(nn.Module):
 
     @torch.no_grad()
     def quiet_expression(self) -> None:
-        """Let expression head and enhancement begin almost silent, so that the expression stage starts with the
+        """Let expression head and enhancement begin with almost no effect, so that the expression stage starts with the
         pictures that the stage before it ended with."""
         self.last_layer(2).weight.mul_(QUIET)
         self.last_layer(2).bias.zero_()
@@ -144,7 +147,8 @@ class PaperModel(nn.Module):
 
 @torch.no_grad()
 def silence(block: Enhancement, left: float) -> None:
-    """Scale what an enhancement does to `left`; 0 makes it hand on the feature as it is: its factor 1 + gamma is 0."""
+    """Scale the effect of an enhancement to `left`; 0 makes it return the feature unchanged: its factor 1 + gamma is
+    0."""
     for layer, bias in ((block.gamma, -1.0), (block.beta, 0.0)):
         layer.weight.mul_(left)
         layer.bias.fill_(bias)

@@ -1,4 +1,4 @@
-"""L_per, and what it looks with: VGG-19 where its weights are given, else our feature network."""
+"""L_per, and the network it compares features of: VGG-19 where its weights are given, else our feature network."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ log = logging.getLogger(__name__)
 _VGG_LAYERS = (64, 64, 0, 128, 128, 0, 256, 256, 256, 256, 0, 512, 512, 512, 512, 0, 512)
 _VGG_WATCHED = (1, 6, 11, 20, 29)  # relu1_1, 2_1, 3_1, 4_1, 5_1 in torchvision's numbering
 _SMALLEST = 16
+"""Side in pixels of the smallest pictures compared."""
 
 
-class Eye(Protocol):
-    """Something that turns pictures [B, 3, S, S] in [-1, 1] into feature maps."""
+class PerceptualNetwork(Protocol):
+    """Turns pictures [B, 3, S, S] in [-1, 1] into feature maps."""
 
     def features(self, pictures: Tensor) -> list[Tensor]: ...
 
 
 class Vgg19(nn.Module):
     """The five feature maps that perceptual losses compare (Johnson et al. 2016). Named like torchvision's, whose
-    weights it takes; the classifier's tensors in such a file are passed over."""
+    weights it takes; a classifier's tensors in such a file are ignored."""
 
     mean: Tensor
     deviation: Tensor
@@ -55,15 +56,15 @@ class Vgg19(nn.Module):
 
     def features(self, pictures: Tensor) -> list[Tensor]:
         x = (pictures * 0.5 + 0.5 - self.mean) / self.deviation
-        found = []
+        maps = []
         for index, layer in enumerate(self.layers):
             x = layer(x)
             if index in _VGG_WATCHED:
-                found.append(x)
-        return found
+                maps.append(x)
+        return maps
 
     def load(self, path: Path) -> None:
-        """Fill from a file; `EDTalkError(BUNDLE_INVALID)` when it is not a VGG-19's."""
+        """Load weights from a file; `EDTalkError(BUNDLE_INVALID)` when it is not a VGG-19's."""
         stored = read_tensors(path)
         own = self.state_dict()
         renamed = {name: stored.get(name.replace("layers", "features", 1)) for name in own}
@@ -81,9 +82,9 @@ class Perceptual(nn.Module):
     The release sums 5 maps at 4 sizes. Sizes below 16 pixels are left out.
     """
 
-    def __init__(self, eye: nn.Module, scales: int) -> None:
+    def __init__(self, network: nn.Module, scales: int) -> None:
         super().__init__()
-        self.eye = eye
+        self.network = network
         self.scales = scales
 
     def forward(self, drawn: Tensor, true: Tensor) -> Tensor:
@@ -97,17 +98,16 @@ class Perceptual(nn.Module):
         return total
 
     def _at_one_size(self, drawn: Tensor, true: Tensor) -> Tensor:
-        look = self.eye.features
+        features_of = self.network.features
         with torch.no_grad():
-            wanted = look(true)  # type: ignore[operator]
-        return torch.stack(
-            [(a - b).abs().mean() for a, b in zip(look(drawn), wanted, strict=True)]  # type: ignore[operator]
-        ).sum()
+            wanted = features_of(true)  # type: ignore[operator]
+        made = features_of(drawn)  # type: ignore[operator]
+        return torch.stack([(a - b).abs().mean() for a, b in zip(made, wanted, strict=True)]).sum()
 
 
-def open_reader(judging: Judging) -> FeatureNetwork:
-    """The feature network of a finished stage `features`, frozen; an untrained one, with a warning, where none is
-    named."""
+def open_feature_network(judging: Judging) -> FeatureNetwork:
+    """Return the feature network of a finished stage `features`, frozen; where none is named, an untrained one, with a
+    warning."""
     network = FeatureNetwork()
     if judging.features:
         path = Path(judging.features)
@@ -117,21 +117,23 @@ def open_reader(judging: Judging) -> FeatureNetwork:
         except RuntimeError as error:
             raise _unusable(path, "it is no checkpoint of the stage `features`") from error
     else:
-        log.warning("No feature network is named: the losses look with an untrained one, which sees little.")
+        log.warning(
+            "No feature network is named: the losses use an untrained one, which says little about faces."
+        )
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def open_eye(judging: Judging) -> nn.Module:
-    """What L_per looks with, frozen: VGG-19 where its file is named, else `open_reader`."""
+def open_perceptual_network(judging: Judging) -> nn.Module:
+    """Return the network of L_per, frozen: VGG-19 where its file is named, else `open_feature_network`."""
     if not judging.vgg:
-        return open_reader(judging)
-    eye = Vgg19()
-    eye.load(Path(judging.vgg))
-    return eye.eval().requires_grad_(requires_grad=False)
+        return open_feature_network(judging)
+    network = Vgg19()
+    network.load(Path(judging.vgg))
+    return network.eval().requires_grad_(requires_grad=False)
 
 
 def read_tensors(path: Path, key: str = "") -> Mapping[str, Any]:
-    """The tensors of a safetensors file or a torch state dict (under `key`), running nothing of what it holds."""
+    """Read the tensors of a safetensors file or a torch state dict (under `key`), running nothing that it holds."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)

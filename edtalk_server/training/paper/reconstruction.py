@@ -9,7 +9,7 @@ from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Random
 from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.model import first_rows
-from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Critics, DrawingStage, Ledger
+from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Critics, DrawingStage, LossSum
 
 
 class ReconstructionStage(DrawingStage):
@@ -29,22 +29,22 @@ class ReconstructionStage(DrawingStage):
     def batch(config: StageConfig, data: ClipSet, rng: Random) -> Batch:
         return data.clips(rng, config.batch, 1)
 
-    def forward(self, batch: Batch, deceive: bool) -> Outcome:
+    def forward(self, batch: Batch, adversarial: bool) -> Outcome:
         if not isinstance(batch, ClipBatch):
             raise TypeError("this stage learns from clips")
-        ledger = Ledger(self.config.weights, batch.source.device)
+        losses = LossSum(self.config.weights, batch.source.device)
         target = batch.frames[:, 0]
         count = len(target)
         encoded = self.model.encode(torch.cat([batch.source, target]))
         source = first_rows(encoded, count)
-        motion = self.model.read(encoded.latent)
+        motion = self.model.estimate(encoded.latent)
         drawing = self.model.draw(source, motion.mouth[count:] + motion.pose[count:])
-        self.critics.pictures(ledger, drawing.picture, target)
-        if deceive:
-            self.critics.deceive(ledger, drawing.picture)
+        self.critics.add_picture_losses(losses, drawing.picture, target)
+        if adversarial:
+            self.critics.add_adversarial(losses, drawing.picture)
         if batch.motion is not None:
-            self.teach_motion(ledger, drawing, batch.motion.frame(0))
+            self.add_motion_losses(losses, drawing, batch.motion.frame(0))
         if batch.weights is not None and batch.source_weights is not None:
             weights = torch.cat([batch.source_weights, batch.weights[:, 0]])
-            self.teach_weights(ledger, motion, weights, (MOUTH, POSE))
-        return Outcome(ledger.total, ledger.values, batch.source, drawing.picture, target)
+            self.add_probe_loss(losses, motion, weights, (MOUTH, POSE))
+        return Outcome(losses.total, losses.values, batch.source, drawing.picture, target)

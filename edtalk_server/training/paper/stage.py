@@ -1,4 +1,4 @@
-"""What the paper's stages share: who judges their pictures, how losses add up, and what is trained."""
+"""What the paper's stages share: the critics of their pictures, the sum of losses, and what is trained."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from edtalk_server.training.paper.config import LossWeights, StageConfig, StageN
 from edtalk_server.training.paper.critic import MultiScaleCritic
 from edtalk_server.training.paper.losses import Adversarial, Reconstruction
 from edtalk_server.training.paper.model import Drawing, MotionLatents, PaperModel
-from edtalk_server.training.paper.perceptual import Perceptual, open_eye
-from edtalk_server.training.paper.truth import FlowTruth, MaskTruth, Probes
+from edtalk_server.training.paper.perceptual import Perceptual, open_perceptual_network
+from edtalk_server.training.paper.supervision import FlowLoss, LinearProbes, MaskLoss
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 Batch = ClipBatch | SwapBatch
 TRUE_WEIGHTS = (20, 6, 10)
-"""Rendered truth: weights of mouth, pose and expression (`synthetic.controls`)."""
+"""Numbers of true weights of mouth, pose and expression in rendered data (`synthetic.controls`)."""
 MOUTH, POSE, EXPRESSION = 0, 1, 2
 
 
-class Ledger:
+class LossSum:
     """Adds up losses by the config's factors; one whose factor is 0 is not even computed."""
 
     def __init__(self, weights: LossWeights, device: torch.device) -> None:
@@ -33,7 +33,7 @@ class Ledger:
         self.values: dict[str, Tensor] = {}
 
     def add(self, name: str, compute: Callable[[], Tensor]) -> None:
-        """Several losses of one name add up."""
+        """Add a loss, computed by `compute`. Several losses of one name add up."""
         factor = getattr(self._weights, name)
         if factor == 0:
             return
@@ -51,37 +51,37 @@ class Critics:
         self.adversarial = Adversarial(config.critic.kind)
         self._reconstruction = Reconstruction()
         self._perceptual = (
-            Perceptual(open_eye(config.judging), config.judging.scales).to(device)
+            Perceptual(open_perceptual_network(config.judging), config.judging.scales).to(device)
             if config.weights.perceptual
             else None
         )
 
-    def pictures(self, ledger: Ledger, drawn: Tensor, true: Tensor) -> None:
-        """L_rec and L_per."""
-        ledger.add("reconstruction", lambda: self._reconstruction(drawn, true))
-        ledger.add("perceptual", lambda: self.perceptual(drawn, true))
+    def add_picture_losses(self, losses: LossSum, drawn: Tensor, true: Tensor) -> None:
+        """Add L_rec and L_per."""
+        losses.add("reconstruction", lambda: self._reconstruction(drawn, true))
+        losses.add("perceptual", lambda: self.perceptual(drawn, true))
 
     def perceptual(self, drawn: Tensor, true: Tensor) -> Tensor:
-        """L_per alone; `ValueError` where the config has none."""
+        """Return L_per alone; `ValueError` where the config has none."""
         if self._perceptual is None:
             raise ValueError("the config has no perceptual loss")
         return self._perceptual(drawn, true)  # type: ignore[no-any-return]
 
-    def deceive(self, ledger: Ledger, drawn: Tensor) -> None:
-        """L_adv of the generator; the critic learns nothing from it."""
+    def add_adversarial(self, losses: LossSum, drawn: Tensor) -> None:
+        """Add the generator's L_adv; the critic learns nothing from it."""
         self.critic.requires_grad_(requires_grad=False)
-        ledger.add("adversarial", lambda: self.adversarial.generator(self.critic(drawn)))
+        losses.add("adversarial", lambda: self.adversarial.generator(self.critic(drawn)))
         self.critic.requires_grad_(requires_grad=True)
 
 
 class Stage(nn.Module, ABC):
-    """One stage: chooses batches, and says what a batch costs. `model` is what it trains (or part of it)."""
+    """One stage: chooses batches and computes their losses. `model` is what it trains, or part of it."""
 
     name: StageName
     before: StageName | None = None
-    """The stage whose result this one begins with, where there is one."""
+    """The stage whose result this one starts from, where there is one."""
     needs_before = False
-    """Whether it makes no sense without."""
+    """Whether it cannot start without that result."""
     model: nn.Module
 
     def __init__(self, config: StageConfig) -> None:
@@ -91,34 +91,34 @@ class Stage(nn.Module, ABC):
     @staticmethod
     @abstractmethod
     def batch(config: StageConfig, data: ClipSet, rng: Random) -> Batch:
-        """A batch of `config.batch`; the same state of `rng` gives the same one."""
+        """Draw a batch of `config.batch`; the same state of `rng` gives the same batch."""
 
     @abstractmethod
-    def forward(self, batch: Batch, deceive: bool) -> Outcome:
-        """The losses; with `deceive` L_adv is among them."""
+    def forward(self, batch: Batch, adversarial: bool) -> Outcome:
+        """Return the losses of a batch; with `adversarial`, L_adv is among them."""
 
     def begin_with(self, earlier: StageName) -> None:
-        """Called once after the state of a checkpoint of `earlier` was taken over, before the first step."""
+        """Adapt what a checkpoint of `earlier` held; called once, before the first step."""
 
 
 class DrawingStage(Stage):
-    """A stage of the paper's model."""
+    """A stage that trains the paper's model."""
 
     model: PaperModel
 
     def __init__(self, config: StageConfig, critics: Critics) -> None:
         super().__init__(config)
         self.model = PaperModel(config.network, config.ablation, config.bf16)
-        self.probes = Probes(config.network.style_dim, TRUE_WEIGHTS)
-        self._critics = [critics]  # in a list, so that it is none of this module's own parts
-        self._flow, self._mask = FlowTruth(), MaskTruth()
+        self.probes = LinearProbes(config.network.style_dim, TRUE_WEIGHTS)
+        self._critics = [critics]  # in a list, so that it is not a submodule
+        self._flow, self._mask = FlowLoss(), MaskLoss()
 
     @property
     def critics(self) -> Critics:
         return self._critics[0]
 
     def train_only(self, modules: Iterable[nn.Module], columns: slice) -> None:
-        """Freeze all but the parameters of `modules` and those directions."""
+        """Freeze all but the parameters of `modules` and these columns of the directions."""
         self.requires_grad_(requires_grad=False)
         for module in modules:
             module.requires_grad_(requires_grad=True)
@@ -129,20 +129,20 @@ class DrawingStage(Stage):
             directions.requires_grad_(True)
             directions.register_hook(lambda gradient: gradient * mask.to(gradient.device))
 
-    def teach_motion(self, ledger: Ledger, drawing: Drawing, motion: Motion) -> None:
-        """What rendered truth says of warps and masks."""
-        ledger.add("flow", lambda: self._flow(drawing.levels, motion))
-        ledger.add("mask", lambda: self._mask(drawing.levels, motion))
+    def add_motion_losses(self, losses: LossSum, drawing: Drawing, motion: Motion) -> None:
+        """Add the losses of warps and masks against rendered truth."""
+        losses.add("flow", lambda: self._flow(drawing.levels, motion))
+        losses.add("mask", lambda: self._mask(drawing.levels, motion))
 
-    def teach_weights(
-        self, ledger: Ledger, latents: MotionLatents, weights: Tensor, banks: tuple[int, ...]
+    def add_probe_loss(
+        self, losses: LossSum, latents: MotionLatents, weights: Tensor, banks: tuple[int, ...]
     ) -> None:
-        """What rendered truth says of the latents."""
-        ledger.add("probe", lambda: self.probes.loss(latents, weights, banks))
+        """Add the loss of the linear probes of these banks."""
+        losses.add("probe", lambda: self.probes.loss(latents, weights, banks))
 
 
 def choose_swaps(config: StageConfig, data: ClipSet, rng: Random, keep_expression: bool) -> SwapBatch | None:
-    """A batch of exact swaps, in `config.swap_share` of the calls, where the data can draw them."""
+    """Draw a batch of exact swaps in `config.swap_share` of the calls, where the data can; None otherwise."""
     able = swap_sets(data)
     if not able or rng.random() >= config.swap_share:
         return None
@@ -151,9 +151,9 @@ def choose_swaps(config: StageConfig, data: ClipSet, rng: Random, keep_expressio
 
 
 def missing_stage(name: StageName, needed: StageName) -> EDTalkError:
-    """A stage that makes no sense without the one before it."""
+    """Return the error of a stage that cannot start without the one before it."""
     return EDTalkError(
         ErrorCode.NOT_READY,
-        f"The stage {name} begins with a trained {needed}, and there is none.",
+        f"The stage {name} starts from a trained {needed}, and there is none.",
         f"Train it into the same folder first (`edtalk train stage {needed}`), or name a checkpoint in `start`.",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edtalk_server.training.speech.speech import SAMPLE_RATE, Samples
+from edtalk_server.training.speech.utterance import SAMPLE_RATE, Samples
 
 Rng = np.random.Generator
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from edtalk_server.media.audio.mel import mel_spectrogram
 from edtalk_server.training.speech import augment, espeak, flite
-from edtalk_server.training.speech.speech import SAMPLE_RATE, Segment, Utterance, warp
 from edtalk_server.training.speech.texts import sentence
+from edtalk_server.training.speech.utterance import SAMPLE_RATE, Segment, Utterance, warp
 from edtalk_server.training.speech.visemes import MOUTH_NAMES, closure, mouth_curves
 from shared_protocol import atomic_write
 

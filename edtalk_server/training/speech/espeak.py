@@ -15,7 +15,7 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.training.speech.speech import Segment, Utterance, resample
+from edtalk_server.training.speech.utterance import Segment, Utterance, resample
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _SYNCHRONOUS, _PHONEME_EVENTS = 2, 1

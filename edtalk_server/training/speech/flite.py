@@ -13,7 +13,7 @@ from pathlib import Path
 
 import soundfile
 
-from edtalk_server.training.speech.speech import SAMPLE_RATE, Segment, Utterance, resample
+from edtalk_server.training.speech.utterance import SAMPLE_RATE, Segment, Utterance, resample
 
 VOICES = ("slt", "rms", "awb", "kal16")
 

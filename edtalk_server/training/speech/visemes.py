@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.synthetic.controls import MOUTH, STARTER_LAYOUT
-from edtalk_server.training.speech.speech import Segment
+from edtalk_server.training.speech.utterance import Segment
 
 Weights = npt.NDArray[np.float32]
 

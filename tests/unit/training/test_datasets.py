@@ -14,7 +14,7 @@ from edtalk_server.synthetic.controls import EXPRESSION, MOUTH, POSE
 from edtalk_server.training.datasets.cached import CachedClips
 from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Mixed, SwapBatch, swap_sets
 from edtalk_server.training.datasets.opening import open_sets
-from edtalk_server.training.paper.truth import true_grid
+from edtalk_server.training.paper.supervision import true_grid
 from shared_protocol.errors import EDTalkError
 
 FACEKIT = Path(__file__).parents[4] / "shared" / "data" / "ict_facekit.npz"

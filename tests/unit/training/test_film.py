@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from edtalk_server.training.paper.group import Group
+from edtalk_server.training.paper.run import Run
 from test_datasets import keeps_promises
 from test_training_run import write_shard
 
@@ -26,11 +28,9 @@ from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.training.datasets.film.cache import FilmCache, StoredClip
 from edtalk_server.training.datasets.film.clips import FilmedClips
 from edtalk_server.training.datasets.film.layout import EMOTIONS, Layout, find_footage, recognised
-from edtalk_server.training.datasets.film.prepare import LandmarkReader, prepare_all
+from edtalk_server.training.datasets.film.prepare import LandmarkEstimator, prepare_all
 from edtalk_server.training.datasets.opening import open_sets
 from edtalk_server.training.paper.config import Critic, Judging, StageConfig, StageName
-from edtalk_server.training.paper.group import Group
-from edtalk_server.training.paper.run import Run
 from shared_protocol.errors import EDTalkError
 
 SAMPLES = Path(samples.__file__).parent
@@ -54,12 +54,12 @@ class Films:
 
 
 @pytest.fixture(scope="module")
-def reader() -> LandmarkReader:
-    return LandmarkReader(bundles.load(), "cpu")
+def reader() -> LandmarkEstimator:
+    return LandmarkEstimator(bundles.load(), "cpu")
 
 
 @pytest.fixture(scope="module")
-def filmed(tmp_path_factory: pytest.TempPathFactory, shared: Path, reader: LandmarkReader) -> Films:
+def filmed(tmp_path_factory: pytest.TempPathFactory, shared: Path, reader: LandmarkEstimator) -> Films:
     folder, engine = tmp_path_factory.mktemp("films"), reader.engine
     astronaut, voice = shared / "data" / "astronaut.png", SAMPLES / "voice.flac"
     hdtf, mead = folder / "hdtf", folder / "mead"
@@ -86,7 +86,7 @@ def _sound_alone(movie: Path, target: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def mead_cache(tmp_path_factory: pytest.TempPathFactory, filmed: Films, reader: LandmarkReader) -> Path:
+def mead_cache(tmp_path_factory: pytest.TempPathFactory, filmed: Films, reader: LandmarkEstimator) -> Path:
     folder = tmp_path_factory.mktemp("mead")
     cache = FilmCache(folder)
     cache.begin(SIZE, reader.digest)
@@ -154,7 +154,7 @@ def test_what_cannot_be_used_is_left_out_with_the_reason(hdtf_cache: tuple[Path,
 
 
 def test_faces_are_framed_as_portraits_are_and_their_landmarks_lie_on_them(
-    hdtf_cache: tuple[Path, str], reader: LandmarkReader
+    hdtf_cache: tuple[Path, str], reader: LandmarkEstimator
 ) -> None:
     records = FilmCache(hdtf_cache[0]).records()
     for folder, record in records.items():
@@ -203,7 +203,7 @@ def test_a_second_run_changes_nothing_and_a_new_video_is_done(
 
 
 def test_a_run_that_is_killed_leaves_no_half_clip_and_goes_on(
-    filmed: Films, tmp_path: Path, reader: LandmarkReader, monkeypatch: pytest.MonkeyPatch
+    filmed: Films, tmp_path: Path, reader: LandmarkEstimator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     footage = find_footage(filmed.mead)[-1:]
     cache = FilmCache(tmp_path)

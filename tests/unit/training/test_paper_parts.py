@@ -23,8 +23,13 @@ from edtalk_server.training.paper.losses import (
     Reconstruction,
 )
 from edtalk_server.training.paper.model import Level, MotionLatents
-from edtalk_server.training.paper.perceptual import Perceptual, Vgg19, open_eye, open_reader
-from edtalk_server.training.paper.truth import FlowTruth, MaskTruth, Probes, true_grid
+from edtalk_server.training.paper.perceptual import (
+    Perceptual,
+    Vgg19,
+    open_feature_network,
+    open_perceptual_network,
+)
+from edtalk_server.training.paper.supervision import FlowLoss, LinearProbes, MaskLoss, true_grid
 from shared_protocol.errors import EDTalkError
 
 
@@ -106,7 +111,7 @@ def _level(grid: torch.Tensor, mask: float = 0.5) -> Level:
 
 def test_the_flow_loss_is_zero_at_the_truth_and_counts_trusted_spots_only() -> None:
     moved = motion(weights(shift=-0.4), weights(shift=0.6))
-    loss = FlowTruth()
+    loss = FlowLoss()
     grid, _ = true_grid(moved, SIZE)
     assert float(loss([_level(grid)], moved)) < 1e-5
     wrong = grid.clone()
@@ -123,7 +128,7 @@ def test_coarser_and_finer_levels_are_compared_with_the_same_truth(size: int) ->
     line = (torch.arange(size) * 2 + 1) / size - 1
     rest = torch.stack(torch.meshgrid(line, line, indexing="xy"))[None]
     shifted = rest + torch.tensor([0.2, 0.0])[None, :, None, None]
-    at_rest, moving = (float(FlowTruth()([_level(g)], moved)) for g in (rest, shifted))
+    at_rest, moving = (float(FlowLoss()([_level(g)], moved)) for g in (rest, shifted))
     assert moving < 0.05 < at_rest
 
 
@@ -133,12 +138,12 @@ def test_the_mask_loss_wants_the_drawn_where_the_source_hides() -> None:
     visible[..., :16] = 0
     half = type(moved)(moved.flow, visible, moved.trust)
     good = Level(moved.flow, visible.clamp(0.02, 0.98))
-    loss = MaskTruth()
+    loss = MaskLoss()
     assert float(loss([good], half)) < 0.1 < float(loss([_level(moved.flow)], half))
 
 
 def test_probes_read_each_bank_off_its_own_latent() -> None:
-    probes = Probes(40, (20, 6, 10))
+    probes = LinearProbes(40, (20, 6, 10))
     latents = MotionLatents(*(torch.randn(3, 40, requires_grad=True) for _ in range(3)))
     probes.loss(latents, torch.randn(3, 36), (0, 2)).backward()
     assert latents.mouth.grad is not None and latents.expression.grad is not None
@@ -162,13 +167,13 @@ def test_consistency_is_least_when_latents_point_the_same_way() -> None:
 def test_losses_fall_as_pictures_come_nearer() -> None:
     true, far = draw(SKIN, weights(jaw=1.0)), draw(SKIN, weights(shift=1.0))
     near = 0.8 * true + 0.2 * far
-    reader = open_reader(Judging())
+    reader = open_feature_network(Judging())
     for loss in (Reconstruction(), Perceptual(reader, scales=2), MotionReconstruction(reader)):
         assert 0.0 == float(loss(true, true)) < float(loss(near, true)) < float(loss(far, true))
 
 
 def test_gradients_pass_through_the_judges_but_judges_do_not_learn() -> None:
-    reader = open_reader(Judging())
+    reader = open_feature_network(Judging())
     drawn = draw(SKIN, weights()).requires_grad_()
     (
         Perceptual(reader, 1)(drawn, draw(SKIN, weights(jaw=1))) + MotionReconstruction(reader)(drawn, -drawn)
@@ -178,7 +183,7 @@ def test_gradients_pass_through_the_judges_but_judges_do_not_learn() -> None:
 
 
 def test_an_untrained_judge_is_called_one(caplog: pytest.LogCaptureFixture) -> None:
-    open_eye(Judging())
+    open_perceptual_network(Judging())
     assert "untrained" in caplog.text
 
 
@@ -192,7 +197,7 @@ def test_vgg_weights_under_torchvisions_names_are_taken(kind: str, tmp_path: Pat
     stored = {**small, "features.30.weight": torch.zeros(1), "classifier.0.weight": torch.zeros(1)}
     path = tmp_path / kind
     save_file(stored, path) if path.suffix == ".safetensors" else torch.save(stored, path)
-    eye = open_eye(Judging(vgg=str(path)))
+    eye = open_perceptual_network(Judging(vgg=str(path)))
     assert isinstance(eye, Vgg19)
     assert torch.equal(eye.state_dict()["layers.28.bias"], small["features.28.bias"])
     maps = eye.features(torch.zeros(1, 3, 32, 32))
@@ -202,13 +207,13 @@ def test_vgg_weights_under_torchvisions_names_are_taken(kind: str, tmp_path: Pat
 def test_files_that_are_no_vgg_are_named(tmp_path: Path) -> None:
     path = tmp_path / "vgg.pt"
     with pytest.raises(EDTalkError, match=r"vgg\.pt"):
-        open_eye(Judging(vgg=str(path)))
+        open_perceptual_network(Judging(vgg=str(path)))
     torch.save({"features.0.weight": torch.zeros(3)}, path)
     with pytest.raises(EDTalkError, match=r"features\.0\.weight"):
-        open_eye(Judging(vgg=str(path)))
+        open_perceptual_network(Judging(vgg=str(path)))
     path.write_bytes(b"no file of tensors")
     with pytest.raises(EDTalkError, match=r"vgg\.pt"):
-        open_eye(Judging(features=str(path)))
+        open_perceptual_network(Judging(features=str(path)))
 
 
 def test_a_feature_checkpoint_that_hides_code_runs_none(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_the_expression_stage_begins_with_the_pictures_of_the_stage_before(
     assert isinstance(model, PaperModel)
     batch = Cartoons().clips(np.random.default_rng(5), 2, 1)
     with torch.no_grad():
-        source, motion = model.encode(batch.source), model.read(model.encode(batch.frames[:, 0]).latent)
+        source, motion = model.encode(batch.source), model.estimate(model.encode(batch.frames[:, 0]).latent)
         before = model.draw(source, motion.mouth + motion.pose).picture
         now = model.draw(source, torch.stack(motion).sum(0), motion.expression).picture
     assert float((now - before).abs().mean()) < 0.15 * float(before.std())
@@ -236,11 +236,11 @@ def test_expression_is_the_mean_over_the_window(trained: Path, tmp_path: Path) -
     assert isinstance(batch, ClipBatch)
     assert asked == [(2, CONFIG.window)]
     shuffled = replace(batch, frames=batch.frames[:, [2, 1, 0]])
-    outcomes = [trainer.stage(one, deceive=False) for one in (batch, shuffled)]
+    outcomes = [trainer.stage(one, adversarial=False) for one in (batch, shuffled)]
     assert torch.allclose(outcomes[0].drawn, outcomes[1].drawn, atol=1e-5)
     frames = batch.frames.clone()
     frames[:, 0] = frames[:, 0].flip(-2)
-    other = trainer.stage(replace(batch, frames=frames), deceive=False)
+    other = trainer.stage(replace(batch, frames=frames), adversarial=False)
     assert not torch.allclose(outcomes[0].drawn, other.drawn, atol=1e-5)
 
 
@@ -261,15 +261,15 @@ def styles_drawn(
         return draw(source, motion, expression)
 
     monkeypatch.setattr(model, "draw", watched)
-    trainer.stage(batch, deceive=False)
+    trainer.stage(batch, adversarial=False)
     return given
 
 
-def read_off(trainer: PaperTrainer, pictures: Tensor) -> MotionLatents:
+def estimated(trainer: PaperTrainer, pictures: Tensor) -> MotionLatents:
     model = trainer.stage.model
     assert isinstance(model, PaperModel)
     with torch.no_grad():
-        return model.read(model.encode(pictures).latent)
+        return model.estimate(model.encode(pictures).latent)
 
 
 def test_filmed_people_are_redrawn_with_mouth_and_pose_from_two_composites(
@@ -283,11 +283,11 @@ def test_filmed_people_are_redrawn_with_mouth_and_pose_from_two_composites(
     marks_a, marks_b = batch.landmarks[:1, 0], batch.landmarks[1:, 0]
     a_with_mouth_of_b = paste_mouths(a, marks_a, b, marks_b)
     b_with_mouth_of_a = paste_mouths(b, marks_b, a, marks_a)
-    for_a = read_off(trainer, b_with_mouth_of_a).mouth + read_off(trainer, a_with_mouth_of_b).pose
-    for_b = read_off(trainer, a_with_mouth_of_b).mouth + read_off(trainer, b_with_mouth_of_a).pose
+    for_a = estimated(trainer, b_with_mouth_of_a).mouth + estimated(trainer, a_with_mouth_of_b).pose
+    for_b = estimated(trainer, a_with_mouth_of_b).mouth + estimated(trainer, b_with_mouth_of_a).pose
     crossed, itself = styles_drawn(trainer, batch, monkeypatch)
     assert torch.allclose(crossed, torch.cat([for_a, for_b]), atol=1e-4)
-    own = read_off(trainer, torch.cat([a, b]))
+    own = estimated(trainer, torch.cat([a, b]))
     assert torch.allclose(itself, own.mouth + own.pose, atol=1e-4)
 
 
@@ -297,13 +297,13 @@ def test_swaps_take_each_factor_from_its_driver(
     swap = SwappingCartoons().factor_swaps(np.random.default_rng(0), 2)
     folder = begun(trained, tmp_path, DRAWING[1])
     trainer = PaperTrainer(StageName.MOUTH_POSE, CONFIG, SwappingCartoons(), folder, ALONE)
-    mouth, pose = read_off(trainer, swap.mouth).mouth, read_off(trainer, swap.pose).pose
+    mouth, pose = estimated(trainer, swap.mouth).mouth, estimated(trainer, swap.pose).pose
     assert torch.allclose(styles_drawn(trainer, swap, monkeypatch)[0], mouth + pose, atol=1e-4)
     trainer = PaperTrainer(StageName.EXPRESSION, CONFIG, SwappingCartoons(), folder, ALONE)
     whole = (
-        read_off(trainer, swap.mouth).mouth
-        + read_off(trainer, swap.pose).pose
-        + read_off(trainer, swap.expression).expression
+        estimated(trainer, swap.mouth).mouth
+        + estimated(trainer, swap.pose).pose
+        + estimated(trainer, swap.expression).expression
     )
     assert torch.allclose(styles_drawn(trainer, swap, monkeypatch)[0], whole, atol=1e-4)
 
@@ -348,7 +348,7 @@ def test_without_banks_the_heads_say_style_latents(tmp_path: Path) -> None:
         assert any("heads.banks" in one for one in changed(before, trainer))
     model = trainer.stage.model
     assert isinstance(model, PaperModel)
-    motion = model.read(torch.randn(64, TINY.style_dim))
+    motion = model.estimate(torch.randn(64, TINY.style_dim))
     assert int(torch.linalg.matrix_rank(motion.pose)) > TINY.pose
 
 
@@ -425,7 +425,7 @@ def test_each_loss_alone_teaches_the_network_something(
             factors["reconstruction"] = 1.0  # what it is made of
         trainer.stage.config = replace(CONFIG, weights=LossWeights(**factors))
         trainer.stage.zero_grad()
-        trainer.stage(batch, deceive=True).total.backward()
+        trainer.stage(batch, adversarial=True).total.backward()
         taught = [n for n, p in trainer.stage.model.named_parameters() if _has_gradient(p)]
         assert taught, loss
         assert all(p.grad is None for p in trainer.critic.parameters())
@@ -532,8 +532,8 @@ def test_a_batch_costs_the_mean_of_its_halves(trained: Path, tmp_path: Path) -> 
     assert isinstance(stage, DrawingStage)
     whole = Cartoons().clips(np.random.default_rng(0), 4, 3)
     halves = [_rows(whole, slice(0, 2)), _rows(whole, slice(2, 4))]
-    together = stage(whole, deceive=True)
-    apart = [stage(half, deceive=True) for half in halves]
+    together = stage(whole, adversarial=True)
+    apart = [stage(half, adversarial=True) for half in halves]
     for name, value in together.values.items():
         assert float(value) == pytest.approx(np.mean([float(one.values[name]) for one in apart]), rel=1e-4), (
             name

@@ -15,8 +15,8 @@ from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig
 from edtalk_server.training.speech import augment, espeak, train
 from edtalk_server.training.speech.corpus import CorpusConfig, Kind, build
-from edtalk_server.training.speech.speech import Segment, Utterance, warp
 from edtalk_server.training.speech.texts import sentence
+from edtalk_server.training.speech.utterance import Segment, Utterance, warp
 from edtalk_server.training.speech.visemes import (
     LEAD,
     MOUTH_NAMES,

@@ -71,7 +71,7 @@ class _NotGoodEnoughError(Exception):
     """A clip to leave out; the message is a sentence for people."""
 
 
-class LandmarkReader:
+class LandmarkEstimator:
     """What preparing needs of a bundle: the detector that finds the crop, and the reader of cropped faces.
 
     A bundle without a reader of its own (the official ones) is helped by the starter's.
@@ -97,7 +97,7 @@ class LandmarkReader:
 def prepare_all(
     footage: Sequence[Footage],
     cache: FilmCache,
-    reader: LandmarkReader,
+    reader: LandmarkEstimator,
     limits: Limits | None = None,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> None:
@@ -110,7 +110,7 @@ def prepare_all(
 
 
 def _prepare_or_skip(
-    footage: Footage, cache: FilmCache, reader: LandmarkReader, limits: Limits, stamp: str
+    footage: Footage, cache: FilmCache, reader: LandmarkEstimator, limits: Limits, stamp: str
 ) -> None:
     try:
         _prepare(footage, cache, reader, limits, stamp)
@@ -125,7 +125,9 @@ def _prepare_or_skip(
     cache.skip(SkipRecord(footage.name, reason, stamp))
 
 
-def _prepare(footage: Footage, cache: FilmCache, reader: LandmarkReader, limits: Limits, stamp: str) -> None:
+def _prepare(
+    footage: Footage, cache: FilmCache, reader: LandmarkEstimator, limits: Limits, stamp: str
+) -> None:
     size = cache.size
     clip = Clip.open(footage.path)
     track = run_to_end(find_track(clip, 0.0, clip.duration, reader.engine.landmark_detector()))

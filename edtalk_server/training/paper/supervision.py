@@ -1,5 +1,5 @@
-"""What rendered truth adds to the paper's losses: dense flow on the warps, visibility on the masks, and probes that
-read the true parameters off the latents. Means over samples, like `losses`."""
+"""What rendered truth adds to the paper's losses: dense flow for the warps, visibility for the masks, and linear probes
+that predict the true weights from the latents. Means over samples, like `losses`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from edtalk_server.training.datasets.interface import Motion
 from edtalk_server.training.paper.model import Level, MotionLatents
 
 _EPSILON = 1e-6
+"""Keeps divisions and logarithms finite."""
 
 
 def true_grid(motion: Motion, size: int) -> tuple[Tensor, Tensor]:
-    """Where `grid_sample` must look in the source, [B, 2, size, size], and how much each spot counts, [B, 1, size,
-    size]."""
+    """Return where `grid_sample` must look in the source, [B, 2, size, size], and how much each spot counts,
+    [B, 1, size, size]."""
     trust = F.adaptive_avg_pool2d(motion.trust, size)
     flow = F.adaptive_avg_pool2d(motion.flow * motion.trust, size) / (trust + _EPSILON)
     line = (torch.arange(size, device=flow.device) * 2 + 1) / size - 1
@@ -24,28 +25,28 @@ def true_grid(motion: Motion, size: int) -> tuple[Tensor, Tensor]:
     return torch.stack([x, y]) + flow, trust
 
 
-class FlowTruth:
-    """Mean absolute error of each level's sampling positions where the truth is trusted; averaged over levels.
+class FlowLoss:
+    """Mean absolute error of each level's sampling positions, weighted by trust and averaged over levels.
 
-    What a level cannot say (its offsets are tanh of logits, within 1) is not asked of it.
+    A level's offsets are tanh of logits; the truth is clamped to the 1 that they can reach.
     """
 
     def __call__(self, levels: list[Level], motion: Motion) -> Tensor:
         return torch.stack([self._level(level, motion) for level in levels]).mean()
 
     def _level(self, level: Level, motion: Motion) -> Tensor:
-        said, size = level.grid, min(level.grid.shape[-1], motion.flow.shape[-1])
-        said = F.adaptive_avg_pool2d(said, size)
+        size = min(level.grid.shape[-1], motion.flow.shape[-1])
+        grid = F.adaptive_avg_pool2d(level.grid, size)
         true, trust = true_grid(motion, size)
         middle = F.adaptive_avg_pool2d(
-            identity_grid(level.grid.shape[-1], said.device).permute(0, 3, 1, 2), size
+            identity_grid(level.grid.shape[-1], grid.device).permute(0, 3, 1, 2), size
         )
         true = torch.maximum(torch.minimum(true, middle + 1), middle - 1)
-        error = ((said - true).abs().sum(1, keepdim=True) * trust).sum((1, 2, 3))
+        error = ((grid - true).abs().sum(1, keepdim=True) * trust).sum((1, 2, 3))
         return (error / (trust.sum((1, 2, 3)) + _EPSILON)).mean()
 
 
-class MaskTruth:
+class MaskLoss:
     """Cross-entropy of each level's mask with visibility: keep what the source shows, draw what it hides."""
 
     def __call__(self, levels: list[Level], motion: Motion) -> Tensor:
@@ -53,13 +54,13 @@ class MaskTruth:
 
     def _level(self, level: Level, motion: Motion) -> Tensor:
         size = min(level.mask.shape[-1], motion.visible.shape[-1])
-        said = F.adaptive_avg_pool2d(level.mask, size).clamp(_EPSILON, 1 - _EPSILON)
-        seen = F.adaptive_avg_pool2d(motion.visible, size)
-        return -(seen * said.log() + (1 - seen) * (1 - said).log()).mean()
+        mask = F.adaptive_avg_pool2d(level.mask, size).clamp(_EPSILON, 1 - _EPSILON)
+        visible = F.adaptive_avg_pool2d(motion.visible, size)
+        return -(visible * mask.log() + (1 - visible) * (1 - mask).log()).mean()
 
 
-class Probes(nn.Module):
-    """A linear map from each bank's latent to its true weights: what can be read so plainly can be named and steered.
+class LinearProbes(nn.Module):
+    """A linear map from each bank's latent to its true weights: what a linear map can predict can be named and edited.
 
     `sizes` are the numbers of true weights of mouth, pose and expression.
     """
@@ -70,11 +71,11 @@ class Probes(nn.Module):
         self.maps = nn.ModuleList(nn.Linear(style_dim, size) for size in sizes)
 
     def forward(self, latents: MotionLatents) -> list[Tensor]:
-        """What is read off each bank, [B, size] each."""
-        return [read(latent) for read, latent in zip(self.maps, latents, strict=True)]
+        """Return the predicted weights of each bank, [B, size] each."""
+        return [probe(latent) for probe, latent in zip(self.maps, latents, strict=True)]
 
     def loss(self, latents: MotionLatents, weights: Tensor, banks: tuple[int, ...]) -> Tensor:
-        """Mean squared error of the chosen `banks` (0 mouth, 1 pose, 2 expression); `weights` [B, 36] are true."""
-        wanted = weights.split(self.sizes, dim=1)
-        said = self(latents)
-        return torch.stack([F.mse_loss(said[bank], wanted[bank]) for bank in banks]).sum()
+        """Return the mean squared error of the chosen `banks` (0 mouth, 1 pose, 2 expression) against the true
+        `weights` [B, 36]."""
+        true, predicted = weights.split(self.sizes, dim=1), self(latents)
+        return torch.stack([F.mse_loss(predicted[bank], true[bank]) for bank in banks]).sum()
