@@ -46,11 +46,11 @@ def _part(text: str) -> tuple[int, int]:
 def _prepare(arguments: argparse.Namespace) -> int:
     number, count = arguments.part
     footage = find_footage(arguments.folder, arguments.layout)[number - 1 :: count]
-    reader = LandmarkEstimator(bundles.load(arguments.bundle), arguments.device)
+    estimator = LandmarkEstimator(bundles.load(arguments.bundle), arguments.device)
     cache = FilmCache(arguments.out)
-    cache.begin(arguments.size or reader.engine.size, reader.digest)
+    cache.begin(arguments.size or estimator.engine.size, estimator.digest)
     line = ProgressLine(len(footage), "preparing", unit="clips")
-    prepare_all(footage, cache, reader, Limits(seconds=arguments.least_seconds), line.show)
+    prepare_all(footage, cache, estimator, Limits(seconds=arguments.least_seconds), line.show)
     _report(cache)
     return 0
 

@@ -50,12 +50,12 @@ def _finetune(arguments: argparse.Namespace) -> int:
     export.check_output(bundle, arguments.output)
     folder = arguments.run or arguments.output.with_name(arguments.output.name + ".run")
     make_folder(folder)
-    reader = LandmarkEstimator(bundles.load(arguments.bundle), arguments.device)
-    cache = _prepared(arguments.clips, FilmCache(folder / "clips"), reader)
-    device = reader.engine.device
+    estimator = LandmarkEstimator(bundles.load(arguments.bundle), arguments.device)
+    cache = _prepared(arguments.clips, FilmCache(folder / "clips"), estimator)
+    device = estimator.engine.device
     model = open_model(bundle, Judging(vgg=arguments.vgg, features=arguments.features), device)
     film = FilmData(cache, model.face, device)
-    others = OtherPeople(reader.engine, arguments.keep_portrait, device)
+    others = OtherPeople(estimator.engine, arguments.keep_portrait, device)
     before = held_out_psnr(model.face, film)
     trainer = FineTuner(model, film, others, _plan(arguments), folder, bundle.digest)
     line = ProgressLine(100, "fine-tuning", unit="percent")
@@ -88,10 +88,10 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def _prepared(clips: list[Path], cache: FilmCache, reader: LandmarkEstimator) -> FilmCache:
+def _prepared(clips: list[Path], cache: FilmCache, estimator: LandmarkEstimator) -> FilmCache:
     """Prepare all clips in the cache, as clips of one person."""
-    cache.begin(reader.engine.size, reader.digest)
+    cache.begin(estimator.engine.size, estimator.digest)
     footage = [Footage(path, path.name, "person") for path in clips]
     line = ProgressLine(len(footage), "preparing", unit="clips")
-    prepare_all(footage, cache, reader, progress=line.show)
+    prepare_all(footage, cache, estimator, progress=line.show)
     return cache

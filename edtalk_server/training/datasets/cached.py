@@ -1,6 +1,6 @@
 """Clips from the shards that `edtalk train data` writes (see `synthetic.data.shards` for their layout).
 
-The rows of a clip are moments in any order, so a clip has no window in time. Read as they grow.
+The rows of a clip are moments in random order, not consecutive frames. Shards may still be growing.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 _FIELDS = ("mat", "lm", "weights", "flow", "vis", "src", "identity")
 _FLOW_UNIT = 1.0 / 64.0 / 128.0
-"""Stored flow in parts of the picture's width."""
+"""A unit of stored flow, in parts of the picture's width."""
 _TO_FIRST = 0
-"""Which of a row's two correspondences leads to the clip's first row."""
+"""Index of the flow, of a row's two, that leads to the clip's first row."""
 
 
 @dataclass(frozen=True)

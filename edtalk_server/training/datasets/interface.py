@@ -144,7 +144,8 @@ class ClipSet(Protocol):
 
     @property
     def consecutive(self) -> bool:
-        """Whether a clip's frames follow each other in time (25 a second); otherwise they are moments in random order."""
+        """Whether a clip's frames follow each other in time (25 a second); otherwise they are moments in random
+        order."""
 
     def clips(self, rng: Random, count: int, length: int) -> ClipBatch:
         """Draw `count` clips of `length` frames and their sources; the same state of `rng` gives the same clips.

@@ -1,4 +1,4 @@
-"""Sets by the words of a training config: `{"kind": "cached", "folder": "...", "share": 0.5}`."""
+"""Opens the sets that a training config describes: `{"kind": "cached", "folder": "...", "share": 0.5}`."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ KINDS = {
     "cached": "edtalk_server.training.datasets.cached:CachedClips",
     "filmed": "edtalk_server.training.datasets.film.clips:FilmedClips",
 }
-"""What makes a set of each kind: called with `size` and the config's other words. Imported only when used, because
-some need more packages than training itself."""
+"""The class of each kind, called with `size` and the config's other options. Imported only when used, because some
+need more packages than training itself."""
 
 _PATHS = ("facekit", "folder")
 
 
 def open_sets(descriptions: Sequence[Mapping[str, Any]], size: int) -> ClipSet:
-    """The described sets, mixed by their shares (1 where not given), in pictures of `size` pixels.
+    """Open the described sets, mixed by their shares (1 where not given), in pictures of `size` pixels.
 
-    `EDTalkError(BAD_MESSAGE)` for a description that does not fit, and what the sets themselves raise.
+    `EDTalkError(BAD_MESSAGE)` for a description that does not fit, and whatever the sets themselves raise.
     """
     if not descriptions:
         raise _misfit("it names no data", 'Give "data": [{"kind": "cached", "folder": ...}].')
@@ -33,7 +33,7 @@ def open_sets(descriptions: Sequence[Mapping[str, Any]], size: int) -> ClipSet:
 
 
 def _open(description: Mapping[str, Any], size: int) -> ClipSet:
-    words = {name: value for name, value in description.items() if name not in ("kind", "share")}
+    options = {name: value for name, value in description.items() if name not in ("kind", "share")}
     target = KINDS.get(str(description.get("kind")))
     if target is None:
         raise _misfit(
@@ -42,13 +42,13 @@ def _open(description: Mapping[str, Any], size: int) -> ClipSet:
         )
     module, _, name = target.partition(":")
     maker = getattr(importlib.import_module(module), name)
-    arguments = {key: Path(value) if key in _PATHS else value for key, value in words.items()}
+    arguments = {key: Path(value) if key in _PATHS else value for key, value in options.items()}
     try:
-        made: ClipSet = maker(size=size, **arguments)
+        opened: ClipSet = maker(size=size, **arguments)
     except TypeError as error:
         raise _misfit(f"data of the kind {description['kind']!r} does not fit: {error}") from error
-    return made
+    return opened
 
 
-def _misfit(cause: str, fix: str = "See docs/training_paper.md for the words of each kind.") -> EDTalkError:
+def _misfit(cause: str, fix: str = "See docs/training_paper.md for the options of each kind.") -> EDTalkError:
     return EDTalkError(ErrorCode.BAD_MESSAGE, f"The training config cannot be used: {cause}.", fix)

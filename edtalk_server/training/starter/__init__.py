@@ -1,1 +1,1 @@
-"""The starter bundle's training."""
+"""The starter bundle's training: motion encoder, generator, and the fit of one to the other, on rendered people."""

@@ -1,6 +1,6 @@
-"""Making renders look like more cameras than there are: colour, light, focus, noise, compression, things in front.
+"""Makes renders look like photographs: colour, light, focus, noise, compression, things in front of the face.
 
-Pictures are [B, 3, n, n] in [0, 1]. Random numbers come from torch's generator, seeded by the stage.
+Pictures are [B, 3, n, n] in [0, 1]. Random numbers come from torch's generator, seeded at each step.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from torch import Tensor
 
 
 def _uniform(like: Tensor, low: float, high: float) -> Tensor:
-    """One number for each picture, [B, 1, 1, 1]."""
+    """Return one random number for each picture, [B, 1, 1, 1]."""
     return torch.rand(len(like), 1, 1, 1, device=like.device) * (high - low) + low
 
 
 def sometimes(images: Tensor, change: Callable[[Tensor], Tensor], share: float) -> Tensor:
-    """`change` applied to a random share of the batch only (the others cost nothing)."""
+    """Apply `change` to a random share of the batch only (the others cost nothing)."""
     chosen = torch.rand(len(images), device=images.device) < share
     if not bool(chosen.any()):
         return images
@@ -30,7 +30,7 @@ def sometimes(images: Tensor, change: Callable[[Tensor], Tensor], share: float) 
 
 
 def recolour(*views: Tensor) -> tuple[Tensor, ...]:
-    """Gamma, gain, tint and offset, sometimes no colour: the same for all views of one face."""
+    """Change gamma, gain, tint and offset, sometimes remove the colour: the same for all views of one face."""
     first, count, device = views[0], len(views[0]), views[0].device
     gamma = torch.exp(torch.randn(count, 1, 1, 1, device=device) * 0.25)
     tint = (1 + 0.08 * torch.randn(count, 3, 1, 1, device=device)).clamp(0.75, 1.25)
@@ -44,7 +44,7 @@ def recolour(*views: Tensor) -> tuple[Tensor, ...]:
 
 
 def blur(images: Tensor) -> Tensor:
-    """A lens a little out of focus: the binomial 3x3 filter, twice."""
+    """Put the lens a little out of focus: the binomial 3x3 filter, twice."""
     line = torch.tensor([0.25, 0.5, 0.25], device=images.device)
     kernel = torch.outer(line, line).expand(images.shape[1], 1, 3, 3)
     for _ in range(2):
@@ -53,7 +53,7 @@ def blur(images: Tensor) -> Tensor:
 
 
 def noise(images: Tensor, amount: float = 0.04) -> Tensor:
-    """Sensor noise of up to `amount`, a different level for each picture."""
+    """Add sensor noise of up to `amount`, a different level for each picture."""
     return (images + torch.randn_like(images) * _uniform(images, 0, amount)).clamp(0, 1)
 
 
@@ -66,7 +66,7 @@ def _cosines(device: torch.device) -> Tensor:
 
 
 def compress(images: Tensor) -> Tensor:
-    """What JPEG does, roughly: the cosine coefficients of 8x8 blocks rounded, the finer the coarser."""
+    """Compress roughly as JPEG does: round the cosine coefficients of 8x8 blocks, high frequencies more coarsely."""
     b, c, height, width = images.shape
     basis = _cosines(images.device)
     blocks = images.reshape(b, c, height // 8, 8, width // 8, 8).permute(0, 1, 2, 4, 3, 5)
@@ -78,11 +78,11 @@ def compress(images: Tensor) -> Tensor:
 
 
 _BOX = ((0.0, 1.0), (0.0, 1.0), (0.02, 0.14), (0.02, 0.14))
-"""Where a cover lies and half of its sides, in parts of the picture: x, y, width, height."""
+"""Ranges of a cover's centre x, y and half width, half height, in parts of the picture."""
 
 
 def cover(images: Tensor) -> Tensor:
-    """Something in front of the face: a box of one colour, up to a quarter of the picture each way."""
+    """Put something in front of the face: a box of one colour, up to a quarter of the picture each way."""
     height, width = images.shape[2:]
     x, y, half_width, half_height = (_uniform(images, *span) for span in _BOX)
     across = ((torch.arange(width, device=images.device) + 0.5) / width - x).abs() < half_width
@@ -92,7 +92,7 @@ def cover(images: Tensor) -> Tensor:
 
 
 def photographed(images: Tensor) -> Tensor:
-    """One picture as some camera would have taken it: for networks that read faces."""
+    """Change pictures as if some camera had taken them: for the motion encoder and the landmark detector."""
     (images,) = recolour(images)
     for change, share in ((cover, 0.2), (blur, 0.25), (noise, 0.25), (compress, 0.2)):
         images = sometimes(images, change, share)
@@ -100,9 +100,9 @@ def photographed(images: Tensor) -> Tensor:
 
 
 def reframed(images: Tensor, landmarks: Tensor, strength: float = 1.0) -> tuple[Tensor, Tensor]:
-    """The same faces in a careless crop: scaled by 0.6..1.6, off centre by up to a fifth, rolled up to 20 degrees.
+    """Crop faces carelessly: scaled by 0.6..1.6, off centre by up to a fifth, rolled up to 20 degrees.
 
-    Returns pictures [B, 3, n, n], bordered by their edge colour, and their landmarks [B, 68, 2] in 0..1.
+    Return pictures [B, 3, n, n], bordered by their edge colour, and their landmarks [B, 68, 2] in 0..1.
     """
     count, device = len(images), images.device
     scale = torch.exp((torch.rand(count, device=device) * 2 - 1) * math.log(1.6) * strength)
@@ -110,8 +110,8 @@ def reframed(images: Tensor, landmarks: Tensor, strength: float = 1.0) -> tuple[
     shift = (torch.rand(count, 2, device=device) * 2 - 1) * 0.4 * strength  # units of which the picture has 2
     cos, sin = torch.cos(angle), torch.sin(angle)
     turn = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
-    look = torch.cat([turn / scale[:, None, None], shift[:, :, None]], 2)
-    grid = F.affine_grid(look, [count, 3, *images.shape[2:]], align_corners=False)
+    view = torch.cat([turn / scale[:, None, None], shift[:, :, None]], 2)
+    grid = F.affine_grid(view, [count, 3, *images.shape[2:]], align_corners=False)
     pictures = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
     points = ((landmarks * 2 - 1 - shift[:, None]) @ turn) * scale[:, None, None]
     return pictures, (points + 1) / 2

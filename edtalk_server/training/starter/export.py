@@ -1,4 +1,4 @@
-"""Checkpoints of a training run -> a bundle (docs/bundles.md): averaged tensors, float16, with its model card."""
+"""Exports a training run as a bundle (docs/bundles.md): averaged tensors in float16, and its model card."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ DESCRIPTION = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """What goes into a bundle: the run's folder; the audio network's folder (`audio_to_lip.safetensors`, `.json`), the
-    shards whose statistics are noted, and files put beside (model card, licence)."""
+    """The contents of a bundle: the run's folder, the audio network's folder (`audio_to_lip.safetensors`, `.json`), the
+    shards whose statistics are noted, and further files (model card, licence)."""
 
     checkpoints: Path
     audio: Path | None = None
@@ -39,9 +39,10 @@ class Inputs:
 
 
 def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
-    """Write the bundle; `EDTalkError(NOT_READY)` names a checkpoint that is not there yet.
+    """Write the bundle; `EDTalkError(NOT_READY)` names a missing checkpoint.
 
-    Its presets are nominal: `meaning.describe` measures them, and how well each weight is read and drawn.
+    Its presets are nominal: `evaluation.meaning.describe` measures them, and how well each weight is estimated and
+    drawn.
     """
     face = face_network(inputs.checkpoints)
     networks: dict[str, nn.Module] = {"face": face}
@@ -66,7 +67,7 @@ def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
 
 
 def face_network(checkpoints: Path) -> CompactNetwork:
-    """The averaged networks of all stages, together, ready to use. The fitted reader, where there is one, replaces the
+    """Return the averaged networks of all stages in one. The fitted motion encoder, where there is one, replaces the
     motion stage's."""
     stages = ["generator", "motion"] + (["fit"] if (checkpoints / "fit.pt").is_file() else [])
     states = [_checkpoint(checkpoints / f"{stage}.pt") for stage in stages]
@@ -87,7 +88,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
 
 
 def _audio(folder: Path | None) -> tuple[bundles.NetworkPart, nn.Module] | None:
-    """What the speech training left: the part as the manifest has it, and its network."""
+    """Return the result of the speech training: the part as the manifest has it, and its network."""
     if folder is None or not (folder / "audio_to_lip.json").is_file():
         return None
     values = json.loads((folder / "audio_to_lip.json").read_text(encoding="utf-8"))

@@ -47,7 +47,7 @@ PICTURE_LEVELS = (0.3, 0.5, 0.8, 1.2, 1.2)
 
 
 def trunk_step(network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of the coarse stage and its parts; pictures at 64 pixels in [-1, 1]."""
+    """Return the loss of coarse motion and its parts; pictures at 64 pixels in [-1, 1]."""
     with torch.autocast(pairs.source.device.type, torch.bfloat16):
         encoding = network.encode_trunk(pairs.source)
         drawing = network.draw(encoding, network.basis(), _change(pairs, noise), trunk_only=True)
@@ -60,7 +60,7 @@ def trunk_step(network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[Ten
 
 
 def picture_step(network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[Tensor, dict[str, Tensor]]:
-    """The loss of the fine stage and its parts; pictures at 128 pixels in [-1, 1]."""
+    """Return the loss of the picture and its parts; pictures at 128 pixels in [-1, 1]."""
     with torch.autocast(pairs.source.device.type, torch.bfloat16):
         encoding = network.encode(pairs.source)
         drawing = network.draw(encoding, network.basis(), _change(pairs, noise))
@@ -70,7 +70,7 @@ def picture_step(network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[T
     error = made - pairs.target
     picture, edge = losses.picture_loss(error, look), losses.edge_loss(error, look)
     drawn = ((_rgb(drawing) - pairs.target).abs() * look).mean()
-    # The mask weighs much for what it costs in error: blending everywhere would score as well, but blur photos.
+    # The mask counts more than its share of the error: blending everywhere would score as well, but blur photos.
     total = picture + 0.7 * edge + 0.15 * drawn + 4 * flow + 0.3 * mask
     return total, {"flow": flow, "mask": mask, "picture": picture, "edge": edge, **_measures(pairs, error)}
 
@@ -83,7 +83,7 @@ def _rgb(drawing: Drawing) -> Tensor:
 
 @torch.no_grad()
 def _measures(pairs: Pairs, error: Tensor) -> dict[str, Tensor]:
-    """Plain L1 (in [-1, 1] units) of the result and of the unmoved source, everywhere and at the mouth."""
+    """Return plain L1 (in [-1, 1] units) of the result and of the unmoved source, everywhere and at the mouth."""
     mouth = losses.blob(pairs.landmarks[:, losses.MOUTH], 0.55, error.shape[-1])
     unmoved = pairs.source - pairs.target
     share = mouth.sum() * 3
@@ -101,7 +101,7 @@ def _change(pairs: Pairs, noise: float) -> Tensor:
 
 
 def dress(pairs: Pairs, rest_share: float) -> Pairs:
-    """Random appearance, [0, 1] -> [-1, 1]; some pairs become (source, source), so that rest is learned too."""
+    """Augment pairs, [0, 1] -> [-1, 1]; some become (source, source), so that rest is learned too."""
     source, target = augment.recolour(pairs.source, pairs.target)
     if torch.rand(()) < 0.25:
         source, target = augment.blur(source), augment.blur(target)

@@ -3,7 +3,7 @@
 A shard is a set of memory-mapped arrays `<worker>_<name>.npy` that another process may still be filling; `done` says
 how many rows are valid, and eight consecutive rows are one clip of one identity. Pictures are uint8 [N, 128, 128, 3];
 `flow` is target -> source in 1/64 pixel at 128, `vis` 0 hidden, 1 visible, 2 background in both; `src` [N, 2] are the
-rows that a frame's two flows lead to.
+source rows of a frame's two flows.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Batch:
     """Tensors that go to a device together."""
 
     def on(self, device: torch.device) -> Self:
-        """The same on another device; itself where it is there already."""
+        """Return the batch on another device; itself where it is there already."""
         if device.type == "cpu":
             return self
         moved = {f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}  # type: ignore[arg-type]
@@ -46,7 +46,7 @@ class Batch:
 class Pairs(Batch):
     """A batch of (source, target) frames of one identity. Maps are [B, C, n, n] float32; pictures in [0, 1].
 
-    `flow` leads from target to source in units of which the picture has 2; `trust` says how much its error counts
+    `flow` leads from target to source in units of which the picture has 2; `trust` is how much its error counts
     (0..1), `visible` whether the source shows the spot (0..1), both [B, 1, f, f] with flow's size f. Landmarks are
     those of the target, [B, 68, 2] in 0..1. Weights are [B, 36].
     """
@@ -83,7 +83,7 @@ class Rows:
 
 @dataclass
 class Shard:
-    """One worker's arrays, and what training needs of them at 64 pixels, computed once."""
+    """One worker's arrays, and their maps at 64 pixels, computed once."""
 
     arrays: dict[str, Array]
     coarse: bool
@@ -103,7 +103,7 @@ class Shard:
         self.visible = np.zeros((n, 2, COARSE, COARSE), np.uint8)
 
     def extend(self, rows: int) -> None:
-        """Take in the rows up to `rows`."""
+        """Make the rows up to `rows` available."""
         for first in range(self.rows, rows, BLOCK) if self.coarse else ():
             self._shrink(slice(first, min(first + BLOCK, rows)))
         self.rows = rows
@@ -130,14 +130,15 @@ def _average(images: npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.flo
 
 
 def _trust(vis: Array, mat: Array) -> npt.NDArray[np.float32]:
-    """Visible skin counts fully, still background less, what the source hides a little: its flow is a fair guess."""
+    """Return trust in the flow: full for visible skin, less for still background, little for hidden skin (a fair
+    guess)."""
     hidden = (vis == 0) & (mat != BACKGROUND)[:, None]
     return np.asarray((vis == 1) + 0.3 * (vis == 2) + 0.15 * hidden, np.float32)
 
 
 class Corpus:
-    """All shards of a folder. `limit` keeps only so many rows of each, for fixed validation batches; without `coarse`
-    there are single views only, and no pairs."""
+    """All shards of a folder. `limit` is the most rows of each, for fixed validation batches; without `coarse` there
+    are single views only, no pairs."""
 
     def __init__(self, folder: Path, limit: int | None = None, coarse: bool = True) -> None:
         self.folder = folder
@@ -146,7 +147,7 @@ class Corpus:
         self.shards: dict[str, Shard] = {}
 
     def refresh(self) -> int:
-        """Take in what has been rendered since; the number of rows now at hand. `EDTalkError` when there is none."""
+        """Take in newly rendered rows; return their number so far. `EDTalkError(NOT_READY)` when there is none."""
         for path in sorted(self.folder.glob("*_done.npy")):
             prefix = path.name.removesuffix("_done.npy")
             if prefix not in self.shards:
@@ -163,15 +164,15 @@ class Corpus:
         return rows
 
     def split(self, rng: np.random.Generator, count: int) -> list[tuple[Shard, npt.NDArray[np.intp]]]:
-        """`count` random rows, shared out by the shards' sizes."""
+        """Draw `count` random rows, in proportion to the shards' sizes."""
         shards = list(self.shards.values())
         sizes = np.array([shard.rows for shard in shards])
         parts = rng.multinomial(count, sizes / sizes.sum())
         return [(s, rng.integers(0, s.rows, n)) for s, n in zip(shards, parts, strict=True) if n]
 
     def pairs(self, rng: np.random.Generator, count: int, size: int, estimate_share: float = 0.0) -> Pairs:
-        """A batch of `count` pairs with pictures of `size` (64 or 128), half of them mirrored. `estimate_share` of them
-        carry the motion encoder's weights instead of the true ones."""
+        """Draw `count` pairs with pictures of `size` (64 or 128), half of them mirrored. `estimate_share` of them carry
+        the motion encoder's weights instead of the true ones."""
         parts = []
         for shard, rows in self.split(rng, count):
             slot = rng.integers(0, 2, len(rows))
@@ -180,8 +181,8 @@ class Corpus:
         return _join(parts)
 
     def views(self, rng: np.random.Generator, count: int) -> Views:
-        """A batch of single frames at 128 pixels: `count / 2` couples of one clip, one after the other, half of the
-        couples mirrored."""
+        """Draw `count` single frames at 128 pixels. Rows 2k and 2k + 1 are from one clip; half of these couples are
+        mirrored."""
         images, weights, landmarks = [], [], []
         for shard, first in self.split(rng, count // 2):
             rows = np.stack([first, _another_of_clip(rng, first)], 1).reshape(-1)
@@ -194,7 +195,7 @@ class Corpus:
 
 
 def _another_of_clip(rng: np.random.Generator, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """For each row a different one of its clip."""
+    """Return, for each row, a different one of its clip."""
     return rows // CLIP * CLIP + (rows + rng.integers(1, CLIP, len(rows))) % CLIP
 
 
@@ -241,7 +242,7 @@ def _weights(shard: Shard, rows: Rows, chosen: npt.NDArray[np.bool_]) -> tuple[A
 
 
 def _flipped(maps: Array, flip: npt.NDArray[np.bool_]) -> Array:
-    """A copy of [B, n, n, ...] with the chosen ones mirrored."""
+    """Return a copy of [B, n, n, ...] with the chosen ones mirrored."""
     maps = np.array(maps)
     maps[flip] = maps[flip, :, ::-1]
     return maps
@@ -273,7 +274,7 @@ def _join(parts: list[dict[str, Array]]) -> Pairs:
 
 
 def _picture(images: Array) -> Tensor:
-    """uint8 [B, n, n, 3] -> float32 [B, 3, n, n] in [0, 1]."""
+    """Return uint8 [B, n, n, 3] as float32 [B, 3, n, n] in [0, 1]."""
     return torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float() / 255
 
 

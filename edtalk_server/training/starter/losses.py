@@ -1,7 +1,8 @@
-"""What the generator is asked to get right. Each loss is a scalar tensor; all maps are [B, C, n, n] float32.
+"""The starter's losses. Each is a scalar tensor; all maps are [B, C, n, n] float32.
 
-The renderer knows where every pixel came from, so motion is taught directly (as no video data set can), and the picture
-losses only have to teach what a warp cannot show: the inside of an opening mouth, closing lids, what was hidden.
+The renderer knows where every pixel came from, so motion is taught directly, which no video data set allows, and the
+picture losses only have to teach what a warp cannot show: the inside of an opening mouth, closing lids, what was
+hidden.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ ENCODER_LANDMARK_SHARE = 10.0
 
 
 def blob(points: Tensor, reach: float, size: int) -> Tensor:
-    """A soft spot [B, 1, size, size] over landmarks [B, P, 2] (0..1), as wide as they are times `reach`."""
+    """Return a soft spot [B, 1, size, size] over landmarks [B, P, 2] (0..1), `reach` times as wide as they spread."""
     center = points.mean(1)
     width = (points.amax(1) - points.amin(1)).amax(1).clamp(min=0.03) * reach
     line = (torch.arange(size, device=points.device) + 0.5) / size
@@ -31,7 +32,7 @@ def blob(points: Tensor, reach: float, size: int) -> Tensor:
 
 
 def attention(landmarks: Tensor, size: int, mouth: float, eyes: float) -> Tensor:
-    """How much each pixel counts: 1, more at the eyes, most at the mouth. They are small, and all anybody looks at."""
+    """Return how much each pixel counts: 1, more at eyes and mouth, which are small but what people look at."""
     return (
         1
         + mouth * blob(landmarks[:, MOUTH], 0.65, size)
@@ -41,33 +42,34 @@ def attention(landmarks: Tensor, size: int, mouth: float, eyes: float) -> Tensor
 
 
 def motion_losses(levels: list[Level], pairs: Pairs, weights: tuple[float, ...]) -> tuple[Tensor, Tensor]:
-    """(flow, mask): L1 of the flow where the source shows the spot, and the cross-entropy of the mask with visibility,
-    summed over levels with `weights`; levels finer than the truth are averaged down to it."""
+    """Return (flow, mask): L1 of the flow where the source shows the spot, and the cross-entropy of the mask with
+    visibility, summed over levels with `weights`; levels finer than the truth are averaged down to it."""
     size = pairs.flow.shape[-1]
     look = attention(pairs.landmarks, size, mouth=6.0, eyes=5.0)
     weight = pairs.trust * look
     flow_loss = mask_loss = torch.zeros((), device=weight.device)
     for level, share in zip(levels, weights, strict=True):
         factor = max(1, size // level.flow.shape[-1])
-        said, logits = level
-        if said.shape[-1] > size:
-            said, logits = (F.avg_pool2d(x, said.shape[-1] // size) for x in (said, logits))
+        flow, logits = level
+        if flow.shape[-1] > size:
+            flow, logits = (F.avg_pool2d(x, flow.shape[-1] // size) for x in (flow, logits))
         w = F.avg_pool2d(weight, factor)
         truth = F.avg_pool2d(pairs.flow * weight, factor) / (w + 1e-4)
-        flow_loss = flow_loss + share * ((said - truth).abs().sum(1, keepdim=True) * w).sum() / w.sum()
+        flow_loss = flow_loss + share * ((flow - truth).abs().sum(1, keepdim=True) * w).sum() / w.sum()
         seen, looked = F.avg_pool2d(pairs.visible, factor), F.avg_pool2d(look, factor)
         mask_loss = mask_loss + F.binary_cross_entropy_with_logits(logits, seen, weight=looked / 2)
     return flow_loss, mask_loss
 
 
 def picture_loss(error: Tensor, look: Tensor) -> Tensor:
-    """L1 at full and half size, weighted by `look`; `error` is [B, 3, n, n] in units of [-1, 1]."""
+    """Return L1 at full and half size, weighted by `look`; `error` is [B, 3, n, n] in units of [-1, 1]."""
     coarse = (F.avg_pool2d(error, 2).abs() * F.avg_pool2d(look, 2)).mean()
     return (error.abs() * look).mean() + 0.5 * coarse
 
 
 def edge_loss(error: Tensor, look: Tensor) -> Tensor:
-    """L1 of the error's differences between neighbours: blur costs here although it hardly costs in `picture_loss`."""
+    """Return L1 of the error's differences between neighbours: it penalises blur, which hardly costs in
+    `picture_loss`."""
     across = (error[..., 1:] - error[..., :-1]).abs() * look[..., 1:]
     down = (error[..., 1:, :] - error[..., :-1, :]).abs() * look[..., 1:, :]
     return across.mean() + down.mean()

@@ -1,7 +1,7 @@
-"""A run's state in small files: what a machine that is lent for minutes can hand back, and the next one go on from.
+"""A run's state in small files, to carry it from one machine to the next.
 
 Averaged tensors as float16 and the progress of each stage: `state-00.safetensors`, `state-01.safetensors`, ... of at
-most `LIMIT` bytes each, and `state.json`. Optimizers start anew, as after any warm-up.
+most `LIMIT` bytes each, and `state.json`. Optimizers start without a past.
 """
 
 from __future__ import annotations
@@ -19,12 +19,13 @@ from edtalk_server.media.video.sequence import make_folder, write_whole
 from edtalk_server.training.loop import checkpoint
 
 LIMIT = 15 * 2**20
+"""Largest file in bytes."""
 STAGES = ("motion", "generator", "fit")
 _KEPT = ("config", "progress", "finished")
 
 
 def pack(run: Path, folder: Path) -> list[Path]:
-    """Write the state of the run in folder `run`; the files that were written, none without a checkpoint."""
+    """Write the state of the run in folder `run`; return the written files, none without a checkpoint."""
     states = {
         stage: checkpoint.load(run / f"{stage}.pt") for stage in STAGES if (run / f"{stage}.pt").is_file()
     }
@@ -47,7 +48,7 @@ def pack(run: Path, folder: Path) -> list[Path]:
 
 
 def unpack(folder: Path, run: Path) -> list[str]:
-    """Put checkpoints back into `run` where it has none; the stages that were. `ValueError` when a part is missing."""
+    """Restore checkpoints in `run` where it has none; return their stages. `ValueError` when a part is missing."""
     about: dict[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     parts = [folder / f"state-{number:02}.safetensors" for number in range(about["parts"])]
     if missing := [part.name for part in parts if not part.is_file()]:
@@ -77,7 +78,7 @@ def _full(tensor: Tensor) -> Tensor:
 
 
 def _parts(tensors: dict[str, Tensor]) -> Iterator[dict[str, Tensor]]:
-    """In order, as many as fit into a file."""
+    """Yield the tensors in order, as many at a time as fit into a file."""
     part: dict[str, Tensor] = {}
     size = 0
     for name, tensor in tensors.items():

@@ -31,7 +31,7 @@ from edtalk_server.training.starter.motion_stage import MotionPlan, MotionTraine
 from edtalk_server.training.starter.trainer import CompactTrainer, Paths
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-Crew = Sequence[subprocess.Popen[bytes]]
+Helpers = Sequence[subprocess.Popen[bytes]]
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +41,9 @@ SPEECH_PROGRAMS = ("flite", "espeak-ng")
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a run is: hold-out people, rendered frames and the processes that render them (on a card: that make
-    people for it), minutes of speech training and its amount of speech (1 is three hours), people that show the
-    emotions, and fields of the plans of both stages."""
+    """How large a run is. `workers` are processes that render (on a card: that make people for it); `speech_clips` is
+    the amount of speech (1 is three hours); `emotional` people show the emotions; `motion`, `generator` and `fit` are
+    fields of the stages' plans."""
 
     people: int
     frames: int
@@ -56,7 +56,7 @@ class Scale:
     emotional: int = 16
     device: str = "cpu"
     first_frames: int = 2000
-    """Training begins when so many frames are there; the others join as they come."""
+    """Training begins when this many frames are rendered; the others join as they come."""
 
 
 _WIDE = {
@@ -107,7 +107,7 @@ network of `gpu` still draws more than eight frames a second on two cores."""
 
 @dataclass
 class Folders:
-    """Where a run keeps what."""
+    """The folders of a run."""
 
     out: Path
     data: Path = field(init=False)
@@ -121,7 +121,8 @@ class Folders:
 
 
 def begun(scale: Scale, face: Path) -> Scale:
-    """The run that goes on from a bundle's tensors, where sizes fit: coarse motion is known already."""
+    """Return the scale of a run that starts from a bundle's tensors, where sizes fit: coarse motion is known
+    already."""
     start = {"start": str(face)}
     generator = {**scale.generator, **start, "trunk_share": 0.0}
     return replace(scale, motion={**scale.motion, **start}, generator=generator)
@@ -133,13 +134,13 @@ def train(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
     Frames are rendered and speech is trained in processes of their own, which end with this call. Called again, all of
     them continue. Raises `EDTalkError(INTERNAL)` when one of those processes fails.
     """
-    with _helpers(facekit, folders, scale) as crew, one_thread():
-        if not _wait_for_data(folders, scale, until, crew):
+    with _helpers(facekit, folders, scale) as helpers, one_thread():
+        if not _wait_for_data(folders, scale, until, helpers):
             return False
         for trainer in _trainers(folders, scale):
             if not trainer.train(until):
                 return False
-        return _wait_for_speech(folders, scale, until, crew)
+        return _wait_for_speech(folders, scale, until, helpers)
 
 
 def _trainers(folders: Folders, scale: Scale) -> Iterator[CompactTrainer]:
@@ -160,20 +161,20 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-# --- what runs beside the training -----------------------------------------------------------------------------------
+# --- processes beside the training -----------------------------------------------------------------------------------
 
 
 @contextmanager
-def _helpers(facekit: Path, folders: Folders, scale: Scale) -> Iterator[Crew]:
-    """Rendering and speech training as processes of their own, ended with the block; all of them can be continued."""
+def _helpers(facekit: Path, folders: Folders, scale: Scale) -> Iterator[Helpers]:
+    """Run rendering and speech training as separate processes, ended with the block; all of them can be continued."""
     folders.out.mkdir(parents=True, exist_ok=True)
-    crew = [_start(folders.out, *command) for command in _commands(facekit, folders, scale)]
+    helpers = [_start(folders.out, *command) for command in _commands(facekit, folders, scale)]
     try:
-        yield crew
+        yield helpers
     finally:
-        for process in crew:
+        for process in helpers:
             process.terminate()
-        for process in crew:
+        for process in helpers:
             process.wait()
 
 
@@ -206,7 +207,7 @@ def _start(out: Path, module: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def rows(folder: Path, worker: int | None = None) -> int:
-    """The frames that are finished in a folder of shards."""
+    """Return the number of finished frames in a folder of shards."""
     pattern = "*_done.npy" if worker is None else f"{worker}_done.npy"
     return sum(int(np.load(path)[0]) for path in folder.glob(pattern))
 
@@ -218,41 +219,42 @@ def _holdout_rows(scale: Scale) -> int:
     return scale.people * CLIPS_PER_IDENTITY * CLIP_LENGTH
 
 
-def _wait_for_data(folders: Folders, scale: Scale, until: float, crew: Crew) -> bool:
-    """Whether enough is rendered to begin; False when the time is up."""
+def _wait_for_data(folders: Folders, scale: Scale, until: float, helpers: Helpers) -> bool:
+    """Wait until enough is rendered to begin; return False when the time is up."""
     wanted = min(scale.first_frames, scale.frames)
     return _wait(
         until,
         lambda: rows(folders.data) >= wanted and rows(folders.holdout) >= _holdout_rows(scale),
         "waiting for rendered frames",
-        crew,
+        helpers,
     )
 
 
-def _wait_for_speech(folders: Folders, scale: Scale, until: float, crew: Crew) -> bool:
+def _wait_for_speech(folders: Folders, scale: Scale, until: float, helpers: Helpers) -> bool:
     if not _has_speech(scale):
         return True
-    return _wait(until, lambda: _speech_done(folders), "waiting for the speech training", crew)
+    return _wait(until, lambda: _speech_done(folders), "waiting for the speech training", helpers)
 
 
-def _wait(until: float, ready: Callable[[], bool], what: str, crew: Crew = ()) -> bool:
-    """Whether it became ready in time. `EDTalkError` when one of those who work on it has failed."""
+def _wait(until: float, ready: Callable[[], bool], what: str, helpers: Helpers = ()) -> bool:
+    """Wait until `ready`; return False when the time is up first. `EDTalkError(INTERNAL)` when a helper has failed."""
     log.info(what)
     while not ready():
         if time.monotonic() >= until:
             return False
-        if any(process.poll() for process in crew):
+        if any(process.poll() for process in helpers):
             raise EDTalkError(
                 ErrorCode.INTERNAL,
-                f"A process failed on which the run depends ({what}).",
-                "Its message is at the end of helpers.log in the folder of the run.",
+                f"A process that the run depends on has failed ({what}).",
+                "Its message is at the end of helpers.log in the run's folder.",
             )
         time.sleep(1.0)
     return True
 
 
 def _has_speech(scale: Scale) -> bool:
-    """Speech is trained where its synthesisers are installed; elsewhere the bundle keeps the shipped network."""
+    """Return whether speech is trained: where its synthesisers are installed; elsewhere the bundle has the shipped
+    network."""
     return scale.speech_minutes > 0 and all(shutil.which(program) for program in SPEECH_PROGRAMS)
 
 
@@ -273,7 +275,8 @@ def export_bundle(folders: Folders) -> bundles.BundleManifest:
 
 
 def _shipped_speech(folders: Folders) -> Path | None:
-    """The shipped bundle's audio-to-lip network, laid out as the speech training leaves its own."""
+    """Copy the shipped bundle's audio-to-lip network into a folder like the speech training's; None where it has
+    none."""
     shipped = bundles.load(bundles.STARTER)
     part = shipped.manifest.audio_to_lip
     if part is None:

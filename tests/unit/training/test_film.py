@@ -17,8 +17,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from edtalk_server.training.paper.group import Group
-from edtalk_server.training.paper.run import Run
 from test_datasets import keeps_promises
 from test_training_run import write_shard
 
@@ -30,7 +28,9 @@ from edtalk_server.training.datasets.film.clips import FilmedClips
 from edtalk_server.training.datasets.film.layout import EMOTIONS, Layout, find_footage, recognised
 from edtalk_server.training.datasets.film.prepare import LandmarkEstimator, prepare_all
 from edtalk_server.training.datasets.opening import open_sets
+from edtalk_server.training.loop.processes import ProcessGroup
 from edtalk_server.training.paper.config import Critic, Judging, StageConfig, StageName
+from edtalk_server.training.paper.trainer import PaperTrainer
 from shared_protocol.errors import EDTalkError
 
 SAMPLES = Path(samples.__file__).parent
@@ -54,13 +54,13 @@ class Films:
 
 
 @pytest.fixture(scope="module")
-def reader() -> LandmarkEstimator:
+def estimator() -> LandmarkEstimator:
     return LandmarkEstimator(bundles.load(), "cpu")
 
 
 @pytest.fixture(scope="module")
-def filmed(tmp_path_factory: pytest.TempPathFactory, shared: Path, reader: LandmarkEstimator) -> Films:
-    folder, engine = tmp_path_factory.mktemp("films"), reader.engine
+def filmed(tmp_path_factory: pytest.TempPathFactory, shared: Path, estimator: LandmarkEstimator) -> Films:
+    folder, engine = tmp_path_factory.mktemp("films"), estimator.engine
     astronaut, voice = shared / "data" / "astronaut.png", SAMPLES / "voice.flac"
     hdtf, mead = folder / "hdtf", folder / "mead"
     talks = films.write(hdtf / "WRA_Astronaut_000.mp4", films.faces(engine, astronaut, FRAMES), voice)
@@ -86,11 +86,11 @@ def _sound_alone(movie: Path, target: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def mead_cache(tmp_path_factory: pytest.TempPathFactory, filmed: Films, reader: LandmarkEstimator) -> Path:
+def mead_cache(tmp_path_factory: pytest.TempPathFactory, filmed: Films, estimator: LandmarkEstimator) -> Path:
     folder = tmp_path_factory.mktemp("mead")
     cache = FilmCache(folder)
-    cache.begin(SIZE, reader.digest)
-    prepare_all(find_footage(filmed.mead), cache, reader)
+    cache.begin(SIZE, estimator.digest)
+    prepare_all(find_footage(filmed.mead), cache, estimator)
     return folder
 
 
@@ -154,7 +154,7 @@ def test_what_cannot_be_used_is_left_out_with_the_reason(hdtf_cache: tuple[Path,
 
 
 def test_faces_are_framed_as_portraits_are_and_their_landmarks_lie_on_them(
-    hdtf_cache: tuple[Path, str], reader: LandmarkEstimator
+    hdtf_cache: tuple[Path, str], estimator: LandmarkEstimator
 ) -> None:
     records = FilmCache(hdtf_cache[0]).records()
     for folder, record in records.items():
@@ -162,7 +162,7 @@ def test_faces_are_framed_as_portraits_are_and_their_landmarks_lie_on_them(
         assert record.frames == FRAMES
         pictures, marks = stored.pictures(numbers), stored.landmarks(numbers)
         assert pictures.shape == (FRAMES, SIZE, SIZE, 3)
-        again = reader.read(list(pictures))
+        again = estimator.estimate(list(pictures))
         assert np.abs(again - marks).max() < 0.03  # JPEG costs next to nothing
         eyes, chin = marks[:, 36:48, 1].mean(), marks[:, 8, 1].mean()
         assert 0.36 < eyes < 0.52, "the eyes stand where the template has them"
@@ -203,26 +203,26 @@ def test_a_second_run_changes_nothing_and_a_new_video_is_done(
 
 
 def test_a_run_that_is_killed_leaves_no_half_clip_and_goes_on(
-    filmed: Films, tmp_path: Path, reader: LandmarkEstimator, monkeypatch: pytest.MonkeyPatch
+    filmed: Films, tmp_path: Path, estimator: LandmarkEstimator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     footage = find_footage(filmed.mead)[-1:]
     cache = FilmCache(tmp_path)
-    cache.begin(SIZE, reader.digest)
-    read, calls = reader.read, 0
+    cache.begin(SIZE, estimator.digest)
+    estimate, calls = estimator.estimate, 0
 
     def killed(pictures: Any) -> Any:
         nonlocal calls
         calls += 1
         if calls == 2:
             raise KeyboardInterrupt
-        return read(pictures)
+        return estimate(pictures)
 
-    monkeypatch.setattr(reader, "read", killed)
+    monkeypatch.setattr(estimator, "estimate", killed)
     with pytest.raises(KeyboardInterrupt):
-        prepare_all(footage, cache, reader)
+        prepare_all(footage, cache, estimator)
     assert (cache.records(), cache.skipped()) == ({}, [])
-    monkeypatch.setattr(reader, "read", read)
-    prepare_all(footage, cache, reader)
+    monkeypatch.setattr(estimator, "estimate", estimate)
+    prepare_all(footage, cache, estimator)
     assert [record.name for record in cache.records().values()] == [footage[0].name]
     assert list((tmp_path / "clips").glob(".*")) == []
 
@@ -284,16 +284,16 @@ def test_the_papers_stages_learn_from_film_and_renders_mixed(
         tensorboard=False,
     )
     for name in (StageName.MOUTH_POSE, StageName.EXPRESSION):
-        run = Run(name, config, open_sets(lines, 32), tmp_path, Group(0, 1, torch.device("cpu")))
-        outcomes = [run.advance() for _ in range(config.steps)]
+        trainer = PaperTrainer(name, config, open_sets(lines, 32), tmp_path, ProcessGroup())
+        outcomes = [trainer.advance() for _ in range(config.steps)]
         assert all(bool(torch.isfinite(one.total)) for one in outcomes)
         with_truth = ["flow" in one.values for one in outcomes]
         assert set(with_truth) == {True, False}, "film as well as renders"
-        run.save()
+        trainer.save()
 
 
 def test_film_alone_is_taken_in_windows_of_consecutive_frames(mead_cache: Path) -> None:
     data = open_sets([{"kind": "filmed", "folder": str(mead_cache)}], 32)
     assert data.consecutive
-    with pytest.raises(EDTalkError, match="no cache"):
+    with pytest.raises(EDTalkError, match="not a cache"):
         open_sets([{"kind": "filmed", "folder": str(mead_cache / "clips")}], 32)

@@ -1,6 +1,6 @@
 """The cache of prepared clips. A clip's folder is there as a whole or not at all, so a run may be killed at any moment.
 
-cache.json                 size of the pictures, and which bundle read them
+cache.json                 size of the pictures, and which bundle estimated the landmarks
 clips/<key>/clip.json      `ClipRecord`
 clips/<key>/frames.bin     the pictures one after the other, as JPEG without colour subsampling
 clips/<key>/index.npy      int64 [T + 1]: where each begins and the last ends
@@ -40,12 +40,12 @@ _JPEG = [
 ]
 
 Run = tuple[int, int, int]
-"""First frame, the one after the last, and the number of the shot: a stretch that shows the face without a cut."""
+"""A stretch that shows the face without a cut: first frame, the one after the last, and the number of the shot."""
 
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """What is known of a prepared clip. `stamp` tells whether the video is still the same file."""
+    """The description of a prepared clip. `stamp` tells whether the video is still the same file."""
 
     name: str
     person: str
@@ -59,14 +59,14 @@ class ClipRecord:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ClipRecord:
-        """From JSON, where tuples are lists."""
+        """Return the record of JSON values, where tuples are lists."""
         runs = tuple((int(a), int(b), int(shot)) for a, b, shot in values["runs"])
         return cls(**{**values, "runs": runs, "notes": tuple(values["notes"])})
 
 
 @dataclass(frozen=True)
 class SkipRecord:
-    """A clip that was left out: a sentence on why."""
+    """A clip that was left out; `reason` is a sentence."""
 
     name: str
     reason: str
@@ -81,25 +81,25 @@ class FilmCache:
         self._about = folder / "cache.json"
 
     def begin(self, size: int, bundle: str) -> None:
-        """Be made for pictures of `size` pixels, read by the bundle of that digest.
+        """Create the cache for pictures of `size` pixels, with landmarks by the bundle of that digest, or check it.
 
         `EDTalkError(BAD_MESSAGE)` when it was made for others.
         """
-        wanted = {"format": _FORMAT, "size": size, "bundle": bundle}
+        about = {"format": _FORMAT, "size": size, "bundle": bundle}
         if not self._about.is_file():
             make_folder(self.folder / "clips")
             make_folder(self.folder / "skipped")
-            write_whole(self._about, json.dumps(wanted, indent=1).encode())
-        if self._described() != wanted:
+            write_whole(self._about, json.dumps(about, indent=1).encode())
+        if self._described() != about:
             raise EDTalkError(
                 ErrorCode.BAD_MESSAGE,
                 f"The cache {self.folder} was made for pictures of another size, or by another bundle.",
-                "Give the same --size and --bundle as then, or another --out folder.",
+                "Give the same --size and --bundle as before, or another --out folder.",
             )
 
     @property
     def size(self) -> int:
-        """Side of the pictures; `EDTalkError(NOT_READY)` when this is no cache."""
+        """Side of the pictures in pixels; `EDTalkError(NOT_READY)` when this is not a cache."""
         return int(self._described()["size"])
 
     def _described(self) -> dict[str, Any]:
@@ -114,24 +114,24 @@ class FilmCache:
     # --- what is in it ---
 
     def records(self) -> dict[Path, ClipRecord]:
-        """All prepared clips by their folders, sorted."""
+        """Return all prepared clips by their folders, sorted."""
         paths = sorted((self.folder / "clips").glob("[!.]*/clip.json"))
         return {path.parent: ClipRecord.from_dict(json.loads(path.read_bytes())) for path in paths}
 
     def skipped(self) -> list[SkipRecord]:
-        """All clips that were left out, sorted by name."""
+        """Return all clips that were left out, sorted by name."""
         paths = (self.folder / "skipped").glob("[!.]*.json")
         return sorted((SkipRecord(**json.loads(path.read_bytes())) for path in paths), key=lambda r: r.name)
 
     def known_stamp(self, name: str) -> str:
-        """The stamp of the video when its clip was prepared or skipped; empty when it was neither."""
+        """Return the stamp of the video when its clip was prepared or skipped; empty when it was neither."""
         for path in (self.clip_folder(name) / "clip.json", self._skip_file(name)):
             with suppress(FileNotFoundError):
                 return str(json.loads(path.read_bytes())["stamp"])
         return ""
 
     def clip_folder(self, name: str) -> Path:
-        """Where a clip is, or will be."""
+        """Return the folder of a clip, which may not exist yet."""
         return self.folder / "clips" / _key(name)
 
     def _skip_file(self, name: str) -> Path:
@@ -140,22 +140,22 @@ class FilmCache:
     # --- putting in and taking out ---
 
     def skip(self, record: SkipRecord) -> None:
-        """Note that a clip is left out."""
+        """Record that a clip is left out."""
         self.forget(record.name)
         write_whole(self._skip_file(record.name), _json(asdict(record)))
 
     def forget(self, name: str) -> None:
-        """Take out what is there of a clip (its video has changed)."""
+        """Remove a clip and its skip record (its video has changed)."""
         self._skip_file(name).unlink(missing_ok=True)
         folder = self.clip_folder(name)
-        if folder.is_dir():  # gone at once, or not at all
+        if folder.is_dir():  # renamed first: it goes whole, or not at all
             gone = folder.with_name(f".{folder.name}.old")
             shutil.rmtree(gone, ignore_errors=True)
             shutil.rmtree(folder.rename(gone))
 
 
 class ClipWriter:
-    """Fills a clip's folder out of sight; it appears with `finish`, and never when something went wrong before."""
+    """Fills a clip's folder under a hidden name; `finish` makes it appear, an error before that removes it."""
 
     def __init__(self, cache: FilmCache, name: str) -> None:
         self._cache, self._name = cache, name
@@ -173,13 +173,13 @@ class ClipWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        shutil.rmtree(self.folder, ignore_errors=True)  # nothing is left of it after `finish`
+        shutil.rmtree(self.folder, ignore_errors=True)  # `finish` has renamed it
 
     def add(self, pictures: Sequence[Picture]) -> None:
-        """The next frames, uint8 [size, size, 3] RGB."""
+        """Append frames, uint8 [size, size, 3] RGB."""
         for picture in pictures:
-            fine, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _JPEG)
-            if not fine:
+            encoded, data = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), _JPEG)
+            if not encoded:
                 raise ValueError(f"a frame of shape {picture.shape} cannot be encoded")
             self._write(data.tobytes())
 
@@ -191,7 +191,7 @@ class ClipWriter:
         self._ends.append(self._ends[-1] + len(data))
 
     def finish(self, record: ClipRecord, landmarks: npt.NDArray[np.float32]) -> None:
-        """Put the clip in its place. Raises `EDTalkError(DISK)`."""
+        """Complete the clip and make it appear; raises `EDTalkError(DISK)`."""
         try:
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -206,7 +206,7 @@ class ClipWriter:
 
 
 class StoredClip:
-    """A prepared clip's pictures and landmarks, read when they are asked for."""
+    """A prepared clip's pictures and landmarks, read on demand."""
 
     def __init__(self, folder: Path) -> None:
         self._frames = np.memmap(folder / "frames.bin", np.uint8, "r")
@@ -214,7 +214,7 @@ class StoredClip:
         self._landmarks = np.load(folder / "landmarks.npy", mmap_mode="r")
 
     def pictures(self, numbers: Sequence[int]) -> Picture:
-        """Frames uint8 [N, S, S, 3] RGB."""
+        """Return frames uint8 [N, S, S, 3] RGB."""
         return np.stack([self._picture(number) for number in numbers])
 
     def _picture(self, number: int) -> Picture:
@@ -223,18 +223,18 @@ class StoredClip:
         return np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2RGB), np.uint8)
 
     def landmarks(self, numbers: Sequence[int]) -> npt.NDArray[np.float32]:
-        """Landmarks float32 [N, 68, 2] in 0..1."""
+        """Return landmarks float32 [N, 68, 2] in 0..1."""
         return np.array(self._landmarks[list(numbers)], np.float32)
 
 
 def stamp_of(path: Path) -> str:
-    """Size and time of a file, to see that it has changed."""
+    """Return size and time of a file, to notice that it has changed."""
     status = path.stat()
     return f"{status.st_size}-{status.st_mtime_ns}"
 
 
 def _key(name: str) -> str:
-    """A file name for a clip: readable, and different for different clips."""
+    """Return a file name for a clip: readable, and different for different clips."""
     plain = re.sub(r"[^A-Za-z0-9]+", "_", name).strip("_")[-80:]
     return f"{plain}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
@@ -246,6 +246,6 @@ def _json(values: dict[str, Any]) -> bytes:
 def _no_cache(folder: Path) -> EDTalkError:
     return EDTalkError(
         ErrorCode.NOT_READY,
-        f"{folder} is no cache of prepared clips.",
+        f"{folder} is not a cache of prepared clips.",
         "Make one first: `edtalk train video-data DIR --out CACHE`.",
     )

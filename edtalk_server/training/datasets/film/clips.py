@@ -1,4 +1,4 @@
-"""Filmed clips as a `ClipSet`: pictures and landmarks, and nothing that only a renderer knows."""
+"""Filmed clips as a `ClipSet`: pictures and landmarks, without the truth that only a renderer knows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,15 @@ from edtalk_server.training.datasets.interface import FRAME_RATE, ClipBatch, Ran
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _OPEN = 64
+"""Clips kept open at a time."""
 _APART = FRAME_RATE
-"""A source is at least so many frames away from the clip, where the film is long enough."""
+"""Least distance in frames between a source and the clip, where the film is long enough."""
 _NEUTRAL = "neutral"
 
 
 @dataclass(frozen=True)
 class _Sample:
-    """What becomes one row of a batch."""
+    """One row of a batch."""
 
     source: Picture
     frames: Picture
@@ -37,8 +38,8 @@ class _Sample:
 class FilmedClips:
     """The clips of a cache (`edtalk train video-data`), in pictures of `size` pixels.
 
-    People are drawn alike often, however long they were filmed. The source is a picture of another moment of the same
-    shot; where the person's neutral face was filmed (MEAD), it is one of those.
+    Every person is drawn equally often, however long they were filmed. The source is a picture of another moment of the
+    same shot; where the person's neutral face was filmed (MEAD), it is one of those.
     """
 
     has_truth = False
@@ -115,7 +116,7 @@ class FilmedClips:
         return self._open[path]
 
     def _pictures(self, frames: Picture) -> Tensor:
-        """uint8 [N, S, S, 3] -> float32 [N, 3, size, size] in [-1, 1]."""
+        """Return uint8 [N, S, S, 3] as float32 [N, 3, size, size] in [-1, 1]."""
         pictures = to_tensor(frames)
         if self._stored == self.size:
             return pictures
@@ -133,7 +134,7 @@ def _fits(record: ClipRecord, length: int) -> bool:
 
 
 def _window(rng: Random, record: ClipRecord, length: int) -> tuple[int, int]:
-    """First frame and shot of a window of `length` frames; all of a clip's windows are equally likely."""
+    """Draw a window of `length` frames: its first frame and its shot. All of a clip's windows are equally likely."""
     runs = [run for run in record.runs if run[1] - run[0] >= length]
     counts = np.array([stop - first - length + 1 for first, stop, _ in runs])
     chosen = runs[int(rng.choice(len(runs), p=counts / counts.sum()))]
@@ -141,12 +142,12 @@ def _window(rng: Random, record: ClipRecord, length: int) -> tuple[int, int]:
 
 
 def _frames(record: ClipRecord, shot: int | None = None) -> np.ndarray:
-    """The usable frames of a clip (of one shot)."""
+    """Return the usable frames of a clip, or of one of its shots."""
     runs = [run for run in record.runs if shot is None or run[2] == shot]
     return np.concatenate([np.arange(first, stop) for first, stop, _ in runs])
 
 
 def _away(frames: np.ndarray, first: int, length: int) -> np.ndarray:
-    """Those well apart from a window; the farthest ones where none is."""
+    """Return the frames well apart from a window; the farthest ones where none is."""
     distance = np.maximum(first - frames, frames - (first + length - 1))
     return frames[distance >= min(_APART, int(distance.max()))]

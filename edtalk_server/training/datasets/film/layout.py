@@ -1,4 +1,4 @@
-"""Which clips a folder holds, and what its names say of them: HDTF, MEAD, or any folder of videos."""
+"""Finds the clips in a folder, with person and emotion by their names: HDTF, MEAD, or any folder of videos."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edtalk_server.media.video.reader import SUFFIXES
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 EMOTIONS = ("angry", "contempt", "disgusted", "fear", "happy", "neutral", "sad", "surprised")
-"""MEAD's names for them."""
+"""MEAD's names of the emotions."""
 
 _MEAD = re.compile(
     r"(?:^|/)(?P<person>[^/]+)/video/(?P<view>[^/]+)/(?P<emotion>[^/]+)/level_(?P<level>\d+)/[^/]+$"
@@ -26,7 +26,7 @@ class Layout(StrEnum):
     """How a folder is laid out; `auto` looks at its names.
 
     `hdtf`: flat, `SPEAKER_number.mp4`. `mead`: `PERSON/video/front/EMOTION/level_N/NUMBER.mp4`, with the sound in
-    `PERSON/audio/EMOTION/level_N/NUMBER.m4a`. `folder`: any; a folder right below is a person, and so is a lone clip.
+    `PERSON/audio/EMOTION/level_N/NUMBER.m4a`. `folder`: any; each folder at the top is a person, each single clip too.
     """
 
     AUTO = "auto"
@@ -37,8 +37,8 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True)
 class Footage:
-    """A video of one person. `name` is its path in the data set; `emotion` is one of `EMOTIONS` or empty, `level` how
-    strong it is (0: not known); `sound` is the file of its sound where that is not in the video."""
+    """A video of one person. `name` is its path in the data set; `emotion` is one of `EMOTIONS` or empty, `level` its
+    strength (0: unknown); `sound` is the file of its sound where that is not in the video."""
 
     path: Path
     name: str
@@ -49,25 +49,25 @@ class Footage:
 
 
 def find_footage(folder: Path, layout: Layout = Layout.AUTO) -> list[Footage]:
-    """All clips of a data set, sorted by name. `EDTalkError(NOT_READY)` when there is none of that layout."""
+    """Return all clips of a data set, sorted by name; `EDTalkError(NOT_READY)` when there is none of that layout."""
     names = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
     )
     chosen = recognised(names) if layout is Layout.AUTO else layout
-    found = [one for name in names if (one := _described(folder, name, chosen)) is not None]
-    if not found:
+    footage = [clip for name in names if (clip := _described(folder, name, chosen)) is not None]
+    if not footage:
         raise EDTalkError(
             ErrorCode.NOT_READY,
             f"There is no video in {folder}" + (f" in the layout {chosen}." if names else "."),
             f"Put clips of one face each there ({', '.join(sorted(SUFFIXES))}), or name another --layout.",
         )
-    return found
+    return footage
 
 
 def recognised(names: Iterable[str]) -> Layout:
-    """The layout that these paths (with `/`) suggest."""
+    """Return the layout that these paths (with `/`) suggest."""
     known = list(names)
     if any(_MEAD.search(name) for name in known):
         return Layout.MEAD
@@ -88,12 +88,13 @@ def _described(folder: Path, name: str, layout: Layout) -> Footage | None:
 
 
 def _of_mead(path: Path, name: str) -> Footage | None:
-    """None for another view than the front one, and for a file that is not part of the data set."""
-    found = _MEAD.search(name)
-    if found is None or found["view"] != _MEAD_VIEW:
+    """Describe a clip of MEAD; None for another view than the front one, and for a file outside the data set's
+    layout."""
+    match = _MEAD.search(name)
+    if match is None or match["view"] != _MEAD_VIEW:
         return None
-    emotion = found["emotion"] if found["emotion"] in EMOTIONS else ""
-    beside = path.parents[4] / "audio" / found["emotion"] / f"level_{found['level']}" / path.stem
+    emotion = match["emotion"] if match["emotion"] in EMOTIONS else ""
+    beside = path.parents[4] / "audio" / match["emotion"] / f"level_{match['level']}" / path.stem
     sounds = (beside.with_name(beside.name + ending) for ending in _SOUNDS)
-    sound = next((one for one in sounds if one.is_file()), None)
-    return Footage(path, name, found["person"], emotion, int(found["level"]), sound)
+    sound = next((path for path in sounds if path.is_file()), None)
+    return Footage(path, name, match["person"], emotion, int(match["level"]), sound)

@@ -1,5 +1,5 @@
-"""From a video to a clip of the cache: the face is followed, cut out 25 times a second, and its landmarks are read by a
-bundle's own reader. A video that training would not profit from is left out, with the reason."""
+"""Prepares a video as a clip of the cache: follows the face, crops it 25 times a second, and estimates its landmarks
+with a bundle's motion encoder. A video that training would not profit from is left out, with the reason."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from edtalk_server import bundles
+from edtalk_server.arrays import Floats
 from edtalk_server.bundles import Bundle
 from edtalk_server.engine import Engine
 from edtalk_server.engine.tensors import to_tensor
@@ -41,25 +42,26 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 log = logging.getLogger(__name__)
 
 _BATCH = 16
-_READABLE = 128
-"""Readers take pictures of a multiple of so many pixels."""
+"""Pictures at a time."""
+_ENCODER_SIZE = 128
+"""Motion encoders take pictures whose side is a multiple of this."""
 _THUMBNAIL = 24
+"""Side in pixels of the thumbnails that are compared."""
 _CUT = 40.0
-"""Mean change of a thumbnail, in grey levels, from one picture to the next, that only a cut makes."""
+"""Mean change of a thumbnail, in grey levels of 255, above which two pictures are of different shots."""
 _INSIDE = (-0.1, 1.1)
-"""Where landmarks of a well-cropped face are, in parts of the picture."""
+"""Range of the landmarks of a well-cropped face, in parts of the picture."""
 _EYES_APART = (0.1, 0.5)
-_LEFT_OUT = (ErrorCode.NO_FACE, ErrorCode.VIDEO_UNREADABLE)
-"""What is a clip's own fault, and no reason to end."""
-
-Marks = npt.NDArray[np.float32]
+"""Range of the eyes' distance, in parts of the picture."""
+_CLIP_ERRORS = (ErrorCode.NO_FACE, ErrorCode.VIDEO_UNREADABLE)
+"""Errors for which a clip is left out; others end the preparation."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a clip must be, or it is left out. `side`: the crop's pixels in the video, in parts of the cache's size;
-    `share`: of its pictures that show the face; `seconds`: the shortest stretch that is used; `stir`: how far a
-    landmark moves on average (standard deviation in parts of the picture), below which it is a still."""
+    """Conditions that a clip must meet. `side`: least side of the crop in the video, in parts of the cache's size;
+    `share`: least share of pictures that show the face; `seconds`: the shortest stretch that is used; `stir`: least
+    movement of landmarks (mean standard deviation in parts of the picture), below which the clip is a still."""
 
     side: float = 0.5
     share: float = 0.5
@@ -72,9 +74,9 @@ class _NotGoodEnoughError(Exception):
 
 
 class LandmarkEstimator:
-    """What preparing needs of a bundle: the detector that finds the crop, and the reader of cropped faces.
+    """A bundle's engine, which finds the crop, and a motion encoder that estimates landmarks of cropped faces.
 
-    A bundle without a reader of its own (the official ones) is helped by the starter's.
+    For a bundle whose network estimates no landmarks (the official ones) it is the starter's.
     """
 
     def __init__(self, bundle: Bundle, device: str = "auto") -> None:
@@ -86,10 +88,13 @@ class LandmarkEstimator:
         self._face = face
 
     @torch.inference_mode()
-    def read(self, pictures: Sequence[Picture]) -> Marks:
-        """Landmarks [B, 68, 2] in 0..1 of well-cropped faces, uint8 [size, size, 3]."""
-        if len(pictures[0]) % _READABLE:
-            pictures = [np.asarray(cv2.resize(one, (_READABLE, _READABLE)), np.uint8) for one in pictures]
+    def estimate(self, pictures: Sequence[Picture]) -> Floats:
+        """Return landmarks [B, 68, 2] in 0..1 of well-cropped faces, uint8 [size, size, 3]."""
+        if len(pictures[0]) % _ENCODER_SIZE:
+            pictures = [
+                np.asarray(cv2.resize(picture, (_ENCODER_SIZE, _ENCODER_SIZE)), np.uint8)
+                for picture in pictures
+            ]
         images = to_tensor(np.stack(pictures)).to(next(self._face.parameters()).device)
         return np.asarray(self._face.cropped_landmarks_of(images).float().cpu().numpy())
 
@@ -97,28 +102,28 @@ class LandmarkEstimator:
 def prepare_all(
     footage: Sequence[Footage],
     cache: FilmCache,
-    reader: LandmarkEstimator,
+    estimator: LandmarkEstimator,
     limits: Limits | None = None,
     progress: Callable[[int], None] = lambda _done: None,
 ) -> None:
-    """Put every clip into the cache (`FilmCache.begin` was called) that is not there yet, or has changed."""
-    for number, one in enumerate(footage):
-        stamp = stamp_of(one.path)
-        if cache.known_stamp(one.name) != stamp:
-            _prepare_or_skip(one, cache, reader, limits or Limits(), stamp)
+    """Prepare every clip that is not in the cache yet, or has changed. `FilmCache.begin` comes first."""
+    for number, clip in enumerate(footage):
+        stamp = stamp_of(clip.path)
+        if cache.known_stamp(clip.name) != stamp:
+            _prepare_or_skip(clip, cache, estimator, limits or Limits(), stamp)
         progress(number + 1)
 
 
 def _prepare_or_skip(
-    footage: Footage, cache: FilmCache, reader: LandmarkEstimator, limits: Limits, stamp: str
+    footage: Footage, cache: FilmCache, estimator: LandmarkEstimator, limits: Limits, stamp: str
 ) -> None:
     try:
-        _prepare(footage, cache, reader, limits, stamp)
+        _prepare(footage, cache, estimator, limits, stamp)
         return
     except _NotGoodEnoughError as error:
         reason = str(error)
     except EDTalkError as error:
-        if error.code not in _LEFT_OUT:
+        if error.code not in _CLIP_ERRORS:
             raise
         reason = error.cause
     log.warning("%s is left out: %s", footage.name, reason)
@@ -126,11 +131,11 @@ def _prepare_or_skip(
 
 
 def _prepare(
-    footage: Footage, cache: FilmCache, reader: LandmarkEstimator, limits: Limits, stamp: str
+    footage: Footage, cache: FilmCache, estimator: LandmarkEstimator, limits: Limits, stamp: str
 ) -> None:
     size = cache.size
     clip = Clip.open(footage.path)
-    track = run_to_end(find_track(clip, 0.0, clip.duration, reader.engine.landmark_detector()))
+    track = run_to_end(find_track(clip, 0.0, clip.duration, estimator.engine.landmark_detector()))
     _check_side(clip, track, size, limits)
     with ClipWriter(cache, footage.name) as writer:
         watch, marks = _Watch(), []
@@ -138,7 +143,7 @@ def _prepare(
             while batch := list(itertools.islice(faces, _BATCH)):
                 writer.add(batch)
                 watch.look(batch)
-                marks.append(reader.read(batch))
+                marks.append(estimator.estimate(batch))
         landmarks = np.concatenate(marks) if marks else np.zeros((0, 68, 2), np.float32)
         runs = _checked_runs(landmarks, watch, limits)
         sound = writer.folder / "voice.flac"
@@ -161,7 +166,7 @@ def _prepare(
 
 
 class _Watch:
-    """Looks at all cut pictures in their order: is the face there, and was there a cut?"""
+    """Watches the cropped pictures in their order: is the face there, and was there a cut?"""
 
     def __init__(self) -> None:
         self.seen: list[bool] = []
@@ -170,7 +175,7 @@ class _Watch:
         self._last: npt.NDArray[np.int16] | None = None
 
     def look(self, pictures: Sequence[Picture]) -> None:
-        """The next ones."""
+        """Watch the next pictures."""
         for picture in pictures:
             self.seen.append(self._presence.sees(picture))
             small = cv2.resize(picture, (_THUMBNAIL, _THUMBNAIL), interpolation=cv2.INTER_AREA)
@@ -188,7 +193,7 @@ def _check_side(clip: Clip, track: FaceTrack, size: int, limits: Limits) -> None
         raise _NotGoodEnoughError(f"The face is too small: its crop has {side:.0f} pixels, not {least}.")
 
 
-def _checked_runs(landmarks: Marks, watch: _Watch, limits: Limits) -> tuple[Run, ...]:
+def _checked_runs(landmarks: Floats, watch: _Watch, limits: Limits) -> tuple[Run, ...]:
     good = np.array(watch.seen, bool) & _well_placed(landmarks)
     if not len(good) or good.mean() < limits.share:
         share = 100 * good.mean() if len(good) else 0.0
@@ -204,8 +209,8 @@ def _checked_runs(landmarks: Marks, watch: _Watch, limits: Limits) -> tuple[Run,
     return tuple(runs)
 
 
-def _well_placed(landmarks: Marks) -> npt.NDArray[np.bool_]:
-    """Which pictures [T] show all of a face, of about the right size."""
+def _well_placed(landmarks: Floats) -> npt.NDArray[np.bool_]:
+    """Return which pictures [T] show a whole face of about the right size."""
     low, high = _INSIDE
     inside = ((landmarks > low) & (landmarks < high)).all(axis=(1, 2))
     eyes = landmarks[:, 36:42].mean(1) - landmarks[:, 42:48].mean(1)
@@ -214,7 +219,7 @@ def _well_placed(landmarks: Marks) -> npt.NDArray[np.bool_]:
 
 
 def _runs(good: npt.NDArray[np.bool_], shots: npt.NDArray[np.intp], least: int) -> list[Run]:
-    """Stretches of good pictures of one shot, of at least `least`."""
+    """Return stretches of at least `least` good pictures of one shot."""
     label = np.where(good, shots, -1)
     borders = np.flatnonzero(np.diff(label)) + 1
     parts = np.split(np.arange(len(label)), borders)
