@@ -1,4 +1,4 @@
-"""Mouth swaps on pictures of which no truth is known: one face with another's mouth pasted in (paper section 3.2)."""
+"""Mouth swaps on filmed pictures: one face with another's mouth pasted in (paper section 3.2)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 RIGHT_EYE, LEFT_EYE, MOUTH, INNER_LIPS = slice(36, 42), slice(42, 48), slice(48, 68), slice(60, 68)
 _MARGIN = 0.02  # of the picture's width: 5 pixels of 256, as in the release
-_FADE = 0.02
+_FADE = 0.02  # width of the box's soft edge, in parts of the picture
 
 
 class _Similarity(NamedTuple):
@@ -21,7 +21,7 @@ class _Similarity(NamedTuple):
     to_point: Tensor
 
     def apply(self, points: Tensor) -> Tensor:
-        """Complex points [B, N]."""
+        """Map complex points [B, N]."""
         return self.factor[:, None] * (points - self.from_point[:, None]) + self.to_point[:, None]
 
     def inverse(self) -> _Similarity:
@@ -29,15 +29,15 @@ class _Similarity(NamedTuple):
 
 
 def paste_mouths(faces: Tensor, landmarks: Tensor, others: Tensor, other_landmarks: Tensor) -> Tensor:
-    """`faces` [B, 3, S, S] with the mouths of `others`; landmarks [B, 68, 2] in 0..1.
+    """Return `faces` [B, 3, S, S] with the mouths of `others`; landmarks [B, 68, 2] in 0..1.
 
-    The other picture is moved, turned and scaled so that its eyes and lips meet the face's best and the lips' middles
-    coincide, and the box of the mouth is taken from it, with a soft edge. Pose and framing stay the face's.
+    The other picture is moved, turned and scaled so that its eyes and lips fit the face's best and the lips' centres
+    coincide; then the box of the mouth is taken from it, with a soft edge. Pose and framing stay the face's.
     """
-    here, there = _as_complex(landmarks), _as_complex(other_landmarks)
-    to_other = _fit(here, there)
+    own, other = _as_complex(landmarks), _as_complex(other_landmarks)
+    to_other = _fit(own, other)
     moved = _sampled(others, to_other)
-    mouths = torch.cat([here[:, MOUTH], to_other.inverse().apply(there[:, MOUTH])], dim=1)
+    mouths = torch.cat([own[:, MOUTH], to_other.inverse().apply(other[:, MOUTH])], dim=1)
     cover = _soft_box(mouths, faces.shape[-1])
     return faces * (1 - cover) + moved * cover
 
@@ -46,10 +46,10 @@ def _as_complex(points: Tensor) -> Tensor:
     return torch.complex(points[..., 0].float(), points[..., 1].float())
 
 
-def _fit(here: Tensor, there: Tensor) -> _Similarity:
-    """Least squares over the centres of both eyes and of the inner lips, then moved to make the lips coincide."""
+def _fit(own: Tensor, other: Tensor) -> _Similarity:
+    """Fit by least squares over the centres of both eyes and of the inner lips, then move to make the lips coincide."""
     parts = (RIGHT_EYE, LEFT_EYE, INNER_LIPS)
-    a, b = (torch.stack([points[:, part].mean(1) for part in parts], dim=1) for points in (here, there))
+    a, b = (torch.stack([points[:, part].mean(1) for part in parts], dim=1) for points in (own, other))
     from_middle, to_middle = a - a.mean(1, keepdim=True), b - b.mean(1, keepdim=True)
     spread = from_middle.abs().square().sum(1).clamp(min=1e-8)
     factor = (to_middle * from_middle.conj()).sum(1) / spread
@@ -66,7 +66,7 @@ def _sampled(pictures: Tensor, to_other: _Similarity) -> Tensor:
 
 
 def _soft_box(points: Tensor, size: int) -> Tensor:
-    """[B, 1, size, size]: 1 inside the box around complex points [B, N], falling to 0 over its margin's outside."""
+    """Return [B, 1, size, size]: 1 in the box around complex points [B, N] and its margin, falling to 0 outside."""
     line = (torch.arange(size, device=points.device) + 0.5) / size
     across, down = (_soft_interval(axis, line) for axis in (points.real, points.imag))
     return (down[:, :, None] * across[:, None, :])[:, None]

@@ -1,4 +1,4 @@
-"""What a stage does: a frozen dataclass, written and read as JSON or TOML."""
+"""The config of a stage: a frozen dataclass, written and read as JSON or TOML."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ class AdversarialKind(StrEnum):
 
 @dataclass(frozen=True)
 class Ablation:
-    """What the paper's ablation tables take away; all true is the paper's model."""
+    """Parts that the paper's ablation tables remove; all true is the paper's model."""
 
     bank: bool = True
-    """False: the heads say style latents directly ("w/o Bank")."""
+    """False: the heads output style latents directly ("w/o Bank")."""
     orthogonal: bool = True
     """False: directions of length one, as they are learned, without QR."""
     enhancement: bool = True
-    """False: the expression moves through the style latent alone ("w/o EEM")."""
+    """False: the expression acts through the style latent alone ("w/o EEM")."""
 
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Factor of each loss; 0 switches it off and saves its computation where it has any."""
+    """Factor of each loss; 0 switches it off and saves its computation."""
 
     reconstruction: float = 1.0
     perceptual: float = 10.0
@@ -72,22 +72,21 @@ class Optimization:
     warm_up: int = 1
     """Steps over which the rates rise."""
     final_rate: float = 1.0
-    """Share of the rates that is left at the end of half a cosine; 1 keeps them constant."""
+    """Share of the rates at the end of half a cosine; 1 keeps them constant."""
     clip: float = 0.0
     """Largest norm of a gradient; 0 leaves gradients as they are."""
     average: float = 0.999
-    """How much of the averaged network stays at each step."""
+    """Decay of the averaged network: how much of it stays at each step."""
 
 
 @dataclass(frozen=True)
 class Judging:
-    """What the perceptual and motion losses look with. See `perceptual.open_perceptual_network`."""
+    """The networks of the perceptual and motion losses. See `perceptual.open_perceptual_network`."""
 
     vgg: str = ""
     """File of VGG-19 weights (torchvision's names; safetensors or a torch state dict)."""
     features: str = ""
-    """Checkpoint of the stage `features`; also what L_mot reads faces with. Empty: the one in the same folder, if it
-    is there."""
+    """Checkpoint of the stage `features`, also for L_mot. Empty: the one in the same folder, if it is there."""
     scales: int = 4
     """Picture sizes compared, each half of the one before."""
 
@@ -117,14 +116,14 @@ class StageConfig:
     judging: Judging = field(default_factory=Judging)
     critic: Critic = field(default_factory=Critic)
     start: str = ""
-    """A checkpoint to begin with. Empty: the stage before this one in the same folder, if it is there."""
+    """A checkpoint to start from. Empty: the stage before this one in the same folder, if it is there."""
     fresh_banks: bool = True
-    """Whether `mouth_pose` begins with banks and heads anew, as the release does coming from LIA."""
+    """Whether `mouth_pose` initialises banks and heads again, as the release does when it starts from LIA."""
     steps: int = 300_000
     batch: int = 4
-    """Clips (or swaps) of one process at a time; `mouth_pose` pairs them, so there it is even."""
+    """Clips (or swaps) of one batch of one process; even for `mouth_pose`, which pairs them."""
     accumulate: int = 1
-    """Batches to a step. N processes with 1 are one process with N."""
+    """Batches of a step. N processes with 1 do what one process does with N."""
     window: int = 5
     """K of the expression stage: consecutive frames that share one averaged expression."""
     swap_share: float = 0.5
@@ -147,7 +146,7 @@ def path_of(folder: Path, name: StageName) -> Path:
 
 
 def defaults(stage: StageName) -> StageConfig:
-    """The config that `--print-config` writes."""
+    """Return the config that `--print-config` writes."""
     if stage is StageName.FEATURES:
         quick = Optimization(generator_rate=1e-3, generator_memory=0.99, warm_up=100, final_rate=0.02)
         return StageConfig(optimization=quick, steps=20_000, batch=16)
@@ -155,13 +154,17 @@ def defaults(stage: StageName) -> StageConfig:
 
 
 def to_json(config: StageConfig) -> str:
-    """The text of a config file."""
+    """Return the text of a config file."""
     return json.dumps(to_dict(config), indent=2) + "\n"
 
 
 def to_dict(config: StageConfig) -> dict[str, Any]:
-    """The JSON object that `from_dict` reads."""
-    return {**asdict(config), "network": config.network.to_dict(), "data": [dict(one) for one in config.data]}
+    """Return the JSON object that `from_dict` reads."""
+    return {
+        **asdict(config),
+        "network": config.network.to_dict(),
+        "data": [dict(description) for description in config.data],
+    }
 
 
 def plain(config: StageConfig) -> dict[str, Any]:
@@ -198,7 +201,7 @@ def _structure(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read(path: Path, stage: StageName) -> StageConfig:
-    """A JSON or TOML file over the stage's defaults; `EDTalkError(BAD_MESSAGE)` says what is wrong with it."""
+    """Read a JSON or TOML file over the stage's defaults; `EDTalkError(BAD_MESSAGE)` says what is wrong with it."""
     try:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
@@ -208,7 +211,7 @@ def read(path: Path, stage: StageName) -> StageConfig:
 
 
 def from_dict(values: Any, base: StageConfig) -> StageConfig:
-    """`base` with the fields of a JSON object; `EDTalkError(BAD_MESSAGE)` names a field that does not fit."""
+    """Return `base` with the fields of a JSON object; `EDTalkError(BAD_MESSAGE)` names a field that does not fit."""
     config = _merged(base, values, "the config")
     if config.batch < 1 or config.accumulate < 1 or config.window < 1 or config.steps < 1:
         raise _misfit("batch, accumulate, window and steps must be at least 1")
@@ -216,10 +219,10 @@ def from_dict(values: Any, base: StageConfig) -> StageConfig:
 
 
 def _merged(base: T, values: Any, place: str) -> T:
-    """A copy of the dataclass `base` with the given fields replaced, recursively."""
+    """Return a copy of the dataclass `base` with the given fields replaced, recursively."""
     if not isinstance(values, Mapping):
         raise _misfit(f"{place} must be an object, not {values!r}")
-    known = {one.name: getattr(base, one.name) for one in fields(base)}  # type: ignore[arg-type]
+    known = {item.name: getattr(base, item.name) for item in fields(base)}  # type: ignore[arg-type]
     for name, value in values.items():
         if name not in known:
             raise _misfit(f"{place} has no field {name!r}")
@@ -231,7 +234,7 @@ def _merged(base: T, values: Any, place: str) -> T:
 
 
 def _fitted(old: Any, value: Any, place: str) -> Any:
-    """`value` if it is of the kind that `old` is."""
+    """Return `value` if it is of the same kind as `old`."""
     if is_dataclass(old):
         return _merged(old, value, place)
     if isinstance(old, tuple) and isinstance(value, list):

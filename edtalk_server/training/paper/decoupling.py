@@ -19,8 +19,8 @@ from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Critics, Loss
 
 
 class _Task(NamedTuple):
-    """What a batch asks: redraw `target` from `source`, once with mouth and pose read off two other pictures (`cross`),
-    once with those read off the target itself (`direct`)."""
+    """The task of a batch: redraw `target` from `source`, once with mouth and pose of two other pictures (`cross`),
+    once with those of the target itself (`direct`)."""
 
     source_pictures: Tensor
     target: Tensor
@@ -35,7 +35,7 @@ class MouthPoseStage(ReconstructionStage):
     """L_rec, L_per, L_adv, L_fea and L_self; everything but expression and enhancement is trained, as in the release.
 
     Clips come in pairs of people a and b. On each the other's mouth is pasted; then a's frame must be drawn with the
-    mouth read off "b with a's mouth" and the pose read off "a with b's mouth", and likewise b's. Swaps need no pasting:
+    mouth of "b with a's mouth" and the pose of "a with b's mouth", and likewise b's. Swaps need no pasting:
     the true picture of mouth and pose together is known.
     """
 
@@ -77,7 +77,7 @@ class MouthPoseStage(ReconstructionStage):
         return Outcome(losses.total, losses.values, sources, drawn, twice)
 
     def _picture_loss(self, drawn: Tensor, true: Tensor) -> Tensor:
-        """L_self: L_rec and L_per of the frame redrawn with its own motion, by their own factors."""
+        """Return L_self: L_rec and L_per of the frame redrawn with its own motion, by their own factors."""
         inner = LossSum(self.config.weights, drawn.device)
         self.critics.add_picture_losses(inner, drawn, true)
         return inner.total
@@ -117,6 +117,6 @@ class MouthPoseStage(ReconstructionStage):
 
 
 def _partner(rows: Tensor) -> Tensor:
-    """The other one of each pair: rows come as a_1 .. a_n, b_1 .. b_n."""
+    """Return the other one of each pair: rows come as a_1 .. a_n, b_1 .. b_n."""
     half = len(rows) // 2
     return torch.cat([rows[half:], rows[:half]])

@@ -1,4 +1,4 @@
-"""A finished paper run -> a bundle that the engine loads (docs/bundles.md)."""
+"""Exports a run of the paper's stages as a bundle that the engine loads (docs/bundles.md)."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ log = logging.getLogger(__name__)
 
 _LATEST_FIRST = (StageName.EXPRESSION, StageName.MOUTH_POSE, StageName.RECONSTRUCTION)
 _BATCH = 16
+"""Pictures whose weights are estimated at a time."""
 _LOW, _HIGH = 1, 99  # percentiles that become a slider's range
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What the bundle says about itself."""
+    """The texts of the bundle's manifest."""
 
     name: str = "paper"
     title: str = "EDTalk, trained here"
@@ -42,40 +43,40 @@ class Labels:
 
 
 def face_of(folder: Path) -> tuple[EDTalk, StageName]:
-    """The averaged network of the latest stage in a run's folder, and which stage that is.
+    """Return the averaged network of the latest stage in a run's folder, and which stage that is.
 
-    `EDTalkError`: NOT_READY without any checkpoint; UNSUPPORTED for an ablation that is no EDTalk network any more.
+    `EDTalkError`: NOT_READY without any checkpoint; UNSUPPORTED for an ablation that is no longer an EDTalk network.
     """
-    found = [name for name in _LATEST_FIRST if path_of(folder, name).is_file()]
-    if not found:
+    trained = [name for name in _LATEST_FIRST if path_of(folder, name).is_file()]
+    if not trained:
         raise EDTalkError(
             ErrorCode.NOT_READY, f"There is no trained stage in {folder}.", "Train one: `edtalk train stage`."
         )
-    path = path_of(folder, found[0])
+    path = path_of(folder, trained[0])
     state = checkpoint.load(path)
     ablation = Ablation(**state["config"]["ablation"])
     _check_exportable(ablation)
     model = PaperModel(EDTalkConfig.from_dict(state["config"]["network"]), ablation)
     checkpoint.fill(model, state["average"], path)
-    if found[0] is not StageName.EXPRESSION:
+    if trained[0] is not StageName.EXPRESSION:
         model = _without_expression(model)
     elif not ablation.enhancement:
         for block in model.network.enhancement.values():
             silence(cast(Enhancement, block), 0.0)
-    return model.network.eval().requires_grad_(requires_grad=False), found[0]
+    return model.network.eval().requires_grad_(requires_grad=False), trained[0]
 
 
 def _check_exportable(ablation: Ablation) -> None:
     if not ablation.bank or not ablation.orthogonal:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
-            "A run without banks or without orthogonality is for comparison only: it is no EDTalk network.",
+            "A run without banks or without orthogonality is for comparison only: it is not an EDTalk network.",
             "Export a run whose `ablation` has `bank` and `orthogonal`.",
         )
 
 
 def _without_expression(model: PaperModel) -> PaperModel:
-    """As a lip-pose model: before the expression stage, nothing has taught expression and enhancement."""
+    """Return the lip-pose model: before the expression stage, expression and enhancement are untrained."""
     config = replace(model.network.config, expression=0)
     if config == model.network.config:
         return model
@@ -88,8 +89,8 @@ def _without_expression(model: PaperModel) -> PaperModel:
 
 
 @torch.no_grad()
-def measured_weights(network: EDTalk, data: ClipSet, pictures: int, seed: int = 0) -> np.ndarray:
-    """Weights [pictures, channels] read off pictures of `data`."""
+def estimate_weights(network: EDTalk, data: ClipSet, pictures: int, seed: int = 0) -> np.ndarray:
+    """Return the weights [pictures, channels] of pictures of `data`."""
     rng, rows = np.random.default_rng(seed), []
     for _ in range(-(-pictures // _BATCH)):
         rows.append(network.weights_of(data.clips(rng, _BATCH, 1).frames[:, 0]).numpy())
@@ -97,7 +98,7 @@ def measured_weights(network: EDTalk, data: ClipSet, pictures: int, seed: int = 
 
 
 def layout_of(config: EDTalkConfig, weights: np.ndarray) -> tuple[BankLayout, dict[str, Statistic]]:
-    """Numbered bases whose ranges and statistics are those of `weights` [N, channels]."""
+    """Return numbered bases with the ranges and statistics of `weights` [N, channels]."""
     low, high = np.percentile(weights, [_LOW, _HIGH], axis=0)
     names = [(bank, i + 1) for bank, n in zip(Bank, config.bank_sizes, strict=True) for i in range(n)]
     bases = tuple(
@@ -110,7 +111,7 @@ def layout_of(config: EDTalkConfig, weights: np.ndarray) -> tuple[BankLayout, di
 
 
 def _rounded(value: float, above: float | None = None) -> float:
-    """Four decimals; a range is never empty."""
+    """Round to four decimals; a range is never empty."""
     result = round(float(value), 4)
     return result if above is None else max(result, round(float(above) + 0.01, 4))
 
@@ -126,7 +127,7 @@ def export(
     """Write the bundle of a run; ranges and statistics are measured on `pictures` pictures of `data`."""
     network, stage = face_of(folder)
     words = labels or Labels()
-    layout, statistics = layout_of(network.config, measured_weights(network, data, pictures))
+    layout, statistics = layout_of(network.config, estimate_weights(network, data, pictures))
     kind = "edtalk" if network.config.expression else "edtalk_lip_pose"
     log.info("the face network of stage %s goes into %s", stage, output)
     manifest = bundles.BundleManifest(
@@ -144,7 +145,7 @@ def export(
 
 
 def data_of(folder: Path) -> tuple[Mapping[str, Any], ...]:
-    """The data that the latest stage of a run was trained on, as its config describes it."""
+    """Return the data that the latest stage of a run was trained on, as its config describes it."""
     for name in _LATEST_FIRST:
         path = path_of(folder, name)
         if path.is_file():

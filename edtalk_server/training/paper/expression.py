@@ -1,4 +1,4 @@
-"""Stage 3: expression, by self-reconstruction complementary learning (paper section 3.3)."""
+"""Stage 3: expression, by self-reconstruction complementary learning (paper section 3.2)."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class ExpressionStage(DrawingStage):
         if not config.ablation.enhancement:
             net.enhancement.requires_grad_(requires_grad=False)
         self._same_mouth = MouthConsistency()
-        self._reader = [open_feature_network(config.judging)] if config.weights.motion else []
+        self._observer = [open_feature_network(config.judging)] if config.weights.motion else []
 
     def begin_with(self, earlier: StageName) -> None:
         if earlier is not StageName.EXPRESSION:
@@ -92,7 +92,7 @@ class ExpressionStage(DrawingStage):
         return Outcome(losses.total, losses.values, task.source_pictures, drawn, task.target)
 
     def _same_motion(self, drawn: Tensor, true: Tensor) -> Tensor:
-        return MotionReconstruction(self._reader[0].to(drawn.device))(drawn, true)
+        return MotionReconstruction(self._observer[0].to(drawn.device))(drawn, true)
 
     def _mouth_of(self, drawn: Tensor) -> Tensor:
         return self.model.estimate(self.model.encode(drawn).latent).mouth
@@ -106,10 +106,10 @@ class ExpressionStage(DrawingStage):
         middle = length // 2
         encoded = self._encoded(batch.source, batch.frames.flatten(0, 1))
         every = self.model.estimate(encoded.latent[count:])
-        mouth, pose, expression = (one.unflatten(0, (count, length)) for one in every)
+        mouth, pose, expression = (latents.unflatten(0, (count, length)) for latents in every)
         weights = None
         if batch.weights is not None:
-            weights = batch.weights.mean(1)  # only its expression is asked for
+            weights = batch.weights.mean(1)  # only its expression is used
         return _Task(
             source_pictures=batch.source,
             target=batch.frames[:, middle],

@@ -1,5 +1,5 @@
-"""Stage 1: encoder and generator learn to redraw a person's other frames (LIA, Wang et al. 2022; the release begins
-with LIA's weights instead)."""
+"""Stage 1: encoder and generator learn to redraw a person's other frames (LIA, Wang et al. 2022; the release starts
+from LIA's weights instead)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from edtalk_server.training.paper.stage import MOUTH, POSE, Batch, Critics, Draw
 
 
 class ReconstructionStage(DrawingStage):
-    """L_rec, L_per and L_adv of a frame drawn from the source and the frame's own motion. Mouth and pose bank serve as
-    one; expression and enhancement wait."""
+    """L_rec, L_per and L_adv of a frame drawn from the source and the frame's own motion. Mouth and pose bank act as
+    one; expression and enhancement are not trained."""
 
     name = StageName.RECONSTRUCTION
 

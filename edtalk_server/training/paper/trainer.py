@@ -166,7 +166,7 @@ class PaperTrainer(Trainer):
         optimizer.step()
 
     def _parts(self) -> Iterator[bool]:
-        """For each batch of a step, whether it is the last."""
+        """Yield, for each batch of a step, whether it is the last."""
         count = self.settings.accumulate
         return (index == count - 1 for index in range(count))
 
@@ -193,5 +193,5 @@ def _detached(outcome: Outcome) -> Outcome:
 
 
 def _unsynchronised(module: nn.Module) -> Any:
-    """Gradients of this batch stay here; those of the step's last one are averaged over processes."""
+    """Keep this batch's gradients in this process; those of the step's last batch are averaged over processes."""
     return module.no_sync() if hasattr(module, "no_sync") else nullcontext()  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Make clean synthetic voices sound like recordings: other loudness, microphones, rooms and noises."""
+"""Makes clean synthetic voices sound like recordings: loudness, microphones, rooms and noises vary."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Rng = np.random.Generator
 
 
 def recording(samples: Samples, rng: Rng) -> Samples:
-    """A clip as some microphone in some room would have taken it; same length, so the times stay true."""
+    """Change a clip as if some microphone in some room had recorded it; the length and all times stay."""
     studio = rng.random() < 0.3
     if not studio and rng.random() < 0.5:
         samples = room(samples, rng)
@@ -23,7 +23,7 @@ def recording(samples: Samples, rng: Rng) -> Samples:
 
 
 def equalise(samples: Samples, rng: Rng) -> Samples:
-    """A smooth random frequency response (8 bands, 6 dB), with the narrow band of old recordings now and then."""
+    """Apply a smooth random frequency response (8 bands, 6 dB), now and then with the narrow band of old recordings."""
     spectrum = np.fft.rfft(samples)
     frequency = np.fft.rfftfreq(len(samples), 1 / SAMPLE_RATE)
     bands = np.geomspace(60, SAMPLE_RATE / 2, 8)
@@ -41,7 +41,7 @@ def _low_pass(frequency: np.ndarray, edge: float) -> np.ndarray:
 
 
 def room(samples: Samples, rng: Rng) -> Samples:
-    """Reverberation: decaying noise (0.1 to 0.7 s) under the direct sound."""
+    """Add reverberation: decaying noise (0.1 to 0.7 s) under the direct sound."""
     decay = rng.uniform(0.1, 0.7)
     length = int(decay * SAMPLE_RATE)
     tail = rng.normal(0, 1, length) * 10 ** (-3 * np.arange(length) / length)
@@ -53,7 +53,7 @@ def room(samples: Samples, rng: Rng) -> Samples:
 
 
 def noise(length: int, rng: Rng) -> Samples:
-    """Noise of unit loudness with a random colour, from white to brown, sometimes with a mains hum."""
+    """Return noise of unit loudness with a random colour, from white to brown, sometimes with a mains hum."""
     spectrum = np.fft.rfft(rng.normal(0, 1, length))
     frequency = np.maximum(np.fft.rfftfreq(length, 1 / SAMPLE_RATE), 20.0)
     coloured = np.fft.irfft(spectrum * frequency ** -rng.uniform(0.0, 1.0), length)

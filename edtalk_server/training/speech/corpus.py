@@ -1,6 +1,6 @@
-"""The training material: clips of synthetic speech with pauses, as mel columns and the mouth weights for them.
+"""The corpus: clips of synthetic speech with pauses, as mel columns and their mouth weights.
 
-Unseen means unseen: the held-out clips have voices and sentences of their own.
+Held-out clips have voices and sentences that the training clips lack.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MEL_RATE = 80
 WINDOW = 16
 """Mel columns of one window."""
 WINDOW_LEAD = 6.8 / MEL_RATE
-"""Seconds from a window's first column to the frame it belongs to: spec section 9.6 (80 ms and the mean truncation)."""
+"""Seconds from a window's first column to its frame: 80 ms and the mean truncation (docs/bundles.md)."""
 
 _ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029")
 _VARIANTS = (
@@ -45,7 +45,7 @@ TRAIN_FLITE, HELD_OUT_FLITE = ("slt", "rms", "awb"), ("kal16",)
 
 
 class Kind(IntEnum):
-    """What a clip is."""
+    """The kinds of clips."""
 
     ESPEAK = 0
     FLITE = 1
@@ -55,7 +55,7 @@ class Kind(IntEnum):
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """How much to make, in clips of about eight seconds."""
+    """The size of the corpus, in clips of about eight seconds."""
 
     espeak_clips: int = 500
     flite_clips: int = 450
@@ -64,16 +64,16 @@ class CorpusConfig:
     seed: int = 2
 
     def scaled(self, factor: float) -> CorpusConfig:
-        """More or less of everything, but at least a few clips."""
+        """Return a config with `factor` times the clips, but at least a few of each kind."""
 
-        def some(count: int) -> int:
+        def scale(count: int) -> int:
             return max(4, round(count * factor))
 
         return CorpusConfig(
-            some(self.espeak_clips),
-            some(self.flite_clips),
-            some(self.silent_clips),
-            some(self.held_out_clips),
+            scale(self.espeak_clips),
+            scale(self.flite_clips),
+            scale(self.silent_clips),
+            scale(self.held_out_clips),
             self.seed,
         )
 
@@ -100,17 +100,17 @@ class Clips:
 
     @classmethod
     def load(cls, path: Path) -> Clips:
-        """Read what `save` wrote."""
+        """Read a file that `save` wrote."""
         with np.load(path, allow_pickle=False) as data:
             return cls(**{name: data[name] for name in cls.__dataclass_fields__})
 
 
 def build(folder: Path, config: CorpusConfig) -> tuple[Clips, Clips]:
-    """The training and the held-out clips; made once, then read from `folder`."""
+    """Return the training and the held-out clips; made once, then read from `folder`."""
     recipe = folder / "corpus.json"
     paths = folder / "train.npz", folder / "held_out.npz"
-    wanted = json.dumps(asdict(config))
-    if recipe.is_file() and recipe.read_text() == wanted and all(path.is_file() for path in paths):
+    text = json.dumps(asdict(config))
+    if recipe.is_file() and recipe.read_text() == text and all(path.is_file() for path in paths):
         return Clips.load(paths[0]), Clips.load(paths[1])
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(config.seed)
@@ -118,7 +118,7 @@ def build(folder: Path, config: CorpusConfig) -> tuple[Clips, Clips]:
     train = _pack(_train(config, rng))
     train.save(paths[0])
     held_out.save(paths[1])
-    recipe.write_text(wanted)
+    recipe.write_text(text)
     return train, held_out
 
 
@@ -160,24 +160,24 @@ def _flite_sentences(
     pitch = rng.uniform(110, 260) if voice == "slt" else rng.uniform(80, 190)
     manner = flite.Manner(voice, rng.uniform(0.8, 1.3), pitch, rng.uniform(8, 45))
     factor = rng.uniform(0.82, 1.22)
-    spoken = []
+    utterances = []
     for _ in range(count):
         try:
-            spoken.append(warp(flite.speak(sentence(rng, written), manner), factor))
+            utterances.append(warp(flite.speak(sentence(rng, written), manner), factor))
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
             log.warning("flite failed on one sentence: %s", error)
-    return spoken
+    return utterances
 
 
 def _silence(rng: np.random.Generator) -> Utterance:
-    """Several seconds in which nobody speaks; the noises come with the augmentation."""
+    """Return several seconds in which nobody speaks; the augmentation adds noises."""
     length = int(rng.uniform(2.0, 6.0) * SAMPLE_RATE)
     hum = augment.noise(length, rng) * rng.choice([0.0, 1.0])
     return Utterance(hum.astype(np.float32), ())
 
 
 def _clip(sentences: list[Utterance], rng: np.random.Generator) -> Utterance:
-    """Sentences with pauses before, between and after them."""
+    """Join sentences, with pauses before, between and after them."""
     samples: list[npt.NDArray[np.float32]] = []
     segments: list[Segment] = []
     time = 0.0
@@ -207,12 +207,12 @@ def _pack(clips: Iterator[tuple[Utterance, int]]) -> Clips:
 
 
 def _targets(clip: Utterance, columns: int, offset: int, kind: int) -> dict[str, npt.NDArray]:
-    """One row for every window that fits into the clip."""
+    """Return one row for every window that fits into the clip."""
     starts = np.arange(max(columns - WINDOW + 1, 0))
     times = starts / MEL_RATE + WINDOW_LEAD
     weights = mouth_curves(clip.segments, times, clip.duration)
     return {
-        "weights": (weights * _effort(clip, times)[:, None] ** _opens()).astype(np.float16),
+        "weights": (weights * _effort(clip, times)[:, None] ** _loudness_exponents()).astype(np.float16),
         "shut": closure(clip.segments, times).astype(np.float16),
         "rest": np.abs(weights).max(axis=1) < 0.02,
         "starts": starts + offset,
@@ -220,14 +220,15 @@ def _targets(clip: Utterance, columns: int, offset: int, kind: int) -> dict[str,
     }
 
 
-def _opens() -> npt.NDArray[np.float64]:
-    """Loud speech opens jaw and lips further; lip shapes such as rounding stay."""
+def _loudness_exponents() -> npt.NDArray[np.float64]:
+    """Return how strongly each weight [20] follows loudness: jaw and lips open further, lip shapes such as rounding
+    stay."""
     further = {"jaw_open": 1.0, "lips_together": 1.0, "lower_lip_down": 0.5, "upper_lip_up": 0.5}
     return np.array([further.get(name, 0.0) for name in MOUTH_NAMES])
 
 
 def _effort(clip: Utterance, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Loudness against the clip's own loud passages, as a factor 0.7 to 1.2 at `times`, smooth over 150 ms."""
+    """Return loudness relative to the clip's own loud passages, a factor 0.7 to 1.2 at `times`, smooth over 150 ms."""
     if not clip.segments:
         return np.ones(len(times))
     width = int(0.15 * SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""espeak-ng through its shared library: text in, samples and phoneme times out, hundreds of times faster than speech.
+"""The synthesiser espeak-ng through its shared library: hundreds of times faster than speech, with phoneme times.
 
 The library (Debian: `libespeak-ng1`) is an external program part under GPL-3; it is loaded when present, never shipped.
 Its interface is that of `speak_lib.h`, version 1.50 and later.
@@ -22,7 +22,7 @@ _SYNCHRONOUS, _PHONEME_EVENTS = 2, 1
 _CHARS_UTF8, _POSITION_CHARACTER = 1, 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _EVENT_END, _EVENT_PHONEME = 0, 7
-_ENOUGH_VERSIONS = ("libespeak-ng.so.1", "libespeak-ng.dylib", "libespeak-ng.dll")
+_LIBRARY_NAMES = ("libespeak-ng.so.1", "libespeak-ng.dylib", "libespeak-ng.dll")
 
 
 class _EventId(ctypes.Union):
@@ -49,16 +49,17 @@ _Callback = ctypes.CFUNCTYPE(
 
 @dataclass(frozen=True)
 class Manner:
-    """How to speak: an espeak voice (`en-us+f3`), words a minute, pitch and liveliness (both 0 to 99)."""
+    """A way to speak: an espeak voice (`en-us+f3`), words a minute, pitch and pitch range (both 0 to 99)."""
 
     voice: str = "en-us"
     rate: int = 170
     pitch: int = 50
-    liveliness: int = 50
+    pitch_range: int = 50
 
 
 class Espeak:
-    """The loaded library. It keeps global state inside, so there is one (`Espeak.shared()`) and it takes turns.
+    """The loaded library. It keeps global state, so there is one instance (`Espeak.shared()`), used by one thread at a
+    time.
 
     Raises `EDTalkError(UNSUPPORTED)` where the library is not installed.
     """
@@ -77,11 +78,11 @@ class Espeak:
     @staticmethod
     @cache
     def shared() -> Espeak:
-        """The one instance of this process."""
+        """Return the one instance of this process."""
         return Espeak()
 
     def speak(self, text: str, manner: Manner) -> Utterance:
-        """Text to 16 kHz samples in [-1, 1] and phonemes (espeak mnemonics). `ValueError` for an unknown voice."""
+        """Return 16 kHz samples in [-1, 1] and phonemes (espeak mnemonics); `ValueError` for an unknown voice."""
         with self._lock:
             self._chunks.clear()
             self._marks.clear()
@@ -97,7 +98,7 @@ class Espeak:
     def _choose(self, manner: Manner) -> None:
         if self._library.espeak_SetVoiceByName(manner.voice.encode("utf-8")) != 0:
             raise ValueError(f"espeak-ng has no voice named {manner.voice!r}")
-        values = {_RATE: manner.rate, _VOLUME: 100, _PITCH: manner.pitch, _RANGE: manner.liveliness}
+        values = {_RATE: manner.rate, _VOLUME: 100, _PITCH: manner.pitch, _RANGE: manner.pitch_range}
         for parameter, value in values.items():
             self._library.espeak_SetParameter(parameter, value, 0)
 
@@ -129,8 +130,8 @@ class Espeak:
 
 
 def _load() -> ctypes.CDLL:
-    found = ctypes.util.find_library("espeak-ng")
-    for name in (*_ENOUGH_VERSIONS, *([found] if found else [])):
+    system = ctypes.util.find_library("espeak-ng")
+    for name in (*_LIBRARY_NAMES, *([system] if system else [])):
         try:
             return ctypes.CDLL(name)
         except OSError:

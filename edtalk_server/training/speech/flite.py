@@ -1,4 +1,4 @@
-"""flite as an external program: fewer voices than espeak-ng, but made from recordings of people.
+"""The synthesiser flite as an external program: fewer voices than espeak-ng, but made from recordings of people.
 
 `flite -psdur` prints every phone with its end time while it writes the sound file.
 """
@@ -20,7 +20,7 @@ VOICES = ("slt", "rms", "awb", "kal16")
 
 @dataclass(frozen=True)
 class Manner:
-    """How to speak: a flite voice, its slowness (1 is usual), mean pitch in Hz and its spread."""
+    """A way to speak: a flite voice, its slowness (1 is usual), mean pitch and its spread in Hz."""
 
     voice: str = "slt"
     stretch: float = 1.0
@@ -29,12 +29,12 @@ class Manner:
 
 
 def available() -> bool:
-    """Whether the program is installed."""
+    """Return whether the program is installed."""
     return shutil.which("flite") is not None
 
 
 def speak(text: str, manner: Manner) -> Utterance:
-    """Text to 16 kHz samples in [-1, 1] and ARPABET phones. Raises `subprocess.CalledProcessError`."""
+    """Return 16 kHz samples in [-1, 1] and ARPABET phones; raises `subprocess.CalledProcessError`."""
     settings = {
         "duration_stretch": manner.stretch,
         "int_f0_target_mean": manner.pitch,

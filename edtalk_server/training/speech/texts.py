@@ -1,4 +1,4 @@
-"""Sentences to be spoken: a hand-written list with all sounds in it, and an endless supply from a small grammar."""
+"""Sentences to speak: a hand-written list with all sounds in it, and endless ones from a small grammar."""
 
 from __future__ import annotations
 
@@ -110,7 +110,8 @@ _WORDS = (  # noqa: SIM905 (reads like text)
 
 
 def sentence(rng: np.random.Generator, written: bool = True) -> str:
-    """One sentence: hand-written, from the grammar, or a few words in no order (so that no context can be learnt).
+    """Draw a sentence: hand-written, from the grammar, or a few words in random order (so that no context can be
+    learnt).
 
     Without `written` it is never one of the list.
     """

@@ -1,4 +1,4 @@
-"""What a synthesiser gives back: samples with the time of each sound in them."""
+"""The output of a synthesiser: samples, and the time of each speech sound in them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]
+"""Sound [N] in [-1, 1] at 16 kHz, mono."""
 
 SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True)
 class Segment:
-    """One speech sound: its symbol (as the synthesiser spells it) from `start` to `end`, in seconds."""
+    """One speech sound: its symbol in the synthesiser's alphabet, from `start` to `end` in seconds."""
 
     symbol: str
     start: float
@@ -35,14 +36,14 @@ class Utterance:
 
 
 def resample(samples: Samples, rate: float) -> Samples:
-    """Samples taken at `rate` Hz as samples at 16 kHz (soxr, high quality)."""
+    """Resample from `rate` Hz to 16 kHz (soxr, high quality)."""
     import soxr
 
     return np.asarray(soxr.resample(samples, rate, SAMPLE_RATE), np.float32)
 
 
 def warp(utterance: Utterance, factor: float) -> Utterance:
-    """The voice played `factor` times as fast: shorter, higher, with a smaller throat."""
+    """Play the voice `factor` times as fast: shorter, higher, as if from a smaller throat."""
     samples = resample(utterance.samples, SAMPLE_RATE * factor)
     segments = (Segment(s.symbol, s.start / factor, s.end / factor) for s in utterance.segments)
     return Utterance(samples, tuple(segments))

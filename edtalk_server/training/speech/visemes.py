@@ -1,9 +1,9 @@
-"""From timed speech sounds to the 20 mouth weights: what each sound asks of the lips, and how neighbours blend.
+"""Maps timed speech sounds to the 20 mouth weights: the lips' target for each sound, and how neighbours blend.
 
 The shapes come from articulatory phonetics (which sounds close, round, spread or open the mouth), in the units of the
 starter bundle: 0 is at rest, 1 the full movement. Neighbouring sounds blend by dominance (Cohen and Massaro 1993,
 "Modeling coarticulation in synthetic visual speech"): every sound pulls with a strength that decays with the distance
-in time. Lip closures are then enforced, because a `p` whose lips do not meet is the first thing that people notice.
+in time. Lip closures are then enforced, because people notice first when the lips do not meet in a `p`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ MOUTH_NAMES = tuple(basis.identifier for basis in STARTER_LAYOUT.bases[MOUTH])
 
 @dataclass(frozen=True)
 class Viseme:
-    """What a class of sounds asks of the mouth. `strength` is its pull on the neighbours, `reach` its range in s."""
+    """The mouth's target for a class of sounds. `strength` is its pull on the neighbours, `reach` its range in
+    seconds."""
 
     shape: dict[str, float] = field(default_factory=dict)
     strength: float = 1.0
@@ -119,7 +120,8 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
 
 
 def visemes_of(symbol: str) -> tuple[str, ...]:
-    """The visemes of a sound; several for a diphthong. An unknown symbol is taken for what its beginning is."""
+    """Return the visemes of a sound, several for a diphthong. An unknown symbol counts as its longest known
+    beginning."""
     plain = re.sub(r"[',%=|]|(?<=[a-z])\d$", "", symbol)
     for length in range(len(plain), 0, -1):
         if plain[:length] in SYMBOLS:
@@ -135,13 +137,13 @@ class _Pull:
 
     @property
     def strength(self) -> float:
-        """Short breaks between words do not bring the mouth to rest."""
+        """The pull; weaker for short breaks between words, which do not bring the mouth to rest."""
         is_rest = not self.viseme.shape
         return self.viseme.strength * min(1.0, ((self.end - self.start) / 0.12) ** 2 if is_rest else 1.0)
 
 
 def _pulls(segments: Sequence[Segment], duration: float) -> list[_Pull]:
-    """One pull for each viseme; before the first sound and after the last one there is rest."""
+    """Return one pull for each viseme; before the first sound and after the last one there is rest."""
     first = segments[0].start if segments else duration
     pulls = [_Pull(VISEMES["rest"], min(first, 0.0) - 1.0, first)]
     for segment in segments:
@@ -165,7 +167,7 @@ _JAW, _TOGETHER = MOUTH_NAMES.index("jaw_open"), MOUTH_NAMES.index("lips_togethe
 def mouth_curves(
     segments: Sequence[Segment], times: npt.NDArray[np.float64], duration: float, lead: float = LEAD
 ) -> Weights:
-    """Mouth weights [len(times), 20] for the sounds of an utterance, at `times` in seconds of it."""
+    """Return the mouth weights [len(times), 20] of an utterance at `times` in seconds."""
     pulls = _pulls(segments, duration)
     starts, ends = (np.array([getattr(pull, name) for pull in pulls]) for name in ("start", "end"))
     reach = np.array([pull.viseme.reach for pull in pulls])
@@ -187,7 +189,7 @@ def _shape_of(viseme: Viseme) -> npt.NDArray[np.float64]:
 def closure(
     segments: Sequence[Segment], times: npt.NDArray[np.float64], lead: float = LEAD
 ) -> npt.NDArray[np.float64]:
-    """How far the lips must be shut, [len(times)] in 0..1: 1 in the hold of p, b, m, falling off within 40 ms."""
+    """Return how far the lips must be shut, [len(times)] in 0..1: 1 in the hold of p, b, m, falling within 50 ms."""
     shut = np.zeros(len(times))
     for segment in segments:
         if not all(VISEMES[name].closes for name in visemes_of(segment.symbol)):
@@ -208,7 +210,8 @@ def _close(curves: npt.NDArray[np.float64], shut: npt.NDArray[np.float64]) -> We
 
 
 def aperture(weights: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """How far the lips are apart, [frames], from mouth weights [frames, 20]: the measure for closures and silence."""
+    """Return how far the lips are apart, [frames], from mouth weights [frames, 20]: the measure of closures and
+    silence."""
     channel = {name: weights[:, i].astype(np.float64) for i, name in enumerate(MOUTH_NAMES)}
     return (
         channel["jaw_open"]
