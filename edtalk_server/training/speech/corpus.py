@@ -30,7 +30,7 @@ MEL_RATE = 80
 WINDOW = 16
 """Mel columns of one window."""
 WINDOW_LEAD = 6.8 / MEL_RATE
-"""Seconds from a window's first column to its frame: 80 ms and the mean truncation (docs/bundles.md)."""
+"""Seconds from a window's first column to its frame: 80 ms (as in Wav2Lip) and the mean truncation."""
 
 _ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029")
 _VARIANTS = (
