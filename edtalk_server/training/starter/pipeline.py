@@ -245,7 +245,7 @@ def _wait(until: float, ready: Callable[[], bool], what: str, helpers: Helpers =
         if any(process.poll() for process in helpers):
             raise EDTalkError(
                 ErrorCode.INTERNAL,
-                f"A process that the run depends on has failed ({what}).",
+                f"A process failed that the run depends on ({what}).",
                 "Its message is at the end of helpers.log in the run's folder.",
             )
         time.sleep(1.0)
