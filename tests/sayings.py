@@ -15,9 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shared_protocol.codec import message_types
-from shared_protocol.messages import Request
-
 ROOT = Path(__file__).resolve().parents[1]
 ADDON, SERVER = ROOT / "blender_addon", ROOT / "edtalk_server"
 ENGLISH_ONLY = {"build.py", "batch.py"}
@@ -37,8 +34,6 @@ NOTING = {"find_track", "_notes", "_gaps", "new_source"}
 """Functions of the server that add to the notes about a portrait or a video."""
 WORDS = ("server", "add-on", "mouth", "pose", "expression", "The portrait", "The voice")
 """What stands in a place of a sentence, and is translated too."""
-REQUESTS = tuple(kind.__name__.lower() for kind in message_types().values() if issubclass(kind, Request))
-"""What the server says that it is doing: its requests."""
 FEWEST_LETTERS = 6
 """A template with fewer of its own would be recognised in anything."""
 
@@ -240,10 +235,18 @@ def _in_place_of_values(source: Source, call: ast.Call, argument: ast.expr) -> S
 # --- the server ------------------------------------------------------------------------------------------------------
 
 
+def requests() -> set[str]:
+    """What the server says that it is doing: its requests."""
+    from shared_protocol.codec import message_types
+    from shared_protocol.messages import Request
+
+    return {name.lower() for name, kind in message_types().items() if issubclass(kind, Request)}
+
+
 def said_by_server() -> dict[str, str]:
     """What an animator may read of the server's words, and where: errors in ordinary use, advice, notes, stages of jobs
     (which the add-on begins with a capital), and what it is doing."""
-    found = dict.fromkeys((*WORDS, *REQUESTS), "words")
+    found = dict.fromkeys((*WORDS, *requests()), "words")
     for room in (*SERVER_ROOMS, "bundles"):
         for path in sorted((SERVER / room).rglob("*.py")):
             source = Source.of(path)

@@ -56,7 +56,7 @@ def test_a_sentence_is_taken_for_the_one_that_it_is(template: str) -> None:
 
 
 def test_the_names_of_the_servers_requests_are_known() -> None:
-    assert set(sayings.REQUESTS) == {request.__name__.lower() for request in HANDLERS}
+    assert sayings.requests() == {request.__name__.lower() for request in HANDLERS}
 
 
 def test_an_f_string_that_nobody_could_translate_is_found() -> None:
