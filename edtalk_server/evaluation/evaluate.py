@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from edtalk_server.bundles import Bundle
+from edtalk_server.evaluation.measures.close_up import close_up
 from edtalk_server.evaluation.measures.disentanglement import Disentanglement
 from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.measures.motion_magnitude import motion_magnitude
@@ -38,6 +39,7 @@ def evaluate(
     means, perturbed = RunningMeans(), set()
     for number, person in enumerate(people):
         means.add(reenactment.rows(person))
+        means.add([close_up(model, bundle.layout, person.clip.frames[0])])
         if person.clip.identity not in perturbed or not person.clip.identity:
             matrix.add(person, number)
             perturbed.add(person.clip.identity)

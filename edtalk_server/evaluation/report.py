@@ -48,6 +48,12 @@ DEFINITIONS: Mapping[str, str] = {
     "leakage": "mean difference in grey levels between a person driven by another's frames and by its own true frames "
     "of the same movement: only the driver's identity differs",
     "leakage_movement": "for scale: the mean difference in grey levels that the movement itself makes",
+    "blink_height": "the height in which dark pixels of the iris show at blink 1, over that at rest: 0 is closed",
+    "gaze_turn": "how far the middle of the darkness in an eye moves from gaze 0 to gaze 1, as a share of the "
+    "distance between the outer corners of the eyes; a filmed look to the side has .05 to .06",
+    "mouth_over_cheek": "in a mouth opened by 0.7: the brightest pixels between the lips (95th percentile of luma) "
+    "over the lighter cheek; filmed teeth have about 1.2",
+    "mouth_gradient": "there: the steepest changes from row to row (95th percentile), luma in 0..1; fog has .03",
     "fps": "frames a second, rendered one at a time on this machine; see threads",
 }
 
