@@ -80,7 +80,8 @@ class Runner:
         try:
             yield inner
         finally:
-            self.say("\n".join(inner.lines))
+            if inner.lines:
+                self.say("\n".join(inner.lines))
             if log.exists():
                 with self.log.open("ab") as whole:
                     whole.write(log.read_bytes())
