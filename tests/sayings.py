@@ -269,7 +269,7 @@ def _stages(source: Source) -> Said:
             yield call, text[:1].upper() + text[1:]
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(
-            ("notice", "ON_CPU", "_OPENING")
+            ("notice", "ON_CPU", "_LOADING")
         ):
             yield from _of(source, node, node.value)
 
