@@ -78,7 +78,7 @@ def test_other_view_transforms_show_the_same_colours(
 
 @pytest.mark.parametrize("transform", ["Standard", "Filmic", "AgX"])
 def test_a_face_keeps_its_colours_to_half_a_grey_level(
-    addon: Any, real_server: None, camera: None, tmp_path: Path, transform: str
+    addon: Any, model_server: None, camera: None, tmp_path: Path, transform: str
 ) -> None:
     scene = bpy.context.scene
     scene.view_settings.view_transform = transform

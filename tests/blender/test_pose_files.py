@@ -78,7 +78,7 @@ def test_a_file_of_another_bundle_adds_nothing(addon: Any, kept: bpy.types.Objec
 
 
 def test_without_an_own_pose_the_button_says_so(addon: Any, resting: bpy.types.Object) -> None:
-    with pytest.raises(RuntimeError, match="Keep a pose first"):
+    with pytest.raises(RuntimeError, match="Save a pose first"):
         bpy.ops.edtalk.export_poses(filepath="//poses.json")
 
 
