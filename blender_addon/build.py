@@ -142,7 +142,7 @@ def compiled_wheels(folder: Path, python: str, platform: str, offline: Path | No
 def manifest(flavor: Flavor, platform: str, wheels: list[Path]) -> bytes:
     """The manifest of one package: the shared one and what is special about this package, before the first table."""
     text = (ADDON / "blender_manifest.toml").read_text("utf-8")
-    text = text.replace('id = "edtalk"', f'id = "edtalk"\nversion = "{addon_version()}"')
+    text = text.replace('version = "0.0.0"', f'version = "{addon_version()}"')
     text = text.replace('blender_version_min = "4.2.0"', f'blender_version_min = "{flavor.version_min}"')
     lines = ["wheels = [", *(f'  "./wheels/{wheel.name}",' for wheel in wheels), "]"]
     if flavor.version_max:
