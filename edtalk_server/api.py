@@ -140,7 +140,7 @@ def predict(
     """
     sound = voice if isinstance(voice, Waveform) else load_voice(voice)
     idle = IdleMotion(blinks, head, seed)
-    return predict_weights(engine.bundle, _own(source), sound, TimeBase(frame_rate(fps)), life=idle)
+    return predict_weights(engine.bundle, _own(source), sound, TimeBase(frame_rate(fps)), idle=idle)
 
 
 def capture(

@@ -1,5 +1,5 @@
-"""Files of pictures, sound and video, and what must happen to them before and after the networks.
+"""Files of pictures, sound and video, and their processing before and after the networks.
 
-Rule of this package: it never imports torch. Portraits in (`portrait`, `faces`), voices in (`audio`, `mel`), frames out
-(`sequence`, `video`), each marked as synthetic by the writer itself (`provenance`).
+Rule of this package: it never imports torch. Portraits come in by `faces`, voices by `audio`, videos by `video`, which
+also writes frames; every writer itself marks its files as synthetic (`provenance`).
 """

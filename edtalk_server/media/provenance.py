@@ -1,7 +1,7 @@
-"""The mark that says: this was made by a machine. Writers put it in themselves, so that no caller can forget it.
+"""The mark of synthetic media. Writers add it themselves, so that no caller can forget it.
 
-Pictures carry it as PNG text and as XMP with the IPTC digital source type for generated media; EXR files in their
-header; movies as metadata.
+PNG files carry it as text and as XMP with the IPTC digital source type for generated media, EXR files in their header,
+movies as metadata.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ NOTICE = "Synthetic media: a face animated from a single picture by EDTalk for B
 SOFTWARE = f"EDTalk for Blender {__version__}"
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 
-_HEADER_END = 33  # signature 8, IHDR 4 + 4 + 13 + 4
+_HEADER_END = 33  # bytes: signature 8, IHDR 4 + 4 + 13 + 4
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP = (
     '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
@@ -26,7 +26,7 @@ _XMP = (
 
 
 def mark_png(data: bytes) -> bytes:
-    """A PNG file with the mark in it, right behind its header. `ValueError` when `data` is no PNG file."""
+    """Return a PNG file with the mark behind its header. Raises `ValueError` when `data` is no PNG file."""
     if not data.startswith(_PNG_SIGNATURE) or len(data) < _HEADER_END:
         raise ValueError("not a PNG file")
     return data[:_HEADER_END] + _PNG_MARK + data[_HEADER_END:]
@@ -48,11 +48,11 @@ _PNG_MARK = (
 
 
 def exr_attributes() -> dict[str, str]:
-    """The mark as attributes of an EXR file's header: two standard ones, the digital source type and the XMP packet."""
+    """Return the mark as attributes of an EXR header: two standard ones, the digital source type and the XMP packet."""
     return {"comments": NOTICE, "software": SOFTWARE, "digitalSourceType": SOURCE_TYPE, "xmp": _XMP}
 
 
 def movie_arguments() -> list[str]:
-    """The mark as metadata arguments for ffmpeg."""
+    """Return the mark as ffmpeg's arguments for metadata."""
     values = {"comment": f"{NOTICE} {SOURCE_TYPE}", "encoded_by": SOFTWARE}
     return [word for key, value in values.items() for word in ("-metadata", f"{key}={value}")]

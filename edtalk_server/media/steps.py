@@ -1,7 +1,7 @@
-"""Long work in small steps: a generator that says how far it is and can be closed at any of its pauses.
+"""Long work in small steps: a generator that reports its progress and can be closed at any pause.
 
-The server runs such work a step at a time, so that others get their turn and a cancel is heard; a command runs it
-through. Closing it leaves no half-made file.
+The server takes a few steps at a time, so that other jobs get their turn and a cancel takes effect; a command runs them
+to the end. Closing leaves no half-made file.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 class Step(NamedTuple):
-    """So many of so many units are done (`total` 0: unknown), and what is being done."""
+    """Progress: `done` of `total` units (0: unknown), and the `stage`, what is being done."""
 
     done: int
     total: int
@@ -24,11 +24,11 @@ Steps = Generator[Step, None, Result]
 """Work that pauses at each `Step` and returns its result."""
 
 
-def run_to_end(steps: Steps[Result], show: Callable[[Step], None] = lambda step: None) -> Result:
-    """Do all of it; `show` is told of each step."""
+def run_to_end(steps: Steps[Result], on_step: Callable[[Step], None] = lambda step: None) -> Result:
+    """Do all the work and return its result; `on_step` gets each step."""
     try:
         while True:
-            show(next(steps))
+            on_step(next(steps))
     except StopIteration as end:
         return end.value  # type: ignore[no-any-return]
     finally:

@@ -1,7 +1,7 @@
-"""A performance from what drives it: weights over time, ready to become curves.
+"""A performance from a voice or a video: weights over time, ready to become curves.
 
-Rule of this package: it works on weights, never on pixels, and gives the same numbers for a whole voice as for any
-part of it.
+Rule of this package: it works on weights, never on pixels, and gives the same numbers for a part of a voice as for the
+whole.
 """
 
 from edtalk_server.motion.capture import Captured, CaptureSettings, capture

@@ -1,6 +1,6 @@
-"""From a driving video to a performance: what the driver's face does, added to the portrait's own face.
+"""From a driving video to a performance: the movement of the driver's face, added to the portrait's own face.
 
-The bundle's own motion encoder (paper section 3.2) estimates the weights of every picture. By default the change since
+The bundle's motion encoder (paper section 3.2) estimates the weights of every picture. By default the change since
 the moment in which the driver looks most like the portrait drives the portrait, so that the driver's features are not
 copied.
 """
@@ -18,29 +18,30 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.arrays import Bools, Doubles, Picture, Weights
 from edtalk_server.media.faces.portrait import LandmarkDetector
 from edtalk_server.media.faces.presence import FacePresence
 from edtalk_server.media.steps import Step, Steps
-from edtalk_server.media.video.reader import Clip, Picture
-from edtalk_server.motion.curves import interpolate
+from edtalk_server.media.video.reader import Clip
+from edtalk_server.motion.curves import interpolate, smooth
 from edtalk_server.motion.performance import check_source_weights
 from edtalk_server.motion.track import FaceTrack, cut_faces, find_track
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
-Weights = npt.NDArray[np.float32]
-
 SMOOTHING_S = {Bank.MOUTH: 0.03, Bank.POSE: 0.07, Bank.EXPRESSION: 0.03}
-"""Standard deviations of the Gaussians that take the reader's noise off the weights; a blink lasts 0.2 s."""
+"""Standard deviations in seconds of the temporal Gaussian that removes estimation noise; a blink lasts 0.2 s."""
 
 _MARGIN_S = 0.5
-_SPOILT_S = 0.08
-"""Around a moment without a face the readings are not believed."""
+"""Seconds that are estimated before and after the requested ones."""
+_UNRELIABLE_S = 0.08
+"""Seconds around a moment without a face in which estimates are not trusted."""
 _PLACE = ("shift_x", "shift_y", "scale")
-"""Bases that say where the head stands in the crop (docs/bundles.md)."""
+"""Bases that say where the head is in the crop (docs/bundles.md)."""
 _STAGE = "reading the face"
-_NAMED = 3
+_MAX_GAPS_NAMED = 3
+"""Gaps that the note about missing faces lists."""
 
 
 Zero = Literal["nearest", "calmest"]
@@ -61,7 +62,7 @@ class CaptureSettings:
     absolute: bool = False
     strength: Mapping[Bank, float] = field(default_factory=dict)
 
-    def strengths(self, layout: BankLayout) -> npt.NDArray[np.float64]:
+    def strengths(self, layout: BankLayout) -> Doubles:
         """Return the strength of each channel [channels]."""
         return np.array([self.strength.get(basis.bank, 1.0) for basis in layout.bases])
 
@@ -70,13 +71,13 @@ DEFAULT_SETTINGS = CaptureSettings()
 
 
 class Captured(NamedTuple):
-    """Weights [frames, channels], and sentences for people about the video."""
+    """Weights [frames, channels], and notes about the video for people."""
 
     weights: Weights
     notes: tuple[str, ...]
 
 
-class Reader(Protocol):
+class MotionEstimator(Protocol):
     """What capturing needs of an engine (`edtalk_server.engine.Engine`)."""
 
     size: int
@@ -89,7 +90,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True)
 class _Span:
-    """The pictures that are read: `count` of them, the first at second `begin`, `fps` a second."""
+    """The pictures to estimate: `count` of them, the first at second `begin`, `fps` per second."""
 
     begin: Fraction
     fps: Fraction
@@ -100,16 +101,16 @@ class _Span:
 
 
 @dataclass(frozen=True)
-class _Readings:
+class _Estimates:
     """Weights [n, channels] of the pictures of a span; `seen` [n] is False where there was no face."""
 
     span: _Span
     rows: Weights
-    seen: npt.NDArray[np.bool_]
+    seen: Bools
 
 
 def capture(
-    engine: Reader,
+    engine: MotionEstimator,
     layout: BankLayout,
     source_weights: npt.ArrayLike,
     clip: Clip,
@@ -117,10 +118,10 @@ def capture(
     frames: int = 0,
     settings: CaptureSettings = DEFAULT_SETTINGS,
 ) -> Steps[Captured]:
-    """The performance of a driving video. Row i is the video at the second of frame `time_base.start + i`.
+    """Capture the performance of a driving video. Row i is the video at the second of frame `time_base.start + i`.
 
-    `frames` = 0 goes to the end of the video. Before and after the video its first and last pictures hold. Where no
-    face is seen, the weights lead from the last seen to the next. Memory does not grow with the pictures.
+    `frames` = 0 goes to the end of the video. Before and after the video its first and last pictures are held. Where no
+    face is seen, the weights go straight from the last seen to the next. Memory does not grow with the video.
     Raises `EDTalkError`: NO_FACE, VIDEO_UNREADABLE, EMPTY_RANGE, BAD_WEIGHTS, OUT_OF_MEMORY.
     """
     own = check_source_weights(source_weights, len(layout))
@@ -128,7 +129,7 @@ def capture(
     if count < 1:
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE,
-            "The frame range holds nothing of the video.",
+            "The video lies outside the frame range.",
             "Check the start and end frame and where the video begins.",
         )
     seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
@@ -136,16 +137,16 @@ def capture(
     track = yield from find_track(
         clip, float(span.begin), span.second(span.count - 1), engine.landmark_detector()
     )
-    readings = yield from _read(engine, clip, track, span)
-    driver = _smooth(_bridged(readings), layout, readings.span.fps)
-    zero = own if settings.absolute else driver[_zero(driver, readings, layout, own, settings.zero)]
-    change = _at(driver - zero, readings.span, seconds)
+    estimates = yield from _estimate(engine, clip, track, span)
+    driver = _smoothed(_bridged(estimates), layout, estimates.span.fps)
+    zero = own if settings.absolute else driver[_zero(driver, estimates, layout, own, settings.zero)]
+    change = _at(driver - zero, estimates.span, seconds)
     weights = _within_ranges(own + change * settings.strengths(layout), own, layout)
-    return Captured(weights, (*track.notes, *_gaps(readings)))
+    return Captured(weights, (*track.notes, *_gaps(estimates)))
 
 
 def _span(clip: Clip, first: float, last: float, fps: Fraction) -> _Span:
-    """What to read: a little more than asked for, and always something of the video."""
+    """Return the pictures to estimate: a little more than requested, and always a part of the video."""
     rate = clip.fps / max(1, math.floor(clip.fps / max(Fraction(24), fps)))
     end = min(last + _MARGIN_S, clip.duration)
     begin = max(0.0, min(first, clip.duration) - _MARGIN_S)
@@ -153,7 +154,7 @@ def _span(clip: Clip, first: float, last: float, fps: Fraction) -> _Span:
     return _Span(start / rate, rate, max(1, math.ceil(max(end, begin) * rate) - start + 1))
 
 
-def _read(engine: Reader, clip: Clip, track: FaceTrack, span: _Span) -> Steps[_Readings]:
+def _estimate(engine: MotionEstimator, clip: Clip, track: FaceTrack, span: _Span) -> Steps[_Estimates]:
     presence = FacePresence()
     rows: list[Weights] = []
     seen: list[bool] = []
@@ -169,70 +170,62 @@ def _read(engine: Reader, clip: Clip, track: FaceTrack, span: _Span) -> Steps[_R
             "No face was found in this part of the video.",
             "Check the frame range, and where the video begins.",
         )
-    return _Readings(span, np.concatenate(rows), _surely(np.array(seen), span.fps))
+    return _Estimates(span, np.concatenate(rows), _reliable(np.array(seen), span.fps))
 
 
-# --- from readings to a performance ---
+# --- from estimates to a performance ---
 
 
-def _surely(seen: npt.NDArray[np.bool_], fps: Fraction) -> npt.NDArray[np.bool_]:
-    """Without those that are close to a moment without a face; as it was where none would be left."""
-    reach = math.ceil(_SPOILT_S * fps)
+def _reliable(seen: Bools, fps: Fraction) -> Bools:
+    """Drop moments close to one without a face; if none would remain, keep all."""
+    reach = math.ceil(_UNRELIABLE_S * fps)
     kernel = np.ones(2 * reach + 1)
-    sure = np.convolve(~seen, kernel)[reach : reach + len(seen)] < 0.5
-    return sure if sure.any() else seen
+    reliable = np.convolve(~seen, kernel)[reach : reach + len(seen)] < 0.5
+    return reliable if reliable.any() else seen
 
 
-def _bridged(readings: _Readings) -> npt.NDArray[np.float64]:
-    """The rows, led in a straight line over those without a face; the first and last hold."""
-    places = np.flatnonzero(readings.seen)
-    everywhere = np.arange(len(readings.rows))
-    columns = [np.interp(everywhere, places, column[places]) for column in readings.rows.T.astype(np.float64)]
+def _bridged(estimates: _Estimates) -> Doubles:
+    """Return the rows with straight lines over those without a face; the first and last are held."""
+    places = np.flatnonzero(estimates.seen)
+    everywhere = np.arange(len(estimates.rows))
+    columns = [
+        np.interp(everywhere, places, column[places]) for column in estimates.rows.T.astype(np.float64)
+    ]
     return np.stack(columns, axis=1)
 
 
-def _smooth(rows: npt.NDArray[np.float64], layout: BankLayout, fps: Fraction) -> npt.NDArray[np.float64]:
+def _smoothed(rows: Doubles, layout: BankLayout, fps: Fraction) -> Doubles:
     smoothed = rows.copy()
     for bank, seconds in SMOOTHING_S.items():
-        deviation = seconds * float(fps)
-        reach = math.ceil(3 * deviation)
-        kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
         part = layout.slice_of(bank)
-        held = np.pad(rows[:, part], ((reach, reach), (0, 0)), mode="edge")
-        for offset, share in enumerate(kernel / kernel.sum()):
-            moved = held[offset : offset + len(rows)] * share
-            smoothed[:, part] = moved if offset == 0 else smoothed[:, part] + moved
+        smoothed[:, part] = smooth(rows[:, part], seconds * float(fps))
     return smoothed
 
 
-def _zero(
-    rows: npt.NDArray[np.float64], readings: _Readings, layout: BankLayout, own: Weights, zero: Zero | float
-) -> int:
+def _zero(rows: Doubles, estimates: _Estimates, layout: BankLayout, own: Weights, zero: Zero | float) -> int:
     """Return the index of the picture that stands for the portrait's own face."""
     if zero == "nearest":
-        return _nearest(rows, readings.seen, layout, own)
+        return _nearest(rows, estimates.seen, layout, own)
     if zero == "calmest":
-        return _calmest(rows, readings.seen, layout)
-    index = round((Fraction(zero) - readings.span.begin) * readings.span.fps)
+        return _calmest(rows, estimates.seen, layout)
+    index = round((Fraction(zero) - estimates.span.begin) * estimates.span.fps)
     return min(max(index, 0), len(rows) - 1)
 
 
-def _nearest(
-    rows: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], layout: BankLayout, own: Weights
-) -> int:
+def _nearest(rows: Doubles, seen: Bools, layout: BankLayout, own: Weights) -> int:
     """Return the picture whose weights are nearest to the portrait's, each measured in widths of its range.
 
-    Where the head stands in the picture does not count: video and portrait are cropped each by its own face.
+    The head's place in the picture does not count: video and portrait are each cropped by their own face.
     """
     counts = np.array([basis.identifier not in _PLACE for basis in layout.bases])
     away = np.square((rows - own) / _extents(layout))[:, counts].sum(axis=1)
     return int(np.argmin(np.where(seen, away, np.inf)))
 
 
-def _calmest(rows: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], layout: BankLayout) -> int:
-    """Return the picture in which the face rests: little movement, and every weight near its place of rest.
+def _calmest(rows: Doubles, seen: Bools, layout: BankLayout) -> int:
+    """Return the picture in which the face rests: little movement, and every weight near its rest.
 
-    A weight that only goes one way (an open jaw, a smile) rests at its lowest; the others where they mostly are.
+    A weight that only goes one way (an open jaw, a smile) rests at its lowest, the others at their median.
     """
     lows = np.array([basis.minimum for basis in layout.bases])
     usual = np.median(rows[seen], axis=0)
@@ -242,33 +235,31 @@ def _calmest(rows: npt.NDArray[np.float64], seen: npt.NDArray[np.bool_], layout:
     return int(np.argmin(np.where(seen, away + speed, np.inf)))
 
 
-def _extents(layout: BankLayout) -> npt.NDArray[np.float64]:
+def _extents(layout: BankLayout) -> Doubles:
     """Return the width of each weight's range [channels]."""
     return np.array([basis.maximum - basis.minimum for basis in layout.bases])
 
 
-def _at(
-    rows: npt.NDArray[np.float64], span: _Span, seconds: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
-    """The rows at given seconds of the video; before and after it the first and last hold."""
+def _at(rows: Doubles, span: _Span, seconds: Doubles) -> Doubles:
+    """Return the rows at given seconds of the video; before and after it the first and last are held."""
     places = np.array([(Fraction(second) - span.begin) * span.fps for second in seconds], np.float64)
     held = np.concatenate([rows[:1], rows, rows[-1:], rows[-1:]]).astype(np.float32)
     return interpolate(held, np.clip(places, 0.0, len(rows) - 1.0) + 1.0).astype(np.float64)
 
 
-def _within_ranges(rows: npt.NDArray[np.float64], own: Weights, layout: BankLayout) -> Weights:
+def _within_ranges(rows: Doubles, own: Weights, layout: BankLayout) -> Weights:
     """Keep every weight in its basis' range, which is widened only where the portrait's own weight lies outside."""
     lowest = np.minimum([basis.minimum for basis in layout.bases], own)
     highest = np.maximum([basis.maximum for basis in layout.bases], own)
     return np.clip(rows, lowest, highest).astype(np.float32)
 
 
-def _gaps(readings: _Readings) -> tuple[str, ...]:
-    """Sentences on where no face was seen."""
-    missing = np.flatnonzero(~readings.seen)
+def _gaps(estimates: _Estimates) -> tuple[str, ...]:
+    """Return notes about where no face was seen."""
+    missing = np.flatnonzero(~estimates.seen)
     if not len(missing):
         return ()
     runs = np.split(missing, np.flatnonzero(np.diff(missing) > 1) + 1)
-    at = [f"{readings.span.second(run[0]):.1f}–{readings.span.second(run[-1]):.1f}" for run in runs]
-    places = ", ".join([*at[:_NAMED], *(["…"] if len(at) > _NAMED else [])])
-    return (f"No face was seen in seconds {places} of the video; the movement leads over it.",)
+    at = [f"{estimates.span.second(run[0]):.1f}–{estimates.span.second(run[-1]):.1f}" for run in runs]
+    places = ", ".join([*at[:_MAX_GAPS_NAMED], *(["…"] if len(at) > _MAX_GAPS_NAMED else [])])
+    return (f"No face was seen in seconds {places} of the video; the movement is interpolated there.",)

@@ -1,18 +1,22 @@
-"""Smooth curves through rows of numbers."""
+"""Weights over time: smooth curves through rows of numbers, and the limits that weights keep to."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-Weights = npt.NDArray[np.float32]
+from edtalk_server.arrays import Doubles, Weights
+from shared_protocol.banks import Basis
 
 
-def interpolate(rows: Weights, positions: npt.NDArray[np.float64]) -> Weights:
-    """Rows at fractional `positions` (1 <= p < len(rows) - 2) by a Catmull-Rom spline; whole positions are exact.
+def interpolate(rows: Weights, positions: Doubles) -> Weights:
+    """Return rows at fractional `positions` (1 <= p < len(rows) - 2) by a Catmull-Rom spline, exact at whole positions.
 
-    A straight line would flatten lip closures, which last two or three frames. The spline may not leave the range of
-    the four rows that it runs through.
+    A straight line would flatten lip closures, which last two or three frames. The spline stays within the range of the
+    four rows around each position.
     """
     index = np.floor(positions).astype(int)
     t = (positions - index)[:, None]
@@ -20,3 +24,20 @@ def interpolate(rows: Weights, positions: npt.NDArray[np.float64]) -> Weights:
     curve = b + 0.5 * t * (c - a + t * (2 * a - 5 * b + 4 * c - d + t * (3 * (b - c) + d - a)))
     around = np.stack([a, b, c, d])
     return np.clip(curve, around.min(axis=0), around.max(axis=0)).astype(np.float32)
+
+
+def smooth(rows: Doubles, deviation: float) -> Doubles:
+    """Smooth rows over time with a Gaussian of `deviation` frames; the first and last row continue beyond the ends."""
+    reach = math.ceil(3 * deviation)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    padded = np.pad(rows, ((reach, reach), (0, 0)), mode="edge")
+    smoothed = np.zeros_like(rows)
+    for offset, share in enumerate(kernel / kernel.sum()):
+        smoothed += padded[offset : offset + len(rows)] * share
+    return smoothed
+
+
+def clip_one_way(rows: npt.NDArray[np.floating], bases: Sequence[Basis]) -> Weights:
+    """Remove negative values of weights that only go one way: a jaw cannot be more than shut."""
+    lowest = np.array([0.0 if basis.minimum == 0.0 else -np.inf for basis in bases])
+    return np.maximum(rows, lowest).astype(np.float32)

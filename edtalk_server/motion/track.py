@@ -1,5 +1,5 @@
-"""Where the driver's face is in a video: one steady crop for the clip, so that the head's own movement stays in the
-weights. Only where the face would leave that crop, the crop follows it, slowly.
+"""Where the driver's face is in a video: one steady crop for the clip, so that the head's movement stays in the
+weights. Only if the face would leave that crop, the crop follows it, slowly.
 """
 
 from __future__ import annotations
@@ -12,50 +12,55 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
+from edtalk_server.arrays import Doubles, Picture
 from edtalk_server.media.faces.detection import Face, find_faces
 from edtalk_server.media.faces.portrait import LandmarkDetector, crop_around, cut
 from edtalk_server.media.steps import Step, Steps
-from edtalk_server.media.video.reader import Clip, Picture
+from edtalk_server.media.video.reader import Clip
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
 PROBE_SIDE = 960
-"""Faces are looked for in pictures whose longer side has at most so many pixels."""
+"""Longer side in pixels of the pictures in which faces are detected."""
 
-_FINENESS = 2
-"""Pictures are decoded with so many pixels for each of a cut face's, where the video has them."""
-_FIRST_LOOKS, _MOST_LOOKS = 9, 240
-_LOOK_EVERY_S = 1.0
-_SHIFT, _GROWTH = 0.18, 0.18
-"""So far a face may be from the steady crop, in its sides and as the logarithm of its size."""
-_SLOWNESS_S = 1.0
+_OVERSAMPLING = 2
+"""Decoded pixels per pixel of a cut face, if the video has them."""
+_FIRST_PROBES, _MAX_PROBES = 9, 240
+"""Pictures in which the face is detected: at first, and at most when it moves."""
+_PROBE_EVERY_S = 1.0
+"""Seconds between two probes of a face that moves."""
+_MAX_SHIFT, _MAX_GROWTH = 0.18, 0.18
+"""How far a face may be from the steady crop: in sides of the crop, and as the logarithm of its size."""
+_FOLLOWING_S = 1.0
+"""Standard deviation in seconds of the smoothing with which the crop follows a face."""
 _STAGE = "looking for the face"
 
 
 @dataclass(frozen=True)
 class FaceTrack:
-    """The crop at every moment: rows of centre x, centre y, log side and roll at rising `seconds`, in units of the
-    picture's width. `notes` are for people."""
+    """The crop at every moment: rows of centre x, centre y, log side and roll at rising `seconds`, in picture widths.
 
-    seconds: npt.NDArray[np.float64]
-    rows: npt.NDArray[np.float64]
+    `notes` are for people.
+    """
+
+    seconds: Doubles
+    rows: Doubles
     notes: tuple[str, ...] = ()
 
     @property
     def smallest_side(self) -> float:
-        """The crop's side where it is smallest, in widths of the picture."""
+        """The crop's smallest side in picture widths."""
         return float(math.exp(self.rows[:, 2].min()))
 
     def crop(self, second: float, width: int) -> Crop:
-        """The crop in pixels of pictures of that width."""
+        """Return the crop at a second, in pixels of pictures of that width."""
         x, y, size, roll = (float(np.interp(second, self.seconds, column)) for column in self.rows.T)
         return Crop(x * width, y * width, math.exp(size) * width, roll)
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Probe:
     """One picture of the clip and the faces in it."""
 
     second: float
@@ -65,9 +70,9 @@ class _Look:
 
 @dataclass
 class _Person:
-    """The same face in several looks."""
+    """The same face in several probes."""
 
-    seen: list[tuple[_Look, Face]]
+    seen: list[tuple[_Probe, Face]]
 
     def is_like(self, face: Face) -> bool:
         last = self.seen[-1][1]
@@ -76,28 +81,30 @@ class _Person:
 
     @property
     def weight(self) -> float:
-        """How much there is of this person in the clip."""
+        """How much of the clip this person fills."""
         return sum(face.box_side for _, face in self.seen)
 
 
 def find_track(
     clip: Clip, begin: float, end: float, landmark_detector: LandmarkDetector | None
 ) -> Steps[FaceTrack]:
-    """The track of the person who fills most of the clip from second `begin` to `end`.
+    """Return the track of the person who fills most of the clip from second `begin` to `end`.
 
     Raises `EDTalkError`: NO_FACE, VIDEO_UNREADABLE.
     """
-    first = np.linspace(begin, end, 2 * _FIRST_LOOKS + 1)[1::2]
-    looks = yield from _look(clip, first)
-    seconds, rows, notes = _crops(looks, landmark_detector)
+    first = np.linspace(begin, end, 2 * _FIRST_PROBES + 1)[1::2]
+    probes = yield from _probe(clip, first)
+    seconds, rows, notes = _crops(probes, landmark_detector)
     steady = np.median(rows, axis=0)
     if _fits(rows, steady):
         return FaceTrack(np.zeros(1), steady[None], notes)
-    count = min(_MOST_LOOKS, max(2 * _FIRST_LOOKS, math.ceil((end - begin) / _LOOK_EVERY_S)))
-    looks = yield from _look(clip, np.linspace(begin, end, count))
-    seconds, rows, notes = _crops(looks, landmark_detector)
-    moves = "The face moves through the picture; the crop follows it slowly, which is not part of the head's movement."
-    return FaceTrack(seconds, _slowly(seconds, rows), (*notes, moves))
+    count = min(_MAX_PROBES, max(2 * _FIRST_PROBES, math.ceil((end - begin) / _PROBE_EVERY_S)))
+    probes = yield from _probe(clip, np.linspace(begin, end, count))
+    seconds, rows, notes = _crops(probes, landmark_detector)
+    moves = (
+        "The face moves across the picture; the crop follows it slowly, and that movement is not captured."
+    )
+    return FaceTrack(seconds, _follow(seconds, rows), (*notes, moves))
 
 
 def cut_faces(
@@ -108,38 +115,38 @@ def cut_faces(
     begin: Fraction = Fraction(0),
     count: int | None = None,
 ) -> Generator[Picture, None, None]:
-    """The face at the seconds `begin + i / fps`, uint8 [size, size, 3]: `count` pictures, or until the clip's end.
+    """Yield the face at the seconds `begin + i / fps`, uint8 [size, size, 3]: `count` pictures, or to the clip's end.
 
     Close the generator to stop early. Raises `EDTalkError(VIDEO_UNREADABLE)`.
     """
-    side = math.ceil(_FINENESS * size / track.smallest_side)
+    side = math.ceil(_OVERSAMPLING * size / track.smallest_side)
     seconds = None if count is None else float(count / fps)
     with contextlib.closing(clip.pictures(float(begin), seconds, fps, side)) as decoded:
         for index, picture in enumerate(itertools.islice(decoded, count)):
             yield cut(picture, track.crop(float(begin + index / fps), picture.shape[1]), size)
 
 
-def _look(clip: Clip, seconds: npt.NDArray[np.float64]) -> Steps[list[_Look]]:
-    looks = []
+def _probe(clip: Clip, seconds: Doubles) -> Steps[list[_Probe]]:
+    probes = []
     for done, second in enumerate(seconds):
         yield Step(done, len(seconds), _STAGE)
         picture = clip.picture_at(float(second), PROBE_SIDE)
         if picture is not None:
-            looks.append(_Look(float(second), picture, find_faces(picture)))
-    return looks
+            probes.append(_Probe(float(second), picture, find_faces(picture)))
+    return probes
 
 
 def _crops(
-    looks: Sequence[_Look], landmark_detector: LandmarkDetector | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], tuple[str, ...]]:
+    probes: Sequence[_Probe], landmark_detector: LandmarkDetector | None
+) -> tuple[Doubles, Doubles, tuple[str, ...]]:
     people: list[_Person] = []
-    for look in looks:
-        for face in look.faces:
-            person = next((one for one in people if one.is_like(face)), None)
+    for probe in probes:
+        for face in probe.faces:
+            person = next((known for known in people if known.is_like(face)), None)
             if person is None:
-                people.append(_Person([(look, face)]))
+                people.append(_Person([(probe, face)]))
             else:
-                person.seen.append((look, face))
+                person.seen.append((probe, face))
     if not people:
         raise EDTalkError(
             ErrorCode.NO_FACE,
@@ -149,9 +156,9 @@ def _crops(
     people.sort(key=lambda person: -person.weight)
     seen = people[0].seen
     rows = np.array(
-        [_row(look.picture, crop_around(look.picture, face, landmark_detector)) for look, face in seen]
+        [_row(probe.picture, crop_around(probe.picture, face, landmark_detector)) for probe, face in seen]
     )
-    return np.array([look.second for look, _ in seen]), rows, _notes(people)
+    return np.array([probe.second for probe, _ in seen]), rows, _notes(people)
 
 
 def _row(picture: Picture, crop: Crop) -> tuple[float, float, float, float]:
@@ -165,17 +172,17 @@ def _notes(people: Sequence[_Person]) -> tuple[str, ...]:
     return ()
 
 
-def _fits(rows: npt.NDArray[np.float64], steady: npt.NDArray[np.float64]) -> bool:
+def _fits(rows: Doubles, steady: Doubles) -> bool:
     shift = np.hypot(*(rows - steady)[:, :2].T) / math.exp(steady[2])
-    return bool(shift.max() < _SHIFT and np.abs(rows[:, 2] - steady[2]).max() < _GROWTH)
+    return bool(shift.max() < _MAX_SHIFT and np.abs(rows[:, 2] - steady[2]).max() < _MAX_GROWTH)
 
 
-def _slowly(seconds: npt.NDArray[np.float64], rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The rows, each replaced by a straight line through those around it in time, so that a walk is not held back."""
-    slow = np.empty_like(rows)
+def _follow(seconds: Doubles, rows: Doubles) -> Doubles:
+    """Replace each row by a straight line through its neighbours in time, so that the crop keeps up with a walk."""
+    followed = np.empty_like(rows)
     for index, second in enumerate(seconds):
         past = seconds - second
-        trust = np.exp(-0.25 * (past / _SLOWNESS_S) ** 2)  # the root of a Gaussian: squared by the fit
-        line = np.column_stack([np.ones_like(past), past]) * trust[:, None]
-        slow[index] = np.linalg.lstsq(line, rows * trust[:, None], rcond=None)[0][0]
-    return slow
+        weight = np.exp(-0.25 * (past / _FOLLOWING_S) ** 2)  # the root of a Gaussian: squared by the fit
+        line = np.column_stack([np.ones_like(past), past]) * weight[:, None]
+        followed[index] = np.linalg.lstsq(line, rows * weight[:, None], rcond=None)[0][0]
+    return followed

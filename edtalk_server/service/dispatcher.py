@@ -205,8 +205,8 @@ class Dispatcher:
         if not name or len(name) > MAX_JOB_NAME or self._jobs.find(connection.client, name):
             raise EDTalkError(
                 ErrorCode.BAD_MESSAGE,
-                "A request needs a name that no open request of the same client has.",
-                "Report this error of the add-on.",
+                "A request needs a name that is not in use.",
+                "Report this as an error in the add-on.",
             )
         try:
             self._check_allowed(connection, handler)
@@ -232,7 +232,7 @@ class Dispatcher:
         job = self._jobs.find(connection.client, name)
         if job is None:
             raise EDTalkError(
-                ErrorCode.UNKNOWN_JOB, "This request has already ended.", "Nothing has to be done."
+                ErrorCode.UNKNOWN_JOB, "This request has already ended.", "You do not need to do anything."
             )
         self._end(job, messages.Cancelled(name, "asked"))
 

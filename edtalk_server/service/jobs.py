@@ -76,7 +76,7 @@ class JobQueue:
             raise EDTalkError(
                 ErrorCode.TOO_LARGE,
                 "Too many requests are open at the server.",
-                "Wait until some of them have ended.",
+                "Wait until some of them have finished.",
             )
 
     def open(self, job: Job) -> list[Job]:

@@ -1,1 +1,1 @@
-"""Sound files, and what the audio networks hear of them."""
+"""Sound files, and the audio networks' input made from them."""

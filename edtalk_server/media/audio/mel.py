@@ -1,7 +1,7 @@
-"""From a voice to the windows that Audio2Lip hears, and the smoothing of what it says.
+"""From a voice to Audio2Lip's input windows, and the smoothing of its output.
 
-All constants are those of the release (it repeats Wav2Lip's): 16 kHz, 80 mel frames a second, one window of
-16 mel frames for each video frame at 25 fps.
+All constants are the release's (from Wav2Lip): 16 kHz, 80 mel frames a second, one window of 16 mel frames for each
+video frame at 25 fps.
 """
 
 from __future__ import annotations
@@ -12,14 +12,21 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.arrays import Doubles, Floats, Ints
+
 SAMPLE_RATE = 16_000
+"""Samples per second."""
 SAMPLES_PER_FRAME = 640
 """Samples of one video frame at 25 fps."""
 
 HOP = 200
+"""Samples from one mel frame to the next."""
 WINDOW = 800
+"""Samples of one mel frame's Fourier transform."""
 BANDS = 80
+"""Mel bands."""
 WINDOW_FRAMES = 16
+"""Mel frames of one input window."""
 
 _PREEMPHASIS = 0.97
 _LOWEST_HZ, _HIGHEST_HZ = 55.0, 7600.0
@@ -27,25 +34,20 @@ _QUIETEST = 1e-5
 _REFERENCE_DB = 20.0
 _MINIMUM_DB = -100.0
 _RANGE = 4.0
-_BLOCK = 2048  # mel frames at a time, so that a long voice needs little memory
-
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
+_BLOCK = 2048  # mel frames that are computed together, so that a long voice needs little memory
 
 
 class Padding(Enum):
-    """What lies before and after a voice in the STFT. The release's librosa mirrors; librosa since 0.9 puts
-    zeros."""
+    """What the STFT sees around a voice: its mirror image (the release's librosa), or zeros (librosa since 0.9)."""
 
     REFLECT = "reflect"
     ZERO = "constant"
 
 
 class Edge(Enum):
-    """What lies before and after a clip when weights are smoothed.
+    """What smoothing sees before and after a clip.
 
-    ZERO repeats the release, whose first and last frame lose 27 % of their amplitude; HOLD repeats the
-    outer frames.
+    ZERO does as the release, whose first and last frame lose 27 % of their amplitude; HOLD repeats the outer frames.
     """
 
     ZERO = "constant"
@@ -53,12 +55,12 @@ class Edge(Enum):
 
 
 def whole_frames(samples: int) -> int:
-    """How many video frames (25 fps) a voice of so many samples fills."""
+    """Return the number of whole video frames (25 fps) in a voice of so many samples."""
     return samples // SAMPLES_PER_FRAME
 
 
 def preemphasis(wave: npt.ArrayLike) -> Doubles:
-    """y[n] = x[n] - 0.97 x[n - 1], float64."""
+    """Return y[n] = x[n] - 0.97 x[n - 1], float64."""
     x = np.asarray(wave, dtype=np.float64)
     y = x.copy()
     y[1:] -= _PREEMPHASIS * x[:-1]
@@ -66,10 +68,9 @@ def preemphasis(wave: npt.ArrayLike) -> Doubles:
 
 
 def mel_spectrogram(wave: npt.ArrayLike, padding: Padding = Padding.REFLECT) -> Floats:
-    """Log mel spectrogram [frames, 80] in [-4, 4] of a mono voice at 16 kHz; frame j is centred on sample
-    200 j.
+    """Return the log mel spectrogram [frames, 80] in [-4, 4] of a mono voice at 16 kHz.
 
-    `wave` needs more than 400 samples (`ValueError`), which any whole video frame has.
+    Frame j is centred on sample 200 j. Raises `ValueError` for 400 samples or fewer; any whole video frame has more.
     """
     samples = preemphasis(wave)
     if samples.ndim != 1 or len(samples) <= WINDOW // 2:
@@ -93,15 +94,15 @@ def _normalized(mel: Doubles) -> Floats:
 
 @lru_cache(maxsize=1)
 def mel_basis() -> Floats:
-    """Slaney's mel filter bank [80, 401]: triangles between 55 and 7600 Hz, each of area 1 (Slaney 1998)."""
+    """Return Slaney's mel filter bank [80, 401]: triangles from 55 to 7600 Hz, each of area 1 (Slaney 1998)."""
     from librosa import filters  # slow to import, and only voices need it
 
     basis = filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=BANDS, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ)
     return np.asarray(basis, np.float32)
 
 
-def window_indices(frames: int, mel_frames: int) -> npt.NDArray[np.int32]:
-    """The mel frames [frames, 16] of each video frame's window (25 fps), held at the ends of the voice.
+def window_indices(frames: int, mel_frames: int) -> Ints:
+    """Return the mel frames [frames, 16] of each video frame's window (25 fps), repeated at the ends of the voice.
 
     The window of frame i begins at 16 (i - 2) / 5, rounded towards zero: 80 ms before the frame.
     """
@@ -110,26 +111,26 @@ def window_indices(frames: int, mel_frames: int) -> npt.NDArray[np.int32]:
 
 
 def window_starts(frames: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The first mel frame of the windows of these video frames; negative before the voice."""
+    """Return the first mel frame of the windows of these video frames; negative before the voice."""
     steps = 16 * (frames - 2)
     return np.asarray(np.sign(steps) * (np.abs(steps) // 5))
 
 
 def windows(mel: Floats, frames: int) -> Floats:
-    """The windows [frames, 80, 16] that Audio2Lip hears for a mel spectrogram [mel_frames, 80]."""
+    """Return Audio2Lip's input windows [frames, 80, 16] from a mel spectrogram [mel_frames, 80]."""
     return np.ascontiguousarray(mel[window_indices(frames, len(mel))].transpose(0, 2, 1))
 
 
 def smoothing_kernel() -> Doubles:
-    """The three taps exp(-x²/2), sum 1."""
+    """Return the three taps exp(-x²/2), normalised to sum 1."""
     taps = np.exp(-0.5 * np.arange(-1.0, 2.0) ** 2)
     return taps / taps.sum()
 
 
 def smooth(weights: Floats, edge: Edge = Edge.HOLD) -> Floats:
-    """Mouth weights [frames, channels], smoothed along time, each channel by itself."""
+    """Smooth mouth weights [frames, channels] over time, each channel by itself."""
     if not len(weights):
         return np.asarray(weights, np.float32)
-    before, here, after = smoothing_kernel()
+    before, center, after = smoothing_kernel()
     padded = np.pad(np.asarray(weights, np.float64), ((1, 1), (0, 0)), mode=edge.value)
-    return (before * padded[:-2] + here * padded[1:-1] + after * padded[2:]).astype(np.float32)
+    return (before * padded[:-2] + center * padded[1:-1] + after * padded[2:]).astype(np.float32)

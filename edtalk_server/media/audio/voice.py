@@ -1,4 +1,4 @@
-"""A voice: any sound file as mono samples at 16 kHz, read and resampled piece by piece."""
+"""A voice: any sound file as mono samples at 16 kHz, read and resampled in blocks."""
 
 from __future__ import annotations
 
@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 import soxr
 
+from edtalk_server.arrays import Floats
 from edtalk_server.media.audio.mel import SAMPLE_RATE, SAMPLES_PER_FRAME
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 MAX_SECONDS = 2 * 3600
-"""Longer files are refused; two hours are 460 MB of samples."""
+"""Longest voice in seconds; two hours are 460 MB of samples."""
 
 _BLOCK_SECONDS = 10
+"""Seconds that are read and resampled together."""
 _CONVERT = "Save it as WAV, FLAC, OGG or MP3 with a sound editor and try again."
 
 
@@ -28,7 +29,7 @@ _CONVERT = "Save it as WAV, FLAC, OGG or MP3 with a sound editor and try again."
 class Waveform:
     """A voice: `samples` float32 [n], mono, 16 kHz, nominally in [-1, 1]; read-only."""
 
-    samples: npt.NDArray[np.float32]
+    samples: Floats
 
     def __post_init__(self) -> None:
         if self.samples.ndim != 1 or self.samples.dtype != np.float32:
@@ -42,7 +43,7 @@ class Waveform:
 
 
 def load_voice(source: Path | str | bytes) -> Waveform:
-    """A sound file (path or its bytes: WAV, FLAC, OGG, MP3, AIFF) as mono at 16 kHz; the channels are averaged.
+    """Read a sound file (a path or its bytes: WAV, FLAC, OGG, MP3, AIFF) as mono at 16 kHz; channels are averaged.
 
     Raises `EDTalkError`: `AUDIO_UNREADABLE` (missing, no sound file, damaged), `AUDIO_EMPTY` (shorter than a frame of
     40 ms), `TOO_LARGE` (over two hours).
@@ -66,7 +67,7 @@ def load_voice(source: Path | str | bytes) -> Waveform:
     return Waveform(samples)
 
 
-def _read(data: BinaryIO, name: str) -> npt.NDArray[np.float32]:
+def _read(data: BinaryIO, name: str) -> Floats:
     if not data.seek(0, io.SEEK_END):
         raise EDTalkError(
             ErrorCode.AUDIO_EMPTY, f"{name} is an empty file.", "Choose a file with speech in it."
@@ -82,7 +83,7 @@ def _read(data: BinaryIO, name: str) -> npt.NDArray[np.float32]:
     except (soundfile.LibsndfileError, ValueError) as error:
         reason = str(error).removeprefix(f"Error opening {data!r}: ")
         raise EDTalkError(
-            ErrorCode.AUDIO_UNREADABLE, f"{name} is no sound file or is damaged ({reason}).", _CONVERT
+            ErrorCode.AUDIO_UNREADABLE, f"{name} is not a sound file or is damaged ({reason}).", _CONVERT
         ) from error
     samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
     if not np.isfinite(samples).all():
@@ -92,8 +93,8 @@ def _read(data: BinaryIO, name: str) -> npt.NDArray[np.float32]:
     return samples
 
 
-def _resampled(file: soundfile.SoundFile) -> Iterator[npt.NDArray[np.float32]]:
-    """The file in pieces of 10 seconds, mono, at 16 kHz (soxr HQ, librosa's default as well)."""
+def _resampled(file: soundfile.SoundFile) -> Iterator[Floats]:
+    """Yield the file in blocks of 10 seconds, mono, at 16 kHz (soxr HQ, which is also librosa's default)."""
     block = _BLOCK_SECONDS * file.samplerate
     stream = soxr.ResampleStream(file.samplerate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
     same_rate = file.samplerate == SAMPLE_RATE

@@ -1,1 +1,1 @@
-"""Faces in pictures: found, framed, judged, pasted back."""
+"""Faces in pictures: detect them, crop them, assess their quality, paste them back."""

@@ -1,7 +1,7 @@
-"""The crop geometry of the release, for pictures and driving videos that were cropped by its tools.
+"""The release's crop geometry, for pictures and driving videos that its tools have cropped.
 
-Coordinates are those of the release: integer pixel positions are pixel centres. `media.faces.portrait` frames
-portraits by the same template.
+Coordinates are the release's: integer pixel positions are pixel centres. `media.faces.portrait` crops portraits by the
+same template.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.arrays import Doubles, Picture
 from edtalk_server.media.faces.template import FITTED_POINTS, TEMPLATE68, TEMPLATE_SIZE
 
-Doubles = npt.NDArray[np.float64]
-
 VIDEO_MARGIN = 0.1
+"""Margin around the faces of a video, in sides of their box."""
 PICTURE_MARGIN = 0.8
+"""Margin around the face of a picture, in sides of its box."""
 _RAISE = 0.1
+"""How far the box of a picture is raised, in its heights."""
 
 
 class Box(NamedTuple):
@@ -30,8 +32,7 @@ class Box(NamedTuple):
 
 
 def fit_similarity(source: Doubles, target: Doubles) -> Doubles:
-    """The similarity [3, 3] that carries `source` [N, 2] to `target` [N, 2] best (least squares, Umeyama
-    1991)."""
+    """Return the similarity [3, 3] that best maps `source` [N, 2] to `target` [N, 2] (least squares, Umeyama 1991)."""
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     from_mean, to_mean = source - source_mean, target - target_mean
     u, singular, vt = np.linalg.svd(to_mean.T @ from_mean)
@@ -44,13 +45,13 @@ def fit_similarity(source: Doubles, target: Doubles) -> Doubles:
 
 
 def crop_matrix(landmarks: npt.ArrayLike) -> Doubles:
-    """The map [3, 3] from the 256-pixel crop to the picture, for 68 landmarks [68, 2] (x, y)."""
+    """Return the map [3, 3] from the 256-pixel crop to the picture, for 68 landmarks [68, 2] (x, y)."""
     points = np.asarray(landmarks, np.float64)[:FITTED_POINTS]
     return fit_similarity(TEMPLATE68[:FITTED_POINTS].astype(np.float64), points)
 
 
-def warp(image: npt.NDArray[np.uint8], matrix: Doubles, size: int = TEMPLATE_SIZE) -> npt.NDArray[np.uint8]:
-    """The crop [size, size, 3]: bilinear samples at `matrix` · (x, y, 1), black outside, fractions cut off."""
+def warp(image: Picture, matrix: Doubles, size: int = TEMPLATE_SIZE) -> Picture:
+    """Cut the crop [size, size, 3]: bilinear samples at `matrix` · (x, y, 1), black outside, rounded down."""
     y, x = np.mgrid[0:size, 0:size].astype(np.float64)
     places = matrix[:2] @ np.stack([x.ravel(), y.ravel(), np.ones(size * size)])
     framed = np.pad(image.astype(np.float64) / 255.0, ((1, 2), (1, 2), (0, 0)))
@@ -64,7 +65,7 @@ def warp(image: npt.NDArray[np.uint8], matrix: Doubles, size: int = TEMPLATE_SIZ
 
 
 def _margins(width: float, height: float, margin: float) -> tuple[float, float]:
-    """By which fraction of itself a box grows on each side to become a square with a margin."""
+    """Return by which fraction of itself a box grows on each side to become a square with a margin."""
     grown = 1.0 + 2.0 * margin
     across = max(margin, (grown * height - width) / (2.0 * width))
     along = max(margin, (grown * width - height) / (2.0 * height))
@@ -84,21 +85,19 @@ def _widened(box: tuple[float, float, float, float], margin: float) -> Box:
 
 
 def video_box(frame_width: int, frame_height: int, face: tuple[float, float, float, float]) -> Box:
-    """The box of the release's `crop_video` around the union of a track's faces (left, top, right, bottom).
+    """Return the box of the release's `crop_video` around the union of a track's faces (left, top, right, bottom).
 
-    Clipped to the frame, so near its border it is no square (the release stretches it).
+    It is clipped to the frame, so near the border it is not square (the release stretches it).
     """
     left, top, right, bottom = _widened(face, VIDEO_MARGIN)
     return Box(max(0, left), max(0, top), min(frame_width, right), min(frame_height, bottom))
 
 
 def picture_box(frame_width: int, frame_height: int, face: Box) -> Box:
-    """The square of the release's older `crop_image` around a detector's box: raised by a tenth, much
-    widened.
+    """Return the square of the release's older `crop_image` around a detector's box: raised by a tenth, much wider.
 
-    Where it leaves the picture at the left or top it shrinks on all sides by the overhang. At the right and
-    bottom the release compares the edge before widening, so there it may stay outside; that is repeated
-    here.
+    If it leaves the picture at the left or top, it shrinks on all sides by the overhang. At the right and bottom the
+    release compares the edge before widening, so there it may stay outside; we do the same.
     """
     height = face.bottom - face.top
     top = max(0.0, face.top - _RAISE * height)

@@ -1,7 +1,7 @@
-"""Find faces in a picture with the cascades that ship inside OpenCV 4: no download, no licence to accept.
+"""Detect faces with the cascades that ship inside OpenCV 4: no download, no licence to accept.
 
-One cascade alone takes buttons and badges for faces. Three frontal cascades vote, and a box with few votes
-must show a pair of eyes. The eyes also give the roll and the exact place of the face.
+A single cascade mistakes buttons and badges for faces. So three frontal cascades vote, and a box with few votes must
+show a pair of eyes. The eyes also give the roll and the exact position of the face.
 """
 
 from __future__ import annotations
@@ -16,29 +16,34 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.arrays import Doubles, Picture
+
 Gray = npt.NDArray[np.uint8]
 Point = tuple[float, float]
 
 WORKING_SIDE = 640
-"""Faces are looked for in a copy whose longer side is at most this many pixels."""
+"""Longer side in pixels of the copy in which faces are detected."""
 
 _FRONTAL = ("frontalface_alt", "frontalface_alt2", "frontalface_default")
 _PROFILE = "profileface"
 _EYES = ("eye_tree_eyeglasses", "eye")
-_CASCADES_IN_USE = threading.Lock()
-"""A cascade keeps scratch memory inside: two threads must not use it at once."""
+_CASCADE_LOCK = threading.Lock()
+"""A cascade has scratch memory, so two threads must not use it at once."""
 _TILTS = (0.0, 25.0, -25.0)
+"""Degrees by which the picture is rotated until a face is found."""
 _PADDING = 0.15
+"""Border around the picture, in longer sides."""
 _FACE_PATCH = 200
+"""Side in pixels of the face in which eyes are detected."""
 _USUAL_EYES = ((0.30, 0.39), (0.70, 0.39))
-"""Where the eyes stand in a frontal box, as fractions of it (mean over portraits)."""
+"""Where the eyes are in a frontal box, in fractions of it (mean over portraits)."""
 
 
 @dataclass(frozen=True)
 class Face:
-    """A face in picture pixels: the eye centres, the picture's left one first, and the detector's box side.
+    """A face in picture pixels: the eye centres, the left one in the picture first, and the side of the detector's box.
 
-    `votes` counts the cascades that agree; `eyes_seen`: the eyes were found, not only assumed in the box.
+    `votes`: the number of cascades that agree. `eyes_seen`: the eyes were detected, not assumed from the box.
     """
 
     left_eye: Point
@@ -62,8 +67,8 @@ class Face:
         """Distance of the eye centres in pixels."""
         return math.dist(self.left_eye, self.right_eye)
 
-    def seen_through(self, matrix: npt.NDArray[np.float64]) -> Face:
-        """The same face where the affine map [2 or 3, 3] carries its pixels."""
+    def mapped(self, matrix: Doubles) -> Face:
+        """Return the same face with its pixels mapped by the affine map [2 or 3, 3]."""
 
         def moved(point: Point) -> Point:
             x, y = matrix[:2] @ (point[0], point[1], 1.0)
@@ -92,32 +97,32 @@ class _Box:
         return shared / (self.side**2 + other.side**2 - shared)
 
 
-def find_faces(image: npt.NDArray[np.uint8], smallest: float = 0.06) -> list[Face]:
-    """The faces in an RGB picture uint8 [H, W, 3], largest first; empty if there is none.
+def find_faces(image: Picture, smallest: float = 0.06) -> list[Face]:
+    """Return the faces in an RGB picture uint8 [H, W, 3], largest first; empty if there is none.
 
-    `smallest`: of their boxes, in parts of the picture's longer side. Larger is quicker.
-    Upright faces are looked for first, then faces tilted by 25 degrees to either side.
+    `smallest`: the smallest box, as a fraction of the picture's longer side; larger is faster. Upright faces are tried
+    first, then faces tilted by 25 degrees to either side.
     """
     gray, to_picture = _working_copy(image)
     for tilt in _TILTS:
         turned, turn_back = _rotate(gray, tilt)
-        faces = [face.seen_through(to_picture @ turn_back) for face in _faces_upright(turned, smallest)]
+        faces = [face.mapped(to_picture @ turn_back) for face in _faces_upright(turned, smallest)]
         if faces:
             return sorted(faces, key=lambda face: -face.box_side)
     return []
 
 
-def find_profiles(image: npt.NDArray[np.uint8]) -> list[Face]:
-    """Faces that look to the side, largest first: for pictures in which `find_faces` finds none.
+def find_profiles(image: Picture) -> list[Face]:
+    """Return the faces that look to the side, largest first: for pictures in which `find_faces` finds none.
 
-    Their eyes are not seen, only assumed where a frontal face in the same box has them.
+    Their eyes are not detected but assumed where a frontal face in the same box has them.
     """
     gray, to_picture = _working_copy(image)
     even = np.asarray(cv2.equalizeHist(gray), np.uint8)
     mirror = np.array([[-1.0, 0.0, gray.shape[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
-    faces = [_assumed(box).seen_through(to_picture) for box in _detect(_PROFILE, even, 0.1)]
+    faces = [_assumed(box).mapped(to_picture) for box in _detect(_PROFILE, even, 0.1)]
     for box in _detect(_PROFILE, np.ascontiguousarray(even[:, ::-1]), 0.1):
-        face = _assumed(box).seen_through(to_picture @ mirror)
+        face = _assumed(box).mapped(to_picture @ mirror)
         faces.append(replace(face, left_eye=face.right_eye, right_eye=face.left_eye))
     return sorted(faces, key=lambda face: -face.box_side)
 
@@ -128,10 +133,10 @@ def _assumed(box: _Box) -> Face:
     return Face((box.x + left * box.side, y), (box.x + right * box.side, y), box.side, 0, False)
 
 
-def sees_face(crop: npt.NDArray[np.uint8]) -> bool:
-    """Does a picture that is filled by a face, RGB uint8 [S, S, 3], show one, from the front or in profile?
+def sees_face(crop: Picture) -> bool:
+    """Tell whether a crop, RGB uint8 [S, S, 3], shows a face, from the front or in profile.
 
-    Much more ready to say yes than `find_faces`: for places where a face was found before.
+    It says yes much more easily than `find_faces`: use it where a face was found before.
     """
     gray, _ = _working_copy(crop)
     if any(_detect(name, gray, 0.25) for name in (_FRONTAL[1], _PROFILE)):
@@ -139,8 +144,8 @@ def sees_face(crop: npt.NDArray[np.uint8]) -> bool:
     return bool(_detect(_PROFILE, np.ascontiguousarray(gray[:, ::-1]), 0.25))
 
 
-def _working_copy(image: npt.NDArray[np.uint8]) -> tuple[Gray, npt.NDArray[np.float64]]:
-    """A grey copy of limited size with a border, and the 3 x 3 map from its pixels to the picture's."""
+def _working_copy(image: Picture) -> tuple[Gray, Doubles]:
+    """Return a grey copy of limited size with a border, and the 3 x 3 map from its pixels to the picture's."""
     height, width = image.shape[:2]
     scale = min(1.0, WORKING_SIDE / max(height, width))
     small = cv2.resize(
@@ -149,15 +154,15 @@ def _working_copy(image: npt.NDArray[np.uint8]) -> tuple[Gray, npt.NDArray[np.fl
         interpolation=cv2.INTER_AREA,
     )
     border = round(_PADDING * max(small.shape))
-    # A face that fills the picture is only found with some room around it.
+    # A face that fills the picture is detected only with some room around it.
     padded = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
     sx, sy = width / small.shape[1], height / small.shape[0]
     back = np.array([[sx, 0, -border * sx], [0, sy, -border * sy], [0, 0, 1]])
     return np.asarray(padded, np.uint8), back
 
 
-def _rotate(gray: Gray, degrees: float) -> tuple[Gray, npt.NDArray[np.float64]]:
-    """The picture turned about its middle, and the 3 x 3 map back."""
+def _rotate(gray: Gray, degrees: float) -> tuple[Gray, Doubles]:
+    """Rotate the picture about its centre; return it with the 3 x 3 map back."""
     if degrees == 0.0:
         return gray, np.eye(3)
     height, width = gray.shape
@@ -176,12 +181,12 @@ def _faces_upright(gray: Gray, smallest: float) -> list[Face]:
                 groups.append({name: box})
             else:
                 group.setdefault(name, box)
-    found = (_judge(gray, list(group.values())) for group in groups)
-    return [face for face in found if face is not None]
+    faces = (_confirm(gray, list(group.values())) for group in groups)
+    return [face for face in faces if face is not None]
 
 
-def _judge(gray: Gray, group: list[_Box]) -> Face | None:
-    """A face from the boxes that agree on it, or None when neither votes nor eyes support it."""
+def _confirm(gray: Gray, group: list[_Box]) -> Face | None:
+    """Return the face of boxes that agree; None when neither votes nor eyes support it."""
     side = float(np.mean([box.side for box in group]))
     box = _Box(float(np.mean([b.x for b in group])), float(np.mean([b.y for b in group])), side)
     eyes = _find_eyes(gray, box)
@@ -198,7 +203,7 @@ def _judge(gray: Gray, group: list[_Box]) -> Face | None:
 
 
 def _find_eyes(gray: Gray, box: _Box) -> tuple[Point, Point] | None:
-    """Both eye centres as fractions of the box, or None."""
+    """Return both eye centres in fractions of the box, or None."""
     x, y, side = max(0, round(box.x)), max(0, round(box.y)), round(box.side)
     patch = gray[y : y + side, x : x + side]
     if min(patch.shape) < 16:
@@ -214,7 +219,7 @@ def _find_eyes(gray: Gray, box: _Box) -> tuple[Point, Point] | None:
 
 
 def _best_pair(boxes: list[_Box]) -> tuple[Point, Point] | None:
-    """The two boxes that stand like eyes: one in each half, upper part, almost level."""
+    """Return the two boxes that are placed like eyes: one in each half, in the upper part, almost level."""
     centers = [((b.x + b.side / 2) / _FACE_PATCH, (b.y + b.side / 2) / _FACE_PATCH) for b in boxes]
     pairs = [
         (left, right)
@@ -235,15 +240,15 @@ def _unusual(pair: tuple[Point, Point]) -> float:
 
 def _detect(name: str, gray: Gray, smallest: float) -> list[_Box]:
     size = max(20, round(smallest * max(gray.shape)))
-    with _CASCADES_IN_USE:
-        found = _cascade(name).detectMultiScale(gray, scaleFactor=1.08, minNeighbors=4, minSize=(size, size))
-    return [_Box(float(x), float(y), float(w)) for x, y, w, _ in found]
+    with _CASCADE_LOCK:
+        boxes = _cascade(name).detectMultiScale(gray, scaleFactor=1.08, minNeighbors=4, minSize=(size, size))
+    return [_Box(float(x), float(y), float(w)) for x, y, w, _ in boxes]
 
 
 @cache
 def _cascade(name: str) -> cv2.CascadeClassifier:
     path = Path(cv2.__file__).parent / "data" / f"haarcascade_{name}.xml"
-    # Read by Python and handed over as text: OpenCV cannot open paths with accents on every system.
+    # Python reads the file, because OpenCV cannot open paths with accents on every system.
     storage = cv2.FileStorage(
         path.read_text(encoding="utf-8"), cv2.FILE_STORAGE_READ | cv2.FILE_STORAGE_MEMORY
     )

@@ -1,10 +1,10 @@
-"""The face picture pasted back into the whole portrait, without a seam.
+"""Paste the face picture back into the whole portrait, without a seam.
 
     full = portrait + matte · (face + tone − portrait)        inside the crop; the portrait itself outside
 
-All but `face` is made once for a portrait: nothing can flicker. `tone` makes the picture at rest meet the portrait: its
-smooth part matches the colours, its fine part gives back what sampling the crop has lost. The fine part is bounded,
-because it stays where it is when the face moves.
+Everything but `face` is computed once for a portrait, so nothing flickers. `tone` makes the face at rest match the
+portrait: its smooth part matches the colours, its fine part restores what sampling the crop has lost. The fine part is
+bounded, because it does not move with the face.
 """
 
 from __future__ import annotations
@@ -14,28 +14,20 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from edtalk_server.arrays import Doubles, Floats, Levels, Picture, Rendered
 from edtalk_server.media.faces.portrait import paste_matrix
-from edtalk_server.media.output_spec import (
-    Floats,
-    Levels,
-    OutputSpec,
-    Picture,
-    Rendered,
-    linear_light_of_bytes,
-    matte_at,
-)
+from edtalk_server.media.output_spec import OutputSpec, linear_light_of_bytes, matte_at
 from shared_protocol.messages import Crop
 
-_SMOOTH = 1 / 16
+_SMOOTHING = 1 / 16
 """Standard deviation of the colour match, in sides of the crop."""
 _FINEST_TONE = 12.0
-"""Levels that the fine part of the tone may have: enough for what sampling loses, too little to be seen."""
+"""Largest fine part of the tone in levels: enough for what sampling loses, too little to be visible."""
 
 
 def bounded(portrait: Picture, crop: Crop, largest: int) -> tuple[Picture, Crop]:
-    """Portrait and crop, scaled down together until no side has more than `largest` pixels."""
+    """Return portrait and crop, scaled down together so that no side has more than `largest` pixels."""
     height, width = portrait.shape[:2]
     scale = largest / max(width, height)
     if scale >= 1.0:
@@ -49,10 +41,10 @@ def bounded(portrait: Picture, crop: Crop, largest: int) -> tuple[Picture, Crop]
 
 @dataclass(frozen=True, eq=False)
 class Plate:
-    """A portrait uint8 [H, W, 3] made ready for pasting faces of `crop` into it.
+    """A portrait uint8 [H, W, 3] prepared for pasting faces of `crop` into it.
 
-    The crop lies in the window `rows` x `columns` of the portrait. `to_face` [2, 3] carries the window's pixels
-    (continuous coordinates) to the face picture in fractions of its side; `matte` [h, w] and `tone` [h, w, 3] (levels,
+    The crop lies in the window `rows` x `columns` of the portrait. `to_face` [2, 3] maps the window's pixels
+    (continuous coordinates) to the face picture in fractions of its side. `matte` [h, w] and `tone` [h, w, 3] (levels,
     the portrait already subtracted) belong to the window.
     """
 
@@ -60,53 +52,53 @@ class Plate:
     crop: Crop
     rows: slice
     columns: slice
-    to_face: npt.NDArray[np.float64]
+    to_face: Doubles
     matte: Floats
     tone: Levels
 
     @classmethod
     def make(cls, portrait: Picture, crop: Crop, rest: Levels) -> Plate:
-        """For a portrait whose face picture at rest is `rest`, levels [N, N, 3]."""
+        """Make the plate of a portrait whose face picture at rest is `rest`, levels [N, N, 3]."""
         rows, columns = _window(portrait, crop)
         to_face = paste_matrix(crop, 1)
         to_face[:, 2] += to_face[:, :2] @ (columns.start, rows.start)
-        bare = np.empty((0, 0), np.float32)
-        plate = cls(portrait, crop, rows, columns, to_face, _matte(to_face, rows, columns), bare)
+        no_tone = np.empty((0, 0), np.float32)
+        plate = cls(portrait, crop, rows, columns, to_face, _matte(to_face, rows, columns), no_tone)
         window = portrait[rows, columns].astype(np.float32)
-        missing = window - plate._placed(rest)
-        tone = _bounded_tone(missing, plate.matte, _SMOOTH * crop.side)
+        missing = window - plate._warped(rest)
+        tone = _bounded_tone(missing, plate.matte, _SMOOTHING * crop.side)
         return cls(portrait, crop, rows, columns, to_face, plate.matte, tone - window)
 
-    def picture(self, face: Levels, look: OutputSpec) -> Rendered:
-        """The whole portrait with a face picture, levels [N, N, 3], in its place."""
+    def picture(self, face: Levels, output: OutputSpec) -> Rendered:
+        """Return the whole portrait with a face picture, levels [N, N, 3], in its place."""
         window = self.portrait[self.rows, self.columns].astype(np.float32)
-        window += self.matte[:, :, None] * (self._placed(face) + self.tone)
-        inside = look.finish(window, self.matte)
-        around = linear_light_of_bytes(self.portrait) if look.deep else self.portrait
+        window += self.matte[:, :, None] * (self._warped(face) + self.tone)
+        inside = output.finish(window, self.matte)
+        around = linear_light_of_bytes(self.portrait) if output.deep else self.portrait
         picture = np.zeros((*around.shape[:2], inside.shape[2]), inside.dtype)
         picture[:, :, :3] = around
         picture[self.rows, self.columns] = inside
         return picture
 
-    def _placed(self, face: Levels) -> Levels:
-        """The face picture as the window sees it, [h, w, 3]; beyond its edges they are repeated."""
+    def _warped(self, face: Levels) -> Levels:
+        """Return the face picture warped to the window, [h, w, 3]; its edges are repeated outside."""
         side = max(1, round(1.5 * self.crop.side))
-        if len(face) > side:  # so much smaller, samples would leave pixels out
+        if len(face) > side:  # for a face so much larger than the crop, samples would skip pixels
             face = np.asarray(cv2.resize(face, (side, side), interpolation=cv2.INTER_AREA), np.float32)
         matrix = self.to_face * len(face)
         matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5  # OpenCV counts from pixel centres
-        placed = cv2.warpAffine(
+        warped = cv2.warpAffine(
             face,
             matrix,
             self.matte.shape[::-1],
             flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        return np.asarray(placed, np.float32)
+        return np.asarray(warped, np.float32)
 
 
 def _window(portrait: Picture, crop: Crop) -> tuple[slice, slice]:
-    """The part of the portrait that the crop touches, at least a pixel."""
+    """Return the part of the portrait that the crop touches, at least a pixel."""
     reach = 0.5 * crop.side * (abs(math.cos(crop.roll)) + abs(math.sin(crop.roll)))
 
     def part(center: float, length: int) -> slice:
@@ -116,7 +108,7 @@ def _window(portrait: Picture, crop: Crop) -> tuple[slice, slice]:
     return part(crop.center_y, portrait.shape[0]), part(crop.center_x, portrait.shape[1])
 
 
-def _matte(to_face: npt.NDArray[np.float64], rows: slice, columns: slice) -> Floats:
+def _matte(to_face: Doubles, rows: slice, columns: slice) -> Floats:
     x = np.arange(columns.stop - columns.start)[None, :] + 0.5
     y = np.arange(rows.stop - rows.start)[:, None] + 0.5
     across = to_face[0, 0] * x + to_face[0, 1] * y + to_face[0, 2]
@@ -125,14 +117,14 @@ def _matte(to_face: npt.NDArray[np.float64], rows: slice, columns: slice) -> Flo
 
 
 def _bounded_tone(missing: Levels, matte: Floats, radius: float) -> Levels:
-    """What is missing [h, w, 3]: its smooth part whole, its fine part bounded. Only what the matte shows counts."""
+    """Return the tone [h, w, 3]: what is missing, its fine part bounded. Only what the matte shows counts."""
     weight = np.maximum(matte, 1e-4)[:, :, None]
     smooth = _blur(missing * weight, radius) / _blur(weight, radius)
     return smooth + np.clip(missing - smooth, -_FINEST_TONE, _FINEST_TONE)
 
 
 def _blur(values: Floats, radius: float) -> Floats:
-    """A Gaussian blur, on a reduced copy where the radius is large."""
+    """Blur with a Gaussian, on a reduced copy if the radius is large."""
     height, width = values.shape[:2]
     step = max(1, int(radius / 4))
     small = cv2.resize(values, (max(1, width // step), max(1, height // step)), interpolation=cv2.INTER_AREA)

@@ -1,7 +1,7 @@
-"""A portrait: read the file, find the square that frames the face, cut it out.
+"""A portrait: read the file, find the square around the face, cut it out.
 
-The one crop rule of the project. It repeats the official framing (EDTalk `crop_image2`): in the crop the
-landmarks 0-46 meet the template of `template.py`, so the eyes stand at 44 % of the height, the chin at 88.
+This is the project's only crop rule. It follows the official framing (EDTalk `crop_image2`): in the crop, landmarks
+0-46 fit the template of `template.py`, so the eyes are at 44 % of the height and the chin at 88 %.
 
 Coordinates of a `Crop` are continuous: the picture spans [0, W] x [0, H], so pixel 0 has its centre at 0.5.
 """
@@ -16,43 +16,41 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from edtalk_server.arrays import Bytes, Doubles, Floats, Picture
 from edtalk_server.media.faces.crop import fit_similarity
 from edtalk_server.media.faces.detection import Face
 from edtalk_server.media.faces.template import FITTED_POINTS, TEMPLATE68, TEMPLATE_SIZE
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
-Picture = npt.NDArray[np.uint8]
-"""RGB uint8 [H, W, 3]."""
-
-LandmarkDetector = Callable[[Picture], npt.NDArray[np.float32]]
+LandmarkDetector = Callable[[Picture], Floats]
 """A rough crop uint8 [128, 128, 3] -> 68 landmarks float32 [68, 2], (x, y) in fractions of its side."""
 
 MAX_PIXELS = 100_000_000
-"""Larger pictures are refused: they would need more than a gigabyte while the face is looked for."""
+"""Largest picture in pixels; a larger one would need more than a gigabyte while its face is detected."""
 
 LANDMARK_CROP_SIZE = 128
-_MOST_SIDES = 16
-"""How many times the picture's larger side a crop may have."""
-_FINEST = 4
-"""A crop is sampled at up to so many times its final size, then averaged."""
+"""Side in pixels of a landmark detector's input."""
+_MAX_CROP_SIDES = 16
+"""Largest side of a crop, in larger sides of the picture."""
+_OVERSAMPLING = 4
+"""Samples per pixel and direction of a crop, at most, before they are averaged."""
 _GRAY_BEHIND_ALPHA = (128, 128, 128)
 _CHECK_FILE = "Open the picture in an image editor and save it again as PNG or JPEG."
 
-# Where the template has the middle between the eyes and how far apart they are, in fractions of the side.
+# The middle between the template's eyes, and their distance, in fractions of the side.
 _EYES_X, _EYES_Y = (TEMPLATE68[36:48].reshape(2, 6, 2).mean(axis=(0, 1)) + 0.5) / TEMPLATE_SIZE
 _EYE_DISTANCE = float(np.ptp(TEMPLATE68[36:48].reshape(2, 6, 2).mean(axis=1)[:, 0])) / TEMPLATE_SIZE
 _SIDE_PER_BOX = 1.75
-"""Side of the crop over the side of the cascades' box, for faces whose eyes were not seen."""
+"""Side of the crop over the side of the cascades' box, for faces whose eyes were not detected."""
 
 
 def load_portrait(source: Path | str | bytes) -> Picture:
-    """A picture file (path or its bytes) as RGB uint8 [H, W, 3], turned as its EXIF says, alpha over grey.
+    """Read a picture file (a path or its bytes) as RGB uint8 [H, W, 3], rotated by its EXIF data, alpha over grey.
 
-    16-bit pictures are scaled to 8 bits; of an animation the first picture is taken.
+    16-bit pictures are scaled to 8 bits; an animation gives its first picture.
     Raises `EDTalkError`: `IMAGE_UNREADABLE` (missing, no picture, damaged), `TOO_LARGE` (100 megapixels).
     """
     name = "The portrait" if isinstance(source, bytes) else f"The portrait “{Path(source).name}”"
@@ -70,7 +68,7 @@ def load_portrait(source: Path | str | bytes) -> Picture:
 def _decode(data: bytes, name: str) -> Picture:
     try:
         with warnings.catch_warnings():
-            # The size is checked below, with an error that says what to do.
+            # _refuse_huge checks the size, with an error that says what to do.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data)) as image:
                 _refuse_huge(image.size, name)
@@ -110,7 +108,7 @@ def _what_it_is(data: bytes) -> str:
 
 
 def _flatten(image: Image.Image) -> Image.Image:
-    """Any Pillow mode as RGB."""
+    """Convert any Pillow mode to RGB."""
     if image.mode in ("I;16", "I;16L", "I;16B", "I", "F"):
         return Image.fromarray(_to_8_bit(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
     if image.mode == "P" and "transparency" in image.info:
@@ -122,26 +120,26 @@ def _flatten(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _to_8_bit(values: npt.NDArray[np.float64], mode: str) -> npt.NDArray[np.uint8]:
-    """16-bit integers and floats in [0, 1] as 8 bits."""
+def _to_8_bit(values: Doubles, mode: str) -> Bytes:
+    """Convert 16-bit integers, or floats in [0, 1], to 8 bits."""
     full = 1.0 if mode == "F" and values.max(initial=0.0) <= 1.0 else 65535.0
     return np.round(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def crop_around(image: Picture, face: Face, landmark_detector: LandmarkDetector | None = None) -> Crop:
-    """The square around one face of a picture.
+    """Return the square around one face of a picture.
 
-    Without a `landmark_detector` the eyes decide. With one, the crop is refined twice by the similarity that carries
-    the template's points 0-46 to the landmarks; an implausible answer leaves the crop as it was.
+    Without a `landmark_detector` the eyes decide. With one, the crop is refined twice by the similarity that maps the
+    template's points 0-46 to the landmarks; an implausible result leaves the crop as it was.
     """
     crop = _rough_crop(face)
     return crop if landmark_detector is None else _refine(image, crop, landmark_detector, face.eyes_seen)
 
 
 def _rough_crop(face: Face) -> Crop:
-    """The crop that puts the eyes where the template has them."""
+    """Return the crop that puts the eyes where the template has them."""
     from_box = _SIDE_PER_BOX * face.box_side
-    # A turned head brings the eyes together, so the box has its say in the size.
+    # A turned head brings the eyes together, so the size also depends on the box.
     side = 0.75 * face.eye_distance / _EYE_DISTANCE + 0.25 * from_box if face.eyes_seen else from_box
     roll = face.roll if face.eyes_seen else 0.0
     x, y = (0.5 - float(_EYES_X)) * side, (0.5 - float(_EYES_Y)) * side
@@ -164,8 +162,8 @@ def _refine(image: Picture, rough: Crop, landmark_detector: LandmarkDetector, ey
     return crop
 
 
-def _crop_of_landmarks(points: npt.NDArray[np.float64], crop: Crop) -> Crop:
-    """The crop in which these landmarks [68, 2] (fractions of `crop`) meet the template."""
+def _crop_of_landmarks(points: Doubles, crop: Crop) -> Crop:
+    """Return the crop in which these landmarks [68, 2] (fractions of `crop`) fit the template."""
     matrix = crop_matrix(crop, 1)
     template = (TEMPLATE68[:FITTED_POINTS].astype(np.float64) + 0.5) / TEMPLATE_SIZE
     in_picture = points[:FITTED_POINTS] @ matrix[:, :2].T + matrix[:, 2]
@@ -180,15 +178,15 @@ def _crop_of_landmarks(points: npt.NDArray[np.float64], crop: Crop) -> Crop:
 
 
 def _plausible(crop: Crop, rough: Crop, eyes_seen: bool) -> bool:
-    """Whether landmarks agree with the detector: closely if it saw the eyes, else as far as its box allows."""
+    """Tell whether landmarks agree with the detector: closely if it saw the eyes, else as far as its box allows."""
     growth, shift, turn = (0.14, 0.06, 0.11) if eyes_seen else (0.35, 0.2, 0.45)
     moved = math.hypot(crop.center_x - rough.center_x, crop.center_y - rough.center_y)
     turned = abs(math.remainder(crop.roll - rough.roll, 2 * math.pi))
     return abs(math.log(crop.side / rough.side)) < growth and moved < shift * rough.side and turned < turn
 
 
-def crop_matrix(crop: Crop, size: int) -> npt.NDArray[np.float64]:
-    """The affine map [2, 3] from the crop, a square of `size`, to the picture; continuous coordinates."""
+def crop_matrix(crop: Crop, size: int) -> Doubles:
+    """Return the affine map [2, 3] from the crop, a square of `size`, to the picture; continuous coordinates."""
     step = crop.side / size
     linear = step * np.array(
         [[math.cos(crop.roll), -math.sin(crop.roll)], [math.sin(crop.roll), math.cos(crop.roll)]]
@@ -197,25 +195,25 @@ def crop_matrix(crop: Crop, size: int) -> npt.NDArray[np.float64]:
     return np.column_stack([linear, center - linear @ np.full(2, size / 2)])
 
 
-def paste_matrix(crop: Crop, size: int) -> npt.NDArray[np.float64]:
-    """The inverse of `crop_matrix`: from the picture to the crop, [2, 3], for pasting a frame back."""
+def paste_matrix(crop: Crop, size: int) -> Doubles:
+    """Return the inverse of `crop_matrix`, from the picture to the crop [2, 3], for pasting a frame back."""
     return np.asarray(cv2.invertAffineTransform(crop_matrix(crop, size)), dtype=np.float64)
 
 
 def cut(image: Picture, crop: Crop, size: int) -> Picture:
-    """The crop as uint8 [size, size, 3], averaged where the picture is finer; its edges are repeated.
+    """Cut out the crop as uint8 [size, size, 3], averaged if the picture is finer; edges are repeated outside it.
 
-    Raises `EDTalkError(IMAGE_UNREADABLE)` for a crop without an extent, or one that dwarfs the picture.
+    Raises `EDTalkError(IMAGE_UNREADABLE)` for a crop without extent, or one far larger than the picture.
     """
     finite = math.isfinite(crop.side + crop.center_x + crop.center_y + crop.roll)
-    if not (finite and 0 < crop.side <= _MOST_SIDES * max(image.shape[:2])):
+    if not (finite and 0 < crop.side <= _MAX_CROP_SIDES * max(image.shape[:2])):
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,
             "The crop of the portrait has no extent, or is far larger than the picture.",
             "Reset it to find the face again.",
         )
-    reduced, crop = _reduce(image, crop, _FINEST * size)
-    fine = size * min(_FINEST, max(1, math.ceil(crop.side / size)))
+    reduced, crop = _reduce(image, crop, _OVERSAMPLING * size)
+    fine = size * min(_OVERSAMPLING, max(1, math.ceil(crop.side / size)))
     sampled = cv2.warpAffine(
         reduced,
         _between_pixel_centers(crop_matrix(crop, fine)),
@@ -228,15 +226,15 @@ def cut(image: Picture, crop: Crop, size: int) -> Picture:
     return np.asarray(cv2.resize(sampled, (size, size), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _between_pixel_centers(matrix: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """A continuous map for OpenCV, whose coordinates are pixel centres."""
+def _between_pixel_centers(matrix: Doubles) -> Doubles:
+    """Convert a continuous map for OpenCV, whose coordinates are pixel centres."""
     shifted = matrix.copy()
     shifted[:, 2] += matrix[:, :2] @ np.full(2, 0.5) - 0.5
     return shifted
 
 
 def _reduce(image: Picture, crop: Crop, side: int) -> tuple[Picture, Crop]:
-    """Picture and crop scaled down together until the crop has at most `side` pixels, to save memory."""
+    """Scale picture and crop down together until the crop has at most `side` pixels, to save memory."""
     if crop.side <= side:
         return image, crop
     height, width = image.shape[:2]

@@ -1,4 +1,4 @@
-"""What a portrait is worth before anything is rendered: its faces, the crop to use, and what to do about it."""
+"""The quality of a portrait, before anything is rendered: its faces, the crop to use, and advice."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-import numpy.typing as npt
 
+from edtalk_server.arrays import Doubles, Picture
 from edtalk_server.media.faces.detection import Face, find_faces, find_profiles
 from edtalk_server.media.faces.portrait import (
     LandmarkDetector,
-    Picture,
     crop_around,
     crop_matrix,
     cut,
@@ -36,29 +35,28 @@ class Verdict(StrEnum):
 
 
 TurnEstimator = Callable[[Picture, Crop], float]
-"""Picture and crop of a face -> degrees that the head looks to the side, signed."""
+"""Picture and crop of a face -> signed degrees by which the head is turned to the side."""
 
 SMALL_CROP = 160
-"""Pixels of a crop's side below which frames are visibly blurred."""
-MOST_TURNED = 22.0
-"""Degrees to the side beyond which half of the face is made up. Readers tell less than there is beyond 25."""
+"""Side of a crop in pixels below which frames are visibly blurred."""
+MAX_TURN = 22.0
+"""Degrees to the side beyond which half of the face is invented. Estimates are too low beyond 25."""
 PROFILE_TURN = 60.0
-"""Degrees to say of a face that only the detector for profiles sees."""
+"""Degrees reported for a face that only the profile detector sees."""
 
 _PATCH_SIZE, _PATCH_SIDES = 256, 1.4
-"""A crop's surroundings are looked at in a picture of so many pixels that is so many times as wide as the crop."""
+"""Side of the picture in which a crop's surroundings are examined: in pixels, and in sides of the crop."""
 _SMALLEST = 0.12
-"""Of a face in the patch: smaller ones are not meant by the crop."""
-_LEAST_FILLING = 0.6
-_FARTHEST = 0.48
-"""From the crop's middle to the face's outermost point, in sides; 0.38 is usual, half a side is the edge."""
+"""Smallest face in the patch, in sides of it; the crop does not mean smaller ones."""
+_MIN_FILL = 0.6
+"""Smallest side of a face's best crop, in sides of the chosen crop."""
 _FACE_CORNERS = (np.array([TEMPLATE68.min(axis=0), TEMPLATE68.max(axis=0)], np.float64) + 0.5) / TEMPLATE_SIZE
-"""Left top and right bottom of the face in its crop, in fractions of it."""
+"""Top left and bottom right of the face in its crop, in fractions of it."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing about a portrait, in a sentence or two that say what to do. `GOOD` ones are only worth knowing."""
+    """One observation about a portrait, in a sentence or two that say what to do. `GOOD` ones only inform."""
 
     verdict: Verdict
     text: str
@@ -66,7 +64,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class QualityReport:
-    """`crop` to use (or the one judged), `turned` in degrees, 0 where unknown; `findings`, most serious first."""
+    """The `crop` to use (or the assessed one), the head's turn in degrees (0: unknown), and findings, worst first."""
 
     crop: Crop
     turned: float
@@ -74,23 +72,23 @@ class QualityReport:
 
     @property
     def verdict(self) -> Verdict:
-        """The most serious one."""
+        """The verdict of the most serious finding."""
         return self.findings[0].verdict if self.findings else Verdict.GOOD
 
     @property
     def advice(self) -> str:
-        """What to do about the verdict; empty when all is well."""
+        """What to do about the verdict; empty when the portrait is good."""
         return "" if self.verdict is Verdict.GOOD else self.findings[0].text
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All sentences."""
+        """The texts of all findings."""
         return tuple(finding.text for finding in self.findings)
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """A portrait of `width` x `height` pixels: a crop for each face, the largest first, and what it is worth."""
+    """A portrait of `width` x `height` pixels: a crop for each face, the largest first, and its quality."""
 
     width: int
     height: int
@@ -104,50 +102,50 @@ def assess_portrait(
     landmark_detector: LandmarkDetector | None,
     turn_of: TurnEstimator | None,
 ) -> QualityReport:
-    """Of a picture whose faces `find_faces` has found: the largest is chosen. Without one, faces that look to the side
-    are looked for; without these, the crop is the largest square."""
+    """Assess a picture whose faces `find_faces` has found: the largest one counts.
+
+    Without a face, faces that look to the side are tried; without these, the crop is the largest square.
+    """
     if faces:
         crop = crop_around(image, faces[0], landmark_detector)
         turned = turn_of(image, crop) if turn_of else 0.0
-        return _judgement(
-            crop, turned, [*_about_others(faces), *_about_place(image, crop), *_about_size(crop)]
-        )
+        return _report(crop, turned, [*_about_others(faces), *_about_place(image, crop), *_about_size(crop)])
     if profiles := find_profiles(image):
-        return _judgement(crop_around(image, profiles[0]), PROFILE_TURN, [])
+        return _report(crop_around(image, profiles[0]), PROFILE_TURN, [])
     height, width = image.shape[:2]
     text = (
         "No face was found: put the crop on it by hand, the eyes a little above its middle and the chin near its "
         "lower edge, or use a picture of a face from the front."
     )
     whole = Crop(width / 2, height / 2, float(min(width, height)), 0.0)
-    return _judgement(whole, 0.0, [Finding(Verdict.NO_FACE, text)])
+    return _report(whole, 0.0, [Finding(Verdict.NO_FACE, text)])
 
 
 def assess_crop(
     image: Picture, crop: Crop, landmark_detector: LandmarkDetector | None, turn_of: TurnEstimator | None
 ) -> QualityReport:
-    """Of a crop that somebody chose; only its surroundings are looked at.
+    """Assess a crop that somebody chose; only its surroundings are examined.
 
-    Raises `EDTalkError(IMAGE_UNREADABLE)` for a crop without an extent.
+    Raises `EDTalkError(IMAGE_UNREADABLE)` for a crop without extent.
     """
     around = Crop(crop.center_x, crop.center_y, crop.side * _PATCH_SIDES, crop.roll)
     patch = cut(image, around, _PATCH_SIZE)
     back = crop_matrix(around, _PATCH_SIZE)
-    faces = [face.seen_through(back) for face in find_faces(patch, _SMALLEST)]
+    faces = [face.mapped(back) for face in find_faces(patch, _SMALLEST)]
     if face := _inside(crop, faces):
         best = crop_around(image, face, landmark_detector)
         turned = turn_of(image, best) if turn_of else 0.0
-        return _judgement(
+        return _report(
             crop, turned, [*_about_fit(crop, best), *_about_place(image, crop), *_about_size(best)]
         )
-    if _inside(crop, [face.seen_through(back) for face in find_profiles(patch)]):
-        return _judgement(crop, PROFILE_TURN, [])
+    if _inside(crop, [face.mapped(back) for face in find_profiles(patch)]):
+        return _report(crop, PROFILE_TURN, [])
     text = "No face was found in the crop: move it onto the face, the eyes a little above its middle."
-    return _judgement(crop, 0.0, [Finding(Verdict.NO_FACE, text)])
+    return _report(crop, 0.0, [Finding(Verdict.NO_FACE, text)])
 
 
 def no_face() -> EDTalkError:
-    """What to tell when a portrait shows no face."""
+    """Return the error for a portrait without a face."""
     return EDTalkError(
         ErrorCode.NO_FACE,
         "No face was found in the portrait.",
@@ -156,12 +154,12 @@ def no_face() -> EDTalkError:
 
 
 def rough_crops(image: Picture, faces: Sequence[Face]) -> tuple[Crop, ...]:
-    """A crop for each face, from the detector alone."""
+    """Return a crop for each face, from the detector alone."""
     return tuple(crop_around(image, face) for face in faces)
 
 
-def _judgement(crop: Crop, turned: float, findings: list[Finding]) -> QualityReport:
-    if abs(turned) > MOST_TURNED:
+def _report(crop: Crop, turned: float, findings: list[Finding]) -> QualityReport:
+    if abs(turned) > MAX_TURN:
         text = f"The head looks about {abs(turned):.0f} degrees to the side: use a picture from the front."
         findings.append(Finding(Verdict.TURNED, text))
     if abs(crop.roll) > math.radians(15):
@@ -176,7 +174,7 @@ def _judgement(crop: Crop, turned: float, findings: list[Finding]) -> QualityRep
 
 
 def _inside(crop: Crop, faces: Sequence[Face]) -> Face | None:
-    """The face nearest to the crop's middle whose eyes are in it."""
+    """Return the face nearest to the crop's centre whose eyes are in it."""
     to_crop = paste_matrix(crop, 1)
 
     def distance(face: Face) -> float:
@@ -195,16 +193,16 @@ def _about_others(faces: Sequence[Face]) -> list[Finding]:
 
 
 def _about_place(image: Picture, crop: Crop) -> list[Finding]:
-    """How crop and face lie in the picture."""
+    """Report how crop and face lie in the picture."""
     size = np.array([image.shape[1], image.shape[0]])
 
-    def beyond(corners: npt.NDArray[np.float64]) -> float:
+    def beyond(corners: Doubles) -> float:
         places = _corners(corners) @ crop_matrix(crop, 1)[:, :2].T + crop_matrix(crop, 1)[:, 2]
         return float(np.maximum(-places, places - size).max()) / crop.side
 
     outside = beyond(np.array([(0.0, 0.0), (1.0, 1.0)]))
     if beyond(_FACE_CORNERS) > 0.02 or outside > 0.25:
-        text = "The face is cut off by the edge of the picture: use a picture that shows all of the head."
+        text = "The edge of the picture cuts off the face: use a picture that shows the whole head."
         return [Finding(Verdict.CUT_OFF, text)]
     if outside > 0.03:
         text = "The face is close to the edge of the picture; the missing part is filled from the edge."
@@ -213,15 +211,13 @@ def _about_place(image: Picture, crop: Crop) -> list[Finding]:
 
 
 def _about_fit(crop: Crop, best: Crop) -> list[Finding]:
-    """How a face whose best crop is known lies in the crop that was chosen."""
+    """Report how a face with a known best crop lies in the chosen crop."""
     places = _corners(_FACE_CORNERS) @ crop_matrix(best, 1)[:, :2].T + crop_matrix(best, 1)[:, 2]
     in_crop = places @ paste_matrix(crop, 1)[:, :2].T + paste_matrix(crop, 1)[:, 2]
     if float(np.abs(in_crop - 0.5).max()) > 0.52:
-        text = (
-            "The crop cuts the face off: make it larger or move it, until all from brows to chin is inside."
-        )
+        text = "The crop cuts off the face: enlarge or move it until everything from the brows to the chin is inside."
         return [Finding(Verdict.CUT_OFF, text)]
-    if best.side < _LEAST_FILLING * crop.side:
+    if best.side < _MIN_FILL * crop.side:
         text = (
             f"The face fills too little of the crop: make the crop smaller, about {best.side:.0f} pixels "
             f"instead of {crop.side:.0f}."
@@ -240,7 +236,7 @@ def _about_size(crop: Crop) -> list[Finding]:
     return [Finding(Verdict.TOO_SMALL, text)]
 
 
-def _corners(two: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """The four corners [4, 2] of the box between two of them."""
+def _corners(two: Doubles) -> Doubles:
+    """Return the four corners [4, 2] of the box between two of them."""
     (left, top), (right, bottom) = two
     return np.array([(left, top), (right, top), (left, bottom), (right, bottom)])

@@ -1,8 +1,8 @@
-"""The official face template: where the 68 landmarks stand in a 256 x 256 crop.
+"""The official face template: where the 68 landmarks are in a 256 x 256 crop.
 
-iBUG 68-point order (jaw, brows, nose, eyes, outer lips, inner lips; "left" is the picture's left). Every picture a
-face network sees is framed so that the landmarks 0-46 meet these points best under a similarity. Values: EDTalk
-release, `M003_template`, used by its crop for images.
+iBUG 68-point order (jaw, brows, nose, eyes, outer lips, inner lips; "left" is the picture's left). Every picture that a
+face network gets is cropped so that landmarks 0-46 fit these points best under a similarity. Values: EDTalk release,
+`M003_template`, used by its crop for images.
 """
 
 from __future__ import annotations

@@ -18,8 +18,10 @@ _STAGE = "writing the movie"
 
 @dataclass(frozen=True)
 class MovieSpec:
-    """What is wanted: the frames `first` to `last` of `pattern` (a path whose name holds one `%04d` or the like), the
-    exact frame rate, a sound or None and the movie's second at which it begins, and where the movie goes."""
+    """The movie to write: frames `first` to `last` of `pattern`, at the exact frame rate, as `output`.
+
+    `pattern` is a path whose name holds one `%04d` or the like. `sound` begins at second `sound_offset` of the movie.
+    """
 
     pattern: Path
     first: int
@@ -30,24 +32,24 @@ class MovieSpec:
     output: Path
 
     def path(self, frame: int) -> Path:
-        """The file of a frame."""
+        """Return the file of a frame."""
         return self.pattern.with_name(self.pattern.name % frame)
 
 
-def assemble(order: MovieSpec) -> Steps[None]:
+def assemble(spec: MovieSpec) -> Steps[None]:
     """Write the movie, whole or not at all: closing the steps leaves nothing.
 
     Raises `EDTalkError`: EMPTY_RANGE, IMAGE_UNREADABLE (which frame is missing), AUDIO_UNREADABLE, UNSUPPORTED, DISK.
     """
-    count = order.last - order.first + 1
-    _check(order, count)
-    first = read_still(order.path(order.first))
+    count = spec.last - spec.first + 1
+    _check(spec, count)
+    first = read_still(spec.path(spec.first))
     height, width = first.shape[:2]
-    with MovieWriter(order.output, order.fps, (width, height), order.sound, order.sound_offset) as writer:
+    with MovieWriter(spec.output, spec.fps, (width, height), spec.sound, spec.sound_offset) as writer:
         writer.write(first)
         for done in range(1, count):
             yield Step(done, count, _STAGE)
-            path = order.path(order.first + done)
+            path = spec.path(spec.first + done)
             frame = read_still(path)
             if frame.shape != first.shape:
                 raise _differs(path)
@@ -56,29 +58,29 @@ def assemble(order: MovieSpec) -> Steps[None]:
             yield Step(count, count, _STAGE)
 
 
-def _check(order: MovieSpec, count: int) -> None:
-    """All that can be said before the work begins."""
+def _check(spec: MovieSpec, count: int) -> None:
+    """Report everything that can be known before the work begins."""
     if count < 1:
         raise EDTalkError(ErrorCode.EMPTY_RANGE, "The frame range is empty.", "Choose at least one frame.")
     try:
-        check_pattern(order.pattern)
+        check_pattern(spec.pattern)
     except ValueError as error:
         raise EDTalkError(ErrorCode.UNSUPPORTED, f"{error}.", "Choose a PNG or EXR sequence.") from error
-    if order.output.suffix.lower() not in MOVIES:
+    if spec.output.suffix.lower() not in MOVIES:
         raise EDTalkError(
-            ErrorCode.UNSUPPORTED, f"“{order.output.name}” is no movie file.", f"Use {', '.join(MOVIES)}."
+            ErrorCode.UNSUPPORTED, f"“{spec.output.name}” is not a movie file.", f"Use {', '.join(MOVIES)}."
         )
-    if order.sound is not None and not order.sound.is_file():
+    if spec.sound is not None and not spec.sound.is_file():
         raise EDTalkError(
             ErrorCode.AUDIO_UNREADABLE,
-            f"The sound “{order.sound.name}” is missing.",
+            f"The sound “{spec.sound.name}” is missing.",
             "Check the path of the sound.",
         )
-    missing = [frame for frame in range(order.first, order.last + 1) if not order.path(frame).is_file()]
+    missing = [frame for frame in range(spec.first, spec.last + 1) if not spec.path(frame).is_file()]
     if missing:
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,
-            f"{len(missing)} of {count} frames are missing, the first is “{order.path(missing[0]).name}”.",
+            f"{len(missing)} of {count} frames are missing, the first is “{spec.path(missing[0]).name}”.",
             "Bake the whole range first.",
         )
 

@@ -1,7 +1,7 @@
-"""Read a video: its pictures at an even rate, from any moment on, one at a time.
+"""Read a video: its pictures at a constant rate, from any moment on, one at a time.
 
-ffmpeg decodes (also variable frame rates, rotated phones, odd pixel shapes) and hands over pictures that carry their
-own size. Only containers of videos are opened, so that a play list cannot make us read other files.
+ffmpeg decodes (also variable frame rates, rotated phone videos, non-square pixels) and passes on pictures that carry
+their own size. Only video containers are opened, so that a play list cannot make us read other files.
 """
 
 from __future__ import annotations
@@ -18,12 +18,9 @@ from typing import IO, cast
 
 import imageio_ffmpeg
 import numpy as np
-import numpy.typing as npt
 
+from edtalk_server.arrays import Picture
 from shared_protocol.errors import EDTalkError, ErrorCode
-
-Picture = npt.NDArray[np.uint8]
-"""RGB uint8 [H, W, 3]."""
 
 SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"})
 """Names of videos in a folder of clips, in lower case."""
@@ -39,7 +36,7 @@ _CHECK_FILE = "Check that it plays in a video player, or convert it to MP4."
 
 @dataclass(frozen=True)
 class Clip:
-    """A video file: its pictures a second, and the length of its pictures in seconds."""
+    """A video file: its frame rate, and the duration of its pictures in seconds."""
 
     path: Path
     fps: Fraction
@@ -47,9 +44,9 @@ class Clip:
 
     @classmethod
     def open(cls, path: Path) -> Clip:
-        """Look at a video file. Raises `EDTalkError(VIDEO_UNREADABLE)`."""
+        """Read the rate and duration of a video file. Raises `EDTalkError(VIDEO_UNREADABLE)`."""
         count = [
-            *opening(path, 0.0, "info"),
+            *input_arguments(path, 0.0, "info"),
             "-map",
             "0:v:0",
             "-c",
@@ -59,12 +56,12 @@ class Clip:
             "-",
         ]  # decodes nothing
         done = subprocess.run(count, capture_output=True, check=False)
-        said = done.stderr.decode("utf-8", "replace")
-        stream = re.search(r"Stream #.*Video: (.*)", said)
+        output = done.stderr.decode("utf-8", "replace")
+        stream = re.search(r"Stream #.*Video: (.*)", output)
         if done.returncode != 0 or stream is None:
-            raise _unreadable(path, said.strip().splitlines()[-1] if said else "ffmpeg stopped")
-        rate, counted = _rate(stream[1]), re.findall(r"frame= *(\d+)", said)
-        times = re.findall(r"time=(\d+):(\d+):(\d+(?:\.\d+)?)", said)
+            raise _unreadable(path, output.strip().splitlines()[-1] if output else "ffmpeg stopped")
+        rate, counted = _rate(stream[1]), re.findall(r"frame= *(\d+)", output)
+        times = re.findall(r"time=(\d+):(\d+):(\d+(?:\.\d+)?)", output)
         hours, minutes, seconds = map(float, times[-1]) if times else (0.0, 0.0, 0.0)
         length = (
             int(counted[-1]) / float(rate) if counted else 0.0
@@ -74,7 +71,7 @@ class Clip:
     def pictures(
         self, begin: float = 0.0, seconds: float | None = None, fps: Fraction | None = None, side: int = 0
     ) -> Generator[Picture, None, None]:
-        """The pictures at second `begin + i / fps`, each the nearest one of the video, until its end or for `seconds`.
+        """Yield the pictures nearest to second `begin + i / fps`, to the video's end or for `seconds`.
 
         Larger ones are scaled down to `side` pixels. Close the generator to stop early.
         Raises `EDTalkError(VIDEO_UNREADABLE)` when decoding fails.
@@ -87,26 +84,34 @@ class Clip:
         filters.append(f"fps=fps={rate.numerator}/{rate.denominator}:start_time=0:round=near")
         until = [] if seconds is None else ["-t", f"{max(seconds, 0.0):.6f}"]
         output = ["-f", "image2pipe", "-c:v", "ppm", "-pix_fmt", "rgb24", "pipe:1"]
-        command = [*opening(self.path, begin), *until, "-map", "0:v:0", "-vf", ",".join(filters), *output]
+        command = [
+            *input_arguments(self.path, begin),
+            *until,
+            "-map",
+            "0:v:0",
+            "-vf",
+            ",".join(filters),
+            *output,
+        ]
         yield from _decoded(command, self.path)
 
     def picture_at(self, second: float, side: int = 0) -> Picture | None:
-        """The picture at a moment; None after the end."""
+        """Return the picture at a second; None after the end."""
         with contextlib.closing(self.pictures(second, side=side)) as pictures:
             return next(pictures, None)
 
 
-def opening(path: Path, begin: float = 0.0, loglevel: str = "error") -> list[str]:
-    """The beginning of ffmpeg's arguments that open a video file, and nothing that a play list might name."""
+def input_arguments(path: Path, begin: float = 0.0, loglevel: str = "error") -> list[str]:
+    """Return the start of ffmpeg's command, which opens a video file and nothing that a play list might name."""
     seek = ["-ss", f"{begin:.6f}"] if begin > 0 else []
     start = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", loglevel]
     return [*start, *seek, "-format_whitelist", _CONTAINERS, "-i", str(path)]
 
 
 def _rate(stream: str) -> Fraction:
-    """The pictures a second from ffmpeg's line about a stream, which rounds the broadcast rates."""
-    found = re.search(r"(\d+(?:\.\d+)?) fps", stream) or re.search(r"(\d+(?:\.\d+)?) tbr", stream)
-    rate = Fraction(found[1]) if found else _USUAL_RATE
+    """Return the frame rate from ffmpeg's line about a stream, which rounds the broadcast rates."""
+    match = re.search(r"(\d+(?:\.\d+)?) fps", stream) or re.search(r"(\d+(?:\.\d+)?) tbr", stream)
+    rate = Fraction(match[1]) if match else _USUAL_RATE
     if not 1 <= rate <= _FASTEST:
         return _USUAL_RATE
     broadcast = round(rate) * _NTSC
@@ -131,14 +136,14 @@ def _decoded(command: list[str], path: Path) -> Generator[Picture, None, None]:
                 yield picture
             if process.wait() != 0 and not count:
                 messages.seek(0)
-                said = messages.read().decode("utf-8", "replace").strip().splitlines()
-                raise _unreadable(path, said[-1] if said else "ffmpeg stopped")
+                lines = messages.read().decode("utf-8", "replace").strip().splitlines()
+                raise _unreadable(path, lines[-1] if lines else "ffmpeg stopped")
         finally:
             process.kill()
 
 
 def _next_picture(pipe: IO[bytes]) -> Picture | None:
-    """One picture in the format PPM: three lines of text, then the pixels. None at the end."""
+    """Read one PPM picture: three lines of text, then the pixels. None at the end."""
     if pipe.readline() != b"P6\n":
         return None
     width, height = (int(number) for number in pipe.readline().split())

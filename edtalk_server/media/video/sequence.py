@@ -18,23 +18,23 @@ from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _PNG_SPEED = 1
-"""Compression level: higher ones take as long as rendering and save little."""
+"""PNG compression level: higher ones take as long as rendering and save little."""
 MOVIES = (".mp4", ".mov", ".mkv")
 """Endings of the movie files that `writer` makes."""
 _NUMBER = re.compile(r"%0?(\d*)d")
 
 
 def encode_png(frame: npt.NDArray[np.uint8]) -> bytes:
-    """An RGB or RGBA frame uint8 [H, W, 3 or 4] as a marked 8-bit PNG file."""
+    """Encode an RGB or RGBA frame, uint8 [H, W, 3 or 4], as a marked 8-bit PNG file."""
     swapped = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR if frame.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
-    fine, data = cv2.imencode(".png", swapped, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_SPEED])
-    if not fine:
+    is_encoded, data = cv2.imencode(".png", swapped, [cv2.IMWRITE_PNG_COMPRESSION, _PNG_SPEED])
+    if not is_encoded:
         raise ValueError(f"a frame of shape {frame.shape} cannot be encoded")
     return mark_png(data.tobytes())
 
 
 def disk_error(path: Path, error: OSError) -> EDTalkError:
-    """What to tell when a file cannot be written."""
+    """Return the error for a file that cannot be written."""
     return EDTalkError(
         ErrorCode.DISK,
         f"“{path.name}” could not be written to {path.parent} ({error.strerror or error}).",
@@ -43,7 +43,7 @@ def disk_error(path: Path, error: OSError) -> EDTalkError:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that a reader sees all of it or none. Raises `EDTalkError(DISK)`."""
+    """Write a file so that readers see all of it or nothing. Raises `EDTalkError(DISK)`."""
     try:
         atomic_write.write(path, data)
     except OSError as error:
@@ -59,12 +59,12 @@ def make_folder(folder: Path) -> None:
 
 
 def is_pattern(path: Path | str) -> bool:
-    """Whether a path asks for a numbered sequence (`frames/%04d.png`)."""
+    """Tell whether a path is the pattern of a numbered sequence (`frames/%04d.png`)."""
     return bool(_NUMBER.search(Path(path).name))
 
 
 def check_pattern(path: Path) -> None:
-    """`ValueError` for a pattern without exactly one number, or another ending than .png and .exr."""
+    """Raise `ValueError` for a pattern without exactly one number, or with another suffix than .png and .exr."""
     name = path.name
     if len(_NUMBER.findall(name)) != 1 or name.replace("%%", "").count("%") != 1:
         raise ValueError(f"{name!r} must hold one frame number, such as %04d")
@@ -86,7 +86,7 @@ def check_output(path: Path) -> None:
 
 
 def is_deep(path: Path) -> bool:
-    """Whether a sequence of that name holds half floats: an EXR."""
+    """Tell whether a sequence of that name holds half floats: EXR does."""
     return path.suffix.lower() == ".exr"
 
 
@@ -94,7 +94,7 @@ class SequenceWriter:
     """Writes frames to `pattern`, whose file name holds one `%04d` or the like, numbered from `first`.
 
     An EXR sequence takes float16 frames in linear light, a PNG sequence uint8 frames. Raises `ValueError` for a pattern
-    without exactly one number or another ending than these, `EDTalkError(DISK)`.
+    without exactly one number or with another suffix, and `EDTalkError(DISK)`.
     """
 
     def __init__(self, pattern: Path | str, first: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Frames from files, as a movie takes them: uint8 [H, W, 3], sRGB. PNG and EXR, the formats of `sequence`."""
+"""Read numbered frames for a movie, uint8 [H, W, 3] in sRGB: PNG and EXR, the formats of `sequence`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import OpenEXR
 
+from edtalk_server.arrays import Floats, Picture
 from edtalk_server.media.video.sequence import is_deep
 from shared_protocol.errors import EDTalkError, ErrorCode
-
-Picture = npt.NDArray[np.uint8]
 
 _KNEE, _SLOPE, _POWER, _SCALE = 0.0031308, 12.92, 2.4, 1.055  # IEC 61966-2-1
 
 
 def read_still(path: Path) -> Picture:
-    """A numbered frame; its alpha is left out, because the colours under it are whole (see `exr`).
+    """Read a frame without its alpha: the colours under it are complete (see `exr`).
 
     Raises `EDTalkError(IMAGE_UNREADABLE)`.
     """
@@ -41,7 +39,7 @@ def _read_png(path: Path) -> Picture:
 
 
 def _read_exr(path: Path) -> Picture:
-    path.stat()  # a missing file is told as such
+    path.stat()  # OpenEXR does not say that a file is missing
     with OpenEXR.File(str(path)) as file:
         channels = file.channels()
         name = next(name for name in ("RGB", "RGBA") if name in channels)
@@ -49,8 +47,8 @@ def _read_exr(path: Path) -> Picture:
     return to_srgb(linear)
 
 
-def to_srgb(linear: npt.NDArray[np.float32]) -> Picture:
-    """Linear light as 8 bits of sRGB; beyond 0 to 1 it is cut off."""
+def to_srgb(linear: Floats) -> Picture:
+    """Encode linear light as 8-bit sRGB; values beyond 0 to 1 are clipped."""
     light = np.clip(linear, 0.0, 1.0)
     curved = np.where(light <= _KNEE, light * _SLOPE, _SCALE * light ** (1 / _POWER) - (_SCALE - 1))
     return np.asarray(np.round(curved * 255.0), np.uint8)

@@ -24,15 +24,14 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 _PATIENCE_S = 0.05
 _QUALITY = "17"
-"""x264's constant rate factor; 17 is visually lossless."""
+"""x264's constant rate factor; 17 looks lossless."""
 
 
 class MovieWriter:
     """Streams frames into `path`; the file appears when the writer is closed without an error.
 
-    `fps` is an exact rational; `sound` (a file) begins at second `sound_offset` of the movie (a negative one leaves out
-    its beginning) and is cut or padded to the picture.
-    Raises `EDTalkError(DISK)` where the folder or the disk does not allow it.
+    `fps` is exact. `sound` (a file) begins at second `sound_offset` of the movie, which cuts its beginning if negative;
+    it is cut or padded to the pictures. Raises `EDTalkError(DISK)` if the folder or the disk does not allow it.
     """
 
     def __init__(
@@ -59,12 +58,12 @@ class MovieWriter:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._messages,
-            start_new_session=True,  # Ctrl-C is for us; we tell ffmpeg
+            start_new_session=True,  # Ctrl-C reaches us alone; we stop ffmpeg
         )
         self._input = cast(IO[bytes], self._process.stdin)
 
     def _open_for_writing(self) -> None:
-        """Find out before hours of work what would fail after them."""
+        """Fail before hours of work rather than after them."""
         try:
             if self._path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
@@ -93,12 +92,12 @@ class MovieWriter:
             raise self._failed() from error
 
     def close(self) -> None:
-        """Finish the movie and put it in its place."""
+        """Finish the movie and move it to its place."""
         for _ in self.closing():
             pass
 
     def closing(self) -> Iterator[None]:
-        """As `close`, in steps of at most about 50 ms: ffmpeg may have to work for seconds."""
+        """Close as `close` does, in steps of at most about 50 ms: ffmpeg may work for seconds."""
         if self._closed:
             return
         with contextlib.suppress(BrokenPipeError):  # the exit status below says what happened
@@ -120,7 +119,7 @@ class MovieWriter:
             raise disk_error(self._path, error) from error
 
     def abandon(self) -> None:
-        """Stop without a movie."""
+        """Stop, and leave no movie."""
         self._process.kill()
         self._process.wait()
         with contextlib.suppress(BrokenPipeError):
@@ -131,17 +130,17 @@ class MovieWriter:
     def _failed(self) -> EDTalkError:
         self._process.wait()
         self._messages.seek(0)
-        said = self._messages.read().decode("utf-8", "replace").strip().splitlines()
+        lines = self._messages.read().decode("utf-8", "replace").strip().splitlines()
         self.abandon()
         return EDTalkError(
             ErrorCode.DISK,
-            f"The movie “{self._path.name}” could not be written ({said[-1] if said else 'ffmpeg stopped'}).",
+            f"The movie “{self._path.name}” could not be written ({lines[-1] if lines else 'ffmpeg stopped'}).",
             "Check that the disk is not full and that the file is not open elsewhere.",
         )
 
 
 def mark_movie(path: Path) -> None:
-    """Put the mark into a finished movie that another program (Blender, say) wrote; sound and picture stay as they are.
+    """Add the mark to a movie that another program (Blender, say) wrote; sound and pictures stay as they are.
 
     Raises `EDTalkError(DISK)` when the movie cannot be read or written.
     """
@@ -154,10 +153,10 @@ def _copy_with_mark(path: Path, target: Path) -> None:
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-loglevel", "error", "-nostdin", "-y", *copy, str(target)]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise EDTalkError(
             ErrorCode.DISK,
-            f"The movie “{path.name}” could not be marked as synthetic ({said[-1] if said else 'ffmpeg stopped'}).",
+            f"The movie “{path.name}” could not be marked as synthetic ({lines[-1] if lines else 'ffmpeg stopped'}).",
             "Check that it is a movie and that its folder can be written.",
         )
 
@@ -168,7 +167,7 @@ def _partial_suffix(path: Path) -> str:
 
 
 def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None, sound_offset: float) -> list[str]:
-    """ffmpeg's arguments but the output: raw frames on standard input, colours as video players expect them."""
+    """Return ffmpeg's arguments without the output: raw frames on standard input, colours as video players expect."""
     rate = f"{fps.numerator}/{fps.denominator}"
     pictures = [
         "-f",
@@ -187,16 +186,18 @@ def _arguments(fps: Fraction, size: tuple[int, int], sound: Path | None, sound_o
     to_video += "setparams=color_primaries=bt709:color_trc=bt709,format=yuv420p"
     colours = ["-colorspace", "bt709", "-color_primaries", "bt709", "-color_trc", "bt709"]
     encoder = ["-c:v", "libx264", "-preset", "medium", "-crf", _QUALITY, "-movflags", "+faststart"]
-    heard = [] if sound is None else ["-i", str(sound)]
-    mixed = ["-map", "0:v"] + (
-        [] if sound is None else ["-map", "1:a:0", "-c:a", "aac", "-af", _placed(sound_offset), "-shortest"]
+    audio = [] if sound is None else ["-i", str(sound)]
+    mapping = ["-map", "0:v"] + (
+        []
+        if sound is None
+        else ["-map", "1:a:0", "-c:a", "aac", "-af", _sound_filter(sound_offset), "-shortest"]
     )
     start = ["-hide_banner", "-loglevel", "error", "-nostdin", "-y"]
-    return [*start, *pictures, *heard, *mixed, "-vf", to_video, *encoder, *colours, *movie_arguments()]
+    return [*start, *pictures, *audio, *mapping, "-vf", to_video, *encoder, *colours, *movie_arguments()]
 
 
-def _placed(offset: float) -> str:
-    """The filter that begins a sound at a second of the movie, with silence before and after it."""
+def _sound_filter(offset: float) -> str:
+    """Return the filter that starts a sound at a second of the movie, with silence before and after it."""
     if offset < 0:
         return f"atrim=start={-offset:.6f},asetpts=PTS-STARTPTS,apad"
     return f"adelay=delays={offset * 1000:.3f}:all=1,apad" if offset else "apad"

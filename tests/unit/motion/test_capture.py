@@ -315,13 +315,13 @@ def test_reading_long_videos_keeps_only_a_few_pictures(
     engine: Engine, clip: Clip, source: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alive: list[int] = []
-    read = engine.read
+    estimate = engine.estimate
 
     def counted(pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         alive.append(len(pictures))
-        return read(pictures)
+        return estimate(pictures)
 
-    monkeypatch.setattr(engine, "read", counted)
+    monkeypatch.setattr(engine, "estimate", counted)
     captured(engine, source, clip)
     assert max(alive) == engine.batch and sum(alive) == COUNT
 

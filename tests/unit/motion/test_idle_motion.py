@@ -16,7 +16,7 @@ from edtalk_server.motion.idle_motion import (
     Loudness,
     add_idle_motion,
     blink_times,
-    lids,
+    lid_closure,
 )
 from shared_protocol.banks import HEAD, LIDS, Bank, BankLayout, numbered_layout
 from shared_protocol.messages import MOST_BLINKS
@@ -44,8 +44,8 @@ def times(minutes: float = MINUTES, first: float = 0.0, fps: float = FPS) -> np.
     return first + np.arange(round(minutes * 60 * fps)) / fps
 
 
-def rows(layout: BankLayout, voice: Waveform, life: IdleMotion, seconds: np.ndarray) -> np.ndarray:
-    return add_idle_motion(np.zeros((len(seconds), len(layout)), np.float32), layout, voice, seconds, life)
+def rows(layout: BankLayout, voice: Waveform, idle: IdleMotion, seconds: np.ndarray) -> np.ndarray:
+    return add_idle_motion(np.zeros((len(seconds), len(layout)), np.float32), layout, voice, seconds, idle)
 
 
 def channels(layout: BankLayout, *names: str) -> list[int]:
@@ -92,7 +92,7 @@ def test_speakers_blink_in_pauses(voice: Waveform) -> None:
 
 @pytest.mark.parametrize("fps", [24_000 / 1001, 25, 60])
 def test_a_blink_lasts_as_long_at_any_frame_rate(voice: Waveform, fps: float) -> None:
-    closed = lids(Loudness(voice), times(2, fps=fps), IdleMotion(blinks=15))
+    closed = lid_closure(Loudness(voice), times(2, fps=fps), IdleMotion(blinks=15))
     share = (closed > 0.5).sum() / fps / np.count_nonzero((closed[1:] > 0.5) & (closed[:-1] <= 0.5))
     assert share == pytest.approx(CLOSED_S + (CLOSING_S + OPENING_S) / 2, abs=0.02)
 
@@ -157,9 +157,9 @@ def test_any_seed_and_any_time_will_do(layout: BankLayout, voice: Waveform, seed
 
 
 def test_a_part_of_a_shot_is_as_in_the_whole(layout: BankLayout, voice: Waveform) -> None:
-    life = IdleMotion(20, 1.0, 4)
-    whole = rows(layout, voice, life, times(2))
-    np.testing.assert_allclose(rows(layout, voice, life, times(2)[800:1100]), whole[800:1100], atol=1e-6)
+    idle = IdleMotion(20, 1.0, 4)
+    whole = rows(layout, voice, idle, times(2))
+    np.testing.assert_allclose(rows(layout, voice, idle, times(2)[800:1100]), whole[800:1100], atol=1e-6)
 
 
 def test_a_part_of_the_sound_does_too_when_the_shots_clock_is_told(
@@ -168,8 +168,8 @@ def test_a_part_of_the_sound_does_too_when_the_shots_clock_is_told(
     whole = rows(layout, voice, IdleMotion(20, 1.0, 4), times(2))
     start = 30  # seconds, from which on the sound is sent
     part = Waveform(voice.samples[start * SAMPLE_RATE : 60 * SAMPLE_RATE].copy())
-    life = IdleMotion(20, 1.0, 4, clock=start)
-    some = rows(layout, part, life, times(2)[35 * FPS : 50 * FPS] - start)
+    idle = IdleMotion(20, 1.0, 4, clock=start)
+    some = rows(layout, part, idle, times(2)[35 * FPS : 50 * FPS] - start)
     np.testing.assert_allclose(some, whole[35 * FPS : 50 * FPS], atol=2e-3)
 
 
