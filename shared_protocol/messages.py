@@ -379,8 +379,11 @@ class Capture(Request[Performance]):
     """Job: a driving video (a file as a blob) to weights. Results: one `Performance`.
 
     Row i is the video at second `offset + i * fps_denominator / fps_numerator`, as in `Predict`; before and after the
-    video its first and last pictures hold. The face is tracked with one crop that follows it steadily. The driver's
-    change from its own calmest frame is added to the source's own weights, so a person's habitual face is not copied.
+    video its first and last pictures hold. The face is tracked with one crop that follows it steadily. The
+    driver's change since the moment of `zero` is added to the source's own weights: `nearest` (the picture that looks
+    most like the source), `calmest` (little movement, near rest) or `second` (`zero_second` of the video). `absolute`
+    takes the driver's weights as they are. `mouth`, `pose` and `expression` are the banks' strengths, 0 to 10: 0 keeps
+    the source's own weights, 1 is the driver's movement.
     """
 
     capability = "capture"
@@ -391,6 +394,12 @@ class Capture(Request[Performance]):
     fps_denominator: int = 1
     frames: int = 0
     offset: float = 0.0
+    zero: str = "nearest"
+    zero_second: float = 0.0
+    absolute: bool = False
+    mouth: float = 1.0
+    pose: float = 1.0
+    expression: float = 1.0
 
 
 @dataclass(frozen=True)

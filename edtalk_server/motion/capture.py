@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -44,10 +44,6 @@ _MAX_GAPS_NAMED = 3
 """Gaps that the note about missing faces lists."""
 
 
-Zero = Literal["nearest", "calmest"]
-"""Which moment of the driver counts as the portrait's own face; a number of seconds names one."""
-
-
 @dataclass(frozen=True)
 class CaptureSettings:
     """How a driver's weights become the portrait's.
@@ -58,7 +54,7 @@ class CaptureSettings:
     own weights, 1 is the driver's movement, 2 twice as much.
     """
 
-    zero: Zero | float = "nearest"
+    zero: str | float = "nearest"
     absolute: bool = False
     strength: Mapping[Bank, float] = field(default_factory=dict)
 
@@ -202,7 +198,7 @@ def _smoothed(rows: Doubles, layout: BankLayout, fps: Fraction) -> Doubles:
     return smoothed
 
 
-def _zero(rows: Doubles, estimates: _Estimates, layout: BankLayout, own: Weights, zero: Zero | float) -> int:
+def _zero(rows: Doubles, estimates: _Estimates, layout: BankLayout, own: Weights, zero: str | float) -> int:
     """Return the index of the picture that stands for the portrait's own face."""
     if zero == "nearest":
         return _nearest(rows, estimates.seen, layout, own)

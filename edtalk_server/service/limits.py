@@ -24,6 +24,10 @@ MAX_FRAMES = 1_000_000
 """Frames of one request."""
 MAX_SECONDS = 1e6
 """The farthest offset of a sound or a clock from the first frame, in seconds."""
+MAX_STRENGTH = 10.0
+"""The largest strength of a captured bank; 1 is the driver's own movement."""
+CAPTURE_ZEROS = ("nearest", "calmest", "second")
+"""What may stand for the source's own face in a capture."""
 FPS_RANGE = (1, 1000)
 """Frame rates that a request may ask for, in frames per second."""
 
@@ -49,6 +53,19 @@ def check_timing(request: messages.Predict | messages.Capture) -> None:
     """Check the frame rate, the number of frames and the offset."""
     check_fps(request)
     check_frame_count(request.frames, request.offset)
+
+
+def check_capture(request: messages.Capture) -> None:
+    """Check what counts as the source's own face, and the strengths of the banks."""
+    strengths = (request.mouth, request.pose, request.expression)
+    if request.zero not in CAPTURE_ZEROS or not 0 <= request.zero_second <= MAX_SECONDS:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE, "The moment of zero is not in the video.", "Choose another moment."
+        )
+    if not all(0 <= strength <= MAX_STRENGTH for strength in strengths):
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE, "A strength is not between 0 and 10.", "Choose another strength."
+        )
 
 
 def check_fps(request: messages.Predict | messages.Capture | messages.Movie) -> None:

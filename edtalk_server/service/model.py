@@ -32,7 +32,7 @@ from shared_protocol.timebase import TimeBase
 from .backend import Checkpoint, Source
 
 if TYPE_CHECKING:
-    from edtalk_server.motion import Captured
+    from edtalk_server.motion import Captured, CaptureSettings
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +99,11 @@ class EngineBackend:
         engine, layout = self._engine, self._engine.bundle.layout
         with _as_file(video) as path:
             times, clip = time_base(request), Clip.open(path)
-            return (yield from motion.capture(engine, layout, source.weights, clip, times, request.frames))
+            return (
+                yield from motion.capture(
+                    engine, layout, source.weights, clip, times, request.frames, _settings(request)
+                )
+            )
 
     @property
     def notice(self) -> str:
@@ -172,7 +176,7 @@ class FakeBackend:
         return weights
 
     def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
-        """Set all mouth weights to the brightness of the picture at their frame, 0 to 1."""
+        """Set all mouth weights to the brightness of the picture at their frame, 0 to 1, times the mouth's strength."""
         from edtalk_server.motion import Captured
 
         with _as_file(video) as path:
@@ -185,7 +189,9 @@ class FakeBackend:
                 brightness.append(float(picture.mean()) / 255)
         positions = np.array([times.seconds(row) for row in range(count)]) * float(clip.fps)
         mouth = self._engine.layout.slice_of(Bank.MOUTH)
-        weights[:, mouth] = np.interp(positions, np.arange(len(brightness)), brightness)[:, None]
+        weights[:, mouth] = (
+            request.mouth * np.interp(positions, np.arange(len(brightness)), brightness)[:, None]
+        )
         return Captured(weights, ())
 
     def release(self) -> None:
@@ -198,6 +204,14 @@ class FakeBackend:
     def render(self, source: Any, weights: Weights, output: OutputSpec) -> Rendered:
         """See `backend.Backend`."""
         return self._engine.render(source, weights, output)
+
+
+def _settings(request: Capture) -> CaptureSettings:
+    from edtalk_server.motion import CaptureSettings
+
+    zero = request.zero_second if request.zero == "second" else request.zero
+    strength = {bank: getattr(request, bank.value) for bank in Bank}
+    return CaptureSettings(zero, request.absolute, strength)
 
 
 def _inspection(engine: Any, portrait: bytes, crop: Crop | None) -> Inspection:

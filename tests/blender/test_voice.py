@@ -394,6 +394,16 @@ def test_a_video_moves_the_chosen_banks_and_leaves_the_others(
     assert len(talking.animation_data.nla_tracks) == 1
 
 
+def test_the_strength_of_a_bank_says_how_far_it_follows(
+    addon: Any, scene: bpy.types.Scene, talking: bpy.types.Object, movie: Path
+) -> None:
+    scene.render.fps = 25
+    bpy.ops.edtalk.capture(filepath=str(movie), start=1.0, strength_mouth=0.5, zero="FRAME", zero_frame=2.0)
+    captured = keys(addon, talking, "edtalk.mouth_01")
+    light = np.arange(10) * 25 / 255
+    np.testing.assert_allclose([captured[frame] for frame in range(1, 11)], light / 2, atol=0.02)
+
+
 def test_a_video_that_ends_before_the_range_is_not_held(
     addon: Any, scene: bpy.types.Scene, resting: bpy.types.Object, movie: Path
 ) -> None:

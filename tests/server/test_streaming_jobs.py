@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -80,6 +81,22 @@ def test_a_video_becomes_a_performance_with_notes(client: Client) -> None:
     np.testing.assert_allclose(weights_of(performance)[:, 0] * 100, list(VIDEO[:30]), rtol=1e-6)
     assert performance.notes == ("the light is poor",)
     assert isinstance(told[-1], Done)
+
+
+@pytest.mark.parametrize(
+    ("options", "cause"),
+    [
+        ({"zero": "yesterday"}, "The moment of zero is not in the video."),
+        ({"zero": "second", "zero_second": -1.0}, "The moment of zero is not in the video."),
+        ({"pose": -1.0}, "A strength is not between 0 and 10."),
+        ({"mouth": 11.0}, "A strength is not between 0 and 10."),
+    ],
+)
+def test_a_capture_with_impossible_settings_is_refused_in_words(
+    client: Client, options: dict[str, Any], cause: str
+) -> None:
+    told = client.wait(client.start(*asking.capture(prepared(client), VIDEO, frames=3, **options)), 20)
+    assert isinstance(told[-1], Failed) and told[-1].cause == cause
 
 
 def test_a_long_capture_tells_how_far_it_is_and_lets_previews_through(

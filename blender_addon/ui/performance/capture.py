@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, FloatProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from shared_protocol import messages
 from shared_protocol.banks import Bank
@@ -23,6 +24,20 @@ from ..runtime import pump
 from ..runtime.range_operator import RangeOperator, found, prepared_source
 from ..runtime.task_operator import refuse
 from .predict import remarks, written_performance
+
+ZEROS = {"NEAREST": "nearest", "CALMEST": "calmest", "FRAME": "second"}
+"""The choices of the operator, as `messages.Capture.zero` names them."""
+
+
+def _strength(name: str) -> Any:
+    return FloatProperty(
+        name=name,
+        description="How strongly the character follows: 0 keeps the portrait's own, 1 is the driver's",
+        default=1.0,
+        min=0.0,
+        max=10.0,
+        soft_max=2.0,
+    )
 
 
 class Capture(RangeOperator, bpy.types.Operator):
@@ -49,6 +64,28 @@ class Capture(RangeOperator, bpy.types.Operator):
         name="Expression", description="Take brows, eyes and cheeks from the video", default=True
     )
 
+    zero: EnumProperty(
+        name="Zero",
+        description="The moment of the video that stands for the portrait's own face",
+        items=(
+            ("NEAREST", "Like the Portrait", "The moment in which the driver looks most like the portrait"),
+            ("CALMEST", "Calmest", "The moment of least movement, with a face at rest"),
+            ("FRAME", "Frame", "A frame of your choice"),
+        ),
+    )
+    zero_frame: FloatProperty(
+        name="Zero Frame",
+        description="Frame of the scene at which the driver looks like the portrait",
+        default=1.0,
+    )
+    absolute: BoolProperty(
+        name="Absolute",
+        description="Take the driver's face as it is, not how it changes: for a portrait of the same person",
+    )
+    strength_mouth: _strength("Mouth Strength")
+    strength_pose: _strength("Pose Strength")
+    strength_expression: _strength("Expression Strength")
+
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         ob = context.object
@@ -69,6 +106,15 @@ class Capture(RangeOperator, bpy.types.Operator):
         column = layout.column(heading="Take over")
         for bank in Bank:
             column.prop(self, bank.value)
+        column = layout.column(align=True)
+        for bank in self.banks():
+            column.prop(self, f"strength_{bank.value}")
+        layout.prop(self, "absolute")
+        column = layout.column()
+        column.active = not self.absolute
+        column.prop(self, "zero")
+        if self.zero == "FRAME":
+            column.prop(self, "zero_frame")
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         uid, scene_uid = context.object.session_uid, context.scene.session_uid
@@ -86,6 +132,12 @@ class Capture(RangeOperator, bpy.types.Operator):
             fps_denominator=timing.fps.denominator,
             frames=len(frames),
             offset=timing.seconds(frames[0]),
+            zero=ZEROS[self.zero],
+            zero_second=max(0.0, timing.seconds(self.zero_frame)) if self.zero == "FRAME" else 0.0,
+            absolute=self.absolute,
+            mouth=self.strength_mouth,
+            pose=self.strength_pose,
+            expression=self.strength_expression,
         )
         progress.begin("Sending the video")
         performance = yield from pump.session().run(request, progress, [video])
@@ -106,8 +158,12 @@ class Capture(RangeOperator, bpy.types.Operator):
         is_set = self.properties.is_property_set("start")
         return self.start if is_set else float(scene.frame_start)
 
+    def banks(self) -> list[Bank]:
+        """Return the banks to take over."""
+        return [bank for bank in Bank if getattr(self, bank.value)]
+
     def _banks(self) -> list[Bank]:
-        banks = [bank for bank in Bank if getattr(self, bank.value)]
+        banks = self.banks()
         if not banks:
             raise EDTalkError(
                 ErrorCode.EMPTY_RANGE,

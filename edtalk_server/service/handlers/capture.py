@@ -21,6 +21,7 @@ class CaptureHandler(StreamingHandler[messages.Capture]):
     def __init__(self, request: messages.Capture, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
         limits.check_timing(request)
+        limits.check_capture(request)
         self._source = resources.sources.get(request.source)
         self._video = resources.blobs.get(request.video)
 
