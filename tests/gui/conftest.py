@@ -5,6 +5,7 @@ Needs a folder with a Debian that has Blender and Xvfb (EDTALK_GUI_ROOT), root r
 outside (see outside.py), without a model unless a test's module says `MODEL = True` or EDTALK_GUI_MODEL=1 asks for the
 shipped bundle everywhere. EDTALK_GUI_OUT keeps what came of it in a folder for each run: the pictures,
 `result.json`, and `blender.log` with all that Blender said. Blender must say nothing but its usual words.
+EDTALK_GUI_PICTURES=1 draws views as smoothly as users see them, for the pictures of the docs; it takes twice as long.
 """
 
 from __future__ import annotations
@@ -117,7 +118,8 @@ def drive(source: Path, shaders: Path, tmp_path_factory: pytest.TempPathFactory)
         out.mkdir(parents=True)
         if shaders.exists():
             shutil.copytree(shaders, out / "shaders")
-        for_blender = {"FRAMES": str(frames), "MESA_SHADER_CACHE_DIR": "/mnt/out/shaders", **variables}
+        for_blender = {"PICTURES": "1"} if "EDTALK_GUI_PICTURES" in os.environ else {}
+        for_blender |= {"FRAMES": str(frames), "MESA_SHADER_CACHE_DIR": "/mnt/out/shaders", **variables}
         handed_on = " ".join(f"{name}={value}" for name, value in for_blender.items())
         environment = os.environ | {"LIMIT": "600", "GEOM": size, **variables, "PASS": handed_on}
         command = ["bash", RUN, PLACE, str(source), str(out), "--factory-startup"]

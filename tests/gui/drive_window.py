@@ -359,7 +359,19 @@ def write_result() -> None:
 def begin(steps: Generator[float, None, None]) -> None:
     """Drive Blender by these steps, once its window is there."""
     bpy.context.preferences.view.show_splash = False
+    draw_once()
     bpy.app.timers.register(lambda: run(steps), first_interval=2.0, persistent=True)
+
+
+def draw_once() -> None:
+    """Let views draw each picture once: without a graphics card, the 8 or 16 samples that smooth edges, and the frames
+    in which a view glides, take longer than everything else. PICTURES=1 keeps them, for the pictures of the docs."""
+    if "PICTURES" in os.environ:
+        return
+    bpy.context.preferences.system.viewport_aa = "OFF"
+    bpy.context.preferences.view.smooth_view = 0
+    for scene in bpy.data.scenes:
+        scene.eevee.taa_samples = 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """docs/tutorial.md in a real Blender window: its steps, in a new scene, with the mouse; and its pictures.
 
-With EDTALK_GUI_OUT=DIR the pictures are in DIR/drive_tutorial, and `python tests/gui/tutorial_pictures.py
-DIR/drive_tutorial` makes those of docs/img of them.
+With EDTALK_GUI_OUT=DIR and EDTALK_GUI_PICTURES=1 the pictures are in DIR/drive_tutorial, and
+`python tests/gui/tutorial_pictures.py DIR/drive_tutorial` makes those of docs/img of them.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import pytest
 
 pytestmark = pytest.mark.oldest_window
 
-FRAMES = 125
+FRAMES = 60
 
 
 @pytest.fixture(scope="module")
