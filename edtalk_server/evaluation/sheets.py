@@ -54,7 +54,7 @@ def standard_columns(layout: BankLayout) -> Sequence[Column]:
     if len(standard) > 1:
         return standard
     first = [layout.bases[i] for bank in Bank for i in range(len(layout))[layout.slice_of(bank)][:3]]
-    return [COLUMNS[0], *(Column(one.identifier, {one.identifier: one.maximum / 2}) for one in first)]
+    return [COLUMNS[0], *(Column(basis.identifier, {basis.identifier: basis.maximum / 2}) for basis in first)]
 
 
 def render_columns(
@@ -130,7 +130,9 @@ def _spaced(tiles: Sequence[Picture]) -> Picture:
 
 
 def _side_by_side(pictures: Sequence[Picture], cell: int) -> Picture:
-    return np.hstack([cv2.resize(one, (cell, cell), interpolation=cv2.INTER_AREA) for one in pictures])
+    return np.hstack(
+        [cv2.resize(picture, (cell, cell), interpolation=cv2.INTER_AREA) for picture in pictures]
+    )
 
 
 def _titles(titles: Sequence[str], cell: int) -> Picture:

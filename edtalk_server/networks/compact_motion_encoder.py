@@ -104,5 +104,5 @@ def _look(maps: Tensor, points: Tensor) -> Tensor:
     """Sample maps [B, C, n, n] at the points of detail, [B, P * C]."""
     grid = (_looks(points) * 2 - 1)[:, None]
     with torch.autocast(maps.device.type, enabled=False):
-        found = F.grid_sample(maps.float(), grid, padding_mode="border", align_corners=False)
-    return found.flatten(1)
+        values = F.grid_sample(maps.float(), grid, padding_mode="border", align_corners=False)
+    return values.flatten(1)

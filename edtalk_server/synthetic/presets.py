@@ -1,8 +1,8 @@
-"""The eight emotions as shapes of the face kit, and the expression weights that come nearest to them.
+"""The eight emotions as shapes of the face kit, and the nearest expression weights.
 
-Each emotion is what the literature on facial action coding gives for it, at a strength that still looks like a person
-and not like a mask. `nominal_presets` is the linear reading of those shapes; a bundle's own presets are measured
-(`evaluation.meaning.emotions`), because a network draws some weights stronger than others.
+Each emotion follows the literature on facial action coding, at a strength that still looks like a person and not like a
+mask. `nominal_presets` is the linear reading of those shapes; a bundle's own presets are measured
+(`evaluation.meaning.emotions`), because a network renders some weights stronger than others.
 """
 
 from __future__ import annotations

@@ -59,23 +59,23 @@ _RULES: tuple[tuple[str, float, float, bool], ...] = (
 )
 
 
-def tensor(set_name: str, model: str, one: OfficialTensor) -> Tensor:
+def tensor(set_name: str, model: str, official: OfficialTensor) -> Tensor:
     """Return one tensor of a checkpoint (`model` is edtalk, edtalk_lip_pose or audio2lip)."""
-    if one.constant is not None:
-        return one.constant
-    if one.integer:
-        return torch.zeros(one.shape, dtype=torch.int64)
+    if official.constant is not None:
+        return official.constant
+    if official.integer:
+        return torch.zeros(official.shape, dtype=torch.int64)
     for pattern, mean, gain, by_fan in _RULES:
-        if re.search(pattern, one.name):
-            scale = gain * math.sqrt(1.0 / math.prod(one.shape[1:])) if by_fan else gain
-            values = mean + scale * gauss(f"{set_name}/{model}/{one.name}", math.prod(one.shape))
-            return torch.from_numpy(values.astype(np.float32).reshape(one.shape))
-    raise KeyError(f"no rule fills {one.name}")
+        if re.search(pattern, official.name):
+            scale = gain * math.sqrt(1.0 / math.prod(official.shape[1:])) if by_fan else gain
+            values = mean + scale * gauss(f"{set_name}/{model}/{official.name}", math.prod(official.shape))
+            return torch.from_numpy(values.astype(np.float32).reshape(official.shape))
+    raise KeyError(f"no rule fills {official.name}")
 
 
 def checkpoint(set_name: str, model: str, tensors: Sequence[OfficialTensor]) -> dict[str, Tensor]:
     """Return a whole checkpoint under its official names."""
-    return {one.name: tensor(set_name, model, one) for one in tensors}
+    return {official.name: tensor(set_name, model, official) for official in tensors}
 
 
 def waves(key: str, shape: tuple[int, int, int], count: int, highest: float, amplitude: float) -> Floats:

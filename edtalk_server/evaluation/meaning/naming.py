@@ -136,14 +136,17 @@ def arrange_manifest(manifest: BundleManifest, order: Sequence[Meaning]) -> Bund
     old = manifest.layout.bases
     layout = BankLayout(tuple(_bases(old, order)))
     renamed = {
-        old[one.channel].identifier: (basis.identifier, one.sign)
-        for one, basis in zip(order, layout.bases, strict=True)
+        old[meaning.channel].identifier: (basis.identifier, meaning.sign)
+        for meaning, basis in zip(order, layout.bases, strict=True)
     }
     presets = {
         emotion: {renamed[name][0]: renamed[name][1] * value for name, value in preset.items()}
         for emotion, preset in manifest.presets.items()
     }
-    known = {renamed[name][0]: _turned(one, renamed[name][1]) for name, one in manifest.statistics.items()}
+    known = {
+        renamed[name][0]: _turn(statistic, renamed[name][1])
+        for name, statistic in manifest.statistics.items()
+    }
     return replace(manifest, layout=layout, presets=presets, statistics=known)
 
 
@@ -162,18 +165,18 @@ def _bases(old: Sequence[Basis], order: Sequence[Meaning]) -> Iterator[Basis]:
         yield Basis(control.identifier, control.name, basis.bank, low, high, text)
 
 
-def _turned(one: Statistic, sign: int) -> Statistic:
+def _turn(statistic: Statistic, sign: int) -> Statistic:
     if sign > 0:
-        return one
-    low, high = (None if end is None else -end for end in (one.high, one.low))
-    return replace(one, mean=-one.mean, low=low, high=high)
+        return statistic
+    low, high = (None if end is None else -end for end in (statistic.high, statistic.low))
+    return replace(statistic, mean=-statistic.mean, low=low, high=high)
 
 
 @torch.no_grad()
 def arrange_face(network: EDTalk, order: Sequence[Meaning]) -> EDTalk:
     """Return the same network whose channel k is `order[k]`: old weights w are sign · w there."""
-    channels = [one.channel for one in order]
-    wanted = network.banks.orthonormal()[:, channels] * torch.tensor([one.sign for one in order])
+    channels = [meaning.channel for meaning in order]
+    wanted = network.banks.orthonormal()[:, channels] * torch.tensor([meaning.sign for meaning in order])
     plain = EDTalk(replace(network.config, signs=()))
     plain.load_state_dict(network.state_dict())
     plain.banks.directions.copy_(wanted)
@@ -185,7 +188,9 @@ def arrange_face(network: EDTalk, order: Sequence[Meaning]) -> EDTalk:
     for head in turned.heads.banks:
         last = cast(EqualLinear, cast(nn.Sequential, head)[-1])
         part = order[start : start + len(last.bias)]
-        _arrange_rows(last.weight, last.bias, [replace(one, channel=one.channel - start) for one in part])
+        _arrange_rows(
+            last.weight, last.bias, [replace(meaning, channel=meaning.channel - start) for meaning in part]
+        )
         start += len(last.bias)
     return turned.eval().requires_grad_(requires_grad=False)
 
@@ -199,7 +204,7 @@ def arrange_voice(network: Audio2Lip, order: Sequence[Meaning]) -> Audio2Lip:
 
 
 def _arrange_rows(weight: torch.Tensor, bias: torch.Tensor, order: Sequence[Meaning]) -> None:
-    channels = [one.channel for one in order]
-    signs = torch.tensor([float(one.sign) for one in order])
+    channels = [meaning.channel for meaning in order]
+    signs = torch.tensor([float(meaning.sign) for meaning in order])
     weight.copy_(weight[channels] * signs[:, None])
     bias.copy_(bias[channels] * signs)

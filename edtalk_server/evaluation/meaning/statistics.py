@@ -36,8 +36,8 @@ def measure(bundle: Bundle, people: Sequence[Person], data: Path | None = None) 
         render_correlation(model, people, len(layout)),
     )
     return {
-        name: replace(one, read=_rounded(how_estimated[i]), drawn=_rounded(how_rendered[i]))
-        for i, (name, one) in enumerate(usual.items())
+        name: replace(statistic, read=_rounded(how_estimated[i]), drawn=_rounded(how_rendered[i]))
+        for i, (name, statistic) in enumerate(usual.items())
     }
 
 

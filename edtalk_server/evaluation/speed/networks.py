@@ -75,11 +75,11 @@ def _frame_lines(engine: Engine, portrait: Picture, source: Source, rows: Weight
         for kind, (_, work) in kinds.items()
         for count in _THREADS
     }
-    found = speeds(works, rounds)
+    measured = speeds(works, rounds)
     lines = {
         f"{kind}_{count}": Line.of(
             f"face_{kind}_{count}",
-            found[f"{kind}_{count}"],
+            measured[f"{kind}_{count}"],
             "frames/s",
             f"warm: {what}, {_where(engine)}, {words}",
         )
@@ -131,10 +131,10 @@ def _voice_lines(engine: Engine, source: Source, voice: Waveform, rounds: int) -
         predict(engine.bundle, source.weights, voice, TimeBase(MODEL_FPS))
         return float(voice.duration)
 
-    found = speeds({str(count): with_threads(count, work) for count in _THREADS}, rounds)
+    measured = speeds({str(count): with_threads(count, work) for count in _THREADS}, rounds)
     what = f"voice to weights at 25 frames/s, {float(voice.duration):.1f} s of speech, CPU"
     one, two = (
-        Line.of(f"voice_{count}", found[str(count)], "x real time", f"warm: {what}, {words}")
+        Line.of(f"voice_{count}", measured[str(count)], "x real time", f"warm: {what}, {words}")
         for count, words in _THREADS.items()
     )
     return [one, two, ratio("voice_2_to_1", two, one, "voice to weights, 2 threads / 1")]

@@ -76,13 +76,13 @@ def renderer_lines(facekit: Path, rounds: int) -> list[Line]:
         what = f"{_CARD_FRAMES} such frames by batched torch, {torch.cuda.get_device_name()}"
         kinds["cuda"] = what, lambda: many.at_once(card)
     works = {name: with_threads(1, work) for name, (_, work) in kinds.items()}
-    found = speeds({"person": paint, **works}, rounds)
+    measured = speeds({"person": paint, **works}, rounds)
     lines = {
-        name: Line.of(f"renderer_{name}", found[name], "frames/s", f"training faces of {_SIZE} px, {what}")
+        name: Line.of(f"renderer_{name}", measured[name], "frames/s", f"training faces of {_SIZE} px, {what}")
         for name, (what, _) in kinds.items()
     }
     person = Line.of(
-        "renderer_person", found["person"], "people/s", "a new person from a seed: shape and atlas, CPU"
+        "renderer_person", measured["person"], "people/s", "a new person from a seed: shape and atlas, CPU"
     )
     ratios = [
         ratio(f"renderer_{name}_to_numba", line, lines["numba"], f"training faces, {name} / numba")

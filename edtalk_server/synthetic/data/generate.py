@@ -1,4 +1,4 @@
-"""Renders training clips into shards. Can be stopped at any time and started again with the same arguments.
+"""Render training clips into shards. It can be stopped at any time and continues with the same arguments.
 
 `python -m edtalk_server.synthetic.data.generate --facekit PATH --out runs/data --worker 0 --frames 32000 --seed 1`
 """

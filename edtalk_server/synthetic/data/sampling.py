@@ -1,10 +1,10 @@
-"""What the people in the clips do: which weights occur together, and how often.
+"""The performances of the clips: which weights occur together, and how often.
 
 Two kinds of clips. Free clips (60 %) vary everything. Speech clips (40 %) hold the head almost still and move only
 mouth, lids, gaze and smile, because otherwise the pose drowns the mouth in every loss. No two controls always come
 together, so that a network can tell them apart.
 
-First frames are what portraits look like: open eyes, and often a smile that shows teeth. Later frames often close
+First frames look like portraits: open eyes, and often a smile that shows teeth. Later frames often close
 the mouth or the eyes fully, because that is what a portrait must learn to do.
 """
 

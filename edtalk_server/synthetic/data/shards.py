@@ -1,7 +1,7 @@
-"""Shards: one set of `.npy` files a worker, memory-mapped, so that readers may look while the writer works.
+"""Shards: one set of `.npy` files for each worker, memory-mapped, so that readers can work while the writer works.
 
 `<folder>/<worker>_<name>.npy`, N rows each, with names and types as in `FIELDS`; `done` [1] is the number of rows
-that are complete. Clips are eight consecutive rows. A writer that starts again goes on after the last complete clip.
+that are complete. Clips are eight consecutive rows. A restarted writer continues after the last complete clip.
 """
 
 from __future__ import annotations

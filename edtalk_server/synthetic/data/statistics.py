@@ -1,4 +1,4 @@
-"""What is usual for each weight (`bundles.manifest.Statistic`), from rows of weights or from rendered shards."""
+"""The usual values of each weight (`bundles.manifest.Statistic`), from rows of weights or from rendered shards."""
 
 from __future__ import annotations
 

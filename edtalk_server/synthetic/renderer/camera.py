@@ -1,4 +1,4 @@
-"""The camera and the framing: where the head stands in the picture, and what the six pose weights say about it.
+"""The camera and the crop: the place of the head in the picture, and its relation to the six pose weights.
 
 Points go through two steps. A perspective onto the plane through the origin (`plane = xy * d / (d - z)`, in
 centimetres), then a similarity `crop` into the picture, whose width is 1 and whose y points down. The crop is fitted

@@ -1,7 +1,7 @@
-"""What both drawing paths (numba and batched torch) must agree on. Only NumPy, so that either can stand alone.
+"""Constants that both renderers (numba and batched torch) share. Only NumPy, so that each can be used alone.
 
-The formulas themselves stand in `shader.py` and `batch/batch_shade.py`;
-`tests/unit/synthetic/test_batch_renderer.py` holds that both draw the same picture.
+The formulas themselves are in `shader.py` and `batch/batch_shade.py`;
+`tests/unit/synthetic/test_batch_renderer.py` checks that both draw the same picture.
 """
 
 from __future__ import annotations

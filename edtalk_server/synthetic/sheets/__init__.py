@@ -1,1 +1,1 @@
-"""Contact sheets and sample portraits, for eyes."""
+"""Contact sheets and sample portraits, for the eye."""

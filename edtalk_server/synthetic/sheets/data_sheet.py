@@ -1,7 +1,7 @@
-"""A contact sheet of training data: what a clip's frames show, and whether all that is known about them fits.
+"""A contact sheet of training data: the frames of a clip, and whether their labels fit.
 
 One row per person: the source frame, then for a free and for a spoken frame the picture, its parts, its landmarks, the
-source warped along the flow, and three times the difference that is left. Grey is what the source hides.
+source warped along the flow, and three times the remaining difference. Grey pixels are hidden in the source.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A contact sheet: rows of people, columns of movements. For eyes, not for training.
+"""A contact sheet: rows of people, columns of movements. For the eye, not for training.
 
 `python -m edtalk_server.synthetic.sheets.preview --facekit PATH --out sheet.png`
 """

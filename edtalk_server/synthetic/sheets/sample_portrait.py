@@ -1,4 +1,4 @@
-"""Draws sample portraits like the one that ships with the project: rendered people, who belong to nobody (CC0).
+"""Draw sample portraits like the one that ships with the project: rendered people without a likeness (CC0).
 
 The shipped one was drawn with seed 58 by the first renderer; today's draws somebody else for that seed.
 

@@ -1,1 +1,1 @@
-"""Many pictures at once, in plain torch, for graphics cards."""
+"""The renderer for many pictures at once, in plain torch, for graphics cards."""

@@ -1,6 +1,6 @@
 """From weights to vertices for many frames at once, in plain torch; the same movements as `deform.py`.
 
-People are kept on the device in numbered places, so that a person's arrays travel once for many frames.
+People are kept on the device in numbered slots, so that a person's arrays are copied once for many frames.
 """
 
 from __future__ import annotations

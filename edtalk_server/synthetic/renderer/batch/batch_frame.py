@@ -1,7 +1,7 @@
 """Many pictures at once, in plain torch on any device: the same pictures as `frame.Renderer`, one by one.
 
-Drawing itself is torch alone. The mesh with its occlusion, and the people, come from a `frame.Renderer`, which also
-needs numba, SciPy and OpenCV on the CPU; people can be made in other processes.
+Rendering itself needs torch alone. The mesh with its occlusion, and the people, come from a `frame.Renderer`, which
+also needs numba, SciPy and OpenCV on the CPU; people can be made in other processes.
 """
 
 from __future__ import annotations

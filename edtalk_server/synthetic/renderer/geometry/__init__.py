@@ -1,1 +1,1 @@
-"""The mesh of a head, and which of its triangles each pixel sees."""
+"""The mesh of a head, and the triangle that is visible in each pixel."""

@@ -1,4 +1,4 @@
-"""Where a point lies on its tooth: texture coordinates that give each tooth a strip of its own."""
+"""Texture coordinates of teeth: each tooth has its own strip."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def tooth_coordinates(vertices: npt.NDArray, triangles: IntArray) -> npt.NDArray
     rows: dict[bool, list[IntArray]] = {True: [], False: []}
     for piece in _pieces(triangles):
         rows[bool(vertices[piece, 1].mean() > _BETWEEN_JAWS)].append(piece)
-    found = np.zeros((len(vertices), 2))
+    coordinates = np.zeros((len(vertices), 2))
     for upper, teeth in rows.items():
         for number, piece in enumerate(sorted(teeth, key=lambda piece: _angle(vertices[piece]))):
             strip = _strip(vertices[piece], upper)
-            found[piece, 0] = (number + 0.5 + 0.46 * strip[:, 0]) / TEETH_IN_A_ROW
-            found[piece, 1] = 0.02 + 0.46 * strip[:, 1] + (0.0 if upper else 0.5)
-    return found[triangles]
+            coordinates[piece, 0] = (number + 0.5 + 0.46 * strip[:, 0]) / TEETH_IN_A_ROW
+            coordinates[piece, 1] = 0.02 + 0.46 * strip[:, 1] + (0.0 if upper else 0.5)
+    return coordinates[triangles]
 
 
 def _angle(tooth: npt.NDArray) -> float:

@@ -48,4 +48,4 @@ def lashes(kit: FaceKit) -> Lashes:
             tips.append(tip)
             roots.append(root)
             lower.append(np.full(_COLUMNS, card < _CARDS // 2))
-    return Lashes(*(np.concatenate(one) for one in (triangles, tips, roots, lower)))
+    return Lashes(*(np.concatenate(parts) for parts in (triangles, tips, roots, lower)))

@@ -239,12 +239,12 @@ def _part_uv(
 
 
 def _face_uv(kit: FaceKit) -> FloatArray:
-    found = np.full((len(kit.vertices), 2), np.nan, np.float32)
+    coordinates = np.full((len(kit.vertices), 2), np.nan, np.float32)
     of_face = kit.face_part == kits.FACE
     faces, uvs = kit.faces[of_face], kit.face_uvs[of_face]
     valid = faces >= 0
-    found[faces[valid]] = kit.uvs[uvs[valid]] * [1, -1] + [0, 1]
-    return found
+    coordinates[faces[valid]] = kit.uvs[uvs[valid]] * [1, -1] + [0, 1]
+    return coordinates
 
 
 def _inside(points: npt.NDArray, polygon: npt.NDArray) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""How open each vertex is to the sky: ambient occlusion of the neutral head, baked once and cached."""
+"""Ambient occlusion of the neutral head for each vertex, baked once and cached."""
 
 from __future__ import annotations
 

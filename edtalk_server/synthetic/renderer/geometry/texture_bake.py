@@ -1,4 +1,4 @@
-"""Values of vertices spread over the texture, so that painters can ask where on the head a texel lies."""
+"""Vertex values interpolated over the texture, so that painters know where on the head a texel lies."""
 
 from __future__ import annotations
 

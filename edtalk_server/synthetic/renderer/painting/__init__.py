@@ -1,1 +1,1 @@
-"""What is painted on the mesh: skin, hair, eyes, clothes, and what stands behind."""
+"""The paint on the mesh (skin, hair, eyes, clothes) and the backgrounds."""

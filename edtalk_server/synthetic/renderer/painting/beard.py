@@ -92,8 +92,8 @@ def grow_beard(random: Random, beard: Beard, mesh: HeadMesh, vertices: Picture) 
     uneven = np.clip(1 + 0.3 * noise(random, FACE_SIDE, FACE_SIDE, ((24, 1.0),)), 0.3, 2)
     map_ = soften((beard.cover * uneven).astype(np.float32), 5)
     place = np.nan_to_num(mesh.face_uv, nan=0.0) * (FACE_SIDE - 1)
-    found = map_[
+    values = map_[
         place[:, 1].astype(int).clip(0, FACE_SIDE - 1), place[:, 0].astype(int).clip(0, FACE_SIDE - 1)
     ]
-    stands = np.where(np.isnan(mesh.face_uv[:, 0]), 0, smooth_step(found / 0.7) * beard.length)
+    stands = np.where(np.isnan(mesh.face_uv[:, 0]), 0, smooth_step(values / 0.7) * beard.length)
     return np.asarray(vertices + normals[: len(vertices)] * stands[:, None])

@@ -1,4 +1,4 @@
-"""The ball of the eye: white, iris and pupil, painted round the gaze axis."""
+"""The ball of the eye: white, iris and pupil, painted around the gaze axis."""
 
 from __future__ import annotations
 

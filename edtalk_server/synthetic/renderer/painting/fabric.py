@@ -1,4 +1,4 @@
-"""Cloth: weaves, stripes, checks and prints, and what people wear of it."""
+"""Cloth: weaves, stripes, checks and prints, and their colours."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Hats and scarves: above a line round the head the hair shell stands further out and is painted as cloth.
+"""Hats and scarves: above a line around the head the hair shell is thicker and painted as cloth.
 
-They have no geometry of their own but for a visor: a cap is hair that is smooth and knitted. The line is an angle from
+Only a visor has its own geometry: a cap is smooth, knitted hair. The line is an angle from
 the crown, as in the texture of the hair, so that mesh and paint agree.
 """
 

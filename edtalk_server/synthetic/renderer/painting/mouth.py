@@ -1,4 +1,4 @@
-"""The inside of the mouth: where tongue and teeth of a person stand, and their colours.
+"""The inside of the mouth: position and colours of a person's tongue and teeth.
 
 An open mouth is lit from its opening, so it darkens and reddens towards the throat. That is painted into the atlas
 instead of computed, because only few of the lights throw shadows.

@@ -1,6 +1,6 @@
-"""Where hair grows: how far each point of the head lies above a hairline.
+"""The hairline: how far each point of the head lies above it.
 
-A hairline is a height (kit y, in centimetres) for each direction round the head; ears and the front of the face stay
+A hairline is a height (kit y, in centimetres) for each direction around the head; ears and the front of the face stay
 bare. The head's rest positions are also kept per texture pixel, so that roots can be painted on the skin exactly
 where hair starts.
 """

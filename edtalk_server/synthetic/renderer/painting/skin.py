@@ -1,4 +1,4 @@
-"""The face's own texture: skin, lips, brows, lash lines, beard, make-up and age, painted round the landmarks."""
+"""The face's own texture: skin, lips, brows, lash lines, beard, make-up and age, painted around the landmarks."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Glasses, a visor, and what comes before a face: hands, microphones and other things. All are grids of fixed
-topology; what a person does not wear is put out of sight.
+"""Glasses, a visor, and things in front of a face: hands, microphones and others. All are grids of fixed topology;
+what a person does not wear is moved out of sight.
 
-Nothing is transparent: clear lenses are left out, but for the glare that a window throws on them.
+Nothing is transparent: clear lenses are left out, except for the glare of a window on them.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def dress(random: Random, mesh: HeadMesh, vertices: Points, headwear: Headwear |
 
 
 def _unit_grid(piece: str) -> tuple[Points, Points]:
-    return next(one for one in WORN if one.name == piece).unit_grid()
+    return next(item for item in WORN if item.name == piece).unit_grid()
 
 
 def _tube(piece: str, path: Points, aside: Points, radius: float) -> Points:
