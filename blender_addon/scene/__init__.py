@@ -6,15 +6,18 @@ from __future__ import annotations
 
 def register() -> None:
     """Declare the character's properties."""
-    from . import character, naming
+    from . import plane
+    from .properties import character_properties, naming
 
-    character.register()
+    character_properties.register()
+    character_properties.follow_show(plane.apply_show)
     naming.register()
 
 
 def unregister() -> None:
-    """Take them back."""
-    from . import character, naming
+    """Remove them."""
+    from .properties import character_properties, naming
 
     naming.unregister()
-    character.unregister()
+    character_properties.follow_show(None)
+    character_properties.unregister()

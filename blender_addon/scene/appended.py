@@ -7,16 +7,16 @@ from pathlib import Path
 
 import bpy
 
-from . import character
+from . import paths
 
 
 def adjust_paths(ob: bpy.types.Object, blend: str) -> None:
     """Let the paths of a character out of the file `blend` mean what they meant there. Linked ones keep theirs."""
     if ob.library is not None or ob.override_library is not None or not ob.edtalk.is_character:
         return
-    for name in character.PATHS:
+    for name in paths.PATHS:
         if (meant := _meant(ob, name, blend)) is not None:
-            setattr(ob.edtalk, name, character.kept_path(meant))
+            setattr(ob.edtalk, name, paths.to_stored_path(meant))
 
 
 def find_lost_paths(ob: bpy.types.Object) -> None:
@@ -25,10 +25,10 @@ def find_lost_paths(ob: bpy.types.Object) -> None:
     origin = getattr(ob.data, "library_weak_reference", None)
     if origin is None or not ob.is_editable or ob.override_library is not None:
         return
-    for name in character.PATHS:
+    for name in paths.PATHS:
         meant = _meant(ob, name, origin.filepath)
-        if meant is not None and meant.exists() and not character.absolute(getattr(ob.edtalk, name)).exists():
-            setattr(ob.edtalk, name, character.kept_path(meant))
+        if meant is not None and meant.exists() and not paths.absolute(getattr(ob.edtalk, name)).exists():
+            setattr(ob.edtalk, name, paths.to_stored_path(meant))
 
 
 def _meant(ob: bpy.types.Object, name: str, blend: str) -> Path | None:
@@ -36,4 +36,4 @@ def _meant(ob: bpy.types.Object, name: str, blend: str) -> Path | None:
     kept = getattr(ob.edtalk, name)
     if not kept.startswith("//"):
         return None
-    return character.absolute_from(character.absolute(blend).parent, kept)
+    return paths.absolute_from(paths.absolute(blend).parent, kept)

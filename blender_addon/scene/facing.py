@@ -13,7 +13,7 @@ def constraint_of(ob: bpy.types.Object) -> bpy.types.Constraint | None:
     return ob.constraints.get(NAME)
 
 
-def face(ob: bpy.types.Object, camera: bpy.types.Object) -> None:
+def face_camera(ob: bpy.types.Object, camera: bpy.types.Object) -> None:
     """Turn the plane's front to a camera and keep it upright."""
     constraint = constraint_of(ob) or ob.constraints.new("TRACK_TO")
     constraint.name = NAME
@@ -21,7 +21,7 @@ def face(ob: bpy.types.Object, camera: bpy.types.Object) -> None:
     constraint.track_axis, constraint.up_axis = "TRACK_NEGATIVE_Y", "UP_Z"
 
 
-def stop(ob: bpy.types.Object) -> None:
-    """End `face`."""
+def stop_facing(ob: bpy.types.Object) -> None:
+    """End `face_camera`."""
     if (constraint := constraint_of(ob)) is not None:
         ob.constraints.remove(constraint)

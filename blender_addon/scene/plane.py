@@ -16,7 +16,7 @@ from ..core import bmp
 from ..core.takes import takes
 from ..core.tasks import Steps
 from ..core.text.translate import iface_
-from . import character
+from . import character, paths
 
 TAG = "edtalk"
 """Custom property that marks the data that this add-on made."""
@@ -47,7 +47,7 @@ _missing_spaces: set[str] = set()
 # --- making ----------------------------------------------------------------------------------------------------------
 
 
-def create(context: bpy.types.Context, name: str, width: int, height: int) -> bpy.types.Object:
+def create_plane(context: bpy.types.Context, name: str, width: int, height: int) -> bpy.types.Object:
     """A new plane at the 3D cursor, facing the front view, two units high, with a live picture of this size."""
     mesh = bpy.data.meshes.new(name)
     mesh[ASPECT] = width / height
@@ -191,7 +191,7 @@ def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
     group = ob.edtalk
     make_own(ob)
     take.hold_before(first)
-    path = character.kept_path(take.path(first))
+    path = paths.to_stored_path(take.path(first))
     if group.take_image is None:
         group.take_image = bpy.data.images.load(str(take.path(first)), check_existing=False)
         group.take_image.name = f"{ob.name} take"
@@ -201,7 +201,7 @@ def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
     image.filepath = path
     if take.look.alpha:
         _see_through(ob)
-    group.take = character.kept_path(take.folder)
+    group.take = paths.to_stored_path(take.folder)
     group.take_first, group.take_last = first, last
     group.show = "TAKE"
     image.reload()
@@ -297,7 +297,7 @@ def apply_show(ob: bpy.types.Object) -> None:
 
 def _fit_to_take(ob: bpy.types.Object) -> None:
     """Make the plane as wide as the baked frames need it, once they are there."""
-    folder = character.file_of(ob, "take")
+    folder = paths.file_of(ob, "take")
     if folder is not None:
         look = takes.Take.head(folder).look
         fit(ob, look.width, look.height)

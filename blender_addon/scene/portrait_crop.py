@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-# mypy: disable-error-code="valid-type"
 """Which part of which picture is the face (`ob.edtalk.picture`): the crop, an image block, and what the server saw."""
 
 from __future__ import annotations
@@ -9,81 +8,21 @@ from typing import Any
 
 import bpy
 import numpy as np
-from bpy.props import FloatProperty, PointerProperty, StringProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop, Inspected, Prepared
 
 from ..core import bmp
-from ..core.text.translate import CONTEXT
 
-OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
 TAG = "edtalk"
 READABLE = {"PNG", "JPEG", "BMP", "TIFF", "WEBP"}
 """File formats that go to the server as they are; others are sent as Blender shows them."""
 _KNEE = 0.0031308
 
 
-def _on_crop(group: EDTalkPicture, _context: bpy.types.Context) -> None:
-    group.id_data.update_tag()  # a script's change is noticed too
-
-
-def can_be(image: bpy.types.Image) -> bool:
+def can_be_portrait(image: bpy.types.Image) -> bool:
     """Can this image block be a portrait? Those of the planes cannot."""
     return not image.get(TAG) and image.source in {"FILE", "GENERATED"}
-
-
-def _is_portrait(_group: EDTalkPicture, image: bpy.types.Image) -> bool:
-    return can_be(image)
-
-
-class EDTalkPicture(bpy.types.PropertyGroup):
-    """The portrait's picture and the square of it that is the face, in pixels from the picture's left top."""
-
-    image: PointerProperty(
-        name="Image Block",
-        description="A picture in this .blend, packed or not; it is used instead of the portrait's file",
-        type=bpy.types.Image,
-        poll=_is_portrait,
-        update=_on_crop,
-        override=OVERRIDABLE,
-    )
-    center_x: FloatProperty(
-        name="Center X",
-        translation_context=CONTEXT,
-        description="Pixels from the picture's left edge to the middle of the face's square",
-        precision=1,
-        step=100,
-        update=_on_crop,
-        override=OVERRIDABLE,
-    )
-    center_y: FloatProperty(
-        name="Y",
-        description="Pixels from the picture's upper edge to the middle of the face's square",
-        precision=1,
-        step=100,
-        update=_on_crop,
-        override=OVERRIDABLE,
-    )
-    side: FloatProperty(
-        name="Side",
-        description="Width of the face's square in pixels; 0: the face is found automatically",
-        min=0.0,
-        precision=1,
-        step=100,
-        update=_on_crop,
-        override=OVERRIDABLE,
-    )
-    roll: FloatProperty(
-        name="Roll",
-        description="How far the square is turned clockwise, for heads that are tilted",
-        subtype="ANGLE",
-        update=_on_crop,
-        override=OVERRIDABLE,
-    )
-    seen: StringProperty(
-        name="Seen", description="What the server saw in the picture (JSON)", override=OVERRIDABLE
-    )
 
 
 # --- the crop --------------------------------------------------------------------------------------------------------

@@ -27,8 +27,8 @@ from ..core.server.process import ServerState
 from ..core.tasks import Task
 from ..core.text.translate import in_english
 from ..scene import character
-from .bake.bake_operators import bakeable
-from .runtime import pump, task_operator
+from .bake.bake import bakeable
+from .runtime import runtime, task_operator
 
 NAME = "edtalk"
 EVERY_SECONDS = 1.0
@@ -113,7 +113,7 @@ def _stoppable() -> Iterator[None]:
     with the exit code for it. Where nothing runs, the process ends as it would anyhow."""
 
     def stop(number: int, _frame: object) -> None:
-        if (task := pump.session().task) is not None:
+        if (task := runtime.session().task) is not None:
             task.cancel()
         else:
             signal.signal(number, signal.SIG_DFL)
@@ -153,7 +153,7 @@ def _do(
     operator: Callable[..., set[str]], ob: bpy.types.Object, scene: bpy.types.Scene, **options: object
 ) -> int:
     """One of our operators on one character, with its progress as lines."""
-    session, lines = pump.session(), _Lines()
+    session, lines = runtime.session(), _Lines()
     session.failure = None
     _say(f"{ob.name}: begin")
     task_operator.LISTENERS.append(lines)

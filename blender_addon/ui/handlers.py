@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Blender's events: each handler looks whether it is meant, and delegates.
+"""Blender's handlers: each checks whether the event concerns it, and delegates.
 
-Frame changes and depsgraph updates both count: keys that are moved in the Graph Editor fire only the second. During a
-render the handlers run in Blender's render thread, where the sockets may not be used, and do nothing.
+Frame changes and depsgraph updates both count: moving keys in the Graph Editor fires only the second. During a render
+the handlers run in Blender's render thread, where the sockets may not be used, and do nothing.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import bpy
 from bpy.app.handlers import persistent
 
 from ..core.tasks import run_to_end
-from ..scene import appended, character, plane
-from .render import render_operators
-from .runtime import pump
+from ..scene import appended, character, paths, plane
+from .bake.watch import WATCH
+from .runtime import runtime
+from .runtime.live import LIVE
 
 _paths_before: list[tuple[int, str, str]] = []
-"""The characters' paths as they were before the save that is going on."""
+"""The characters' paths before the current save."""
 
 
-def _is_ours_to_answer(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
+def _concerns_live_pictures(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
     return (
         not bpy.app.background
         and depsgraph is not None
@@ -34,39 +35,37 @@ def _is_ours_to_answer(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | 
 
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> bool:
-    """The frame, or something in the scene, changed; True when a new live picture is on its way."""
-    is_asked = _is_ours_to_answer(scene, depsgraph) and pump.live().look(scene, depsgraph)
+    """Update the live pictures: the frame, or something in the scene, changed. Return whether one was requested."""
+    is_asked = _concerns_live_pictures(scene, depsgraph) and LIVE.update(scene, depsgraph)
     if is_asked:
-        pump.wake()
+        runtime.current().wake()
     return is_asked
 
 
 @persistent
 def on_edit(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
-    """Something in the scene changed, perhaps at other frames too. (A new live picture is told of here as well, and
-    changes none.)"""
+    """Update the states of frames too: something in the scene changed, perhaps at other frames. (A new live picture
+    fires this handler as well, and changes none.)"""
     is_asked = on_change(scene, depsgraph)
     if is_asked or (depsgraph is not None and depsgraph.id_type_updated("ACTION")):
-        pump.watch().unsettle()
+        WATCH.unsettle()
 
 
 @persistent
 def on_load(*_: object) -> None:
-    """Another file is open: what was running belonged to the old one."""
-    render_operators.forget()
-    pump.forget_file()
+    """Forget the file that was open before."""
+    runtime.current().forget_file()
 
 
 @persistent
 def on_undo(*_: object) -> None:
-    """Undo may have brought back an older picture."""
-    render_operators.tidy()
-    pump.live().ask_again()
+    """Request the live pictures again: undo may have brought back older ones."""
+    LIVE.ask_again()
 
 
 @persistent
 def on_import(imported: bpy.types.BlendImportContext, *_: object) -> None:
-    """Data came from another .blend: what was appended brought paths that meant that file's folder."""
+    """Repair the paths of what was appended: they are relative to the other .blend."""
     for item in imported.import_items:
         if item.source_library is not None and isinstance(item.id, bpy.types.Object):
             appended.adjust_paths(item.id, item.source_library.filepath)
@@ -74,22 +73,22 @@ def on_import(imported: bpy.types.BlendImportContext, *_: object) -> None:
 
 @persistent
 def before_save(path: str, *_: object) -> None:
-    """Keep the live pictures and make our paths relative to the file."""
+    """Pack the live pictures, and make our paths relative to the file."""
     run_to_end(plane.settle_live_images())
-    _paths_before[:] = character.make_paths_relative(path) if path else []
+    _paths_before[:] = paths.make_paths_relative(path) if path else []
 
 
 @persistent
 def after_save(path: str, *_: object) -> None:
-    """When a copy was written, or nothing could be, the open file is still where it was, and so are its paths."""
+    """Restore our paths after a copy was saved, or saving failed: the open file is still where it was."""
     if os.path.normpath(bpy.data.filepath) != os.path.normpath(path):
-        character.put_paths_back(_paths_before)
+        paths.put_paths_back(_paths_before)
     _paths_before.clear()
 
 
 @persistent
 def before_render(scene: bpy.types.Scene, *_: object) -> None:
-    """In background mode no timer lets the colours follow the view transform."""
+    """Let the colours follow the view transform: in background mode no timer does."""
     if threading.current_thread() is threading.main_thread():
         for ob in character.characters(scene):
             plane.follow_view_transform(ob, scene)
@@ -118,5 +117,5 @@ def register() -> None:
 def unregister() -> None:
     for name, handler in HANDLERS:
         listeners = getattr(bpy.app.handlers, name)
-        if handler in listeners:  # somebody may have cleared the list
+        if handler in listeners:  # another add-on may have cleared the list
             listeners.remove(handler)

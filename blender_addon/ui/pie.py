@@ -1,19 +1,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An optional pie menu with what an animator does most: Ctrl Shift E in Object Mode, once the preference is on."""
+"""An optional pie menu with the most used operators: Ctrl Shift E in Object Mode, once the preference is on."""
 
 from __future__ import annotations
 
 import bpy
 
 from ..scene import character
-from .runtime.preferences import preferences
+from .runtime.preferences import on_pie_menu, preferences
 
 KEYMAP, KEY = "Object Mode", "E"
 _items: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
 
 class PieMenu(bpy.types.Menu):
-    """What is done most with a character."""
+    """The eight most used operators on a character."""
 
     bl_idname = "EDTALK_MT_pie"
     bl_label = "EDTalk"
@@ -52,10 +52,16 @@ def _unbind() -> None:
 
 
 def register() -> None:
-    """As the preference says."""
+    """Bind the key as the preference says, now and whenever it changes."""
+    for cls in CLASSES:
+        bpy.utils.register_class(cls)
+    on_pie_menu(follow_preference)
     follow_preference()
 
 
 def unregister() -> None:
-    """Leave no key behind."""
+    """Take the key back."""
+    on_pie_menu(None)
     _unbind()
+    for cls in CLASSES:
+        bpy.utils.unregister_class(cls)

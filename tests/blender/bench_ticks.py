@@ -80,9 +80,9 @@ def watch_operators(steps: Steps) -> None:
 
 def ticks(steps: Steps, name: str, count: int = 400) -> None:
     """Let Blender's timer come so often, as it does in the window."""
-    link = module("ui.runtime.pump")
+    runtime = module("ui.runtime.runtime").current()
     for _ in range(count):
-        steps.timed(f"timer: {name}", link._look)
+        steps.timed(f"timer: {name}", runtime.tick)
         time.sleep(0.005)
 
 
@@ -181,7 +181,9 @@ def perform(steps: Steps, ob: bpy.types.Object, folder: Path, seconds: int) -> N
     for _ in range(5):
         steps.timed("panel: transcript's summary", lambda: panel._summary(script.transcript_of(ob, scene)))
     cues = module("scene.speech.cues")  # (the model-less server has no expressions, so the button is grey)
-    steps.timed("click: emotions from transcript", lambda: cues.write(ob, scene, script.feelings(ob, scene)))
+    steps.timed(
+        "click: emotions from transcript", lambda: cues.write(ob, scene, script.emotion_cues(ob, scene))
+    )
 
 
 def capture(folder: Path, size: int) -> None:

@@ -92,7 +92,7 @@ class Addon:
     @property
     def session(self) -> Any:
         """The add-on's session."""
-        return self("ui.runtime.pump").session()
+        return self("ui.runtime.runtime").session()
 
 
 @pytest.fixture

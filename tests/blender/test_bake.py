@@ -37,12 +37,12 @@ def move_key(addon: Any, ob: bpy.types.Object, frame: int, by: float = 0.8) -> N
 
 def look(addon: Any) -> Any:
     """Let the timer tick until all frames were looked at; what is known of them."""
-    watch = addon("ui.runtime.pump").watch()
+    watch = addon("ui.bake.watch").WATCH
     watch._looked_at_files = 0.0
     watch.unsettle()
     for _ in range(1000):
         watch._next_look = 0.0
-        watch.look_after()
+        watch.tick()
         if watch.map is None or watch.map.is_settled:
             return watch.map
     raise AssertionError("the frames are never all looked at")
@@ -74,10 +74,10 @@ def test_a_longer_range_has_only_its_new_frames_to_bake(addon: Any, talking: bpy
     bpy.ops.edtalk.bake()
     assert look(addon).words == "All 12 frames are baked"
     bpy.context.scene.frame_end = 20
-    watch = addon("ui.runtime.pump").watch()
+    watch = addon("ui.bake.watch").WATCH
     for _ in range(100):  # no more than ticks, as in the window
         watch._next_look = 0.0
-        watch.look_after()
+        watch.tick()
     assert watch.map.words == "8 of 20 frames to bake: 13–20"
 
 
@@ -271,9 +271,9 @@ def two_takes(addon: Any, talking: bpy.types.Object) -> list[Path]:
 
 def listed(addon: Any) -> list[str]:
     """What the list in the panel shows after some ticks."""
-    link = addon("ui.runtime.pump")
+    runtime = addon("ui.runtime.runtime").current()
     for _ in range(50):
-        for work in link._ticks:
+        for work in runtime._ticks:
             work()
     return [row.name for row in bpy.context.window_manager.edtalk_takes.rows]
 
@@ -298,11 +298,11 @@ def test_a_folder_that_may_not_be_read_has_no_takes(
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     bpy.ops.edtalk.bake()
-    library = addon("ui.runtime.pump").library()
+    library = addon("ui.bake.take_library").LIBRARY
     monkeypatch.setattr(Path, "iterdir", refusing)
     library.refresh()
     while library.is_hurried:
-        library.look_after()
+        library.tick()
     assert library.entries == [] and library.size == 0
 
 
@@ -359,7 +359,7 @@ def test_for_the_cap_only_the_longest_unused_go(
     preferences.take_cap = (sizes - 1000) / 1e9
     try:
         listed(addon)
-        assert [take.folder for take in addon("ui.runtime.pump").library().excess()] == [two_takes[0]]
+        assert [take.folder for take in addon("ui.bake.take_library").LIBRARY.excess()] == [two_takes[0]]
         bpy.ops.edtalk.purge_takes(to_cap=True)
     finally:
         preferences.take_cap = 20
@@ -369,11 +369,11 @@ def test_for_the_cap_only_the_longest_unused_go(
 def test_frames_that_have_come_are_kept_when_a_bake_is_cancelled(
     addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bake, progress = addon("ui.bake.bake_operators"), addon("core.tasks").Progress()
+    bake, progress = addon("ui.bake.bake"), addon("core.tasks").Progress()
     monkeypatch.setattr(bake._store, "__defaults__", (0.0,))  # a disk too slow for a single frame in a tick
     base = addon("scene.takes.take_places").default_base()
-    wish = bake.Wish(talking.session_uid, bpy.context.scene.session_uid, range(FIRST, LAST + 1), base)
-    steps = bake.baked(wish, progress)
+    ref = addon("scene.references").CharacterRef.of(talking, bpy.context.scene)
+    steps = bake.bake(bake.BakeRequest(ref, range(FIRST, LAST + 1), base), progress)
     while not (progress.stage == "Rendering" and progress.done >= 6):
         next(steps)
         addon.session.pump()

@@ -102,7 +102,7 @@ def test_what_fails_before_a_server_is_needed_does_not_blame_it(
     batch, movie = addon("ui.batch"), str(tmp_path / "face.mp4")
     addon.session.close()
     assert batch.run(["export", "-o", movie]) == batch.Exit.FAILED
-    assert capsys.readouterr().err == "edtalk: Bake first: a movie is made of baked frames\n"
+    assert capsys.readouterr().err == "edtalk: Bake first: a movie is made from baked frames\n"
     talking.edtalk.voice = str(tmp_path / "gone.wav")
     assert batch.run(["predict"]) == batch.Exit.FAILED
     assert "gone.wav" in capsys.readouterr().err

@@ -201,8 +201,8 @@ def test_frames_before_zero_are_refused(addon: Any, talking: bpy.types.Object) -
 
 def test_a_scene_and_a_character_may_be_renamed_while_baking(addon: Any, talking: bpy.types.Object) -> None:
     scene = bpy.context.scene
-    tasks, bake = addon("core.tasks"), addon("ui.bake.bake_operators")
-    steps = bake.sampled_weights(talking.session_uid, scene.session_uid, range(1, 13), tasks.Progress())
+    tasks, ref = addon("core.tasks"), addon("scene.references").CharacterRef.of(talking, scene)
+    steps = addon("ui.bake.bake").sample_weights(ref, range(1, 13), tasks.Progress())
     next(steps)
     scene.name, talking.name = "another scene", "another name"
     while True:

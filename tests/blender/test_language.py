@@ -36,10 +36,20 @@ def _sayings() -> ModuleType:
 sayings = _sayings()
 
 
+def ui_classes(addon: Any) -> list[type]:
+    """All that the rooms of the UI register."""
+    rooms = addon("ui").rooms()
+    return [*addon("ui.pie").CLASSES, *(cls for room in rooms for cls in getattr(room, "classes", ()))]
+
+
 def classes(addon: Any) -> list[type]:
     """All that the add-on registers."""
-    naming = addon("scene.naming")
-    return [*addon("ui")._classes(), *addon("scene.character")._GROUPS, *naming._classes.values()]
+    naming = addon("scene.properties.naming")
+    return [
+        *ui_classes(addon),
+        *addon("scene.properties.character_properties").CLASSES,
+        *naming._classes.values(),
+    ]
 
 
 def known_to_blender(addon: Any) -> dict[str, str]:
@@ -156,7 +166,7 @@ def test_a_task_tells_its_stages_and_its_end_in_german(
 def test_the_panels_words_and_notes_from_the_file_are_german(
     addon: Any, talking: Any, german: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    panels = addon("ui.panels")
+    panels = addon("ui.character.character_panel")
     monkeypatch.setattr(panels, "draw_words", lambda layout, text, _icon="NONE": layout.label(text=text))
     talking.edtalk.notes = "The head looks about 31 degrees to the side: use a picture from the front."
     assert drawn(panels.CharacterPanel) == [
@@ -174,7 +184,9 @@ def test_names_in_the_file_stay_as_they_are(talking: Any, german: None) -> None:
 
 
 def test_reports_for_programs_stay_english(addon: Any, resting: Any, german: None) -> None:
-    assert re.search("State: Server: (ready|busy)", addon("ui.server.server_operators").described())
+    assert re.search(
+        "State: Server: (ready|busy)", addon("ui.server.server_operators").describe_installation()
+    )
     batch, lines = addon("ui.batch"), []
     said, batch._say = batch._say, lines.append
     try:

@@ -14,7 +14,7 @@ import pytest
 def settle(addon: Any) -> None:
     """Pump as Blender's timer does in the window, until no answer is under way."""
     end = time.monotonic() + 30
-    live = addon("ui.runtime.pump").live()
+    live = addon("ui.runtime.live").LIVE
     while addon.session.is_waiting or live.is_hurried:
         assert time.monotonic() < end, "no answer came"
         addon.session.pump()
@@ -24,7 +24,7 @@ def settle(addon: Any) -> None:
 
 def look(addon: Any) -> bool:
     """What the handlers do after a change; True when a picture was asked for."""
-    asked = addon("ui.runtime.pump").live().look(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+    asked = addon("ui.runtime.live").LIVE.update(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
     settle(addon)
     return bool(asked)
 
@@ -106,12 +106,12 @@ def test_a_picture_that_is_deleted_while_another_is_kept_is_no_error(
 def test_an_undo_while_a_portrait_waits_to_be_read_is_no_error(
     addon: Any, resting: bpy.types.Object, portrait: Path
 ) -> None:
-    live, other = addon("ui.runtime.pump").live(), portrait.with_name("other.png")
+    live, other = addon("ui.runtime.live").LIVE, portrait.with_name("other.png")
     other.write_bytes(portrait.read_bytes() + b" ")
     bpy.ops.ed.undo_push(message="before")
     resting.edtalk.portrait = str(other)
     bpy.ops.ed.undo_push(message="another portrait")
-    live.look(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+    live.update(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
     assert live.is_hurried
     bpy.ops.ed.undo()
     settle(addon)
@@ -129,7 +129,7 @@ def test_a_picture_that_was_unpacked_to_a_file_that_is_gone_comes_back(
     for file in (Path(bpy.data.filepath).parent / "textures").iterdir():
         file.unlink()
     resting.edtalk.live_image.reload()
-    addon("ui.runtime.pump").live().ask_again()
+    addon("ui.runtime.live").LIVE.ask_again()
     assert look(addon)
     np.testing.assert_array_equal(pixels_of(resting), before)
 
@@ -161,7 +161,7 @@ def test_a_lost_portrait_is_named_over_the_plane(
     reason = addon("ui.character.overlay").reason
     assert reason(talking) == []
     portrait.unlink()
-    addon("ui.runtime.pump").live().forget()
+    addon("ui.runtime.live").LIVE.forget()
     look(addon)
     assert any("face.png is not there" in line for line in reason(talking))
 
@@ -179,10 +179,10 @@ def test_without_a_server_the_plane_says_what_to_do(addon: Any, own_server: Any,
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_of_many_wishes_only_the_newest_is_shown(addon: Any, resting: bpy.types.Object, times: int) -> None:
-    live = addon("ui.runtime.pump").live()
+    live = addon("ui.runtime.live").LIVE
     for step in range(20 * times):
         turn(resting, step / (20 * times))
-        live.look(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+        live.update(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
     settle(addon)
     shown = pixels_of(resting)
     live.forget()
@@ -199,7 +199,7 @@ def test_a_character_of_another_bundle_says_whose_weights_it_has(
     addon("scene.character").set_source(resting, "", "Nodders 2", layout, [0.0], ())
     resting.update_tag()
     look(addon)
-    words = addon("ui.runtime.pump").live().trouble(resting)
+    words = addon("ui.runtime.live").LIVE.trouble(resting)
     assert "the 1 weights of Nodders 2" in words and "No model 1 with 36" in words
 
 

@@ -19,16 +19,17 @@ LAST = 12
 def jobs(addon: Any, movie: Path) -> dict[str, Callable[[Any], Any]]:
     """How each of the long tasks begins, as its operator does it; each gets the progress."""
     ob, scene, frames = bpy.context.object, bpy.context.scene, range(1, LAST + 1)
-    bake = addon("ui.bake.bake_operators")
-    wish = bake.Wish(
-        ob.session_uid, scene.session_uid, frames, addon("scene.takes.take_places").default_base(), again=True
+    ref, base = (
+        addon("scene.references").CharacterRef.of(ob, scene),
+        addon("scene.takes.take_places").default_base(),
     )
+    request = addon("ui.bake.bake").BakeRequest(ref, frames, base, again=True)
     banks = list(importlib.import_module("shared_protocol.banks").Bank)
     asked = {
-        "predict": ("ui.performance.predict", "Predict", {"frames": lambda _scene: frames}),
-        "bake": ("ui.bake.bake_operators", "Bake", {"wish": lambda *_: wish, "where_they_are": str}),
+        "predict": ("ui.performance.predict_operator", "Predict", {"frames": lambda _scene: frames}),
+        "bake": ("ui.bake.bake_operators", "Bake", {"request": lambda *_: request, "unsaved_hint": str}),
         "capture": (
-            "ui.performance.capture",
+            "ui.performance.capture_operator",
             "Capture",
             {
                 "filepath": str(movie),
@@ -37,8 +38,8 @@ def jobs(addon: Any, movie: Path) -> dict[str, Callable[[Any], Any]]:
                 "_start": lambda _scene: 1.0,
             },
         ),
-        "pose assets": ("ui.poses.pose_assets", "MakePoseAssets", {}),
-        "movie": ("ui.bake.movie", "ExportMovie", {"filepath": "//face.mp4"}),
+        "pose assets": ("ui.poses.asset_operators", "MakePoseAssets", {}),
+        "movie": ("ui.bake.movie_operator", "ExportMovie", {"filepath": "//face.mp4"}),
     }
 
     def begin(module: str, name: str, options: dict[str, Any]) -> Callable[[Any], Any]:
@@ -117,13 +118,10 @@ def outcome(addon: Any, task: Any) -> str:
 
 
 ENDS = {
-    undo_and_redo: {"done", "The file was changed by an undo while keys were written."},
+    undo_and_redo: {"done", "An undo changed the file while keys were written."},
     another_scene: {"done"},
     another_file: {"dropped"},
-    delete_the_character: {
-        "The character was removed meanwhile.",
-        "The character was removed while its weights were read.",
-    },
+    delete_the_character: {"The character was removed."},
 }
 
 

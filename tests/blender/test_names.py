@@ -100,7 +100,7 @@ def give(addon: Any) -> Any:
     def given(ob: Any, layout: Any) -> None:
         rest = [0.0] * len(layout)
         addon("scene.character").set_source(ob, "another", "Another 1", layout, rest, ())
-        addon("ui.weights.names").look_after()
+        addon("ui.weights.weight_names").tick()
 
     return given
 
@@ -167,7 +167,7 @@ def test_undo_brings_the_old_names_back(addon: Any, resting: Any, layouts: Any, 
     bpy.ops.ed.undo_push(message="another bundle")
     assert channel(bpy.context.object, "mouth_01").name == "Smirk"
     bpy.ops.ed.undo()
-    addon("ui.weights.names").look_after()
+    addon("ui.weights.weight_names").tick()
     assert channel(bpy.context.object, "mouth_01").name == "Mouth 1"
 
 
@@ -182,7 +182,7 @@ def test_a_file_is_opened_with_the_names_of_its_bundle_and_no_server(
     bpy.ops.wm.save_mainfile()
     addon.session.close()
     bpy.ops.wm.read_homefile(use_factory_startup=True, load_ui=False)
-    addon("scene.naming").register()
+    addon("scene.properties.naming").register()
     bpy.ops.wm.open_mainfile(filepath=path)
     ob = next(filter(addon("scene.character").is_character, bpy.data.objects))
     assert channel(ob, "mouth_01").name == "Smirk" and ob.edtalk.mouth_01 == 1.25
@@ -202,7 +202,7 @@ def test_a_library_override_keeps_what_was_changed_before_and_after(
     ob.edtalk.mouth_01 = 0.75
     give(ob, layouts.starter)
     bpy.context.view_layer.objects.active = ob
-    addon("ui.weights.names").look_after()
+    addon("ui.weights.weight_names").tick()
     assert channel(ob, "mouth_01").name == "Jaw Open"
     ob.edtalk.mouth_02 = -0.5
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "shot.blend"))
@@ -228,7 +228,7 @@ def test_of_two_characters_with_different_bundles_the_active_one_names_the_weigh
     assert channel(second, "mouth_01").name == "Mouth 1"
     for active, name in ((resting, "Smirk"), (second, "Mouth 1"), (None, "Mouth 1"), (resting, "Smirk")):
         objects.active = active
-        addon("ui.weights.names").look_after()
+        addon("ui.weights.weight_names").tick()
         assert channel(resting, "mouth_01").name == name
 
 
@@ -272,11 +272,11 @@ def test_tooltips_follow_the_language(resting: Any, give: Any, layouts: Any, add
     give(resting, layouts.starter)
     wording.use_translators(wording.Translators(translate, translate, translate))
     try:
-        addon("ui.weights.names").look_after()
+        addon("ui.weights.weight_names").tick()
         jaw = channel(resting, "mouth_01")
         assert jaw.description.startswith("Der Unterkiefer sinkt") and "0 (gar nicht)" in jaw.description
         assert jaw.name == "Jaw Open", "Blender translates names itself"
     finally:
         wording.use_translators(before)
-    addon("ui.weights.names").look_after()
+    addon("ui.weights.weight_names").tick()
     assert channel(resting, "mouth_01").description.startswith("Lower jaw drops")

@@ -147,16 +147,16 @@ def test_switching_between_live_and_baked_changes_the_image_only(
 
 
 def test_the_live_picture_follows_the_weights(addon: Any, talking: bpy.types.Object) -> None:
-    live, scene = addon("ui.runtime.pump").live(), bpy.context.scene
+    live, scene = addon("ui.runtime.live").LIVE, bpy.context.scene
     shown = []
     for frame in (1, 6):
         scene.frame_set(frame)
-        assert live.look(scene, bpy.context.evaluated_depsgraph_get())
+        assert live.update(scene, bpy.context.evaluated_depsgraph_get())
         settle(addon)
         pixels = np.empty(len(talking.edtalk.live_image.pixels), np.float32)
         talking.edtalk.live_image.pixels.foreach_get(pixels)
         shown.append(np.round(pixels.reshape(SIZE, SIZE, 4)[..., :3] * 255))
-        assert not live.look(scene, bpy.context.evaluated_depsgraph_get()), (
+        assert not live.update(scene, bpy.context.evaluated_depsgraph_get()), (
             "nothing changed: nothing is asked"
         )
     bpy.ops.edtalk.bake()
@@ -174,7 +174,7 @@ def test_after_a_server_restart_the_live_picture_comes_back(
     bpy.ops.edtalk.start_server()
     ob.edtalk.mouth_01 = 2.5
     ob.update_tag()
-    assert addon("ui.runtime.pump").live().look(scene, bpy.context.evaluated_depsgraph_get())
+    assert addon("ui.runtime.live").LIVE.update(scene, bpy.context.evaluated_depsgraph_get())
     settle(addon)
     assert addon.session.failure is None
     bpy.ops.edtalk.bake(first=1, last=1)
@@ -186,7 +186,7 @@ def settle(addon: Any) -> None:
     """Pump as Blender's timer does in the window, until no answer is under way."""
     import time
 
-    live, end = addon("ui.runtime.pump").live(), time.monotonic() + 30
+    live, end = addon("ui.runtime.live").LIVE, time.monotonic() + 30
     while addon.session.is_waiting or live.is_hurried:
         assert time.monotonic() < end, "no answer came"
         addon.session.pump()
@@ -195,8 +195,8 @@ def settle(addon: Any) -> None:
 
 
 def test_another_portrait_is_shown_at_once(addon: Any, talking: bpy.types.Object, tmp_path: Path) -> None:
-    live, scene = addon("ui.runtime.pump").live(), bpy.context.scene
-    live.look(scene, bpy.context.evaluated_depsgraph_get())
+    live, scene = addon("ui.runtime.live").LIVE, bpy.context.scene
+    live.update(scene, bpy.context.evaluated_depsgraph_get())
     settle(addon)
     before = np.array(talking.edtalk.live_image.pixels[:])
     other = tmp_path / "other.png"
@@ -205,7 +205,7 @@ def test_another_portrait_is_shown_at_once(addon: Any, talking: bpy.types.Object
     image.save()
     talking.edtalk.portrait = str(other)
     talking.update_tag()
-    assert live.look(scene, bpy.context.evaluated_depsgraph_get())
+    assert live.update(scene, bpy.context.evaluated_depsgraph_get())
     settle(addon)
     assert addon.session.failure is None
     assert not np.array_equal(np.array(talking.edtalk.live_image.pixels[:]), before)

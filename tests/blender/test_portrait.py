@@ -37,9 +37,9 @@ def broad(addon: Any, server: Any, wide: Path) -> bpy.types.Object:
 
 def follow(addon: Any, ob: bpy.types.Object) -> None:
     """Let the live picture catch up with the character, as the window's timer does."""
-    live, session = addon("ui.runtime.pump").live(), addon.session
+    live, session = addon("ui.runtime.live").LIVE, addon.session
     bpy.context.view_layer.update()
-    live.look(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+    live.update(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
     for _ in range(2000):
         session.pump()
         live.read_portraits()
@@ -102,7 +102,7 @@ def test_the_live_picture_is_prepared_with_the_crop(
     place(broad, 30, 32, 40)
     follow(addon, broad)
     assert [(crop.center_x, crop.center_y, crop.side, crop.roll) for crop in asked] == [(30, 32, 40, 0)]
-    assert addon("ui.runtime.pump").live().trouble(broad) == ""
+    assert addon("ui.runtime.live").LIVE.trouble(broad) == ""
     assert addon("scene.portrait_crop").is_seen(broad), "and the panel has a verdict on it"
 
 
@@ -113,7 +113,7 @@ def test_checking_says_what_the_portrait_is_worth(addon: Any, broad: bpy.types.O
     assert not crops.is_seen(broad), "another crop was not looked at yet"
     assert bpy.ops.edtalk.check_portrait() == {"FINISHED"}
     seen = crops.seen(broad)
-    assert crops.is_seen(broad) and seen.verdict in addon("ui.character.portrait").VERDICTS
+    assert crops.is_seen(broad) and seen.verdict in addon("ui.character.portrait_operators").VERDICTS
     assert (seen.width, seen.height, seen.crop.side) == (WIDTH, HEIGHT, 40)
 
 
@@ -156,8 +156,8 @@ def test_the_mouse_moves_scales_and_turns_the_box(addon: Any) -> None:
 
 
 def test_the_box_lies_on_the_picture_wherever_that_is_drawn(addon: Any) -> None:
-    view = addon("ui.character.crop_view")
-    fit = view.Fit.into(view.Room(50, 0, 600, 570), (WIDTH, HEIGHT))
+    drawing = addon("ui.character.crop_drawing")
+    fit = drawing.Fit.into(drawing.Room(50, 0, 600, 570), (WIDTH, HEIGHT))
     left, top = fit.to_region((0, 0))
     right, bottom = fit.to_region((WIDTH, HEIGHT))
     assert 50 < left < right < 600 and 0 < bottom < top < 570
@@ -174,12 +174,12 @@ def test_the_picture_is_not_drawn_below_the_sidebar(addon: Any) -> None:
     over = [part("TOOLS", "LEFT", 100, 10, 50, 600), part("UI", "RIGHT", 650, 10, 250, 600)]
     beside = [part("ASSET_SHELF", "BOTTOM", 100, 10, 800, 1), part("HEADER", "TOP", 100, 610, 800, 30)]
     area = SimpleNamespace(regions=[view, *over, *beside, part("TOOL_HEADER", "TOP", 100, 580, 800, 30)])
-    assert addon("ui.character.crop_view").free_room(area, view) == (50, 0, 550, 570)
+    assert addon("ui.character.crop_drawing").free_room(area, view) == (50, 0, 550, 570)
 
 
 def test_the_box_begins_on_what_was_found(addon: Any, broad: bpy.types.Object, wide: Path) -> None:
     view, crops = addon("ui.character.crop_view"), addon("scene.portrait_crop")
-    image = view.loaded(wide.read_bytes(), crops.seen(broad))
+    image = view.load_portrait(wide.read_bytes(), crops.seen(broad))
     assert tuple(image.size) == (WIDTH, HEIGHT)
     assert view.first_crop(broad, (WIDTH, HEIGHT)).side == HEIGHT
     place(broad, 30, 32, 40)
@@ -196,17 +196,17 @@ def test_adjusting_the_crop_starts_the_server_and_tells_its_verdict_once_it_is_t
         _question=None,
         _portrait=addon("core.server.uploads").InMemory.of(wide.read_bytes()),
         _crop=view.first_crop(broad, (WIDTH, HEIGHT)),
-        _forget_question=lambda: None,
-        _say=lambda lines: said.extend(line for line in lines if line not in said),
-        _told=lambda verdict, advice: (said.append(verdict), setattr(crop, "_question", None)),
+        _drop_question=lambda: None,
+        _show=lambda lines: said.extend(line for line in lines if line not in said),
+        _show_verdict=lambda verdict, advice: (said.append(verdict), setattr(crop, "_question", None)),
     )
     operator._ask(crop)
     session.start_server()
     end = time.monotonic() + 60
-    while said[-1:] == [] or said[-1] not in addon("ui.character.portrait").VERDICTS:
+    while said[-1:] == [] or said[-1] not in addon("ui.character.portrait_operators").VERDICTS:
         assert time.monotonic() < end, said
         session.pump()
-        operator._hear(crop)
+        operator._read_answer(crop)
         time.sleep(0.01)
     assert any("starting" in line for line in said)
 
@@ -339,11 +339,9 @@ def test_an_appended_character_finds_its_files(
     bpy.ops.wm.append(directory=f"{library}/Object/", filename="face")
     ob = bpy.data.objects["face"]
     assert ob.library is None
-    addon(
-        "ui.character.appending"
-    ).look_after()  # as the timer does: Blender 4.2 does not tell of appended data
-    character = addon("scene.character")
-    assert character.file_of(ob, "portrait") == portrait and character.file_of(ob, "voice") == voice
+    addon("ui.character.appending").tick()  # as the timer does: Blender 4.2 does not tell of appended data
+    paths = addon("scene.paths")
+    assert paths.file_of(ob, "portrait") == portrait and paths.file_of(ob, "voice") == voice
     assert ob.edtalk.portrait.startswith("//../"), "and the whole project can be moved"
     bpy.context.view_layer.objects.active = ob
     assert bpy.ops.edtalk.bake(first=1, last=2) == {"FINISHED"}
@@ -362,11 +360,11 @@ def test_where_appending_is_not_told_of_a_path_that_leads_somewhere_is_left_alon
     bpy.ops.wm.read_homefile(use_factory_startup=False, use_empty=True)
     bpy.ops.wm.save_as_mainfile(filepath=str(shot))
     bpy.ops.wm.append(directory=f"{library}/Object/", filename="face")
-    addon("ui.character.appending").look_after()
-    ob, character = bpy.data.objects["face"], addon("scene.character")
-    assert character.file_of(ob, "portrait") == shot.parent / "face.png"
-    assert character.file_of(ob, "voice") == voice
+    addon("ui.character.appending").tick()
+    ob, paths = bpy.data.objects["face"], addon("scene.paths")
+    assert paths.file_of(ob, "portrait") == shot.parent / "face.png"
+    assert paths.file_of(ob, "voice") == voice
     ob.edtalk.voice = "//gone.wav"  # chosen by hand, and there is none: nothing is made up
     ob.copy()
-    addon("ui.character.appending").look_after()
+    addon("ui.character.appending").tick()
     assert ob.edtalk.voice == "//gone.wav"

@@ -188,16 +188,16 @@ def test_they_are_written_a_little_at_a_time_and_shown_together(
     addon: Any, resting: bpy.types.Object, tmp_path: Path
 ) -> None:
     module = addon("scene.poses.pose_assets")
-    pose = addon("scene.poses.posing").taken(resting)
-    picture = module.small(300, 200, bytes(300 * 200 * 4))
+    pose = addon("scene.poses.posing").read_pose(resting)
+    picture = module.make_thumbnail(300, 200, bytes(300 * 200 * 4))
     assert picture.shape == (67, 100, 4), "no side is longer than 128"
     wanted = [(module.PoseAsset(name, "", pose, is_own=True), picture) for name in ("A", "B", "C")]
     for stop in (1, 50, 110):
-        work = module.keep(resting, wanted, tmp_path)
+        work = module.save_assets(resting, wanted, tmp_path)
         for _ in range(stop):
             next(work)
         assert bpy.data.actions and not poses(), "nothing is shown yet"
         work.close()
         assert not bpy.data.actions, "a cancel leaves nothing"
-    assert sum(1 for _ in module.keep(resting, wanted, tmp_path)) == 3 * (len(pose) + 1)
+    assert sum(1 for _ in module.save_assets(resting, wanted, tmp_path)) == 3 * (len(pose) + 1)
     assert set(poses()) == {"A", "B", "C"}

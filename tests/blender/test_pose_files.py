@@ -107,18 +107,18 @@ def test_a_folder_is_where_the_file_goes(addon: Any, kept: bpy.types.Object, tmp
     (tmp_path / "shots").mkdir()
     bpy.ops.edtalk.export_poses(filepath=str(tmp_path / "shots") + "/")
     assert (tmp_path / "shots" / "poses.json").is_file() and not (tmp_path / "shots.json").exists()
-    assert addon("ui.new_file").place("/", "poses.json") == Path("/poses.json").absolute()
+    assert addon("ui.runtime.new_file").place("/", "poses.json") == Path("/poses.json").absolute()
 
 
 @pytest.mark.parametrize(
     ("module", "kind", "typed", "becomes"),
     [
-        ("ui.poses.pose_files", "ExportPoses", "/there/mine", "/there/mine.json"),
-        ("ui.poses.pose_files", "ExportPoses", "/there/mine v1.2", "/there/mine v1.2.json"),
-        ("ui.poses.pose_files", "ExportPoses", "/there/mine.JSON", "/there/mine.JSON"),
-        ("ui.poses.pose_files", "ExportPoses", "/there/", "/there/"),
-        ("ui.bake.movie", "ExportMovie", "/there/face", "/there/face.mp4"),
-        ("ui.bake.movie", "ExportMovie", "/there/face.mov", "/there/face.mov"),
+        ("ui.poses.file_operators", "ExportPoses", "/there/mine", "/there/mine.json"),
+        ("ui.poses.file_operators", "ExportPoses", "/there/mine v1.2", "/there/mine v1.2.json"),
+        ("ui.poses.file_operators", "ExportPoses", "/there/mine.JSON", "/there/mine.JSON"),
+        ("ui.poses.file_operators", "ExportPoses", "/there/", "/there/"),
+        ("ui.bake.movie_operator", "ExportMovie", "/there/face", "/there/face.mp4"),
+        ("ui.bake.movie_operator", "ExportMovie", "/there/face.mov", "/there/face.mov"),
     ],
 )
 def test_the_file_browser_asks_about_the_file_that_would_be_overwritten(

@@ -48,7 +48,7 @@ def speaking(addon: Any, face: bpy.types.Object) -> bpy.types.Object:
 @pytest.fixture
 def clipboard(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Blender without a window has none: what would be in it."""
-    kept, keys = [""], addon("ui.weights.keys")
+    kept, keys = [""], addon("ui.weights.weight_operators")
     monkeypatch.setattr(keys, "clipboard", lambda: kept[0])
     monkeypatch.setattr(keys, "put_on_clipboard", lambda text: kept.__setitem__(0, text))
     return kept
@@ -92,7 +92,7 @@ def test_a_second_key_near_the_first_leaves_that_one(addon: Any, speaking: bpy.t
     scene, posing = bpy.context.scene, addon("scene.poses.posing")
     for frame, value in ((30, 1.0), (34, 0.1)):
         scene.frame_set(frame)
-        posing.strike(speaking, scene, {"jaw_open": value})
+        posing.apply_pose(speaking, scene, {"jaw_open": value})
     assert seen(speaking, 30) == pytest.approx(1.0, abs=1e-5)
     assert seen(speaking, 34) == pytest.approx(0.1, abs=1e-5)
 
@@ -109,7 +109,7 @@ def test_with_reach_zero_a_key_holds(addon: Any, speaking: bpy.types.Object) -> 
 def test_one_click_keys_a_bank(addon: Any, face: bpy.types.Object, bank: str, count: int) -> None:
     bpy.context.scene.frame_set(7)
     bpy.ops.edtalk.key_weights(bank=bank)
-    curves = addon("scene.keys.actions").assigned(face).curves()
+    curves = addon("scene.keys.actions").assigned_sheet(face).curves()
     assert len(curves) == count
     assert {curve.keyframe_points[0].co[0] for curve in curves} == {7}
     assert {curve.group.name for curve in curves} <= {"Mouth", "Pose", "Expression"}
@@ -120,21 +120,21 @@ def test_one_click_keys_a_bank(addon: Any, face: bpy.types.Object, bank: str, co
 
 
 def test_without_animation_a_pose_is_only_set(addon: Any, face: bpy.types.Object) -> None:
-    addon("scene.poses.posing").strike(face, bpy.context.scene, {"jaw_open": 0.5})
+    addon("scene.poses.posing").apply_pose(face, bpy.context.scene, {"jaw_open": 0.5})
     assert face.edtalk.mouth_01 == 0.5 and addon("scene.keys.actions").curves(face) == []
     bpy.ops.edtalk.reset_weights()
     assert face.edtalk.mouth_01 == 0.0 and face.edtalk.pose_02 == 0.5
     bpy.context.scene.tool_settings.use_keyframe_insert_auto = True
-    addon("scene.poses.posing").strike(face, bpy.context.scene, {"jaw_open": 0.5})
+    addon("scene.poses.posing").apply_pose(face, bpy.context.scene, {"jaw_open": 0.5})
     assert len(addon("scene.keys.actions").curves(face)) == 1, "auto-keying keys it"
 
 
 def test_mirror_exchanges_left_and_right(addon: Any, face: bpy.types.Object) -> None:
-    addon("scene.poses.posing").strike(
+    addon("scene.poses.posing").apply_pose(
         face, bpy.context.scene, {"blink_left": 1.0, "jaw_left": 0.25, "pitch": 0.1, "gaze_left": -0.5}
     )
     bpy.ops.edtalk.mirror_weights()
-    pose = addon("scene.poses.posing").taken(face)
+    pose = addon("scene.poses.posing").read_pose(face)
     wanted = {
         "blink_left": 0,
         "blink_right": 1,
@@ -147,7 +147,7 @@ def test_mirror_exchanges_left_and_right(addon: Any, face: bpy.types.Object) -> 
 
 
 def test_numbered_weights_cannot_be_mirrored(resting: bpy.types.Object) -> None:
-    with pytest.raises(RuntimeError, match="left from right"):
+    with pytest.raises(RuntimeError, match="left and right are not known"):
         bpy.ops.edtalk.mirror_weights()
 
 
@@ -156,7 +156,7 @@ def test_a_pose_goes_to_another_character_as_text(
 ) -> None:
     twin = face.copy()
     bpy.context.scene.collection.objects.link(twin)
-    addon("scene.poses.posing").strike(face, bpy.context.scene, {"jaw_open": 0.75, "frown": 0.5})
+    addon("scene.poses.posing").apply_pose(face, bpy.context.scene, {"jaw_open": 0.75, "frown": 0.5})
     bpy.ops.edtalk.copy_pose(bank="mouth")
     assert json.loads(clipboard[0])["weights"]["jaw_open"] == 0.75
     bpy.context.view_layer.objects.active = twin
@@ -169,16 +169,16 @@ def test_pasting_something_else_changes_nothing(
     addon: Any, face: bpy.types.Object, clipboard: list[str], text: str
 ) -> None:
     clipboard[0] = text
-    before = addon("scene.poses.posing").taken(face)
+    before = addon("scene.poses.posing").read_pose(face)
     with pytest.raises(RuntimeError, match="pose"):
         bpy.ops.edtalk.paste_pose()
-    assert addon("scene.poses.posing").taken(face) == before
+    assert addon("scene.poses.posing").read_pose(face) == before
 
 
 def test_what_a_driver_holds_is_left_to_it(addon: Any, face: bpy.types.Object) -> None:
     face.driver_add("edtalk.mouth_01").driver.expression = "0.125"
     bpy.ops.edtalk.key_weights(bank="pose")
-    posed = addon("scene.poses.posing").strike(face, bpy.context.scene, {"jaw_open": 1.0, "pucker": 0.5})
+    posed = addon("scene.poses.posing").apply_pose(face, bpy.context.scene, {"jaw_open": 1.0, "pucker": 0.5})
     assert posed.driven == ("mouth_01",) and face.edtalk.mouth_06 == 0.5
 
 
@@ -323,7 +323,7 @@ def test_emotions_from_markers_at_a_broken_frame_rate(addon: Any, speaking: bpy.
     scene.render.fps, scene.render.fps_base = 24, 1.001
     scene.timeline_markers.new("happy", frame=50)
     bpy.ops.edtalk.emotions_from_markers()
-    curve = addon("scene.keys.layers").sheet_of(speaking, "emotions").find("edtalk.emotion.happy")
+    curve = addon("scene.keys.layers").find_sheet(speaking, "emotions").find("edtalk.emotion.happy")
     assert curve.keyframe_points[0].co[0] == 50.0
 
 
@@ -336,8 +336,8 @@ def test_a_character_without_a_presets_bundle_says_so(resting: bpy.types.Object)
 def test_the_panel_says_which_emotions_a_bundle_does_not_know(
     addon: Any, presets: dict[str, dict[str, float]]
 ) -> None:
-    missing = addon("ui.weights.emotion_panel").missing
-    assert missing(presets) == ""
+    explain = addon("ui.weights.emotion_panel").explain_grey
+    assert explain(presets) == ""
     known = {name: pose for name, pose in presets.items() if name not in {"fear", "contempt"}}
-    assert missing(known) == "This bundle does not know: Fear, Contempt"
-    assert "no expressions" in missing({})
+    assert explain(known) == "This bundle does not know: Fear, Contempt"
+    assert "no expressions" in explain({})

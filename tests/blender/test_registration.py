@@ -115,14 +115,14 @@ def test_blender_ends_quietly_while_a_server_is_connected(
 ) -> None:
     script = (
         "import atexit, os, sys; os.environ['BLENDER_USER_RESOURCES'] = sys.argv[2]\n"
-        "atexit.register(lambda: print('session at the end:', pump._session))\n"
+        "atexit.register(lambda: print('session at the end:', runtime._current))\n"
         "import bpy, importlib\n"
         "bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo='user_default', enable_on_install=True)\n"
-        "pump = importlib.import_module('bl_ext.user_default.edtalk.ui.runtime.pump')\n"
+        "runtime = importlib.import_module('bl_ext.user_default.edtalk.ui.runtime.runtime')\n"
         "bpy.ops.edtalk.new_character(filepath=sys.argv[3])\n"
         "from shared_protocol.messages import Preview\n"
         "request = Preview(source=bpy.context.object.edtalk.source, weights=bytes(4 * 36))\n"
-        "pump.session().submit(request, lambda reply: None, slot='x')\n"
+        "runtime.session().submit(request, lambda reply: None, slot='x')\n"
     )
     command = [sys.executable, "-c", script, str(package), str(tmp_path / "profile"), str(portrait)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

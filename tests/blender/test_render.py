@@ -115,9 +115,11 @@ def test_the_first_of_two_keeps_what_it_is_lent_while_the_second_is_baked(
 ) -> None:
     """As in the window, where the timer looks after each step whether a render is over."""
     bpy.ops.edtalk.new_character(filepath=str(portrait))
-    render, tasks, session = addon("ui.render.render_operators"), addon("core.tasks"), addon.session
+    tasks, session, loans = addon("core.tasks"), addon.session, addon("ui.render.loans").LOANS
     progress = tasks.Progress()
-    steps = render.made_ready(bpy.context.scene.session_uid, range(3, 5), progress)
+    steps = addon("ui.render.prepare_frames").prepare_frames(
+        bpy.context.scene.session_uid, range(3, 5), progress
+    )
     session.task = tasks.Task("Bake", steps, progress)
     bpy.ops.ed.undo_push(message="before")
     bpy.context.object.location.x = 1
@@ -126,7 +128,7 @@ def test_the_first_of_two_keeps_what_it_is_lent_while_the_second_is_baked(
     while not session.task.advance():
         assert time.monotonic() < end
         session.pump()
-        render.look_after()
+        loans.take_back_after_render()
         if progress.subject == "face.001" and not second:
             second = True
             bpy.ops.ed.undo()
@@ -137,7 +139,7 @@ def test_the_first_of_two_keeps_what_it_is_lent_while_the_second_is_baked(
 
     assert second and lent() == [True, True]
     session.task = None
-    render.look_after()
+    loans.take_back_after_render()
     assert lent() == [False, False], "no render began"
 
 
@@ -323,7 +325,7 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
     addon: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bpy.ops.edtalk.start_server()
-    render, session, given = addon("ui.render.render_operators"), addon.session, list[str]()
+    render, session, given = addon("ui.render.loans"), addon.session, list[str]()
     memory = addon("core.server.link").Memory(1, 5 * 10**9, 8 * 10**9)
     monkeypatch.setattr(type(session), "memory", property(lambda _: memory))
     monkeypatch.setattr(session, "release", lambda: given.append("given"))
@@ -339,14 +341,14 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
         (None, False, 1),
         (None, True, 2),
     ):
-        render.give_memory()
+        render.LOANS.release_memory()
         assert len(given) == times, (session.task, rendering)
     memory = addon("core.server.link").Memory(1, 0, 0)
     rendering = False
-    render.give_memory()
+    render.LOANS.release_memory()
     rendering = True
-    render.give_memory()
+    render.LOANS.release_memory()
     assert len(given) == 2, "there is none on a processor"
     memory = addon("core.server.link").Memory(1, 5 * 10**9, 8 * 10**9)
-    render.give_memory()
+    render.LOANS.release_memory()
     assert len(given) == 3, "the server told of it later"

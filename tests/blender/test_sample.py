@@ -131,13 +131,13 @@ def test_the_sample_can_be_edited_with_the_add_on(
     scene, (ob,) = bpy.context.scene, addon("scene.character").characters(bpy.context.scene)
     assert bpy.context.object == ob, "it is the active object, so the panel shows it"
     for name in ("portrait", "voice"):
-        assert addon("scene.character").file_of(ob, name).parent == made["folder"]
+        assert addon("scene.paths").file_of(ob, name).parent == made["folder"]
     layers, actions = addon("scene.keys.layers"), addon("scene.keys.actions")
-    assert layers.look(ob) == layers.Layers(performance=True, on_top=True)
-    assert len(actions.sheet_of(layers.strip_of(ob, actions.PERFORMANCE)).curves()) == 36
-    assert len(layers.own_weights(ob)) >= 4, "keys by hand on top"
+    assert layers.layer_state(ob) == layers.LayerState(performance=True, on_top=True)
+    assert len(actions.strip_sheet(layers.find_strip(ob, actions.PERFORMANCE)).curves()) == 36
+    assert len(layers.own_weight_curves(ob)) >= 4, "keys by hand on top"
     assert [marker.name for marker in scene.timeline_markers] == ["happy"]
-    assert layers.strip_of(ob, actions.EMOTIONS) is not None
+    assert layers.find_strip(ob, actions.EMOTIONS) is not None
     bpy.ops.edtalk.bake()
     assert renders == [], "no frame is stale"
     ob.edtalk.emotion.strength = 0.5

@@ -42,13 +42,13 @@ def test_the_server_runs_with_the_chosen_device_once_restarted(
     addon: Any, own_folders: None, own_server: Any, choices: Any
 ) -> None:
     bpy.ops.edtalk.start_server()
-    link, first = addon("ui.runtime.pump"), addon.session.server.connection.pid
-    assert not link.wants_restart()
+    server, first = addon("ui.server.server_operators"), addon.session.server.connection.pid
+    assert not server.needs_restart()
     choices.device = "cpu"
-    assert link.wants_restart()
+    assert server.needs_restart()
     bpy.ops.edtalk.restart_server()
     assert addon.session.is_ready and addon.session.server.connection.pid != first
-    assert addon.session.server.options == ("--device", "cpu") and not link.wants_restart()
+    assert addon.session.server.options == ("--device", "cpu") and not server.needs_restart()
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -60,12 +60,13 @@ def test_the_server_starts_with_blender_where_that_is_wanted(
     wanted: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    link = addon("ui.runtime.pump")
+    link = addon("ui.runtime.runtime")
     choices.start_with_blender = wanted
     window = SimpleNamespace(background=False, timers=bpy.app.timers)
     monkeypatch.setattr(link, "bpy", SimpleNamespace(app=window, context=bpy.context))
-    link.stop()
-    link.start()
+    link.session().close()
+    monkeypatch.setattr(link, "_current", None)  # the rooms keep their hooks in the one that is there
+    link.register()
     end = time.monotonic() + 60
     while wanted and not addon.session.is_ready:
         assert time.monotonic() < end, "the server was not started"
@@ -172,14 +173,14 @@ def test_when_the_server_of_before_does_not_start_either_both_are_told(
     bpy.ops.edtalk.start_server()
     choices.bundle = hole  # written there by hand, say, while the server ran
     words = refused(bpy.ops.edtalk.use_bundle, path=hole)
-    assert words.count("It said: error: ") == 2 and "of before does not start either" in words
+    assert words.count("It said: error: ") == 2 and "Nor does it start with the bundle before" in words
     assert choices.bundle == hole, "what the user had chosen is never lost"
 
 
 def test_a_choice_that_is_cancelled_while_the_server_starts_is_kept(
     addon: Any, own_folders: None, own_server: Any, choices: Any, tmp_path: Path
 ) -> None:
-    bundles, chosen = addon("ui.server.bundles"), SimpleNamespace(path=str(tmp_path / "mine"))
+    bundles, chosen = addon("ui.server.bundle_operators"), SimpleNamespace(path=str(tmp_path / "mine"))
     steps = bundles.UseBundle.steps(chosen, bpy.context, addon("core.tasks").Progress())
     for _ in range(3):
         addon.session.pump()
@@ -195,7 +196,7 @@ def test_what_is_copied_tells_versions_and_states_but_no_keys(
     bpy.ops.edtalk.start_server()
     server = addon.session.server.connection
     (tmp_path / "logs" / "server.log").write_text(f"key {server.client_secret} in {tmp_path}/film\n")
-    text = addon("ui.server.server_operators").described()
+    text = addon("ui.server.server_operators").describe_installation()
     assert bpy.app.version_string in text and "starting" in text and "Device: " in text
     assert server.client_secret not in text and str(tmp_path) not in text
     assert "key *** in ~/film" in text
@@ -218,7 +219,7 @@ def test_the_bundles_that_are_here_are_listed_with_size_and_licence(
     addon: Any, own_folders: None, server: Any
 ) -> None:
     bpy.ops.edtalk.list_bundles()
-    for entry in addon("ui.server.bundles").known():
+    for entry in addon("ui.server.bundle_operators").known_bundles():
         assert entry.name and entry.licence and entry.bytes > 0 and entry.installed
 
 
@@ -266,12 +267,12 @@ def test_the_panel_shows_state_memory_and_buttons(
     assert any(word.startswith("Memory: ") for word in details) and "edtalk.copy_diagnostics" in details
     choices.device = "cpu"
     assert any("restart it" in word for word in drawn(panels.ServerDetailsPanel))
-    entry = addon("ui.server.bundles").BundleEntry
+    entry = addon("ui.server.bundle_operators").BundleEntry
     offers = (
         entry("a", "Alpha", "1", 5 * 10**6, "CC0-1.0", 256, path="/a", running=True),
         entry("b", "Beta", "2", 7 * 10**9, "MIT", 512, installed=False),
     )
-    monkeypatch.setattr(addon("ui.server.bundles")._shelf, "entries", offers)
+    monkeypatch.setattr(addon("ui.server.bundle_operators").BUNDLES, "entries", offers)
     shown = drawn(panels.BundlesPanel)
     assert "256 pixels, 5.0 MB, CC0-1.0" in shown and "512 pixels, 7.0 GB, MIT" in shown
     assert "edtalk.download_bundle" in shown and "edtalk.use_bundle" not in shown

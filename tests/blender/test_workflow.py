@@ -126,7 +126,7 @@ def test_looking_at_a_character_shows_its_picture_from_the_front(
     bpy.context.view_layer.update()
     area = window.screen.areas[0]
     area.type = "VIEW_3D"
-    view, remark = area.spaces.active, addon("ui.character.view_character").remark
+    view, remark = area.spaces.active, addon("ui.character.view_character").view_hint
     assert remark(view, scene) == "This view shows no pictures yet", "as in a new Blender"
     resting.select_set(False)
     with bpy.context.temp_override(window=window, area=area, region=area.regions[-1]):
@@ -147,7 +147,7 @@ def test_solid_shading_with_pictures_is_told_of_where_it_shows_wrong_colours(
     words = {}
     for transform in ("Standard", "AgX"):
         scene.view_settings.view_transform = transform
-        words[transform] = addon("ui.character.view_character").remark(area.spaces.active, scene)
+        words[transform] = addon("ui.character.view_character").view_hint(area.spaces.active, scene)
     assert words == {"Standard": "", "AgX": "Solid shading shows wrong colours under AgX"}
 
 

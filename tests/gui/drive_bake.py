@@ -58,10 +58,11 @@ def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
 
 def measure() -> None:
     """Note the time that the add-on's parts take of the main thread."""
-    link, live = addon("ui.runtime.pump"), addon("ui.runtime.live").Live
-    live.look = timed("handler", live.look)
-    link.Session.pump = timed("pump", link.Session.pump)
-    link._ticks[:] = [timed(f"tick {work.__qualname__}", work) for work in link._ticks]
+    runtime, live = addon("ui.runtime.runtime").current(), addon("ui.runtime.live").Live
+    live.update = timed("handler", live.update)
+    session = type(runtime.session)
+    session.pump = timed("pump", session.pump)
+    runtime._ticks[:] = [timed(f"tick {work.__qualname__}", work) for work in runtime._ticks]
 
 
 def hover(kind: str) -> None:
@@ -188,7 +189,7 @@ def note_times(when: str) -> None:
 
 
 def cancel_by_escape() -> Iterator[float]:
-    session = addon("ui.runtime.pump").session()
+    session = addon("ui.runtime.runtime").session()
     hover("VIEW_3D")
     took.clear()
     with inside("VIEW_3D"):
@@ -216,7 +217,7 @@ def bake_and_edit() -> Iterator[float]:
     with inside("VIEW_3D"):
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
     yield from finished()
-    watch = addon("ui.runtime.pump").watch()
+    watch = addon("ui.bake.watch").WATCH
     yield from until(lambda: watch.map.words.startswith("All"))
     result["after the bake"] = watch.map.words
     curve = addon("scene.keys.actions").find(character(), "edtalk.mouth_01")
@@ -234,7 +235,7 @@ def bake_and_edit() -> Iterator[float]:
 
 def answer_questions() -> Iterator[float]:
     """Bake into a new take, and delete the old one: both ask first."""
-    session, takes = addon("ui.runtime.pump").session(), OUT / "edtalk" / "portrait"
+    session, takes = addon("ui.runtime.runtime").session(), OUT / "edtalk" / "portrait"
     with inside("VIEW_3D"):
         bpy.ops.edtalk.bake_range("INVOKE_DEFAULT", new_take=True)
     yield 2.0
@@ -243,7 +244,7 @@ def answer_questions() -> Iterator[float]:
     yield from until(lambda: session.task is not None)
     yield from finished()
     result["takes"] = sorted(path.name for path in takes.iterdir())
-    yield from until(lambda: len(addon("ui.runtime.pump").library().entries) == 2)
+    yield from until(lambda: len(addon("ui.bake.take_library").LIBRARY.entries) == 2)
     with inside("VIEW_3D"):
         bpy.ops.edtalk.delete_take("INVOKE_DEFAULT", folder=str(takes / "take_001"))
     yield 2.0
@@ -256,7 +257,7 @@ def answer_questions() -> Iterator[float]:
 
 def undo_while_reading() -> Iterator[float]:
     """An undo while the bake still reads the weights, and one while it renders."""
-    session = addon("ui.runtime.pump").session()
+    session = addon("ui.runtime.runtime").session()
     bpy.ops.ed.undo_push(message="keys were moved")
     with inside("VIEW_3D"):
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
@@ -308,7 +309,7 @@ def render_by_key() -> Iterator[float]:
     ob = character()
     result["shows after rendering"] = [ob.edtalk.show, node.image == ob.edtalk.live_image]
     result["unsaved after rendering"] = bpy.data.is_dirty
-    result["trouble"] = addon("ui.runtime.pump").session().failure
+    result["trouble"] = addon("ui.runtime.runtime").session().failure
 
 
 def lose_the_server() -> Iterator[float]:
@@ -318,7 +319,7 @@ def lose_the_server() -> Iterator[float]:
     before = picture(ob)
     with inside("VIEW_3D"):
         bpy.ops.edtalk.stop_server()
-    yield from until(lambda: not addon("ui.runtime.pump").session().is_connected)
+    yield from until(lambda: not addon("ui.runtime.runtime").session().is_connected)
     bpy.context.scene.frame_set(60)
     yield 1.0
     result["words over the plane"] = addon("ui.character.overlay").reason(ob)

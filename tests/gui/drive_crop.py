@@ -35,7 +35,7 @@ def story() -> Generator[float, None, None]:
 
 def prepare() -> Iterator[float]:
     """A sidebar with the portrait's panel open, and a note of what goes to the server and comes back."""
-    window.install("portrait_panel.PortraitPanel")
+    window.install("character.portrait_panel.PortraitPanel")
     for ob in list(bpy.data.objects):
         bpy.data.objects.remove(ob)
     bpy.context.scene.view_settings.view_transform = "Standard"
@@ -46,7 +46,7 @@ def prepare() -> Iterator[float]:
     yield from window.open_tab("EDTalk")
     bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "shot.blend"))
     adjust = addon("ui.character.crop_view").AdjustCrop
-    ask, tell = adjust._ask, adjust._told
+    ask, tell = adjust._ask, adjust._show_verdict
 
     def asks(self: Any) -> None:
         asked.append(self._crop)
@@ -56,7 +56,7 @@ def prepare() -> Iterator[float]:
         tell(self, verdict, advice)
         told.append(" ".join(self._lines))
 
-    adjust._ask, adjust._told = asks, is_told
+    adjust._ask, adjust._show_verdict = asks, is_told
 
 
 def drop() -> Iterator[float]:
@@ -71,7 +71,7 @@ def drop() -> Iterator[float]:
     yield 1.0
     photograph("dropped.png")
     hands.press("n")  # New Character, in the menu
-    yield from hands.until(lambda: addon("ui.runtime.pump").session().task is not None, 5)
+    yield from hands.until(lambda: addon("ui.runtime.runtime").session().task is not None, 5)
     yield from finished()
     result["objects after the drop"] = [(ob.type, ob.edtalk.is_character) for ob in bpy.data.objects]
     window.frame_the_plane()
@@ -135,7 +135,7 @@ def drag() -> Iterator[float]:
         bpy.ops.ed.undo_push(message=f"moved to {x}")
     with window.inside("VIEW_3D"):
         bpy.ops.edtalk.stop_server()
-    yield from hands.until(lambda: not addon("ui.runtime.pump").session().is_connected)
+    yield from hands.until(lambda: not addon("ui.runtime.runtime").session().is_connected)
     yield from begin()
     result["judged by a server that was not running"] = bool(told)
     photograph("crop.png")

@@ -18,7 +18,7 @@ SHOT = str(OUT / "shot.blend")
 
 
 def session() -> Any:
-    return addon("ui.runtime.pump").session()
+    return addon("ui.runtime.runtime").session()
 
 
 def baked() -> int:
@@ -123,7 +123,7 @@ def escape() -> Iterator[float]:
 
 def press_the_cross() -> Iterator[float]:
     """The same with the button in the panel, while no frame comes at all."""
-    bake = addon("ui.bake.bake_operators")
+    bake = addon("ui.bake.bake")
     before, bake.WAITING_FRAMES = bake.WAITING_FRAMES, 0
     begin_to_bake()
     yield from hands.until(

@@ -67,7 +67,8 @@ def blenders_own_words() -> dict[str, list[str]]:
 
 def open_panels() -> None:
     """A panel that was never drawn is as open as its class says."""
-    panels = [cls for cls in addon("ui")._classes() if issubclass(cls, bpy.types.Panel)]
+    classes = [cls for room in addon("ui").rooms() for cls in getattr(room, "classes", ())]
+    panels = [cls for cls in classes if issubclass(cls, bpy.types.Panel)]
     for cls in reversed(panels):
         bpy.utils.unregister_class(cls)
     for cls in panels:
@@ -90,8 +91,8 @@ def act() -> Iterator[float]:
     yield from finished()
     with inside("VIEW_3D"):
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
-    task, lines = addon("ui.runtime.pump").session().task, set()
-    while addon("ui.runtime.pump").session().task is not None:
+    task, lines = addon("ui.runtime.runtime").session().task, set()
+    while addon("ui.runtime.runtime").session().task is not None:
         lines.add(task.progress.text)
         if len(lines) == 5 and "baking" not in result:
             photograph("baking.png")
@@ -130,7 +131,7 @@ def say(language: str) -> None:
         bpy.ops.edtalk.choose_voice(filepath="/gone/x.wav")
     except RuntimeError as error:
         asked["error"] = str(error)
-    asked["server"] = addon("ui.runtime.pump").session().status.line
+    asked["server"] = addon("ui.runtime.runtime").session().status.line
     asked["label"], asked["tooltip"] = label(), tooltip()
     weight = character().edtalk.bl_rna.properties["mouth_01"]
     asked["slider"] = translated.pgettext_iface(weight.name)

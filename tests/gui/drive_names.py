@@ -106,7 +106,7 @@ def change_names() -> float:
     """A timer: another character is the active one."""
     before = called("Small")
     activate("Other" if bpy.context.view_layer.objects.active.name == "Small" else "Small")
-    addon("ui.weights.names").look_after()
+    addon("ui.weights.weight_names").tick()
     CHANGES.append(called("Small") != before)
     return 0.02
 

@@ -27,19 +27,19 @@ from drive_window import (
 )
 
 OPEN = (
-    "server_panel.ServerDetailsPanel",
-    "server_panel.BundlesPanel",
-    "portrait_panel.PortraitPanel",
-    "bake_panel.FormatPanel",
-    "takes_panel.TakesPanel",
-    "emotion_panel.EmotionPanel",
+    "server.server_panel.ServerDetailsPanel",
+    "server.server_panel.BundlesPanel",
+    "character.portrait_panel.PortraitPanel",
+    "bake.bake_panel.FormatPanel",
+    "bake.takes_panel.TakesPanel",
+    "weights.emotion_panel.EmotionPanel",
 )
 PANELS = (
     *OPEN,
-    "server_panel.ServerPanel",
-    "voice_panel.VoicePanel",
-    "bake_panel.FramesPanel",
-    "weights_panel.WeightsPanel",
+    "server.server_panel.ServerPanel",
+    "performance.voice_panel.VoicePanel",
+    "bake.bake_panel.FramesPanel",
+    "weights.weights_panel.WeightsPanel",
 )
 SCROLLED = 40
 """Pixels by one step of Blender's own."""
@@ -159,7 +159,7 @@ def written() -> dict[str, tuple[str, bool]]:
     """The words on the operators' buttons of our panels, and whether an icon is before them."""
     words = Words()
     for name in PANELS:
-        module, _, panel = name.partition(".")
+        module, _, panel = name.rpartition(".")
         kind = getattr(addon(f"ui.{module}"), panel)
         drawn = type(
             "Drawn", (), {"layout": words} | {k: v for k, v in vars(kind).items() if k.startswith("_draw")}

@@ -87,7 +87,7 @@ def animation(how: str) -> Iterator[float]:
             float(np.abs(one - other).mean()) for one, other in zip(rendered, baked, strict=True)
         ],
         "frames apart": float(np.abs(baked[0] - baked[-1]).max()),
-        "trouble": addon("ui.runtime.pump").session().failure,
+        "trouble": addon("ui.runtime.runtime").session().failure,
     }
 
 
@@ -102,7 +102,7 @@ def pixels(path: Any) -> np.ndarray:
 
 def begin_to_bake() -> Iterator[float]:
     """An animation render of the whole, all of it stale; wait until the bake of its second frame is under way."""
-    scene, session = bpy.context.scene, addon("ui.runtime.pump").session()
+    scene, session = bpy.context.scene, addon("ui.runtime.runtime").session()
     scene.frame_start, scene.frame_end = 1, window.FRAMES
     character().edtalk.gain.mouth -= 0.05
     scene.render.filepath = str(OUT / "ended_")
@@ -113,7 +113,7 @@ def begin_to_bake() -> Iterator[float]:
 
 
 def end_by_escape() -> Iterator[float]:
-    session = addon("ui.runtime.pump").session()
+    session = addon("ui.runtime.runtime").session()
     yield from begin_to_bake()
     result["was baking"] = session.task is not None
     result["progress"] = session.task.progress.text if session.task is not None else ""
@@ -127,7 +127,7 @@ def end_by_escape() -> Iterator[float]:
 
 
 def open_another_file() -> Iterator[float]:
-    session = addon("ui.runtime.pump").session()
+    session = addon("ui.runtime.runtime").session()
     bpy.ops.wm.save_mainfile()
     yield from begin_to_bake()
     result["was baking before opening"] = session.task is not None

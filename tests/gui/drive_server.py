@@ -18,7 +18,7 @@ buttons = hands.Buttons()
 
 
 def session() -> Any:
-    return addon("ui.runtime.pump").session()
+    return addon("ui.runtime.runtime").session()
 
 
 def story() -> Generator[float, None, None]:
@@ -35,7 +35,7 @@ def story() -> Generator[float, None, None]:
 
 def prepare() -> Iterator[float]:
     """An empty scene, and the panels of the server and the bundles open."""
-    window.install("server_panel.ServerDetailsPanel", "server_panel.BundlesPanel")
+    window.install("server.server_panel.ServerDetailsPanel", "server.server_panel.BundlesPanel")
     for ob in list(bpy.data.objects):
         bpy.data.objects.remove(ob)
     area("VIEW_3D").spaces.active.show_region_ui = True
@@ -50,10 +50,10 @@ def start() -> Iterator[float]:
     result["starting"] = session().status.line
     photograph("starting.png")
     yield from finished()
-    yield from hands.until(lambda: bool(addon("ui.server.bundles").known()))
+    yield from hands.until(lambda: bool(addon("ui.server.bundle_operators").known_bundles()))
     yield 0.5
     result["started"] = session().status.line
-    result["bundles"] = [one.name for one in addon("ui.server.bundles").known()]
+    result["bundles"] = [one.name for one in addon("ui.server.bundle_operators").known_bundles()]
     photograph("ready.png")
 
 
@@ -101,7 +101,7 @@ def download() -> Iterator[float]:
     yield 1.0
     result["offline"] = [
         session().task is None,
-        [one.installed for one in addon("ui.server.bundles").known()],
+        [one.installed for one in addon("ui.server.bundle_operators").known_bundles()],
     ]
     hands.move(
         hands.at(window.region(area("VIEW_3D")), 300, 300)
@@ -118,21 +118,21 @@ def download() -> Iterator[float]:
     yield 1.0
     result["refused"] = [
         session().task is None,
-        [one.installed for one in addon("ui.server.bundles").known()],
+        [one.installed for one in addon("ui.server.bundle_operators").known_bundles()],
     ]
     yield from buttons.press("edtalk.download_bundle")
     yield 1.0
     hands.press("Return")
     yield from hands.until(lambda: session().task is not None, 10)
     yield from finished()
-    result["downloaded"] = [one.installed for one in addon("ui.server.bundles").known()]
+    result["downloaded"] = [one.installed for one in addon("ui.server.bundle_operators").known_bundles()]
     yield 0.5
     photograph("downloaded.png")
 
 
 def use() -> Iterator[float]:
     """The server runs anew with the other bundle."""
-    wanted = next(one for one in addon("ui.server.bundles").known() if one.name == "second")
+    wanted = next(one for one in addon("ui.server.bundle_operators").known_bundles() if one.name == "second")
     yield from buttons.press(f'edtalk.use_bundle(path="{wanted.path}")')
     yield from finished()
     chosen = addon("ui.runtime.preferences").preferences().bundle

@@ -154,7 +154,7 @@ def open_the_tab() -> Iterator[float]:
 def make_a_character() -> Iterator[float]:
     yield from press("edtalk.new_character")
     yield from browse(SRC / "portrait.png")
-    yield from hands.until(lambda: addon("ui.runtime.pump").session().task is not None)
+    yield from hands.until(lambda: addon("ui.runtime.runtime").session().task is not None)
     yield from finished()
     yield 0.5
     yield from press("edtalk.look_at_character")
@@ -228,7 +228,7 @@ def edit_on_top() -> Iterator[float]:
     yield from settled()
     yield 1.0
     workplace("edit")
-    own = addon("scene.keys.actions").assigned(character())
+    own = addon("scene.keys.actions").assigned_sheet(character())
     keys = own.find("edtalk.expression_03").keyframe_points
     result["keys on top"] = [round(key.co[0]) for key in keys]
 
@@ -258,7 +258,7 @@ def bake() -> Iterator[float]:
     yield from finished()
     yield from at_frame(TAKEN_AT["baked"])
     yield from scrolled_to("edtalk.export_movie")
-    yield from hands.until(lambda: bool(addon("ui.runtime.pump").watch().map.is_settled), 60)
+    yield from hands.until(lambda: bool(addon("ui.bake.watch").WATCH.map.is_settled), 60)
     yield 1.0
     workplace("baked")
     result["baked"] = len(list(BLEND.parent.rglob("take_001/*.png")))

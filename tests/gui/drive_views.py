@@ -98,7 +98,7 @@ def show(shade: float) -> None:
     width, height = ob.edtalk.live_image.size
     grey = round(255 * shade)
     addon("scene.plane").show_live(ob, width, height, bytes((grey, grey, grey, 255)) * (width * height))
-    addon("ui.runtime.pump").live()._moved = time.monotonic()
+    addon("ui.runtime.live").LIVE._moved = time.monotonic()
 
 
 def picture() -> np.ndarray:

@@ -74,11 +74,11 @@ def speak() -> Iterator[float]:
     result["can mix"] = can_mix()
     with inside("VIEW_3D"):
         bpy.ops.edtalk.predict("INVOKE_DEFAULT")
-    while (task := addon("ui.runtime.pump").session().task) is not None:
+    while (task := addon("ui.runtime.runtime").session().task) is not None:
         stages.add(task.progress.stage)
         yield 0.005
     yield from settled()
-    result["stages"], result["trouble"] = sorted(stages), addon("ui.runtime.pump").session().failure
+    result["stages"], result["trouble"] = sorted(stages), addon("ui.runtime.runtime").session().failure
     result["curves"] = len(addon("scene.keys.actions").curves(character()))
     photograph("spoken.png")
 
@@ -91,7 +91,7 @@ def capture() -> Iterator[float]:
     yield 3.0
     photograph("choose.png")
     yield from window.choose_file(movie)
-    result["capturing"] = addon("ui.runtime.pump").session().task is not None
+    result["capturing"] = addon("ui.runtime.runtime").session().task is not None
     photograph("capturing.png")
     yield from finished(limit=400)
     yield from settled()

@@ -39,7 +39,7 @@ def story() -> Generator[float, None, None]:
 
 def prepare() -> Iterator[float]:
     """A character that speaks, in a window with a Graph Editor."""
-    window.install("emotion_panel.EmotionPanel")
+    window.install("weights.emotion_panel.EmotionPanel")
     bpy.utils.register_class(JawPanel)
     yield from window.arrange()
     scene = bpy.context.scene
@@ -226,7 +226,7 @@ def pose_files() -> Iterator[float]:
         bpy.ops.edtalk.import_poses("INVOKE_DEFAULT")
     yield 3.0
     yield from window.choose_file(OUT / "poses.json")
-    result["importing"] = addon("ui.runtime.pump").session().task is not None
+    result["importing"] = addon("ui.runtime.runtime").session().task is not None
     yield from finished()
     result["read"] = sum(action.name.startswith("Smirk") for action in bpy.data.actions)
 

@@ -44,7 +44,7 @@ def install(*panels: str) -> None:
     if panels:
         bpy.ops.preferences.addon_disable(module=MODULE)
         for panel in panels:
-            module, _, name = panel.partition(".")
+            module, _, name = panel.rpartition(".")
             getattr(addon(f"ui.{module}"), name).bl_options = set()
         bpy.ops.preferences.addon_enable(module=MODULE)
     reach_server()
@@ -147,7 +147,7 @@ def choose_file(path: Path) -> Iterator[float]:
 
 def finished(limit: float = 240) -> Iterator[float]:
     """Wait for the task in the panel."""
-    session, end = addon("ui.runtime.pump").session(), time.monotonic() + limit
+    session, end = addon("ui.runtime.runtime").session(), time.monotonic() + limit
     yield 0.1
     while session.task is not None:
         assert time.monotonic() < end, f"{session.task.title} takes too long: {session.task.progress.text}"
@@ -157,9 +157,9 @@ def finished(limit: float = 240) -> Iterator[float]:
 
 def settled() -> Iterator[float]:
     """Wait for the live picture."""
-    session, end = addon("ui.runtime.pump").session(), time.monotonic() + 60
+    session, end = addon("ui.runtime.runtime").session(), time.monotonic() + 60
     yield 0.3
-    while session._listeners or addon("ui.runtime.pump").live().is_hurried:
+    while session._listeners or addon("ui.runtime.live").LIVE.is_hurried:
         assert time.monotonic() < end, "the live picture does not come"
         yield 0.05
     yield 0.5
@@ -186,7 +186,7 @@ def story() -> Generator[float, None, None]:
     bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "shot.blend"))
     with inside("VIEW_3D"):
         bpy.ops.edtalk.new_character("INVOKE_DEFAULT", filepath=str(SRC / "portrait.png"))
-    assert addon("ui.runtime.pump").session().task is not None, "it must not block the window"
+    assert addon("ui.runtime.runtime").session().task is not None, "it must not block the window"
     yield from finished()
     frame_the_plane()
     yield 0.5
@@ -230,7 +230,7 @@ def bake_all_anew() -> None:
 def undo_while_baking() -> Iterator[float]:
     """The bake goes on; what it shows at its end is there."""
     bake_all_anew()
-    session = addon("ui.runtime.pump").session()
+    session = addon("ui.runtime.runtime").session()
     while session.task is not None and not session.task.progress.done:
         yield 0.02
     result["undone while baking"] = session.task is not None
@@ -244,7 +244,7 @@ def disable_while_baking() -> Iterator[float]:
     """The task ends with the add-on; enabled again, everything works."""
     bake_all_anew()
     yield 0.05
-    result["disabled while baking"] = addon("ui.runtime.pump").session().task is not None
+    result["disabled while baking"] = addon("ui.runtime.runtime").session().task is not None
     bpy.ops.preferences.addon_disable(module=MODULE)
     yield 1.0
     bpy.ops.preferences.addon_enable(module=MODULE)
@@ -326,7 +326,7 @@ def scrub() -> Iterator[float]:
     bpy.context.scene.frame_set(look_at)
     yield from settled()
     result["scrub_changes_picture"] = float(abs(picture(character()) - first).max())
-    result["handler_errors"] = addon("ui.runtime.pump").session().trouble
+    result["handler_errors"] = addon("ui.runtime.runtime").session().trouble
 
 
 def run(steps: Generator[float, None, None]) -> float | None:

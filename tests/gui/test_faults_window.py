@@ -10,7 +10,7 @@ import pytest
 FRAMES = 150
 SAID = (
     r".*Bake was cancelled; what was finished is kept",
-    r".*The character was removed meanwhile\. Select another one and begin again\.",
+    r".*The character was removed\. Select another one and start again\.",
 )
 
 
@@ -52,7 +52,7 @@ def test_the_file_may_be_reverted_meanwhile(seen: dict[str, Any]) -> None:
 
 def test_the_character_may_be_deleted_meanwhile(seen: dict[str, Any]) -> None:
     left, trouble = seen["after deleting"]
-    assert left == 0 and "removed meanwhile" in trouble[0]
+    assert left == 0 and "The character was removed" in trouble[0]
     assert seen["brought back"] == 1
     assert seen["after deleting, undo and baking"] == ["TAKE", FRAMES]
 

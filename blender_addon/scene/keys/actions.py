@@ -99,7 +99,7 @@ def new_sheet(name: str, role: str, ob: bpy.types.Object) -> Sheet:
     return Sheet(action, action.slots.new(id_type="OBJECT", name=ob.name) if SLOTTED else None)
 
 
-def copied(sheet: Sheet) -> Sheet:
+def copy_sheet(sheet: Sheet) -> Sheet:
     """The same in a copy of the action."""
     action = sheet.action.copy()
     return Sheet(action, action.slots[sheet.slot.identifier] if sheet.slot is not None else None)
@@ -116,7 +116,7 @@ def action_of(ob: bpy.types.Object) -> bpy.types.Action | None:
     return ob.animation_data.action if ob.animation_data else None
 
 
-def assigned(ob: bpy.types.Object) -> Sheet | None:
+def assigned_sheet(ob: bpy.types.Object) -> Sheet | None:
     """The object's own action, which lies on top of its NLA."""
     action = action_of(ob)
     if action is None:
@@ -124,24 +124,24 @@ def assigned(ob: bpy.types.Object) -> Sheet | None:
     return Sheet(action, ob.animation_data.action_slot if SLOTTED else None)
 
 
-def of_strip(strip: bpy.types.NlaStrip) -> Sheet | None:
+def find_strip_sheet(strip: bpy.types.NlaStrip) -> Sheet | None:
     """What a strip of the NLA plays; None for one without an action."""
-    return sheet_of(strip) if strip.action is not None else None
+    return strip_sheet(strip) if strip.action is not None else None
 
 
-def sheet_of(strip: bpy.types.NlaStrip) -> Sheet:
+def strip_sheet(strip: bpy.types.NlaStrip) -> Sheet:
     """What a strip with an action plays."""
     return Sheet(strip.action, strip.action_slot if SLOTTED else None)
 
 
 def sheets(ob: bpy.types.Object) -> Iterator[Sheet]:
     """All that moves an object, from the top: its own action, then the strips of its NLA."""
-    own = assigned(ob)
+    own = assigned_sheet(ob)
     if own is not None:
         yield own
     for track in reversed(ob.animation_data.nla_tracks if ob.animation_data else ()):
         for strip in track.strips:
-            sheet = of_strip(strip)
+            sheet = find_strip_sheet(strip)
             if sheet is not None and sheet != own:  # in tweak mode the strip's action is the object's own too
                 yield sheet
 
@@ -214,12 +214,12 @@ def has_keys_outside(sheet: Sheet, paths: Iterable[str], frames: range) -> bool:
     return any(first < frames[0] or last > frames[-1] for first, last in spans)
 
 
-def keep_copy(action: bpy.types.Action) -> str:
+def copy_for_artist(action: bpy.types.Action) -> str:
     """Keep an action as it is in a copy that belongs to the artist; the copy's name."""
-    return given_away(action.copy(), action.name)
+    return give_to_artist(action.copy(), action.name)
 
 
-def given_away(action: bpy.types.Action, name: str) -> str:
+def give_to_artist(action: bpy.types.Action, name: str) -> str:
     """Make an action of ours the artist's; its name then."""
     action.name = f"{name} (before predicting)"
     action.use_fake_user = True
@@ -230,10 +230,10 @@ def given_away(action: bpy.types.Action, name: str) -> str:
 
 def write(curve: bpy.types.FCurve, keys: Keys) -> None:
     """Set keys over their span; those outside stay as they are, and so does the curve there."""
-    run_to_end(writing(lambda: curve, keys))
+    run_to_end(write_steps(lambda: curve, keys))
 
 
-def writing(find_curve: Callable[[], bpy.types.FCurve], keys: Keys) -> Steps[None]:
+def write_steps(find_curve: Callable[[], bpy.types.FCurve], keys: Keys) -> Steps[None]:
     """The same in steps of one call to Blender each. The curve is found anew after each pause: an undo in between
     leaves no reference alive."""
     first, last = float(keys.frames[0]), float(keys.frames[-1])
@@ -272,7 +272,7 @@ def insert(curve: bpy.types.FCurve, frame: float, value: float) -> None:
     curve.keyframe_points.insert(frame, value)
 
 
-def dress(curve: bpy.types.FCurve, color: Color) -> None:
+def style_curve(curve: bpy.types.FCurve, color: Color) -> None:
     """Show a curve in a colour of its own."""
     curve.color_mode, curve.color = "CUSTOM", color
 

@@ -12,7 +12,7 @@ import bpy
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from .. import character
+from ..references import get_character
 from . import actions
 from .actions import Sheet
 
@@ -21,22 +21,15 @@ class Draft:
     """A copy of what the object's strip plays, to be changed; or, without `source`, a new action called `name`."""
 
     def __init__(self, ob: bpy.types.Object, source: Sheet | None, name: str, role: str) -> None:
-        sheet = actions.copied(source) if source is not None else actions.new_sheet(name, role, ob)
+        sheet = actions.copy_sheet(source) if source is not None else actions.new_sheet(name, role, ob)
         self._ob = ob.session_uid
         self._draft, self._source = _identity(sheet), _identity(source)
         self._is_used = False
 
     @property
     def owner(self) -> bpy.types.Object:
-        """The object. Raises `EDTalkError` when it is gone."""
-        ob = character.find(self._ob)
-        if ob is None:
-            raise EDTalkError(
-                ErrorCode.UNKNOWN_SOURCE,
-                "The character was removed meanwhile.",
-                "Select another one and begin again.",
-            )
-        return ob
+        """Return the object. Raises `GoneError` when it was removed."""
+        return get_character(self._ob)
 
     @property
     def sheet(self) -> Sheet:
@@ -87,7 +80,5 @@ def _found(identity: tuple[int, int]) -> Sheet | None:
 
 def _undone() -> EDTalkError:
     return EDTalkError(
-        ErrorCode.UNKNOWN_SOURCE,
-        "The file was changed by an undo while keys were written.",
-        "Begin again.",
+        ErrorCode.UNKNOWN_SOURCE, "An undo changed the file while keys were written.", "Start again."
     )

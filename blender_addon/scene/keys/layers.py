@@ -40,7 +40,7 @@ LAYERED = ("COMBINE", "ADD", "SUBTRACT", "MULTIPLY")
 
 
 @dataclass(frozen=True)
-class Written:
+class WriteResult:
     """What happened beside the writing: the name of the action that the artist's keys are `kept` in; `hiding`, the name
     of the artist's action whose keys lie over the performance; `covered`, the artist's tracks that it lies over."""
 
@@ -50,7 +50,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Tinted:
+class CurveStyle:
     """How the curve of a property is shown."""
 
     group: str
@@ -58,7 +58,7 @@ class Tinted:
 
 
 @dataclass(frozen=True)
-class Layers:
+class LayerState:
     """How a character is layered, for panels: is there a performance, the action of the strip that is being edited
     itself, do new keys lie on top, and the action whose keys hide the performance."""
 
@@ -68,21 +68,21 @@ class Layers:
     hiding: str = ""
 
 
-def weight_paths(ob: bpy.types.Object) -> dict[str, Tinted]:
+def weight_paths(ob: bpy.types.Object) -> dict[str, CurveStyle]:
     """The F-Curve path of each weight in order, with its looks: the bank's colour, paler from one to the next."""
     looks = {}
     for bank, bases in character.banks_of(ob).items():
         for i, (channel, _name) in enumerate(bases):
             pale = 0.5 * i / max(len(bases) - 1, 1)
             red, green, blue = (part + (1.0 - part) * pale for part in COLORS[bank])
-            looks[character.data_path(channel)] = Tinted(GROUPS[bank], (red, green, blue))
+            looks[character.data_path(channel)] = CurveStyle(GROUPS[bank], (red, green, blue))
     return looks
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def strip_of(ob: bpy.types.Object, role: str) -> bpy.types.NlaStrip | None:
+def find_strip(ob: bpy.types.Object, role: str) -> bpy.types.NlaStrip | None:
     """The strip that plays what we wrote; None when there is none that can be written (it may be a library's)."""
     for track in reversed(ob.animation_data.nla_tracks if ob.animation_data else ()):
         for strip in track.strips:
@@ -91,15 +91,15 @@ def strip_of(ob: bpy.types.Object, role: str) -> bpy.types.NlaStrip | None:
     return None
 
 
-def sheet_of(ob: bpy.types.Object, role: str) -> Sheet | None:
+def find_sheet(ob: bpy.types.Object, role: str) -> Sheet | None:
     """What we wrote for an object."""
-    strip = strip_of(ob, role)
-    return actions.sheet_of(strip) if strip is not None else None
+    strip = find_strip(ob, role)
+    return actions.strip_sheet(strip) if strip is not None else None
 
 
-def own_weights(ob: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
+def own_weight_curves(ob: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
     """The curves of weights in the object's own action (in tweak mode that is a strip's, and not the object's own)."""
-    own = actions.assigned(ob)
+    own = actions.assigned_sheet(ob)
     return own.keyed(weight_paths(ob)) if own is not None and not is_tweaking(ob) else {}
 
 
@@ -114,19 +114,19 @@ def is_on_top(ob: bpy.types.Object) -> bool:
     return bool(data) and not data.use_tweak_mode and data.action_blend_type in LAYERED
 
 
-def look(ob: bpy.types.Object) -> Layers:
+def layer_state(ob: bpy.types.Object) -> LayerState:
     """How the object is layered."""
     data = ob.animation_data
     if data is None:
-        return Layers()
+        return LayerState()
     tweaked = data.action.name if data.use_tweak_mode and data.action else ""
-    return Layers(strip_of(ob, PERFORMANCE) is not None, tweaked, is_on_top(ob), _hiding(ob))
+    return LayerState(find_strip(ob, PERFORMANCE) is not None, tweaked, is_on_top(ob), _hiding(ob))
 
 
 def _hiding(ob: bpy.types.Object) -> str:
     """The name of the artist's action whose weights lie over the performance and hide it."""
     data = ob.animation_data
-    if data.use_tweak_mode or data.action_blend_type != REPLACES or not own_weights(ob):
+    if data.use_tweak_mode or data.action_blend_type != REPLACES or not own_weight_curves(ob):
         return ""
     return str(data.action.name)
 
@@ -136,7 +136,7 @@ def _covered(ob: bpy.types.Object) -> tuple[str, ...]:
     Blender lets only its NLA editor move it down.)"""
     names: list[str] = []
     for track in ob.animation_data.nla_tracks:
-        sheets = [sheet for strip in track.strips if (sheet := actions.of_strip(strip)) is not None]
+        sheets = [sheet for strip in track.strips if (sheet := actions.find_strip_sheet(strip)) is not None]
         if any(actions.role_of(sheet.action) == PERFORMANCE for sheet in sheets):
             return tuple(names)
         if not track.mute and any(sheet.keyed(weight_paths(ob)) for sheet in sheets):
@@ -147,7 +147,9 @@ def _covered(ob: bpy.types.Object) -> tuple[str, ...]:
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def write_performance(ob: bpy.types.Object, frames: range, curves: Sequence[Keys | None]) -> Steps[Written]:
+def write_performance(
+    ob: bpy.types.Object, frames: range, curves: Sequence[Keys | None]
+) -> Steps[WriteResult]:
     """Write a performance, keys of one curve for each weight (None: that stays as it is), over `frames`.
 
     Keys of ours in the range are replaced. When the artist edited any, the action is first kept. The steps work on a
@@ -155,15 +157,15 @@ def write_performance(ob: bpy.types.Object, frames: range, curves: Sequence[Keys
     """
     _refuse_tweaking(ob)
     adopt(ob)
-    looks, strip = weight_paths(ob), strip_of(ob, PERFORMANCE)
+    looks, strip = weight_paths(ob), find_strip(ob, PERFORMANCE)
     is_ours = strip is not None and _plays_as_written(strip)
-    draft = Draft(ob, actions.sheet_of(strip) if is_ours else None, f"EDTalk {ob.name}", PERFORMANCE)
+    draft = Draft(ob, actions.strip_sheet(strip) if is_ours else None, f"EDTalk {ob.name}", PERFORMANCE)
     try:
         yield
         for (path, tinted), keys in zip(looks.items(), curves, strict=True):
             if keys is not None:
-                actions.dress(draft.sheet.ensure(path, tinted.group), tinted.color)
-                yield from actions.writing(partial(draft.curve, path), keys)
+                actions.style_curve(draft.sheet.ensure(path, tinted.group), tinted.color)
+                yield from actions.write_steps(partial(draft.curve, path), keys)
                 yield
         before = yield from actions.fingerprint(lambda: draft.source, looks)
         after = yield from actions.fingerprint(lambda: draft.sheet, looks)
@@ -173,7 +175,7 @@ def write_performance(ob: bpy.types.Object, frames: range, curves: Sequence[Keys
         draft.drop()
 
 
-def _play_draft(draft: Draft, frames: range, before: str, after: str) -> Written:
+def _play_draft(draft: Draft, frames: range, before: str, after: str) -> WriteResult:
     """Let the character play what is written. `before` and `after`: fingerprints of what it played and plays now."""
     ob, sheet = draft.owner, draft.sheet
     kept = _give_moved_strip_away(ob)
@@ -181,7 +183,7 @@ def _play_draft(draft: Draft, frames: range, before: str, after: str) -> Written
     old = draft.source if not kept else None
     if old is not None:
         name, sheet.action.use_fake_user = old.action.name, old.action.use_fake_user
-        if (strip := strip_of(ob, PERFORMANCE)) is not None:  # its track may have been deleted meanwhile
+        if (strip := find_strip(ob, PERFORMANCE)) is not None:  # its track may have been deleted meanwhile
             _assign(strip, sheet)
         kept = _retire(old.action, edited)
         sheet.action.name = name
@@ -191,7 +193,7 @@ def _play_draft(draft: Draft, frames: range, before: str, after: str) -> Written
     stays = edited and actions.has_keys_outside(sheet, weight_paths(ob), frames)
     ob.edtalk.predicted = "" if stays else after
     _let_keys_lie_on_top(ob)
-    return Written(kept, _hiding(ob), _covered(ob))
+    return WriteResult(kept, _hiding(ob), _covered(ob))
 
 
 def _retire(action: bpy.types.Action, is_edited: bool) -> str:
@@ -199,7 +201,7 @@ def _retire(action: bpy.types.Action, is_edited: bool) -> str:
     it goes. One that others play stays with them."""
     is_played = action.users - action.use_fake_user > 0
     if is_edited:
-        return actions.keep_copy(action) if is_played else actions.given_away(action, action.name)
+        return actions.copy_for_artist(action) if is_played else actions.give_to_artist(action, action.name)
     if not is_played:
         bpy.data.actions.remove(action)
     return ""
@@ -211,14 +213,14 @@ def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:
     Keys that the artist set on the sliders lie on top and stay. Raises `EDTalkError` when the NLA is being edited.
     """
     _refuse_tweaking(ob)
-    if not curves and strip_of(ob, EMOTIONS) is None:
+    if not curves and find_strip(ob, EMOTIONS) is None:
         return
     sheet = _writable(ob, EMOTIONS)
     sheet.remove([curve.data_path for curve in sheet.curves()])
     if not curves:
         _stop(ob, EMOTIONS)
         return
-    looks = {emotion_path(name): Tinted("Emotion", EMOTION_COLOR) for name in curves}
+    looks = {emotion_path(name): CurveStyle("Emotion", EMOTION_COLOR) for name in curves}
     _write_curves(sheet, looks, dict(zip(looks, curves.values(), strict=True)))
     _play(ob, EMOTIONS, sheet)
     _let_keys_lie_on_top(ob)
@@ -229,11 +231,11 @@ def emotion_path(name: str) -> str:
     return f"edtalk.emotion.{name}"
 
 
-def _write_curves(sheet: Sheet, looks: Mapping[str, Tinted], curves: Mapping[str, Keys]) -> None:
+def _write_curves(sheet: Sheet, looks: Mapping[str, CurveStyle], curves: Mapping[str, Keys]) -> None:
     for path, keys in curves.items():
         curve = sheet.ensure(path, looks[path].group)
         actions.write(curve, keys)
-        actions.dress(curve, looks[path].color)
+        actions.style_curve(curve, looks[path].color)
 
 
 def _refuse_tweaking(ob: bpy.types.Object) -> None:
@@ -250,7 +252,7 @@ def _writable(ob: bpy.types.Object, role: str) -> Sheet:
 
     One that several objects share (duplicates) is copied first, so that no other character changes.
     """
-    strip = strip_of(ob, role)
+    strip = find_strip(ob, role)
     if strip is not None:
         return _unshared(strip)
     name = f"EDTalk {ob.name}" if role == PERFORMANCE else f"EDTalk {role} {ob.name}"
@@ -259,9 +261,9 @@ def _writable(ob: bpy.types.Object, role: str) -> Sheet:
 
 def _unshared(strip: bpy.types.NlaStrip) -> Sheet:
     """What a strip plays, in an action that nobody else does."""
-    sheet = actions.sheet_of(strip)
+    sheet = actions.strip_sheet(strip)
     if sheet.action.users - sheet.action.use_fake_user > 1:
-        sheet = actions.copied(sheet)
+        sheet = actions.copy_sheet(sheet)
         _assign(strip, sheet)
     return sheet
 
@@ -276,7 +278,7 @@ def _play(ob: bpy.types.Object, role: str, sheet: Sheet) -> None:
     """Let the object play what was written: the strip is made or fitted, and heard."""
     data = ob.animation_data or ob.animation_data_create()
     first, last = sheet.span()
-    strip = strip_of(ob, role)
+    strip = find_strip(ob, role)
     if strip is None:
         track = data.nla_tracks.new()
         track.name = TRACKS[role]
@@ -305,7 +307,7 @@ def _track_of(ob: bpy.types.Object, strip: bpy.types.NlaStrip) -> bpy.types.NlaT
 
 def _stop(ob: bpy.types.Object, role: str) -> None:
     """Remove what we wrote, with its strip, and its track when nothing else is on it."""
-    strip = strip_of(ob, role)
+    strip = find_strip(ob, role)
     if strip is None:
         return
     track, action = _track_of(ob, strip), strip.action
@@ -319,11 +321,11 @@ def _stop(ob: bpy.types.Object, role: str) -> None:
 def _give_moved_strip_away(ob: bpy.types.Object) -> str:
     """A strip that the artist moved, stretched or reversed plays frames elsewhere than predicted: leave it to the
     artist, muted, and begin a new one. The action's name, if so."""
-    strip = strip_of(ob, PERFORMANCE)
+    strip = find_strip(ob, PERFORMANCE)
     if strip is None or _plays_as_written(strip):
         return ""
     track, sheet = _track_of(ob, strip), _unshared(strip)
-    name = actions.given_away(sheet.action, sheet.action.name)
+    name = actions.give_to_artist(sheet.action, sheet.action.name)
     track.name, strip.mute = name, True
     return name
 
@@ -338,8 +340,8 @@ def _plays_as_written(strip: bpy.types.NlaStrip) -> bool:
 
 def adopt(ob: bpy.types.Object) -> None:
     """Bring a performance that an earlier version wrote into the object's own action onto a track of ours."""
-    own = actions.assigned(ob)
-    if own is None or not own.action.is_editable or strip_of(ob, PERFORMANCE) is not None:
+    own = actions.assigned_sheet(ob)
+    if own is None or not own.action.is_editable or find_strip(ob, PERFORMANCE) is not None:
         return
     if actions.role_of(own.action) == PERFORMANCE:
         own.action[actions.TAG] = PERFORMANCE
@@ -369,7 +371,7 @@ def edit_on_top(ob: bpy.types.Object) -> None:
 def edit_performance(ob: bpy.types.Object) -> None:
     """Open the performance itself in the editors (the NLA's tweak mode). Raises `EDTalkError` when there is none."""
     adopt(ob)
-    strip = strip_of(ob, PERFORMANCE)
+    strip = find_strip(ob, PERFORMANCE)
     if strip is None:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED, "There is no performance that can be edited.", "Predict one first."
@@ -394,7 +396,7 @@ def _let_keys_lie_on_top(ob: bpy.types.Object) -> None:
     if data is None or data.use_tweak_mode or data.action_blend_type != REPLACES:
         return
     is_alone = all(_is_ours(track) for track in data.nla_tracks)
-    if data.action is None or (is_alone and not own_weights(ob)):
+    if data.action is None or (is_alone and not own_weight_curves(ob)):
         data.action_blend_type = ON_TOP
 
 
@@ -404,7 +406,7 @@ def _is_ours(track: bpy.types.NlaTrack) -> bool:
 
 def _push_down(ob: bpy.types.Object) -> None:
     """Put the object's own action onto a track, playing as it does now."""
-    data, own = ob.animation_data, actions.assigned(ob)
+    data, own = ob.animation_data, actions.assigned_sheet(ob)
     if own is None:
         return
     first, last = own.span()
@@ -420,10 +422,10 @@ def _push_down(ob: bpy.types.Object) -> None:
     data.action = None
 
 
-def dress_own(ob: bpy.types.Object, paths: Iterable[str]) -> None:
+def style_own_curves(ob: bpy.types.Object, paths: Iterable[str]) -> None:
     """Group and colour the curves of weights in the object's own action like those of the performance."""
-    own, looks = actions.assigned(ob), weight_paths(ob)
+    own, looks = actions.assigned_sheet(ob), weight_paths(ob)
     for path in paths:
         curve = own.find(path) if own is not None else None
         if curve is not None and path in looks:
-            actions.dress(curve, looks[path].color)
+            actions.style_curve(curve, looks[path].color)

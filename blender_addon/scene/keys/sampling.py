@@ -14,6 +14,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 from ...core.tasks import SLICE_S, TICK_S
 from .. import character
+from ..references import CharacterRef
 
 HEAVY_SLICE_SECONDS = 0.03
 """How long a scene is stepped in one go before the window gets its turn, where every frame takes longer than a tick:
@@ -27,28 +28,19 @@ def is_sampling() -> bool:
     return _sampling
 
 
-def sample(
-    ob: bpy.types.Object, scene: bpy.types.Scene, frames: Sequence[int]
-) -> Iterator[np.ndarray | None]:
-    """Step through `frames` and read the weights; the scene's own frame is restored at each pause.
+def sample(ref: CharacterRef, frames: Sequence[int]) -> Iterator[np.ndarray | None]:
+    """Step through `frames` and read the weights. The scene's own frame is restored at each pause.
 
-    Yields None at each pause, and at last the weights, float32 [frames, channels]. Raises `EDTalkError` when the object
-    is gone, or is not evaluated (its stale values would pass for its animation).
+    Yields None at each pause, and at last the weights, float32 [frames, channels]. Raises `GoneError` when the
+    character was removed, and `EDTalkError` when it is not evaluated, so that its values would be outdated.
     """
-    uid, scene_uid = ob.session_uid, scene.session_uid
+    ob = ref.get_character()
     weights = np.zeros((len(frames), len(character.channels_of(ob))), np.float32)
     done, fastest = 0, math.inf
-    # Blender does not tell its evaluated copy of an action that `keyframe_insert` made for a script
+    # Blender does not update its evaluated copy of an action after a script's `keyframe_insert`
     ob.update_tag(refresh={"OBJECT", "TIME"})
     while done < len(frames):
-        target, stage = character.find(uid), character.find_scene(scene_uid)
-        if target is None or stage is None:
-            raise EDTalkError(
-                ErrorCode.UNKNOWN_SOURCE,
-                "The character was removed while its weights were read.",
-                "Select another one and begin again.",
-            )
-        done, fastest = _sample_slice(target, stage, frames, weights, done, fastest)
+        done, fastest = _sample_slice(ref.get_character(), ref.get_scene(), frames, weights, done, fastest)
         yield None
     yield weights
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 import bpy
 import numpy as np
 
-from .. import character, portrait_crop
+from .. import character, paths, portrait_crop
 from . import actions
 
 PREFIX = "edtalk."
@@ -80,7 +80,7 @@ def _portrait(ob: bpy.types.Object) -> tuple[object, ...]:
     crop, image = portrait_crop.crop_of(ob), ob.edtalk.picture.image
     if image is not None:
         return image.name, tuple(image.size), crop
-    path = character.file_of(ob, "portrait")
+    path = paths.file_of(ob, "portrait")
     try:
         return (path.name, path.stat().st_size, crop) if path is not None else ("", 0, crop)
     except OSError:
@@ -91,7 +91,7 @@ def _own_sheet(ob: bpy.types.Object) -> actions.Sheet | None:
     """The object's own action; in tweak mode Blender has put it aside."""
     data = ob.animation_data
     if data is None or not data.use_tweak_mode:
-        return actions.assigned(ob)
+        return actions.assigned_sheet(ob)
     action = data.action_tweak_storage
     if action is None or not actions.SLOTTED:
         return actions.Sheet(action) if action is not None else None
@@ -158,6 +158,6 @@ def _strips(data: bpy.types.AnimData) -> Iterator[_Strip]:
             continue
         for strip in track.strips:
             if strip.action is not None and not strip.mute:
-                curves = _ours(actions.of_strip(strip))
+                curves = _ours(actions.find_strip_sheet(strip))
                 if curves:
                     yield _Strip(strip, curves)

@@ -51,14 +51,14 @@ Picture = np.ndarray
 """uint8 RGBA [height, width, 4], rows bottom-up."""
 
 
-def small(width: int, height: int, pixels: bytes) -> Picture:
+def make_thumbnail(width: int, height: int, pixels: bytes) -> Picture:
     """A frame as an asset shows it, of its raw RGBA, rows bottom-up."""
     step = -(-max(width, height) // LARGEST)
     whole = np.frombuffer(pixels, np.uint8).reshape(height, width, 4)
     return np.ascontiguousarray(whole[step // 2 :: step, step // 2 :: step])
 
 
-def poses_of(ob: bpy.types.Object) -> list[PoseAsset]:
+def bundle_poses(ob: bpy.types.Object) -> list[PoseAsset]:
     """The poses that a bundle offers: its expressions, and each basis at the end of its range (both ends, where it has
     two)."""
     presets = mixing.presets_from_json(ob.edtalk.emotion.presets)
@@ -95,7 +95,7 @@ def _is_own(action: bpy.types.Action) -> bool:
     )
 
 
-def fitting(ob: bpy.types.Object, given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
+def compatible_poses(ob: bpy.types.Object, given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
     """Those of the poses that hold a weight which the character has. Raises `EDTalkError` when none does."""
     known = set(posing.channels_by_identifier(ob))
     found = {name: pose for name, pose in given.items() if not known.isdisjoint(pose)}
@@ -108,20 +108,20 @@ def fitting(ob: bpy.types.Object, given: Mapping[str, posing.Pose]) -> dict[str,
     return found
 
 
-def missing(given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
+def new_poses(given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
     """Those of the poses that artists have not kept here yet, under the same name or what Blender made of it."""
     there = {_identity(name, pose) for name, pose in own_poses().items()}
     return {name: pose for name, pose in given.items() if _identity(name, pose) not in there}
 
 
-def called(name: str) -> str:
+def asset_name(name: str) -> str:
     """A name that anybody wrote, as an asset can have it."""
     return name.replace("\0", "").strip() or UNNAMED
 
 
 def _identity(name: str, pose: posing.Pose) -> tuple[bytes, frozenset[tuple[str, float]]]:
     """What does not change when Blender makes a name another."""
-    return _NUMBER.sub("", called(name)).encode(errors="replace")[:_TELLING], frozenset(pose.items())
+    return _NUMBER.sub("", asset_name(name)).encode(errors="replace")[:_TELLING], frozenset(pose.items())
 
 
 def weights_of(ob: bpy.types.Object, pose: posing.Pose) -> np.ndarray:
@@ -132,7 +132,9 @@ def weights_of(ob: bpy.types.Object, pose: posing.Pose) -> np.ndarray:
     return row
 
 
-def keep(ob: bpy.types.Object, found: Sequence[tuple[PoseAsset, Picture]], folder: Path) -> Steps[None]:
+def save_assets(
+    ob: bpy.types.Object, found: Sequence[tuple[PoseAsset, Picture]], folder: Path
+) -> Steps[None]:
     """Put poses into the current file as assets, in our catalog, which is listed in `folder`. The bundle's that were
     made before are made anew; an artist's own takes no other's place.
 

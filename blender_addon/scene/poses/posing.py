@@ -27,7 +27,7 @@ Pose = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Posed:
+class PoseResult:
     """How many weights were set, how many of them got a key, and the names of those that a driver holds."""
 
     count: int
@@ -53,18 +53,18 @@ def channels_by_identifier(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -
 # --- poses -----------------------------------------------------------------------------------------------------------
 
 
-def taken(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
+def read_pose(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
     """The pose that the sliders show."""
     channels = channels_by_identifier(ob, banks)
     return {identifier: float(getattr(ob.edtalk, channel)) for identifier, channel in channels.items()}
 
 
-def at_rest(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
+def rest_pose(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
     """The portrait's own pose."""
     return _of_row(ob, character.rest_weights(ob), banks)
 
 
-def mirrored(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
+def mirror_pose(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
     """The pose that the sliders show with left and right exchanged. Raises `EDTalkError` when the bundle does not tell
     them apart."""
     found = mirror.find_mirror(character.layout_of(ob))
@@ -77,7 +77,7 @@ def mirrored(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
     return _of_row(ob, found.apply(character.read_weights(ob)), banks)
 
 
-def preset(ob: bpy.types.Object, name: str) -> Pose:
+def preset_pose(ob: bpy.types.Object, name: str) -> Pose:
     """One of the bundle's expressions. Raises `EDTalkError` when it has none of that name."""
     presets = mixing.presets_from_json(ob.edtalk.emotion.presets)
     if name not in presets:
@@ -97,7 +97,7 @@ def _of_row(ob: bpy.types.Object, row: np.ndarray, banks: Iterable[Bank]) -> Pos
 # --- setting and keying ----------------------------------------------------------------------------------------------
 
 
-def strike(ob: bpy.types.Object, scene: bpy.types.Scene, pose: Mapping[str, float]) -> Posed:
+def apply_pose(ob: bpy.types.Object, scene: bpy.types.Scene, pose: Mapping[str, float]) -> PoseResult:
     """Set the weights of a pose. Those that are animated, or all with auto-keying, get a key at the current frame.
 
     Raises `EDTalkError` when the character's bundle knows none of the pose's names.
@@ -117,8 +117,8 @@ def strike(ob: bpy.types.Object, scene: bpy.types.Scene, pose: Mapping[str, floa
     ob.update_tag()
     automatic = scene.tool_settings.use_keyframe_insert_auto
     wanted = [channel for channel in free if automatic or is_animated(ob, character.data_path(channel))]
-    keyed = key(ob, scene, [character.data_path(channel) for channel in wanted])
-    return Posed(len(free), keyed, tuple(sorted(set(known) - set(free))))
+    keyed = insert_keys(ob, scene, [character.data_path(channel) for channel in wanted])
+    return PoseResult(len(free), keyed, tuple(sorted(set(known) - set(free))))
 
 
 def set_slider(ob: bpy.types.Object, scene: bpy.types.Scene, name: str, value: float) -> None:
@@ -127,7 +127,7 @@ def set_slider(ob: bpy.types.Object, scene: bpy.types.Scene, name: str, value: f
     ob.update_tag()
     path = layers.emotion_path(name)
     if scene.tool_settings.use_keyframe_insert_auto or is_animated(ob, path):
-        key(ob, scene, [path])
+        insert_keys(ob, scene, [path])
 
 
 def is_animated(ob: bpy.types.Object, path: str) -> bool:
@@ -140,7 +140,7 @@ def _driven(ob: bpy.types.Object) -> set[str]:
     return {driver.data_path for driver in ob.animation_data.drivers} if ob.animation_data else set()
 
 
-def key(ob: bpy.types.Object, scene: bpy.types.Scene, paths: Iterable[str]) -> int:
+def insert_keys(ob: bpy.types.Object, scene: bpy.types.Scene, paths: Iterable[str]) -> int:
     """Key properties at the current frame with the values they show; how many got a key.
 
     Raises `EDTalkError` when the object's action is linked from another file.
@@ -152,7 +152,7 @@ def key(ob: bpy.types.Object, scene: bpy.types.Scene, paths: Iterable[str]) -> i
         if _keyframe(ob, path, looks[path].group if path in looks else "Emotion"):
             before.hold(ob, path)
             done.append(path)
-    layers.dress_own(ob, done)
+    layers.style_own_curves(ob, done)
     if done:
         ob.update_tag(refresh={"OBJECT", "TIME"})
     return len(done)
@@ -179,7 +179,7 @@ class _Before:
     def of(cls, ob: bpy.types.Object, path: str, frame: float, reach: int) -> _Before:
         if not reach or not layers.is_on_top(ob) or not _moves_below(ob, path):
             return cls()
-        own = actions.assigned(ob)
+        own = actions.assigned_sheet(ob)
         curve = own.find(path) if own is not None else None
         times = [point.co[0] for point in curve.keyframe_points] if curve is not None else []
         points = []
@@ -190,7 +190,7 @@ class _Before:
         return cls(tuple(points))
 
     def hold(self, ob: bpy.types.Object, path: str) -> None:
-        own = actions.assigned(ob)
+        own = actions.assigned_sheet(ob)
         curve = own.find(path) if own is not None else None
         for frame, value in self.points if curve is not None else ():
             actions.insert(curve, frame, value)
@@ -198,5 +198,5 @@ class _Before:
 
 def _moves_below(ob: bpy.types.Object, path: str) -> bool:
     """Does a layer below the object's own action move the property?"""
-    own = actions.assigned(ob)
+    own = actions.assigned_sheet(ob)
     return any(sheet != own and sheet.keyed([path]) for sheet in actions.sheets(ob))

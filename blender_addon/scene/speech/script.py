@@ -13,7 +13,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from ...core.text import transcripts
 from ...core.text.transcripts import Line, Transcript
 from ...core.weights.emotions import Cue
-from .. import character
+from .. import paths
 from . import cues, sequencer, sound
 
 _parse = lru_cache(maxsize=16)(transcripts.parse)  # panels ask for it with each redraw
@@ -28,9 +28,7 @@ def transcript_of(ob: bpy.types.Object, scene: bpy.types.Scene) -> Transcript:
     speech = ob.edtalk.speech
     match speech.transcript_from:
         case "FILE":
-            path = character.existing_file(
-                character.file_of(ob, "transcript"), "transcript", ErrorCode.UNSUPPORTED
-            )
+            path = paths.existing_file(paths.file_of(ob, "transcript"), "transcript", ErrorCode.UNSUPPORTED)
             state = path.stat()
             return _read(path, state.st_mtime_ns, state.st_size)
         case "TEXT":
@@ -46,7 +44,7 @@ def transcript_of(ob: bpy.types.Object, scene: bpy.types.Scene) -> Transcript:
 
 @lru_cache(maxsize=16)
 def _read(path: Path, _changed: int, _size: int) -> Transcript:
-    data = character.read_file(path, "transcript", ErrorCode.UNSUPPORTED)
+    data = paths.read_file(path, "transcript", ErrorCode.UNSUPPORTED)
     return transcripts.parse(transcripts.decode(data), path.name)
 
 
@@ -60,7 +58,7 @@ def _of_strips(scene: bpy.types.Scene) -> Transcript:
     return Transcript(tuple(lines))
 
 
-def feelings(ob: bpy.types.Object, scene: bpy.types.Scene) -> list[Cue]:
+def emotion_cues(ob: bpy.types.Object, scene: bpy.types.Scene) -> list[Cue]:
     """The emotions in the transcript, with seconds since frame 0.
 
     Raises `EDTalkError` as `transcript_of` does, and when the voice's strip is gone.

@@ -15,7 +15,7 @@ import bpy
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from .. import character
+from .. import paths
 
 SOUNDING = {"SOUND", "SCENE"}
 """The types of strips that sound by themselves. (A movie's sound is a strip of its own.)"""
@@ -183,5 +183,5 @@ def add_sound(scene: bpy.types.Scene, path: Path, frame: int) -> bpy.types.Strip
     found = strips(scene)
     channel = max((strip.channel for strip in found), default=0) + 1
     return found.new_sound(
-        name=path.stem, filepath=character.kept_path(path), channel=channel, frame_start=frame
+        name=path.stem, filepath=paths.to_stored_path(path), channel=channel, frame_start=frame
     )

@@ -13,7 +13,7 @@ import bpy
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
-from .. import character
+from .. import paths
 from . import sequencer
 
 LEAD_S = 1.0
@@ -45,7 +45,7 @@ def voice_of(
     """
     group = ob.edtalk
     if group.voice_from == "FILE":
-        path = character.existing_file(character.file_of(ob, "voice"), "voice", ErrorCode.AUDIO_UNREADABLE)
+        path = paths.existing_file(paths.file_of(ob, "voice"), "voice", ErrorCode.AUDIO_UNREADABLE)
         return _voice(path, ob, scene, 0, group.voice_start)
     strip = _strip_of(ob, scene) if group.voice_from == "STRIP" else None
     if strip is None and not has_sound(scene):
@@ -125,7 +125,7 @@ def span(ob: bpy.types.Object, scene: bpy.types.Scene) -> tuple[float, float]:
     group, whole = ob.edtalk, (scene.frame_start, scene.frame_end + 1)
     match group.voice_from:
         case "FILE":
-            path = character.file_of(ob, "voice")
+            path = paths.file_of(ob, "voice")
             seconds = _duration(path) if path is not None and path.is_file() else None
             first, last = group.voice_start, float(whole[1])
             if seconds is not None:

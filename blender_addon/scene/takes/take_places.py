@@ -10,11 +10,12 @@ from pathlib import Path
 
 import bpy
 
-from shared_protocol import paths
+from shared_protocol import paths as user_paths
+from shared_protocol.messages import Prepared
 
 from ...core.takes import takes
 from ...core.tasks import Steps
-from .. import character
+from .. import character, paths
 
 UNSAVED = f"{time.strftime('%Y-%m-%d %H-%M-%S')} {os.getpid()}"
 """Folder of the takes of files that were never saved, for this run of Blender."""
@@ -24,7 +25,7 @@ def default_base() -> Path:
     """The folder for takes: beside the .blend, or, while that is not saved, in this user's data folder."""
     if bpy.data.filepath:
         return Path(bpy.data.filepath).parent / "edtalk"
-    return paths.data_dir() / "unsaved" / UNSAVED
+    return user_paths.data_dir() / "unsaved" / UNSAVED
 
 
 def owner() -> str:
@@ -38,7 +39,7 @@ def folder_for_baking(ob: bpy.types.Object, base: Path, look: takes.Look, anew: 
 
     A take that another character (a duplicate, say) or another .blend bakes into is not free.
     """
-    folder, old = takes_folder(ob, base), character.file_of(ob, "take")
+    folder, old = takes_folder(ob, base), paths.file_of(ob, "take")
     known = sorted(takes.takes_in(folder), key=lambda one: (one.folder == old, one.last_used), reverse=True)
     for take in [] if anew else known:
         if is_free(ob, take) and (take.is_empty or take.look.is_like(look)):
@@ -49,7 +50,7 @@ def folder_for_baking(ob: bpy.types.Object, base: Path, look: takes.Look, anew: 
 def takes_folder(ob: bpy.types.Object, base: Path) -> Path:
     """The folder of a character's takes: where its take is, when that is below `base` and its own (the character may
     have been renamed), else one that is called like the character."""
-    take = character.file_of(ob, "take")
+    take = paths.file_of(ob, "take")
     if take is not None and take.is_relative_to(base) and not _users_of(take, but=ob):
         return take.parent
     return base / takes.folder_name(ob.name)
@@ -69,13 +70,13 @@ def is_mine(take: takes.Take) -> bool:
 
 def _is_anothers(ob: bpy.types.Object, take: takes.Take) -> bool:
     """Did another character make this take, although nobody shows it (yet)?"""
-    if take.character in ("", ob.name) or take.is_empty or character.file_of(ob, "take") == take.folder:
+    if take.character in ("", ob.name) or take.is_empty or paths.file_of(ob, "take") == take.folder:
         return False
     return any(one.name == take.character for one in bpy.data.objects if character.is_character(one))
 
 
 def _users_of(folder: Path, but: bpy.types.Object) -> list[bpy.types.Object]:
-    return [ob for ob in bpy.data.objects if ob != but and character.file_of(ob, "take") == folder]
+    return [ob for ob in bpy.data.objects if ob != but and paths.file_of(ob, "take") == folder]
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Entry:
         return takes.Kept(self.take.folder, self.size, self.take.last_used, bool(self.users))
 
 
-def scanned() -> Steps[list[Entry]]:
+def scan_takes() -> Steps[list[Entry]]:
     """The takes of this file, all characters', found a little at a time."""
     entries, shown = list[Entry](), _shown()
     for base in sorted({default_base(), *(folder.parent.parent for folder in shown)}):
@@ -118,7 +119,15 @@ def _shown() -> dict[Path, list[str]]:
     """The take folders that characters show, and which."""
     users: dict[Path, list[str]] = {}
     for ob in bpy.data.objects:
-        folder = character.file_of(ob, "take") if ob.edtalk.is_character else None
+        folder = paths.file_of(ob, "take") if ob.edtalk.is_character else None
         if folder is not None:
             users.setdefault(folder, []).append(ob.name)
     return users
+
+
+def look_of(ob: bpy.types.Object, prepared: Prepared) -> takes.Look:
+    """The look that the character's settings ask for, of this source's size."""
+    bake = ob.edtalk.bake
+    full = bake.framing == "FULL"
+    width, height = (prepared.full_width, prepared.full_height) if full else (prepared.width, prepared.height)
+    return takes.Look(bake.encoding.lower(), bake.framing.lower(), bake.alpha, width, height)

@@ -7,22 +7,18 @@ import bpy
 
 from ...core.takes.staleness import State
 from ...core.text.translate import iface_
-from ...scene import character, plane
+from ...scene import plane
 from ...scene.keys.signature import has_drivers
-from ..panels import SidebarPanel, draw_words, side_by_side
-from ..runtime import pump
+from ..runtime import runtime
+from ..sidebar import CharacterSubPanel, SidebarPanel, draw_words, side_by_side
+from .watch import WATCH
 
 
-class FramesPanel(SidebarPanel, bpy.types.Panel):
+class FramesPanel(CharacterSubPanel, bpy.types.Panel):
     """Baking, and what the plane shows."""
 
     bl_idname = "EDTALK_PT_frames"
     bl_label = "Frames"
-    bl_parent_id = "EDTALK_PT_character"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return character.is_character(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene, ob = self.layout, context.scene, context.object
@@ -40,7 +36,7 @@ class FramesPanel(SidebarPanel, bpy.types.Panel):
 
     def _draw_state(self, ob: bpy.types.Object) -> None:
         """Which frames are to be baked."""
-        seen = pump.watch().map
+        seen = WATCH.map
         if seen is not None and seen.words:
             fresh = not seen.count(State.STALE, State.MISSING)
             draw_words(self.layout, seen.words, "CHECKMARK" if fresh else "ERROR")
@@ -63,7 +59,7 @@ def _remarks(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[tuple[str, st
         found.append((iface_("Bake before you render"), "INFO"))
     elif group.show == "LIVE":
         found.append((iface_("Renders show the live picture: switch to Baked before rendering"), "INFO"))
-    if group.show == "LIVE" and not pump.session().is_connected:
+    if group.show == "LIVE" and not runtime.session().is_connected:
         found.append((iface_("Start the server to see the live picture"), "INFO"))
     if plane.texture_node(ob) is None:
         found.append((iface_("The EDTalk material was removed: the picture has no place"), "ERROR"))

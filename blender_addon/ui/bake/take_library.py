@@ -1,59 +1,79 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The takes of this file, looked for a little at each tick, for the list and the room they need."""
+"""The takes of this file, for the list in the panel and the disk space they need. Each tick looks at a few files."""
 
 from __future__ import annotations
 
 from ...core.takes import takes
 from ...core.tasks import Steps, run_for
-from ...scene.takes.take_places import Entry, scanned
-from ..runtime.preferences import preferences
+from ...scene.takes.take_places import Entry, scan_takes
+from ..runtime import runtime
+from ..runtime.preferences import take_limit
+from .watch import WATCH
 
-GIGABYTE = 1_000_000_000
 SCAN_S = 0.001
+"""Seconds of looking at files in a tick."""
 
 
-def words_for(size: int) -> str:
-    """Bytes for people."""
-    for unit, name in ((GIGABYTE, "GB"), (1_000_000, "MB")):
-        if size >= unit:
-            return f"{size / unit:.1f} {name}"
-    return f"{size / 1000:.0f} kB"
-
-
-class Library:
-    """The takes of this file as they were found last."""
+class TakeLibrary:
+    """The takes of this file as the last scan found them."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
         self.serial = 0
-        """Another number after each look."""
-        self._scan: Steps[list[Entry]] | None = scanned()
+        """A number that changes with each finished scan."""
+        self._scan: Steps[list[Entry]] | None = None
+
+    def forget(self) -> None:
+        """Know of no takes, and look for none."""
+        self._scan, self.entries = None, []
 
     def refresh(self) -> None:
-        """Something changed: look again soon."""
-        self._scan = scanned()
+        """Scan again: something changed."""
+        self._scan = scan_takes()
 
     @property
     def is_hurried(self) -> bool:
-        """Are there more files to look at soon?"""
+        """Return whether there are files left to look at."""
         return self._scan is not None
 
-    def look_after(self) -> None:
-        """From the timer: look at a few files."""
+    def tick(self) -> None:
+        """Look at a few files."""
         if self._scan is not None and (done := run_for(self._scan, SCAN_S)):
             self._scan, self.entries = None, done.result
             self.serial += 1
 
     @property
     def size(self) -> int:
-        """Bytes of all."""
+        """Return the bytes of all takes."""
         return sum(entry.size for entry in self.entries)
 
     def excess(self) -> list[takes.Kept]:
-        """What would have to go for the cap of the preferences; nothing without one."""
-        cap = int(preferences().take_cap * GIGABYTE)
-        return takes.too_much((entry.kept for entry in self.entries), cap) if cap else []
+        """Return the takes to delete to stay within the preferences' limit; none without a limit."""
+        limit = take_limit()
+        return takes.too_much((entry.kept for entry in self.entries), limit) if limit else []
 
     def unused(self) -> list[takes.Kept]:
-        """What no character shows."""
+        """Return the takes that no character shows."""
         return [entry.kept for entry in self.entries if not entry.users]
+
+
+LIBRARY = TakeLibrary()
+
+
+def takes_changed() -> None:
+    """Look at the takes again: frames were baked, or takes switched or deleted."""
+    LIBRARY.refresh()
+    WATCH.unsettle()
+    runtime.current().wake()
+
+
+def register() -> None:
+    """Scan while the add-on is enabled."""
+    LIBRARY.refresh()
+    runtime.current().on_tick(LIBRARY.tick, lambda: LIBRARY.is_hurried)
+    runtime.current().on_new_file(LIBRARY.refresh)
+
+
+def unregister() -> None:
+    """Forget the takes."""
+    LIBRARY.forget()

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""The list of a character's takes: show one, delete others, and the room that all of them need."""
+"""The list of a character's takes: show one, delete others, and the disk space of all of them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ import bpy
 from bpy.props import BoolProperty, CollectionProperty, IntProperty, PointerProperty, StringProperty
 
 from ...core.text.translate import iface_
-from ...scene import character
+from ...scene import character, paths
 from ...scene.takes import take_places
 from ...scene.takes.take_places import Entry
-from ..panels import SidebarPanel, draw_words
-from ..runtime import pump
+from ..runtime import runtime
 from ..runtime.preferences import preferences
-from .take_library import words_for
+from ..runtime.redraw import redraw_panels
+from ..sidebar import SidebarPanel, draw_words, format_bytes
+from .take_library import LIBRARY
 
 
 class EDTalkTakeRow(bpy.types.PropertyGroup):
@@ -56,7 +57,7 @@ class TakesList(bpy.types.UIList):
 
 
 class TakesPanel(SidebarPanel, bpy.types.Panel):
-    """Takes on disk."""
+    """The takes on disk."""
 
     bl_idname = "EDTALK_PT_takes"
     bl_label = "Takes"
@@ -64,71 +65,73 @@ class TakesPanel(SidebarPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, library = self.layout, pump.library()
+        layout, library = self.layout, LIBRARY
         takes = context.window_manager.edtalk_takes
         layout.template_list(TakesList.bl_idname, "", takes, "rows", takes, "index", rows=2)
         if library.entries:
-            layout.label(text=iface_("All takes of this file: {size}", size=words_for(library.size)))
+            layout.label(text=iface_("All takes of this file: {size}", size=format_bytes(library.size)))
         if excess := library.excess():
             cap = preferences().take_cap
             draw_words(
-                layout, iface_("That is more than the {cap:g} GB of the preferences", cap=cap), "ERROR"
+                layout,
+                iface_("That is more than the limit of {cap:g} GB in the preferences", cap=cap),
+                "ERROR",
             )
-            freed = iface_("Free {size}", size=words_for(sum(take.size for take in excess)))
+            freed = iface_("Free {size}", size=format_bytes(sum(take.size for take in excess)))
             layout.operator("edtalk.purge_takes", text=freed, icon="TRASH").to_cap = True
         elif library.unused():
             layout.operator("edtalk.purge_takes", icon="TRASH")
 
 
 class Rows:
-    """Keeps the list like the library."""
+    """Keeps the list in step with the library."""
 
     def __init__(self) -> None:
         self._shown: tuple[object, ...] = ()
 
-    def look_after(self) -> None:
-        """From the timer: write the rows anew when something changed."""
+    def tick(self) -> None:
+        """Fill the list again when something changed."""
         ob = next((w.view_layer.objects.active for w in bpy.context.window_manager.windows), None)
         if ob is None or not character.is_character(ob):
             return
-        state = pump.library().serial, ob.session_uid, ob.edtalk.take
+        state = LIBRARY.serial, ob.session_uid, ob.edtalk.take
         if state != self._shown:
             self._shown = state
             _fill(bpy.context.window_manager.edtalk_takes, ob)
-            pump.redraw_panels(bpy.context)
+            redraw_panels()
 
 
 def _fill(takes: EDTalkTakeList, ob: bpy.types.Object) -> None:
-    shown = character.file_of(ob, "take")
+    shown = paths.file_of(ob, "take")
     folder = take_places.takes_folder(
         ob, shown.parent.parent if shown is not None else take_places.default_base()
     )
     takes.rows.clear()
-    for entry in pump.library().entries:
+    for entry in LIBRARY.entries:
         if entry.take.folder.parent == folder:
             row = takes.rows.add()
             row.name, row.folder = entry.take.folder.name, str(entry.take.folder)
-            row.words, row.is_shown = _words(entry), entry.take.folder == shown
+            row.words, row.is_shown = _describe(entry), entry.take.folder == shown
     takes.index = max(next((i for i, row in enumerate(takes.rows) if row.is_shown), 0), 0)
 
 
-def _words(entry: Entry) -> str:
-    """What a take is, in a few words."""
+def _describe(entry: Entry) -> str:
+    """Describe a take in a few words, in the user's language."""
     look = entry.take.look
     full, matte = iface_("full") if look.framing == "full" else "", iface_("matte") if look.alpha else ""
     kinds = [look.encoding.upper(), full, matte]
-    return f"{len(entry.take.hashes)} × {' '.join(filter(None, kinds))}, {words_for(entry.size)}"
+    return f"{len(entry.take.hashes)} × {' '.join(filter(None, kinds))}, {format_bytes(entry.size)}"
 
 
 CLASSES = (EDTalkTakeRow, EDTalkTakeList, TakesList, TakesPanel)
 
 
 def register() -> None:
-    """Declare the list. It is no part of the file."""
+    """Declare the list, which is not saved with the file."""
     bpy.types.WindowManager.edtalk_takes = PointerProperty(type=EDTalkTakeList, options={"SKIP_SAVE"})
-    pump.on_tick(Rows().look_after)
+    runtime.current().on_tick(Rows().tick)
 
 
 def unregister() -> None:
-    """Take it back."""
+    """Remove the list."""
     del bpy.types.WindowManager.edtalk_takes

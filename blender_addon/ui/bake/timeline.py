@@ -6,8 +6,8 @@ from __future__ import annotations
 import bpy
 
 from ...core.takes.staleness import State
-from ..runtime import pump
 from ..runtime.preferences import preferences
+from .watch import WATCH
 
 COLORS = {
     State.FRESH: (0.25, 0.65, 0.55, 0.9),
@@ -26,7 +26,7 @@ def _draw() -> None:
     import gpu
     from gpu_extras.batch import batch_for_shader
 
-    region, shown = bpy.context.region, pump.watch().map
+    region, shown = bpy.context.region, WATCH.map
     if shown is None or not preferences().draw_stale:
         return
     scale = bpy.context.preferences.system.ui_scale
@@ -45,7 +45,7 @@ def _draw() -> None:
 
 def _spans(region: bpy.types.Region, state: State) -> list[Rectangle]:
     """Where the frames in a state are in the region, from pixel to pixel; what touches is joined."""
-    shown, view, spans = pump.watch().map, region.view2d, list[Rectangle]()
+    shown, view, spans = WATCH.map, region.view2d, list[Rectangle]()
     for run in shown.runs if shown is not None else ():
         left = max(view.view_to_region(run.first - 0.5, 0, clip=False)[0], 0)
         right = min(view.view_to_region(run.last + 0.5, 0, clip=False)[0], region.width)

@@ -13,8 +13,10 @@ import bpy
 from ...core.takes import takes
 from ...core.takes.staleness import Staleness, state_of
 from ...core.tasks import Steps, run_for
-from ...scene import character
+from ...scene import character, paths
 from ...scene.keys.signature import Signature
+from ..runtime import runtime
+from ..runtime.redraw import redraw_areas
 
 HURRY_S, IDLE_S, READ_S = 0.001, 0.0005, 0.001
 """Seconds a look: after something changed, for noticing what nobody told, and at the take's files."""
@@ -23,7 +25,8 @@ HURRY_PAUSE_S, IDLE_PAUSE_S = 0.02, 0.1
 RELOAD_S = 1.0
 """How often the take's files are looked at."""
 REDRAW_S = 0.2
-EDITORS = {"DOPESHEET_EDITOR", "GRAPH_EDITOR", "NLA_EDITOR"}
+EDITORS = {"DOPESHEET_EDITOR", "GRAPH_EDITOR", "NLA_EDITOR", "VIEW_3D"}
+"""The editors that show the states."""
 
 
 @dataclass
@@ -71,7 +74,7 @@ class Watch:
         self._looked_at_files = 0.0
         self.unsettle()
 
-    def look_after(self) -> None:
+    def tick(self) -> None:
         """From the timer: look at some frames."""
         window = next(iter(bpy.context.window_manager.windows), None)
         if window is None or bpy.app.is_job_running("RENDER"):
@@ -95,7 +98,7 @@ class Watch:
         if now - self._looked_at_files < RELOAD_S:
             return
         self._looked_at_files = now
-        folder = character.file_of(ob, "take")
+        folder = paths.file_of(ob, "take")
         if self._baking is not None:
             self._files, self._reading = _Files(self._baking, self._baking.hashes, ()), None
         elif folder is None:
@@ -131,10 +134,7 @@ class Watch:
         if not self._is_news or now - self._redrawn < REDRAW_S:
             return
         self._is_news, self._redrawn = False, now
-        for window in bpy.context.window_manager.windows:
-            for area in window.screen.areas:
-                if area.type in EDITORS or area.type == "VIEW_3D":
-                    area.tag_redraw()
+        redraw_areas(EDITORS)
 
 
 def _read(folder: Path) -> Steps[_Files]:
@@ -145,3 +145,18 @@ def _read(folder: Path) -> Steps[_Files]:
 
 def _stamp(folder: Path) -> tuple[float, ...]:
     return takes.Take(folder).stamp
+
+
+WATCH = Watch()
+
+
+def register() -> None:
+    """Watch the active character while the add-on is enabled."""
+    WATCH.forget()
+    runtime.current().on_tick(WATCH.tick, lambda: WATCH.is_hurried)
+    runtime.current().on_new_file(WATCH.forget)
+
+
+def unregister() -> None:
+    """Forget the states."""
+    WATCH.forget()

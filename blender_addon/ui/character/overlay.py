@@ -6,7 +6,8 @@ from __future__ import annotations
 import bpy
 
 from ...core.text.translate import iface_, n_
-from ..runtime import pump
+from ..runtime import runtime
+from ..runtime.live import LIVE
 
 SIZE, MARGIN, PADDING = 12, 8, 5
 """Letters and distances in pixels at scale 1."""
@@ -18,11 +19,11 @@ _handle: object | None = None
 
 def reason(ob: bpy.types.Object) -> list[str]:
     """Why the character's picture does not follow, a line each; none when it does."""
-    session = pump.session()
+    session = runtime.session()
     if ob.edtalk.show != "LIVE":
         return []
     if session.is_ready:
-        cause = pump.live().trouble(ob)
+        cause = LIVE.trouble(ob)
         return [STILL, cause] if cause else []
     if not session.is_connected:
         cause = session.trouble[0] if session.trouble is not None else n_("The server is not running")
@@ -34,7 +35,7 @@ def _draw() -> None:
     context = bpy.context
     if not context.space_data.overlay.show_overlays:
         return
-    for ob in pump.live().characters(context.scene):
+    for ob in LIVE.characters(context.scene):
         if ob.visible_get(view_layer=context.view_layer) and (lines := reason(ob)):
             write(list(map(iface_, lines)), *_corner(ob, context.region, context.region_data))
 

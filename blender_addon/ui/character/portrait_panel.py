@@ -6,23 +6,18 @@ from __future__ import annotations
 import bpy
 
 from ...core.text.translate import iface_
-from ...scene import character, facing, portrait_crop
-from ..panels import SidebarPanel, draw_words, side_by_side
-from .portrait import VERDICTS
+from ...scene import facing, portrait_crop
+from ..sidebar import CharacterSubPanel, draw_words, side_by_side
+from .portrait_operators import VERDICTS
 
 
-class PortraitPanel(SidebarPanel, bpy.types.Panel):
+class PortraitPanel(CharacterSubPanel, bpy.types.Panel):
     """Picture, crop and verdict."""
 
     bl_idname = "EDTALK_PT_portrait"
     bl_label = "Portrait"
-    bl_parent_id = "EDTALK_PT_character"
     bl_options = {"DEFAULT_CLOSED"}
     bl_order = 0
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return character.is_character(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, ob = self.layout, context.object

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Operator: turn a 3D view to the character, so that its picture is seen."""
+"""Operator: turn a 3D view to the character's front, and let it show pictures."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import bpy
 
 from ...core.text.translate import iface_
 from ...scene import character
-from ..runtime.task_operator import refuse
+from ..runtime.polls import is_in_view, refuse
 
 PLAIN = "Standard"
-"""The view transform that solid shading has."""
+"""The view transform of solid shading."""
 
 
-def remark(space: bpy.types.Space | None, scene: bpy.types.Scene) -> str:
-    """Why a 3D view does not show the character as it is, in the user's language; empty where it does.
+def view_hint(space: bpy.types.Space | None, scene: bpy.types.Scene) -> str:
+    """Return why a 3D view does not show the character as it is, in the user's language; empty where it does.
 
-    A new Blender's solid shading has one colour a material, and no solid shading knows the scene's view transform.
+    By default solid shading shows one colour per material, and it never applies the scene's view transform.
     """
     if not isinstance(space, bpy.types.SpaceView3D) or space.shading.type in {"MATERIAL", "RENDERED"}:
         return ""
@@ -29,7 +29,7 @@ def remark(space: bpy.types.Space | None, scene: bpy.types.Scene) -> str:
 
 
 def show_pictures(space: bpy.types.SpaceView3D, scene: bpy.types.Scene) -> None:
-    """Let a view show pictures as they are, in the shading that costs least."""
+    """Let a view show pictures in their own colours, in the cheapest shading that does."""
     shading = space.shading
     if scene.view_settings.view_transform == PLAIN:
         shading.type, shading.light, shading.color_type = "SOLID", "FLAT", "TEXTURE"
@@ -38,7 +38,7 @@ def show_pictures(space: bpy.types.SpaceView3D, scene: bpy.types.Scene) -> None:
 
 
 class LookAtCharacter(bpy.types.Operator):
-    """Turn this view to the character's front, and let it show pictures if it does not"""
+    """Turn this view to the character's front, and switch it to a shading that shows pictures"""
 
     bl_idname = "edtalk.look_at_character"
     bl_label = "Look at Character"
@@ -47,11 +47,10 @@ class LookAtCharacter(bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not character.is_character(context.object):
             return refuse(cls, "Select a character")
-        in_view = context.area is not None and context.area.type == "VIEW_3D"
-        return in_view or refuse(cls, "Press it in a 3D view")
+        return is_in_view(context) or refuse(cls, "Do this in a 3D view")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if remark(context.space_data, context.scene):
+        if view_hint(context.space_data, context.scene):
             show_pictures(context.space_data, context.scene)
         view = next(region for region in context.area.regions if region.type == "WINDOW")
         before = {ob: ob.select_get() for ob in {context.object, *context.selected_objects}}

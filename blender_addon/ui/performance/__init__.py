@@ -1,2 +1,17 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Performances from a voice, a transcript or a video."""
+
+from __future__ import annotations
+
+from ..room import Room
+from . import capture_operator, choose_voice, predict_operator, transcript_emotions, voice_panel
+
+ROOM = Room(
+    classes=(
+        *choose_voice.CLASSES,
+        *predict_operator.CLASSES,
+        *capture_operator.CLASSES,
+        *transcript_emotions.CLASSES,
+        *voice_panel.CLASSES,
+    )
+)

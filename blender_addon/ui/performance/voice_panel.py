@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel of the voice: what is heard, what is said, and the performances that are made of them, or of a video."""
+"""The panel of the voice: sound, transcript, and performances from these or from a video."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ from shared_protocol.errors import EDTalkError
 from ...core.text.translate import iface_
 from ...scene import character
 from ...scene.speech import script
-from ..panels import SidebarPanel, draw_words
+from ..sidebar import CharacterSubPanel, draw_words
 
 
-class VoicePanel(SidebarPanel, bpy.types.Panel):
+class VoicePanel(CharacterSubPanel, bpy.types.Panel):
     """Voice, transcript, prediction and capture."""
 
     bl_idname = "EDTALK_PT_voice"
     bl_label = "Voice"
-    bl_parent_id = "EDTALK_PT_character"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return character.is_character(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, ob = self.layout, context.object
@@ -31,7 +26,7 @@ class VoicePanel(SidebarPanel, bpy.types.Panel):
         layout.use_property_decorate = False
         _draw_voice(layout, ob)
         _draw_transcript(layout, ob, context.scene)
-        _draw_liveliness(layout, ob)
+        _draw_idle_motion(layout, ob)
         layout.operator("edtalk.predict", icon="FCURVE")
         layout.operator("edtalk.capture", icon="FILE_MOVIE")
         for note in filter(None, ob.edtalk.speech.captured.split("\n")):
@@ -41,7 +36,9 @@ class VoicePanel(SidebarPanel, bpy.types.Panel):
 def _draw_voice(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
     group = ob.edtalk
     row = layout.row()
-    row.use_property_split = False  # the choices in full, in any language; the panel's title is their label
+    row.use_property_split = (
+        False  # so that the choices have room in any language; the panel's title is their label
+    )
     row.prop(group, "voice_from", expand=True)
     if group.voice_from == "FILE" and not group.voice:
         layout.operator("edtalk.choose_voice", icon="FILE_SOUND")
@@ -70,8 +67,8 @@ def _draw_transcript(layout: bpy.types.UILayout, ob: bpy.types.Object, scene: bp
     layout.operator("edtalk.emotions_from_transcript", icon="TEXT")
 
 
-def _draw_liveliness(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
-    """What a prediction adds to the mouth; grey where the bundle's weights do not tell lids and head."""
+def _draw_idle_motion(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
+    """Draw what a prediction adds to the mouth; grey where the bundle's weights name neither lids nor head."""
     known, column = character.layout_of(ob), layout.column(align=True)
     for name, needed in (("blinks", LIDS), ("head", HEAD)):
         row = column.row(align=True)
@@ -91,7 +88,7 @@ def _summary(transcript: script.Transcript) -> str:
         return iface_(
             "{words} words in {lines} timed lines, {felt} emotions", words=words, lines=lines, felt=felt
         )
-    guess = iface_(", placed by the text before them") if felt else ""
+    guess = iface_(", at estimated times") if felt else ""
     return iface_("{words} words without times, {felt} emotions", words=words, felt=felt) + guess
 
 

@@ -20,7 +20,8 @@ from shared_protocol.errors import EDTalkError
 
 from ...core.tasks import Progress, Steps, Stopped, Task
 from ...core.text.translate import n_
-from ..runtime import pump
+from ..runtime import runtime
+from ..runtime.redraw import redraw_panels
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,7 @@ class Waiting:
     def tick(self) -> None:
         """In the main thread: do a step of what is waited for."""
         self._last_tick = time.monotonic()
-        request, session = self._request, pump.session()
+        request, session = self._request, runtime.session()
         if request is None or request.over.is_set():
             self._drop()
         elif self._task is not None and session.task is not self._task:  # the panel's cross, or another file
@@ -81,7 +82,7 @@ class Waiting:
             self._step(request)
 
     def _step(self, request: _Request) -> None:
-        session = pump.session()
+        session = runtime.session()
         if self._task is None:
             progress = Progress()
             steps = self._work(request.scene_uid, request.frames, progress)
@@ -116,10 +117,10 @@ class Waiting:
         if self._task is None:
             return
         self._task.close()
-        if pump.session().task is self._task:
-            pump.session().task = None
+        if runtime.session().task is self._task:
+            runtime.session().task = None
         self._task = None
-        pump.redraw_panels(bpy.context)
+        redraw_panels()
 
 
 class Escape(bpy.types.Operator):
@@ -134,7 +135,7 @@ class Escape(bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def modal(self, _context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        task = pump.session().task
+        task = runtime.session().task
         if task is None or task.title != TITLE:
             return {"FINISHED", "PASS_THROUGH"}
         if event.type == "ESC" and event.value == "PRESS":

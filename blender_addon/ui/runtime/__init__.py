@@ -1,2 +1,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What all other rooms of the UI use: the timer, operators that take long, the live picture, preferences."""
+"""What all other rooms of the UI use: session and timer, long-running operators, live pictures, preferences."""
+
+from __future__ import annotations
+
+from ..room import Room
+from . import live, preferences, runtime, task_operator
+
+ROOM = Room(
+    classes=(
+        *preferences.CLASSES,
+        task_operator.Cancel,
+    ),
+    modules=(
+        runtime,
+        live,
+    ),
+)

@@ -22,6 +22,8 @@ from ...core.server.session import Session
 from ...core.tasks import Steps, run_for
 from ...scene import character, plane, portrait_crop
 from ...scene.keys import sampling
+from ...scene.references import find_object
+from . import runtime
 
 AT_REST_S = 0.5
 """After so long without a new picture, the one that is there is kept in the file."""
@@ -66,8 +68,7 @@ def _framing(ob: bpy.types.Object) -> str:
 class Live:
     """All live pictures of this Blender."""
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self) -> None:
         self._moved = 0.0
         self._settling: Steps[None] | None = None
         self._shows: dict[int, _Show] = {}
@@ -76,15 +77,19 @@ class Live:
         self._was_ready = False
         self._known: dict[str, tuple[int, list[Key], float]] = {}
 
+    @property
+    def _session(self) -> Session:
+        return runtime.session()
+
     def forget(self) -> None:
-        """Another file or another server: look at everything anew."""
+        """Look at everything again: another file was opened, or another server is there."""
         self._shows.clear()
         self._portraits.clear()
         self._known.clear()
         self._look_soon = True
 
-    def shown(self, ob: bpy.types.Object, source: str, weights: np.ndarray) -> None:
-        """The picture of these weights is on the plane already."""
+    def mark_shown(self, ob: bpy.types.Object, source: str, weights: np.ndarray) -> None:
+        """Note that the plane already shows the picture of these weights."""
         self._known.clear()
         self._shows[ob.session_uid] = _Show(
             portrait_crop.identity(ob), _framing(ob), weights.tobytes(), source
@@ -106,7 +111,7 @@ class Live:
         """Is there a portrait to be read soon?"""
         return bool(self._portraits)
 
-    def look_after(self) -> None:
+    def tick(self) -> None:
         """From the timer: colours follow the view transform; look once after a file was loaded or the server became
         ready."""
         if is_rendering():
@@ -123,7 +128,7 @@ class Live:
         if self._look_soon and self._session.is_ready:
             self._look_soon = False
             for window in bpy.context.window_manager.windows:
-                self.look(window.scene, window.view_layer.depsgraph)
+                self.update(window.scene, window.view_layer.depsgraph)
 
     def _settle(self) -> None:
         """Keep pictures at rest, a little at a time."""
@@ -140,7 +145,7 @@ class Live:
         found = map(bpy.data.objects.get, keys)
         return [ob for ob in found if character.is_character(ob)]
 
-    def look(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
+    def update(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
         """Ask for new pictures of the characters whose evaluated weights changed; True when there were any."""
         if depsgraph is None or sampling.is_sampling() or not self._session.is_ready:
             return False
@@ -182,7 +187,7 @@ class Live:
     def read_portraits(self) -> None:
         """Read and hash portraits that are asked for, a little at a time, and let the server prepare them."""
         for uid, reading in list(self._portraits.items()):
-            ob, show = character.find(uid), self._shows.get(uid)
+            ob, show = find_object(uid), self._shows.get(uid)
             if ob is None or show is None:
                 del self._portraits[uid]
                 continue
@@ -216,7 +221,7 @@ class Live:
         self._session.failure = (cause, fix)
 
     def _take_reply(self, uid: int, reply: JobReply) -> None:
-        ob, show = character.find(uid), self._shows.get(uid)
+        ob, show = find_object(uid), self._shows.get(uid)
         if ob is None or show is None:
             self._shows.pop(uid, None)
             return
@@ -239,3 +244,18 @@ class Live:
             case Failed():
                 show.preparing = ""
                 self._failed(show, reply.cause, reply.fix)
+
+
+LIVE = Live()
+
+
+def register() -> None:
+    """Follow the weights while the add-on is enabled."""
+    LIVE.forget()
+    runtime.current().on_tick(LIVE.tick, lambda: LIVE.is_hurried)
+    runtime.current().on_new_file(LIVE.forget)
+
+
+def unregister() -> None:
+    """Forget all pictures."""
+    LIVE.forget()

@@ -10,25 +10,25 @@ from shared_protocol.messages import Crop, Inspect, Inspected, Prepare, Prepared
 
 from ...core.server.uploads import Content
 from ...core.tasks import Progress, Steps
-from . import pump
+from . import runtime
 
 
 def inspect(portrait: Content, crop: Crop | None, progress: Progress) -> Steps[Inspected]:
     """Let the server judge a portrait; without a crop it looks for the face."""
     progress.begin("Looking at the portrait")
     request = Inspect(portrait=portrait.digest, crop=crop or Crop())
-    return (yield from pump.session().run(request, progress, [portrait]))
+    return (yield from runtime.session().run(request, progress, [portrait]))
 
 
 def prepare(portrait: Content, crop: Crop | None, progress: Progress) -> Steps[Prepared]:
     """Let the server encode a portrait (it keeps it for later); without a crop it looks for the face."""
     progress.begin("Looking at the portrait")
     request = Prepare(portrait=portrait.digest, crop=crop or Crop())
-    return (yield from pump.session().run(request, progress, [portrait]))
+    return (yield from runtime.session().run(request, progress, [portrait]))
 
 
 def draw(source: str, weights: npt.ArrayLike, progress: Progress) -> Steps[PreviewFrame]:
     """Let the server draw one picture of weights [channels]."""
     progress.begin("Making the first picture")
     request = Preview(source=source, weights=pack_weights(weights))
-    return (yield from pump.session().run(request, progress))
+    return (yield from runtime.session().run(request, progress))

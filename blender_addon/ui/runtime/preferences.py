@@ -4,23 +4,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ...core.text.translate import CONTEXT
 
 DEVICES = (
-    ("auto", "Automatic", "The graphics card where there is a fast one, else the processor"),
+    ("auto", "Automatic", "The graphics card where there is a fast one, otherwise the processor"),
     ("cpu", "Processor", "Leave the graphics card to Blender"),
     ("cuda", "CUDA", "An NVIDIA graphics card, or an AMD one with ROCm"),
     ("mps", "Metal", "An Apple graphics processor"),
 )
 
 
-def _pie_wanted(_self: object, _context: bpy.types.Context) -> None:
-    from .. import pie
+_on_change: list[Callable[[], None]] = []
+"""Called when the user switches the pie menu on or off (see `on_pie_menu`)."""
 
-    pie.follow_preference()
+
+def on_pie_menu(follow: Callable[[], None] | None) -> None:
+    """Call `follow` whenever the preference *Pie Menu* changes; None: call nobody."""
+    _on_change[:] = [follow] if follow is not None else []
+
+
+def _pie_menu_changed(_self: object, _context: bpy.types.Context) -> None:
+    for follow in _on_change:
+        follow()
 
 
 PACKAGE = __package__.rsplit(".", 2)[0]
@@ -33,7 +43,7 @@ class Preferences(bpy.types.AddonPreferences):
 
     server_python: StringProperty(
         name="Server's Python",
-        description="The Python of the environment that holds the EDTalk server. Empty: as the installer noted",
+        description="Python of the environment with the EDTalk server. Empty: the one that the installer noted",
         subtype="FILE_PATH",
     )
     start_with_blender: BoolProperty(
@@ -41,36 +51,36 @@ class Preferences(bpy.types.AddonPreferences):
     )
     device: EnumProperty(
         name="Device",
-        description="Where the model computes. A change needs the server to be restarted",
+        description="Where the model runs. Restart the server after a change",
         items=DEVICES,
         translation_context=CONTEXT,
         default="auto",
     )
     bundle: StringProperty(
         name="Model Bundle",
-        description="The bundle that the server starts with: a folder or a shipped name. Empty: the shipped one, or "
-        "that of the server that runs already",
+        description="Bundle that the server starts with: a folder, or the name of a shipped one. Empty: the shipped "
+        "one, or that of a running server",
     )
     pie_menu: BoolProperty(
         name="Pie Menu",
-        description="Ctrl Shift E in Object Mode opens a pie menu with what is done most with a character",
+        description="Ctrl Shift E in Object Mode opens a pie menu with the most used operators",
         default=False,
-        update=_pie_wanted,
+        update=_pie_menu_changed,
     )
 
     draw_stale: BoolProperty(
         name="Baked Frames on the Timeline",
-        description="Draw below the ruler of the animation editors which frames of the active character are baked",
+        description="Show below the ruler of the animation editors which frames of the active character are baked",
         default=True,
     )
     bake_before_render: BoolProperty(
         name="Bake before Rendering",
-        description="Every render first waits until what is stale is baked, and shows the baked frames",
+        description="Before every render, bake the frames that changed. The render shows the baked frames",
         default=False,
     )
     take_cap: FloatProperty(
         name="Room for Takes (GB)",
-        description="When the takes of a file need more, the panel offers to delete the longest unused ones. 0: never",
+        description="When takes need more, the panel offers to delete the least recently used ones. 0: no limit",
         default=20.0,
         min=0.0,
         soft_max=1000.0,
@@ -85,14 +95,19 @@ class Preferences(bpy.types.AddonPreferences):
 
 
 def server_options() -> tuple[str, ...]:
-    """What of `edtalk serve` the user chose; empty where all is left to the server."""
+    """Return the options of `edtalk serve` that the user chose; empty where the server decides."""
     chosen = preferences()
     device = ("--device", chosen.device) if chosen.device != "auto" else ()
     return (*device, *(("--bundle", chosen.bundle) if chosen.bundle else ()))
 
 
+def take_limit() -> int:
+    """Return the bytes that the takes of a file may need; 0: any number."""
+    return int(preferences().take_cap * 1e9)
+
+
 def preferences() -> Preferences:
-    """The preferences as the user set them."""
+    """Return the preferences as the user set them."""
     return bpy.context.preferences.addons[PACKAGE].preferences
 
 

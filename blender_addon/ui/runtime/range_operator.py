@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""What operators over a frame range have in common."""
+"""What operators over a frame range share."""
 
 from __future__ import annotations
 
@@ -14,15 +14,18 @@ from ...core.server import events
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import n_
 from ...scene import character, portrait_crop
-from . import portrait_requests, pump
-from .task_operator import TaskOperator, refuse
+from ...scene.references import CharacterRef
+from . import portrait_requests, runtime
+from .polls import refuse
+from .task_operator import TaskOperator
 
 FROM_SCENE = -1
+"""In place of a frame: the scene's first or last one."""
 _CHANGED = n_("Another model runs now ({0} before): its weights may mean something else")
 
 
 class RangeOperator(TaskOperator):
-    """A task on the active character over a frame range."""
+    """Mix-in: a task on the active character over a frame range."""
 
     first: IntProperty(name="First frame", description="-1: the scene's", default=FROM_SCENE)
     last: IntProperty(name="Last frame", description="-1: the scene's", default=FROM_SCENE)
@@ -36,7 +39,7 @@ class RangeOperator(TaskOperator):
         return cls.is_free()
 
     def frames(self, scene: bpy.types.Scene) -> range:
-        """The frames to work on. Raises `EDTalkError` when there are none."""
+        """Return the frames to work on. Raises `EDTalkError` when there are none, or one below 0."""
         first = scene.frame_start if self.first == FROM_SCENE else self.first
         last = scene.frame_end if self.last == FROM_SCENE else self.last
         if last < first:
@@ -54,30 +57,18 @@ class RangeOperator(TaskOperator):
         return range(first, last + 1)
 
 
-def prepared_source(uid: int, progress: Progress) -> Steps[Prepared]:
-    """Let the server encode the character's portrait (it keeps it)."""
-    bundle = yield from pump.session().ready(progress)
-    portrait = yield from time_sliced(character.portrait_content(found(uid)))
-    crop = portrait_crop.crop_of(found(uid))
+def prepare_source(ref: CharacterRef, progress: Progress) -> Steps[Prepared]:
+    """Let the server encode the character's portrait (which it keeps), and note on the character what it said."""
+    bundle = yield from runtime.session().ready(progress)
+    portrait = yield from time_sliced(character.portrait_content(ref.get_character()))
+    crop = portrait_crop.crop_of(ref.get_character())
     prepared = yield from portrait_requests.prepare(portrait, crop, progress)
-    portrait_crop.remember_prepared(found(uid), prepared)
-    group = found(uid).edtalk
-    if group.source != prepared.source:  # another bundle, or the portrait's file was changed
-        rest = events.weights_of(prepared)[0]
-        changed = _CHANGED.format(group.bundle) if group.bundle != bundle.title else ""
-        notes = [*prepared.notes, changed] if changed else prepared.notes
-        character.set_source(found(uid), prepared.source, bundle.title, bundle.layout, rest, notes)
-    character.set_presets(found(uid), bundle.presets)
+    ob = ref.get_character()
+    portrait_crop.remember_prepared(ob, prepared)
+    if ob.edtalk.source != prepared.source:  # another bundle, or the portrait's file was changed
+        rest, before = events.weights_of(prepared)[0], ob.edtalk.bundle
+        changed = [_CHANGED.format(before)] if before != bundle.title else []
+        notes = [*prepared.notes, *changed]
+        character.set_source(ob, prepared.source, bundle.title, bundle.layout, rest, notes)
+    character.set_presets(ob, bundle.presets)
     return prepared
-
-
-def found(uid: int) -> bpy.types.Object:
-    """The character with this `session_uid`. Raises `EDTalkError` when it was removed."""
-    ob = character.find(uid)
-    if ob is None:
-        raise EDTalkError(
-            ErrorCode.UNKNOWN_SOURCE,
-            "The character was removed meanwhile.",
-            "Select another one and begin again.",
-        )
-    return ob

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The base of all operators that take long: `execute` blocks and is scriptable, `invoke` is modal.
+"""The base of all long-running operators: `execute` blocks and is scriptable, `invoke` is modal.
 
-The work itself is a generator (see `core.tasks`); both ways run the same one. In the window it advances a little at
-each timer event, shows its progress in the panel, and Escape or the panel's Cancel ends it. One task runs at a time.
-What it changes in the file it changes at its end, in one go: one undo step, and a failure leaves everything as it was.
+The work is a generator (see `core.tasks`), the same one both ways. In the window it advances a little at each timer
+event and shows its progress in the panel; Escape or the panel's cross cancels it. One task runs at a time. It changes
+the file at its end, in one go: that is one undo step, and a failure leaves everything as it was.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 import bpy
 from bpy.props import BoolProperty
 
-from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.errors import EDTalkError
 
 from ...core.tasks import SLICE_S, Progress, Steps, Stopped, Task
 from ...core.text.translate import iface_, n_, rpt_, tip_
-from ...scene import character
-from ..character import appending
-from ..weights import names
-from . import pump
+from . import runtime
+from .polls import refuse, report_error
+from .redraw import redraw_panels, redraw_sidebars
 
 log = logging.getLogger(__name__)
 
@@ -32,45 +31,35 @@ if TYPE_CHECKING:
 else:
     Operator = object
 
-TIMER_SECONDS = 0.01
-BLOCKING_PAUSE_SECONDS = 0.002
+TIMER_S = 0.01
+"""Seconds between two timer events in the window."""
+PAUSE_S = 0.002
+"""Seconds between two looks for an answer in blocking mode."""
 PUMP_S = 0.001
-"""So long answers are taken in at each timer event, before the step (see `core.tasks.SLICE_S`)."""
+"""Seconds of reading answers at each timer event, before the step (see `core.tasks.SLICE_S`)."""
 LISTENERS: list[Callable[[Task], None]] = []
-"""Told of a blocking task while it runs: without a window nobody sees the panel."""
-
-
-def refuse(cls: type[bpy.types.Operator], reason: str, **values: object) -> bool:
-    """Grey a button out and say why (a template and its values); False, for `return refuse(cls, ...)` in a poll."""
-    cls.poll_message_set(tip_(reason, **values))
-    return False
-
-
-def report_error(operator: bpy.types.Operator, cause: str, fix: str) -> None:
-    """Report what an `EDTalkError` says."""
-    operator.report({"ERROR"}, f"{rpt_(cause)} {rpt_(fix)}")
+"""Called with a blocking task after each of its steps: without a window there is no panel to show its progress."""
 
 
 class TaskOperator(Operator):
-    """Mix-in: a subclass gives `title`, and `steps(context, progress)`, which returns the line to report, in the user's
-    language."""
+    """Mix-in: a subclass gives `title`, and `steps`, which returns the line to report in the user's language."""
 
     title = ""
     _timer: bpy.types.Timer | None = None
-    _asking = False
-    _told: frozenset[str] = frozenset()
-    _said = ""
+    _is_asking = False
+    _workspaces: frozenset[str] = frozenset()
+    _shown_text = ""
 
     asked: BoolProperty(options={"HIDDEN", "SKIP_SAVE"})
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        """The work, as a generator."""
+        """Return the work as a generator."""
         raise NotImplementedError
 
     @classmethod
     def is_free(cls) -> bool:
-        """For polls: no other task is running."""
-        task = pump.session().task
+        """Return whether no other task is running; say what to do otherwise."""
+        task = runtime.session().task
         if task is None:
             return True
         return refuse(cls, "{task} is running: wait for it, or cancel it", task=tip_(task.title))
@@ -78,23 +67,24 @@ class TaskOperator(Operator):
     # --- both ways ---------------------------------------------------------------------------------------------------
 
     def _begin(self, context: bpy.types.Context) -> Task:
-        session, progress = pump.session(), Progress()
+        session, progress = runtime.session(), Progress()
         session.failure = None
-        appending.look_after()  # in background mode no timer does
+        runtime.current().before_task()
         session.task = Task(self.title, self.steps(context, progress), progress)
         return session.task
 
     def _advance(self, task: Task) -> set[str] | None:
-        """Take what has arrived and do one step; the operator's answer when it was the last."""
+        """Read answers and do one step. Return the operator's result after the last step, None before."""
         try:
-            pump.session().pump(PUMP_S)
+            runtime.session().pump(PUMP_S)
             if not task.advance():
                 return None
             self.report({"INFO"}, task.message)
             answer = {"FINISHED"}
         except Stopped:
-            said = rpt_("{task} was cancelled; what was finished is kept", task=rpt_(self.title))
-            self.report({"WARNING"}, said)
+            self.report(
+                {"WARNING"}, rpt_("{task} was cancelled. Finished frames are kept", task=rpt_(self.title))
+            )
             answer = {"CANCELLED"}
         except EDTalkError as error:
             answer = self._failed(error.cause, error.fix)
@@ -102,21 +92,21 @@ class TaskOperator(Operator):
             log.exception("%s failed", self.title)
             fix = n_("Look at Blender's console and report this error.")
             answer = self._failed(f"{self.title} failed: {error}.", fix)
-        pump.session().task = None
-        names.look_after()  # in background mode no timer does
+        runtime.session().task = None
+        runtime.current().after_task()
         return answer
 
     def _failed(self, cause: str, fix: str) -> set[str]:
-        pump.session().failure = (cause, fix)
+        runtime.session().failure = (cause, fix)
         report_error(self, cause, fix)
         return {"CANCELLED"}
 
     # --- blocking ----------------------------------------------------------------------------------------------------
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        if self._asking:
-            # Dialogs and file browsers can only call `execute`, which may not become modal: begin again, with answers.
-            self._asking = False
+        if self._is_asking:
+            # dialogs and file browsers call `execute`, which cannot become modal: start again with their answers
+            self._is_asking = False
             operator = getattr(bpy.ops.edtalk, self.bl_idname.partition("_OT_")[2])
             operator("INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)), asked=True)
             return {"CANCELLED"}
@@ -128,8 +118,8 @@ class TaskOperator(Operator):
                 return answer
             for listen in LISTENERS:
                 listen(task)
-            if time.perf_counter() - begun < SLICE_S:  # it waits for an answer; else there is more to do
-                time.sleep(BLOCKING_PAUSE_SECONDS)
+            if time.perf_counter() - begun < SLICE_S:  # the step waits for an answer
+                time.sleep(PAUSE_S)
 
     # --- in the window -----------------------------------------------------------------------------------------------
 
@@ -137,29 +127,29 @@ class TaskOperator(Operator):
         if bpy.app.background:
             return self.execute(context)
         task = self._begin(context)
-        answer = self._advance(task)  # the first step settles whom it is about, before the next click
+        answer = self._advance(task)  # the first step reads the selection, before the next click
         if answer is not None:
             return self._end(context, answer)
-        self._tell(context, task)
-        self._timer = context.window_manager.event_timer_add(TIMER_SECONDS, window=context.window)
+        self._show_progress(context, task)
+        self._timer = context.window_manager.event_timer_add(TIMER_S, window=context.window)
         context.window_manager.modal_handler_add(self)
         return {"RUNNING_MODAL"}
 
     def ask(self, context: bpy.types.Context, title: str = "", confirm: str = "") -> set[str]:
-        """From `invoke`, while `asked` is false: let the user look at the operator's properties first (see `draw`)."""
-        self._asking = True
+        """From `invoke`, while `asked` is false: show the operator's properties in a dialog first (see `draw`)."""
+        self._is_asking = True
         return context.window_manager.invoke_props_dialog(
             self, title=iface_(title or self.bl_label), confirm_text=iface_(confirm or self.bl_label)
         )
 
     def browse(self, context: bpy.types.Context) -> set[str]:
-        """From `invoke`, while no file is named: let the user choose one first."""
-        self._asking = True
+        """From `invoke`, while no file is named: open the file browser first."""
+        self._is_asking = True
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        task = pump.session().task
+        task = runtime.session().task
         if task is None:
             return self._end(context, {"CANCELLED"})
         if event.type == "ESC" and event.value == "PRESS":
@@ -169,29 +159,28 @@ class TaskOperator(Operator):
         answer = self._advance(task)
         if answer is not None:
             return self._end(context, answer)
-        self._tell(context, task)
+        self._show_progress(context, task)
         return {"RUNNING_MODAL"}
 
-    def _tell(self, context: bpy.types.Context, task: Task) -> None:
-        """Say in the panel and in the status bar what runs, when that changed. The view beside the panel is not drawn
-        for that."""
+    def _show_progress(self, context: bpy.types.Context, task: Task) -> None:
+        """Show the progress in the panel and the status bar when it changed, without redrawing the 3D view."""
         text = f"{iface_(task.title)}: {task.progress.text}    {iface_('Esc: cancel')}"
-        if text != self._said:
-            self._said = text
-            pump.redraw_sidebars(context)
+        if text != self._shown_text:
+            self._shown_text = text
+            redraw_sidebars()
             context.workspace.status_text_set(text)
-            self._told |= {context.workspace.name}
+            self._workspaces |= {context.workspace.name}
 
-    def _fall_silent(self, context: bpy.types.Context) -> None:
-        """Give the status bar back, in every workspace that the user went through."""
-        for workspace in filter(None, map(bpy.data.workspaces.get, self._told)):
+    def _clear_status(self, context: bpy.types.Context) -> None:
+        """Clear the status bar of every workspace that showed the progress."""
+        for workspace in filter(None, map(bpy.data.workspaces.get, self._workspaces)):
             with context.temp_override(workspace=workspace):
                 workspace.status_text_set(None)
-        self._told = frozenset()
+        self._workspaces = frozenset()
 
     def cancel(self, context: bpy.types.Context) -> None:
-        """Blender ends the operator (the window closes, another file is loaded)."""
-        session = pump.session()
+        """Called when Blender ends the operator: the window closes, or another file is loaded."""
+        session = runtime.session()
         if session.task is not None:
             session.task.close()
             session.task = None
@@ -201,35 +190,22 @@ class TaskOperator(Operator):
         if self._timer is not None:
             context.window_manager.event_timer_remove(self._timer)
             self._timer = None
-        self._fall_silent(context)
-        pump.redraw_panels(context)
+        self._clear_status(context)
+        redraw_panels()
         return answer
 
 
 class Cancel(bpy.types.Operator):
-    """End what is running. Frames that are finished are kept"""
+    """Cancel the running task. Finished frames are kept"""
 
     bl_idname = "edtalk.cancel"
     bl_label = "Cancel"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        return pump.session().task is not None or refuse(cls, "Nothing is running")
+        return runtime.session().task is not None or refuse(cls, "Nothing is running")
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        if (task := pump.session().task) is not None:
+        if (task := runtime.session().task) is not None:
             task.cancel()
         return {"FINISHED"}
-
-
-def scene_of(uid: int) -> bpy.types.Scene:
-    """The scene with this `session_uid`: references do not outlive an undo, names may change.
-
-    Raises `EDTalkError` when it was removed.
-    """
-    scene = character.find_scene(uid)
-    if scene is None:
-        raise EDTalkError(
-            ErrorCode.EMPTY_RANGE, "The scene was removed meanwhile.", "Begin again in another scene."
-        )
-    return scene

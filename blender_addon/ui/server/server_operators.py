@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Operators: start, stop and restart the server, take its memory back, and tell how it is."""
+"""Operators: start, stop and restart the server, release its memory, show its log, copy diagnostics."""
 
 from __future__ import annotations
 
@@ -16,9 +16,16 @@ from ...core.server import diagnostics
 from ...core.server.session import RELEASE
 from ...core.tasks import Progress, Steps
 from ...core.text.translate import in_english, rpt_
-from ..runtime import pump
+from ..runtime import runtime
+from ..runtime.polls import refuse
 from ..runtime.preferences import server_options
-from ..runtime.task_operator import TaskOperator, refuse
+from ..runtime.task_operator import TaskOperator
+
+
+def needs_restart() -> bool:
+    """Return whether a server runs that was started with other settings than the preferences have now."""
+    session = runtime.session()
+    return session.is_connected and session.server.options != server_options()
 
 
 class StartServer(TaskOperator, bpy.types.Operator):
@@ -30,17 +37,17 @@ class StartServer(TaskOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        if pump.session().is_ready:
+        if runtime.session().is_ready:
             return refuse(cls, "The server is running")
         return cls.is_free()
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        bundle = yield from pump.session().ready(progress)
+        bundle = yield from runtime.session().ready(progress)
         return rpt_("The server is ready: {bundle}", bundle=bundle.title)
 
 
 class RestartServer(TaskOperator, bpy.types.Operator):
-    """End the model server, whoever started it, and start it with the settings of now. Finished frames are kept"""
+    """Stop the model server, whoever started it, and start it with the current settings. Finished frames are kept"""
 
     bl_idname = "edtalk.restart_server"
     bl_label = "Restart Server"
@@ -48,7 +55,7 @@ class RestartServer(TaskOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        others = pump.session().others
+        others = runtime.session().others
         if others and not server_options():
             return refuse(
                 cls,
@@ -59,49 +66,49 @@ class RestartServer(TaskOperator, bpy.types.Operator):
         return cls.is_free()
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        bundle = yield from pump.session().restart(progress)
+        bundle = yield from runtime.session().restart(progress)
         return rpt_("The server is ready: {bundle}", bundle=bundle.title)
 
 
 class StopServer(bpy.types.Operator):
-    """Stop the model server, unless others use it. What it was doing here is cancelled; finished frames are kept"""
+    """Stop the model server, unless others use it. The running task is cancelled; finished frames are kept"""
 
     bl_idname = "edtalk.stop_server"
     bl_label = "Stop Server"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        return pump.session().is_connected or refuse(cls, "The server is not running")
+        return runtime.session().is_connected or refuse(cls, "The server is not running")
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         if bpy.app.background:
-            pump.session().close()  # no timer would look after it
+            runtime.session().close()  # no timer runs in background mode
         else:
-            pump.session().stop_server()
-            pump.wake()
+            runtime.session().stop_server()
+            runtime.current().wake()
         return {"FINISHED"}
 
 
 class ReleaseMemory(bpy.types.Operator):
-    """Give the graphics card's memory back, for a render say. The next picture takes it again"""
+    """Release the graphics card's memory, for example for a render. The next picture loads the model again"""
 
     bl_idname = "edtalk.release_memory"
     bl_label = "Release GPU"
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        session = pump.session()
+        session = runtime.session()
         if not session.is_ready:
-            return refuse(cls, "The server is not running, so it holds no memory")
+            return refuse(cls, "The server is not running")
         if not session.can(RELEASE):
-            return refuse(cls, "This server is older than the add-on and cannot give memory back")
+            return refuse(cls, "This server is older than the add-on and cannot release memory")
         if session.memory.capacity == 0:
-            return refuse(cls, "The server computes on the processor: it holds no graphics memory")
-        return session.memory.device > 0 or refuse(cls, "The server holds no graphics memory now")
+            return refuse(cls, "The server runs on the processor: it uses no graphics memory")
+        return session.memory.device > 0 or refuse(cls, "The server uses no graphics memory now")
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        pump.session().release()
-        pump.wake()
+        runtime.session().release()
+        runtime.current().wake()
         return {"FINISHED"}
 
 
@@ -113,7 +120,7 @@ class ShowLog(bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        return bool(_logs()) or refuse(cls, "There is no log yet: the server has never run")
+        return bool(_logs()) or refuse(cls, "There is no log yet: the server has not run")
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         bpy.ops.wm.path_open(filepath=str(paths.log_dir()))
@@ -125,20 +132,20 @@ class CopyDiagnostics(bpy.types.Operator):
 
     bl_idname = "edtalk.copy_diagnostics"
     bl_description = (
-        "Copy what a bug report needs: versions, device, how the server fared, the logs' last lines. Your home "
-        "folder's name and secrets are masked; read it before you send it"
+        "Copy what a bug report needs: versions, device, the server's states, the last lines of the logs. The name of "
+        "your home folder and secrets are masked. Read it before you send it"
     )
     bl_label = "Copy Diagnostics"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        context.window_manager.clipboard = described()
+        context.window_manager.clipboard = describe_installation()
         self.report({"INFO"}, rpt_("Copied: paste it into your report, and read it before you send it"))
         return {"FINISHED"}
 
 
-def described() -> str:
-    """Versions, device, states and last log lines, as one block without anything private, in English."""
-    session = pump.session()
+def describe_installation() -> str:
+    """Return versions, device, states and the last log lines as one English text without anything private."""
+    session = runtime.session()
     logs = {file.name: diagnostics.tail(file) for file in _logs()}
     connected = session.server.connection
     secrets = [connected.client_secret, connected.client_public] if connected else []
@@ -148,7 +155,7 @@ def described() -> str:
 
 
 def _facts() -> dict[str, str]:
-    session = pump.session()
+    session = runtime.session()
     welcome = session.client.welcome if session.client is not None else None
     return {
         "Blender": f"{bpy.app.version_string}, Python {platform.python_version()}",
@@ -164,7 +171,7 @@ def _facts() -> dict[str, str]:
 
 
 def _logs() -> list[Path]:
-    """The server's own log, and the newest one of a server's output."""
+    """Return the server's own log, and the newest log of a server's output, as far as they exist."""
     started = paths.log_dir().glob("server-started-by-*.log")
     newest = sorted(started, key=lambda file: file.stat().st_mtime)[-1:]
     return [file for file in (paths.log_dir() / "server.log", *newest) if file.is_file()]

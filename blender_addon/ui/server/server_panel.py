@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel of the server: its state, what runs and what went wrong; device, memory and reports; model bundles."""
+"""The panels of the server: state, progress and errors; device, memory and diagnostics; model bundles."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ import bpy
 from shared_protocol.messages import BundleEntry
 
 from ...core.text.translate import iface_
-from ..bake.take_library import words_for
-from ..panels import SidebarPanel, draw_words, side_by_side
-from ..runtime import pump
+from ..runtime import runtime
 from ..runtime.preferences import preferences
-from . import bundles
+from ..sidebar import SidebarPanel, draw_words, format_bytes, side_by_side
+from . import bundle_operators as bundles
+from .server_operators import needs_restart
 
 
 class ServerPanel(SidebarPanel, bpy.types.Panel):
-    """State of the server, new characters, what runs and what went wrong."""
+    """State of the server, progress, errors, and new characters."""
 
     bl_idname = "EDTALK_PT_server"
     bl_label = "EDTalk"
 
     def draw(self, _context: bpy.types.Context) -> None:
-        layout, session = self.layout, pump.session()
+        layout, session = self.layout, runtime.session()
         status = session.status
         draw_words(layout, status.line, status.icon)
         row = side_by_side(layout, "Restart", "Stop")
@@ -46,7 +46,7 @@ class ServerPanel(SidebarPanel, bpy.types.Panel):
 
 
 class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):
-    """Where the server computes, what it holds, and what to send when it fails."""
+    """Device, memory, and what to send with a bug report."""
 
     bl_idname = "EDTALK_PT_server_details"
     bl_label = "Server"
@@ -54,12 +54,12 @@ class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, _context: bpy.types.Context) -> None:
-        layout, session = self.layout, pump.session()
+        layout, session = self.layout, runtime.session()
         column = layout.column()
         column.use_property_split = True
         column.use_property_decorate = False
         column.prop(preferences(), "device")
-        if pump.wants_restart():
+        if needs_restart():
             draw_words(layout, iface_("The server runs with other settings: restart it to use these"), "INFO")
         if memory := session.status.memory:
             layout.label(text=memory, icon="MEMORY")
@@ -70,7 +70,7 @@ class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):
 
 
 class BundlesPanel(SidebarPanel, bpy.types.Panel):
-    """The models that are installed, and those that can be fetched."""
+    """The installed models, and those that can be downloaded."""
 
     bl_idname = "EDTALK_PT_bundles"
     bl_label = "Model Bundles"
@@ -78,11 +78,11 @@ class BundlesPanel(SidebarPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, _context: bpy.types.Context) -> None:
-        layout, entries = self.layout, bundles.known()
+        layout, entries = self.layout, bundles.known_bundles()
         for entry in entries:
             _draw_bundle(layout.box(), entry)
         if not entries:
-            layout.label(text="The running server tells them", icon="INFO")
+            layout.label(text="The server lists them while it runs", icon="INFO")
         row = layout.row(align=True)
         row.operator("edtalk.import_bundle", text="Import Checkpoints", icon="IMPORT")
         row.operator("edtalk.list_bundles", text="", icon="FILE_REFRESH")
@@ -91,7 +91,7 @@ class BundlesPanel(SidebarPanel, bpy.types.Panel):
 def _draw_bundle(box: bpy.types.UILayout, entry: BundleEntry) -> None:
     draw_words(box, bundles.title_of(entry), "CHECKMARK" if entry.running else "NONE")
     size = iface_("{size} pixels, ", size=entry.size) if entry.size else ""
-    draw_words(box, f"{size}{words_for(entry.bytes)}, {entry.licence or iface_('no licence told')}")
+    draw_words(box, f"{size}{format_bytes(entry.bytes)}, {entry.licence or iface_('unknown licence')}")
     if entry.description:
         draw_words(box, iface_(entry.description))
     if not entry.installed:

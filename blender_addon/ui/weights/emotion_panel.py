@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panel of the emotions: sliders over the weights, from markers, and the bundle's expressions as poses."""
+"""The panel of the emotions: sliders, markers, and the bundle's expressions as poses."""
 
 from __future__ import annotations
 
@@ -7,21 +7,15 @@ import bpy
 
 from ...core.text.translate import iface_
 from ...core.weights import mixing
-from ...scene import character
-from ..panels import SidebarPanel, draw_words
+from ..sidebar import CharacterSubPanel, draw_words
 
 
-class EmotionPanel(SidebarPanel, bpy.types.Panel):
+class EmotionPanel(CharacterSubPanel, bpy.types.Panel):
     """Eight emotions that are mixed over the weights."""
 
     bl_idname = "EDTALK_PT_emotion"
     bl_label = "Emotion"
-    bl_parent_id = "EDTALK_PT_character"
     bl_options = {"DEFAULT_CLOSED"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return character.is_character(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, emotion = self.layout, context.object.edtalk.emotion
@@ -33,7 +27,7 @@ class EmotionPanel(SidebarPanel, bpy.types.Panel):
             row.enabled = name in presets
             row.prop(emotion, name, slider=True)
         layout.prop(emotion, "strength", slider=True)
-        if words := missing(presets):
+        if words := explain_grey(presets):
             draw_words(layout, words, "INFO")
         column = layout.column(align=True)
         column.operator("edtalk.neutralise", icon="USER")
@@ -44,8 +38,8 @@ class EmotionPanel(SidebarPanel, bpy.types.Panel):
         column.prop(emotion, "blend")
 
 
-def missing(presets: mixing.Presets) -> str:
-    """Why some of the sliders are grey, in the user's language; empty where none is."""
+def explain_grey(presets: mixing.Presets) -> str:
+    """Return why some of the sliders are grey, in the user's language; empty where none is."""
     if not presets:
         return iface_("This bundle has no expressions, or is not known yet: predict or bake once")
     names = [iface_(name.capitalize()) for name in mixing.EMOTIONS if name not in presets]
@@ -64,7 +58,7 @@ class ExpressionsMenu(bpy.types.Menu):
 
 
 class MarksMenu(bpy.types.Menu):
-    """Put a marker for an emotion at the current frame, and let the markers drive the emotions"""
+    """Add a marker for an emotion at the current frame, and let the markers drive the emotions"""
 
     bl_idname = "EDTALK_MT_marks"
     bl_label = "Mark Emotion"

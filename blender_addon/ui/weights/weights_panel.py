@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The panels of the weights: where keys go, poses, and the sliders of each bank."""
+"""The panels of the weights: layer, poses, and the sliders of each bank."""
 
 from __future__ import annotations
 
@@ -10,23 +10,18 @@ from shared_protocol.banks import Bank, Basis
 from ...core.text.translate import iface_, n_
 from ...scene import character
 from ...scene.keys import layers
-from ..panels import SidebarPanel, draw_words, side_by_side
+from ..sidebar import CharacterSubPanel, draw_words, side_by_side
 
 
-class WeightsPanel(SidebarPanel, bpy.types.Panel):
-    """Where keys go, and what can be done with all weights at the current frame."""
+class WeightsPanel(CharacterSubPanel, bpy.types.Panel):
+    """The layer that keys go to, and operators on all weights at the current frame."""
 
     bl_idname = "EDTALK_PT_weights"
     bl_label = "Weights"
-    bl_parent_id = "EDTALK_PT_character"
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return character.is_character(context.object)
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, ob = self.layout, context.object
-        self._draw_layers(layers.look(ob))
+        self._draw_layers(layers.layer_state(ob))
         column = layout.column(align=True)
         _draw_tools(side_by_side(column, "Key", "Reset", "Mirror"), "ALL", with_text=True)
         row = side_by_side(column, "Copy Pose", "Paste Pose")
@@ -46,20 +41,20 @@ class WeightsPanel(SidebarPanel, bpy.types.Panel):
         error.active = ob.edtalk.writing.reduce
         error.prop(ob.edtalk.writing, "error", text="")
 
-    def _draw_layers(self, look: layers.Layers) -> None:
+    def _draw_layers(self, state: layers.LayerState) -> None:
         layout = self.layout
         column = layout.column(align=True)
         column.label(text="Layer")
         row = side_by_side(column, "Tweaks", "Prediction")
-        is_on_top = look.on_top and not look.hiding
+        is_on_top = state.on_top and not state.hiding
         row.operator("edtalk.edit_on_top", text="Tweaks", icon="NLA_PUSHDOWN", depress=is_on_top)
-        row.operator("edtalk.edit_performance", text="Prediction", icon="FCURVE", depress=bool(look.tweaked))
-        if look.tweaked:
+        row.operator("edtalk.edit_performance", text="Prediction", icon="FCURVE", depress=bool(state.tweaked))
+        if state.tweaked:
             text = "{action} is open in the editors; the layer Tweaks is off until you return to it"
-            draw_words(layout, iface_(text, action=look.tweaked), "INFO")
-        elif look.hiding and look.performance:
+            draw_words(layout, iface_(text, action=state.tweaked), "INFO")
+        elif state.hiding and state.performance:
             text = "Keys in {action} replace the prediction. Choose Tweaks to keep them and add new keys on top of both"
-            draw_words(layout, iface_(text, action=look.hiding), "INFO")
+            draw_words(layout, iface_(text, action=state.hiding), "INFO")
 
 
 def _draw_tools(row: bpy.types.UILayout, bank: str, with_text: bool = False) -> None:
@@ -72,19 +67,15 @@ def _draw_tools(row: bpy.types.UILayout, bank: str, with_text: bool = False) -> 
         row.operator(operator, text=text if with_text else "", icon=icon).bank = bank
 
 
-class BankPanel(SidebarPanel):
+class BankPanel(CharacterSubPanel):
     """The sliders of one bank."""
 
     bl_parent_id = "EDTALK_PT_weights"
     bl_options = {"DEFAULT_CLOSED"}
     bank: Bank
 
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return character.is_character(context.object)
-
     def draw_header_preset(self, _context: bpy.types.Context) -> None:
-        """The tools for this bank, at the right of its title."""
+        """Draw the tools for this bank at the right of its title."""
         _draw_tools(self.layout.row(align=True), self.bank.value)
 
     def draw(self, context: bpy.types.Context) -> None:
@@ -102,7 +93,7 @@ class BankPanel(SidebarPanel):
 
 
 def _fits(declared: bpy.types.FloatProperty, basis: Basis) -> bool:
-    """Is the property's range the basis's? If not (names of another bundle), a field serves better than a slider."""
+    """Return whether a slider serves: not where the property has the range of another bundle's weight."""
     return bool(declared.soft_min <= basis.minimum and basis.maximum <= declared.soft_max)
 
 

@@ -46,7 +46,7 @@ def test_the_package_holds_the_add_on_and_the_shared_protocol(plain: Path) -> No
             "__init__.py",
             "core/server/client.py",
             "scene/keys/actions.py",
-            "ui/panels.py",
+            "ui/sidebar.py",
             "LICENSE",
         } <= names
         assert not [name for name in names if "__pycache__" in name or name == "build.py"]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Operators: emotions from the scene's timeline markers, and such markers."""
+"""Operators: let timeline markers drive the emotions, and add such markers."""
 
 from __future__ import annotations
 
@@ -11,33 +11,30 @@ from ...core.text.translate import rpt_
 from ...core.weights.emotions import parse
 from ...scene.keys import actions, layers
 from ...scene.speech import cues
-from ..runtime.task_operator import refuse
-from .editing import refuse_without_character
-from .keys import PoseOperator, refuse_without_presets
+from ..runtime.polls import has_editable_character, is_not_tweaking, refuse
+from .weight_operators import PoseOperator, has_presets
 
 
 class MarkerOperator(PoseOperator):
-    """Mix-in: write the emotions that the scene's markers say."""
+    """Mix-in: write the emotions that the scene's markers name."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         ob = context.object
-        if not refuse_without_character(cls, context) or not refuse_without_presets(cls, ob):
+        if not has_editable_character(cls, context) or not has_presets(cls, ob):
             return False
-        return not layers.is_tweaking(ob) or refuse(
-            cls, "The prediction is being edited: switch Layer to Tweaks first"
-        )
+        return is_not_tweaking(cls, context)
 
     def write(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> str:
-        """What came of it."""
-        found = cues.from_markers(scene, ob)
-        count = cues.write(ob, scene, found)
+        """Write the emotions. Return the line to report."""
+        markers = cues.from_markers(scene, ob)
+        count = cues.write(ob, scene, markers)
         scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
-        return rpt_("{markers} markers, {count} emotions move", markers=len(found), count=count)
+        return rpt_("{markers} markers, {count} emotions move", markers=len(markers), count=count)
 
 
 class EmotionsFromMarkers(MarkerOperator, bpy.types.Operator):
-    """Let markers such as "happy 0.7" or "neutral" drive the emotions; doing it again replaces what it wrote"""
+    """Let timeline markers such as "happy 0.7" or "neutral" drive the emotions. Press it again after changes"""
 
     bl_idname = "edtalk.emotions_from_markers"
     bl_label = "From Markers"
@@ -46,7 +43,7 @@ class EmotionsFromMarkers(MarkerOperator, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        if cues.from_markers(context.scene, context.object) or layers.strip_of(
+        if cues.from_markers(context.scene, context.object) or layers.find_strip(
             context.object, actions.EMOTIONS
         ):
             return True
@@ -55,11 +52,11 @@ class EmotionsFromMarkers(MarkerOperator, bpy.types.Operator):
         )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.report_of(lambda: self.write(context.object, context.scene))
+        return self.run_and_report(lambda: self.write(context.object, context.scene))
 
 
 class MarkEmotion(MarkerOperator, bpy.types.Operator):
-    """Put a marker for an emotion at the current frame, and let the markers drive the emotions"""
+    """Add a marker for an emotion at the current frame, and let the markers drive the emotions"""
 
     bl_idname = "edtalk.mark_emotion"
     bl_label = "Mark Emotion"
@@ -79,7 +76,7 @@ class MarkEmotion(MarkerOperator, bpy.types.Operator):
             self.report({"ERROR"}, words)
             return {"CANCELLED"}
         cues.mark(scene, self.emotion)
-        return self.report_of(lambda: self.write(context.object, scene))
+        return self.run_and_report(lambda: self.write(context.object, scene))
 
 
 CLASSES = (EmotionsFromMarkers, MarkEmotion)

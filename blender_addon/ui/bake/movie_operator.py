@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Operator: the baked frames and the voice as a movie file."""
+"""Operator: export the baked frames and the voice as a movie."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from shared_protocol.timebase import TimeBase
 from ...core.takes import takes
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
-from ...scene import character
+from ...scene import character, paths
+from ...scene.references import CharacterRef
 from ...scene.speech import sound
-from ..new_file import NewFile, place
-from ..runtime import pump
-from ..runtime.range_operator import found
-from ..runtime.task_operator import TaskOperator, refuse, scene_of
+from ..runtime import runtime
+from ..runtime.new_file import NewFile, place
+from ..runtime.polls import refuse
+from ..runtime.task_operator import TaskOperator
 
 
 class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
@@ -33,7 +34,7 @@ class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
     title = "Export Movie"
     suffixes = (".mp4", ".mov", ".mkv")
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
     check_existing: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
@@ -43,27 +44,27 @@ class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
         if not character.is_character(context.object):
             return refuse(cls, "Select a character")
         if not context.object.edtalk.take:
-            return refuse(cls, "Bake first: a movie is made of baked frames")
+            return refuse(cls, "Bake first: a movie is made from baked frames")
         return cls.is_free()
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.filepath:
             return super().invoke(context, event)
-        self.filepath = character.beside(_offered(context.object))
+        self.filepath = paths.default_place(_default_name(context.object))
         return self.browse(context)
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        uid, scene_uid = context.object.session_uid, context.scene.session_uid
-        output = place(self.filepath, _offered(context.object))
-        yield from pump.session().ready(progress)
+        ref = CharacterRef.of(context.object, context.scene)
+        output = place(self.filepath, _default_name(context.object))
+        yield from runtime.session().ready(progress)
         progress.unit = "fps"
-        ob, scene = found(uid), scene_of(scene_uid)
-        take, frames = yield from time_sliced(_frames(character.file_of(ob, "take"), scene))
-        ob, scene = found(uid), scene_of(scene_uid)
+        folder = paths.file_of(ref.get_character(), "take")
+        take, frames = yield from time_sliced(_baked_part(folder, ref.get_scene()))
+        ob, scene = ref.get_character(), ref.get_scene()
         render = scene.render
         timing = TimeBase.from_blender(render.fps, render.fps_base, frames[0])
-        with tempfile.TemporaryDirectory(prefix="edtalk-") as folder:
-            voice, offset = _voice(ob, scene, frames, Path(folder))
+        with tempfile.TemporaryDirectory(prefix="edtalk-") as temporary:
+            voice, offset = _voice(ob, scene, frames, Path(temporary))
             request = Movie(
                 folder=str(take.folder),
                 pattern=f"%04d.{take.look.encoding}",
@@ -76,18 +77,21 @@ class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
                 output=str(output),
             )
             progress.begin("Writing the movie", len(frames))
-            yield from pump.session().run(request, progress)
-        said = rpt_("{file}: {count} frames", file=output, count=len(frames))
-        return said if voice else f"{said}, {rpt_('without sound')}"
+            yield from runtime.session().run(request, progress)
+        message = rpt_("{file}: {count} frames", file=output, count=len(frames))
+        return message if voice else f"{message}, {rpt_('without sound')}"
 
 
-def _offered(ob: bpy.types.Object) -> str:
-    """What its movie is called unless another name is chosen."""
+def _default_name(ob: bpy.types.Object) -> str:
+    """Return the name of a character's movie unless the user chooses another."""
     return f"{takes.folder_name(ob.name)}.mp4"
 
 
-def _frames(folder: Path | None, scene: bpy.types.Scene) -> Steps[tuple[takes.Take, range]]:
-    """The take, and the part of the scene's range that is baked in it. Raises `EDTalkError` where there is none."""
+def _baked_part(folder: Path | None, scene: bpy.types.Scene) -> Steps[tuple[takes.Take, range]]:
+    """Return the take, and the part of the scene's range that is baked in it.
+
+    Raises `EDTalkError` where there is none, or where frames in the middle are missing.
+    """
     wanted, runs = range(scene.frame_start, scene.frame_end + 1), list[range]()
     if folder is not None:
         take = yield from takes.Take.opening(folder)
@@ -101,7 +105,7 @@ def _frames(folder: Path | None, scene: bpy.types.Scene) -> Steps[tuple[takes.Ta
     if len(runs) > 1:
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE,
-            f"Frame {runs[0][-1] + 1} is not baked, and others may miss too.",
+            f"Frame {runs[0][-1] + 1} is not baked, and others may be missing too.",
             "Press Bake Changes, then export again.",
         )
     return take, runs[0]
@@ -110,7 +114,7 @@ def _frames(folder: Path | None, scene: bpy.types.Scene) -> Steps[tuple[takes.Ta
 def _voice(
     ob: bpy.types.Object, scene: bpy.types.Scene, frames: range, folder: Path
 ) -> tuple[Path | None, float]:
-    """The sound's file, and the second of the movie at which it begins; no file for a character without a voice."""
+    """Return the sound's file (None without a voice), and the second of the movie at which it begins."""
     group = ob.edtalk
     if group.voice_from == "FILE" and not group.voice:
         return None, 0.0

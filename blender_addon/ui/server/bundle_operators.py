@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Operators on model bundles: use, import, download; and what is known of them, for the panel."""
+"""Operators on model bundles: list, use, import and download; and the list for the panel."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from ...core.server.session import OnProgress
 from ...core.server.status import Bundle
 from ...core.tasks import Progress, Steps, Stopped
 from ...core.text.translate import iface_, n_, rpt_
-from ...scene import character
-from ..bake.take_library import words_for
-from ..runtime import pump
+from ...scene import paths
+from ..runtime import runtime
+from ..runtime.polls import refuse
 from ..runtime.preferences import preferences
-from ..runtime.task_operator import TaskOperator, refuse
+from ..runtime.redraw import redraw_panels
+from ..runtime.task_operator import TaskOperator
+from ..sidebar import format_bytes
 
 log = logging.getLogger(__name__)
 
@@ -30,21 +32,26 @@ Entries = tuple[BundleEntry, ...]
 OFFLINE = n_("Blender is offline: allow online access in Preferences > System > Network")
 
 
-class Shelf:
-    """The bundles as the server told them last; asked anew when another server is there."""
+class BundleList:
+    """The bundles as the server listed them last. It is asked again when another server is there."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Know of no bundles."""
         self.entries: Entries = ()
-        self._told_by: Bundle | None = None
+        self._asked_with: Bundle | None = None
+        """The server's running bundle when it was asked last."""
         self._asking: Steps[Entries] | None = None
 
-    def look_after(self) -> None:
-        """From the timer."""
-        session = pump.session()
+    def tick(self) -> None:
+        """Ask the server, or read its answer."""
+        session = runtime.session()
         if self._asking is not None:
             self._go_on(self._asking)
-        elif session.bundle is not self._told_by:
-            self._told_by = session.bundle
+        elif session.bundle is not self._asked_with:
+            self._asked_with = session.bundle
             if session.bundle is not None and session.can(messages.ListBundles.capability):
                 self._asking = _list_bundles(Progress())
 
@@ -53,26 +60,26 @@ class Shelf:
             next(steps)
         except StopIteration as last:
             self.entries, self._asking = last.value, None
-            pump.redraw_panels(bpy.context)
+            redraw_panels()
         except (EDTalkError, Stopped) as error:
             self._asking = None
-            log.warning("the bundles are not known: %s", error)
+            log.warning("the bundles could not be listed: %s", error)
 
 
-_shelf = Shelf()
+BUNDLES = BundleList()
 
 
-def known() -> Entries:
-    """The bundles as the server told them last."""
-    return _shelf.entries
+def known_bundles() -> Entries:
+    """Return the bundles as the server listed them last."""
+    return BUNDLES.entries
 
 
 def title_of(entry: BundleEntry) -> str:
-    """A bundle's title with its version."""
+    """Return a bundle's title with its version."""
     return f"{entry.title or entry.name} {entry.version}".strip()
 
 
-def _found(entries: Entries, name: str) -> BundleEntry:
+def _find(entries: Entries, name: str) -> BundleEntry:
     for entry in entries:
         if entry.name == name:
             return entry
@@ -84,7 +91,7 @@ def _found(entries: Entries, name: str) -> BundleEntry:
 def _list_bundles(progress: Progress) -> Steps[Entries]:
     """Ask the server which bundles are installed, and which can be downloaded."""
     progress.begin("Looking for model bundles")
-    return (yield from pump.session().run(messages.ListBundles(), progress)).bundles
+    return (yield from runtime.session().run(messages.ListBundles(), progress)).bundles
 
 
 def _in_megabytes(progress: Progress) -> OnProgress:
@@ -99,7 +106,7 @@ def _in_megabytes(progress: Progress) -> OnProgress:
 
 
 class ListBundles(TaskOperator, bpy.types.Operator):
-    """Ask the server anew which model bundles there are; it is started when it does not run"""
+    """List the model bundles again. Starts the server if it does not run"""
 
     bl_idname = "edtalk.list_bundles"
     bl_label = "List Bundles"
@@ -110,13 +117,13 @@ class ListBundles(TaskOperator, bpy.types.Operator):
         return cls.is_free()
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        yield from pump.session().ready(progress)
-        _shelf.entries = yield from _list_bundles(progress)
-        return rpt_("Bundles: {names}", names=", ".join(map(title_of, _shelf.entries)))
+        yield from runtime.session().ready(progress)
+        BUNDLES.entries = yield from _list_bundles(progress)
+        return rpt_("Bundles: {names}", names=", ".join(map(title_of, BUNDLES.entries)))
 
 
 class UseBundle(TaskOperator, bpy.types.Operator):
-    """Restart the server with this model bundle, now and in future. Characters keep their weights"""
+    """Restart the server with this model bundle, and use it from now on. Characters keep their weights"""
 
     bl_idname = "edtalk.use_bundle"
     bl_label = "Use Bundle"
@@ -131,28 +138,28 @@ class UseBundle(TaskOperator, bpy.types.Operator):
         return cls.is_free()
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        before, ran = preferences().bundle, pump.session().is_connected
+        before, ran = preferences().bundle, runtime.session().is_connected
         preferences().bundle = self.path
         try:
-            bundle = yield from pump.session().restart(progress)
+            bundle = yield from runtime.session().restart(progress)
         except EDTalkError as error:
             preferences().bundle = before
-            raise (yield from _gone_back(self.path, error, ran, progress)) from error
-        _shelf.entries = yield from _list_bundles(progress)
+            raise (yield from _restore_bundle(self.path, error, ran, progress)) from error
+        BUNDLES.entries = yield from _list_bundles(progress)
         return rpt_("The server runs {bundle}", bundle=bundle.title)
 
 
-def _gone_back(path: str, error: EDTalkError, ran: bool, progress: Progress) -> Steps[EDTalkError]:
-    """After a bundle did not come up: start the server as it was before, if it ran; the error that tells all this."""
-    title = next((title_of(entry) for entry in known() if entry.path == path), Path(path).name)
-    fix = n_("Choose another bundle, or import or download this one anew.")
+def _restore_bundle(path: str, error: EDTalkError, ran: bool, progress: Progress) -> Steps[EDTalkError]:
+    """Start the server again as it was before a bundle failed, if it ran. Return the error to raise."""
+    title = next((title_of(entry) for entry in known_bundles() if entry.path == path), Path(path).name)
+    fix = n_("Choose another bundle, or import or download this one again.")
     cause = f"The server does not start with {title}: {error.cause}"
     if not ran:
         return EDTalkError(error.code, cause, fix)
     try:
-        bundle = yield from pump.session().restart(progress)
+        bundle = yield from runtime.session().restart(progress)
     except EDTalkError as again:
-        return EDTalkError(error.code, cause, f"The server of before does not start either: {again.cause}")
+        return EDTalkError(error.code, cause, f"Nor does it start with the bundle before: {again.cause}")
     return EDTalkError(error.code, cause, f"{bundle.title} runs again. {fix}")
 
 
@@ -166,7 +173,9 @@ class ImportBundle(TaskOperator, bpy.types.Operator):
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     name: StringProperty(
-        name="Name", description="Of the new bundle's folder. Empty: the release's own", options={"SKIP_SAVE"}
+        name="Name",
+        description="Name of the new bundle's folder. Empty: the release's own name",
+        options={"SKIP_SAVE"},
     )
 
     @classmethod
@@ -179,13 +188,13 @@ class ImportBundle(TaskOperator, bpy.types.Operator):
         return self.browse(context)
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        folder = Path(character.absolute(self.directory))
-        yield from pump.session().ready(progress)
+        folder = Path(paths.absolute(self.directory))
+        yield from runtime.session().ready(progress)
         before = {entry.path for entry in (yield from _list_bundles(progress))}
         progress.begin("Reading the checkpoints")
         request = messages.ImportBundle(folder=str(folder), name=self.name)
-        _shelf.entries = (yield from pump.session().run(request, progress)).bundles
-        new = [title_of(entry) for entry in _shelf.entries if entry.installed and entry.path not in before]
+        BUNDLES.entries = (yield from runtime.session().run(request, progress)).bundles
+        new = [title_of(entry) for entry in BUNDLES.entries if entry.installed and entry.path not in before]
         return rpt_("Imported {names}: choose Use to run it", names=", ".join(new))
 
 
@@ -196,7 +205,7 @@ class DownloadBundle(TaskOperator, bpy.types.Operator):
     bl_label = "Download Bundle"
     title = "Download Bundle"
 
-    name: StringProperty(name="Name", description="As the list calls it", options={"SKIP_SAVE"})
+    name: StringProperty(name="Name", description="Name in the list", options={"SKIP_SAVE"})
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -212,10 +221,10 @@ class DownloadBundle(TaskOperator, bpy.types.Operator):
             self.layout.label(text=line, translate=False)
 
     def terms(self) -> list[str]:
-        """What the user agrees to, line by line."""
-        entry = _found(known(), self.name)
-        licence = entry.licence or iface_("not told")
-        size = words_for(entry.bytes)
+        """Return what the user agrees to, line by line."""
+        entry = _find(known_bundles(), self.name)
+        licence = entry.licence or iface_("unknown")
+        size = format_bytes(entry.bytes)
         return [
             title_of(entry),
             iface_("Licence: {licence}", licence=licence),
@@ -223,12 +232,12 @@ class DownloadBundle(TaskOperator, bpy.types.Operator):
         ]
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        yield from pump.session().ready(progress)
+        yield from runtime.session().ready(progress)
         progress.begin("Downloading")
         request = messages.DownloadBundle(name=self.name)
-        reply = yield from pump.session().run(request, progress, on_progress=_in_megabytes(progress))
-        _shelf.entries = reply.bundles
-        title = title_of(_found(_shelf.entries, self.name))
+        reply = yield from runtime.session().run(request, progress, on_progress=_in_megabytes(progress))
+        BUNDLES.entries = reply.bundles
+        title = title_of(_find(BUNDLES.entries, self.name))
         return rpt_("Downloaded {bundle}: choose Use to run it", bundle=title)
 
 
@@ -236,11 +245,11 @@ CLASSES = (ListBundles, UseBundle, ImportBundle, DownloadBundle)
 
 
 def register() -> None:
-    """Nothing is known at first."""
-    global _shelf
-    _shelf = Shelf()
-    pump.on_tick(_shelf.look_after)
+    """Ask for the bundles whenever another server is there."""
+    BUNDLES.forget()
+    runtime.current().on_tick(BUNDLES.tick)
 
 
 def unregister() -> None:
-    """`link.stop` forgets who is called."""
+    """Forget the bundles."""
+    BUNDLES.forget()

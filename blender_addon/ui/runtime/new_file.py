@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from ..scene import character
+from ...scene import paths
 
 
 class NewFile:
@@ -30,7 +30,7 @@ class NewFile:
 
 def place(path: str, offered: str) -> Path:
     """Where the file goes: as `offered` into a folder, or beside this .blend. A name without a suffix gets its one."""
-    whole = character.absolute(path or character.beside(offered))
+    whole = paths.absolute(path or paths.default_place(offered))
     if whole.is_dir():
         return whole / offered
     return whole if whole.suffix else whole.with_suffix(Path(offered).suffix)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Operators: where keys go, on top of the performance or into it."""
+"""Operators: choose the layer that keys go to, on top of the prediction or into it."""
 
 from __future__ import annotations
 
@@ -7,18 +7,8 @@ import bpy
 
 from shared_protocol.errors import EDTalkError
 
-from ...scene import character
 from ...scene.keys import layers
-from ..runtime.task_operator import refuse, report_error
-
-
-def refuse_without_character(cls: type[bpy.types.Operator], context: bpy.types.Context) -> bool:
-    """For polls: True when a character that can be changed is active."""
-    if not character.is_character(context.object):
-        return refuse(cls, "Select a character")
-    if not context.object.is_editable:
-        return refuse(cls, "This character is linked from another file: make a library override of it")
-    return True
+from ..runtime.polls import has_editable_character, refuse, report_error
 
 
 class EditOnTop(bpy.types.Operator):
@@ -30,7 +20,7 @@ class EditOnTop(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return refuse_without_character(cls, context)
+        return has_editable_character(cls, context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         layers.edit_on_top(context.object)
@@ -46,10 +36,10 @@ class EditPerformance(bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not refuse_without_character(cls, context):
+        if not has_editable_character(cls, context):
             return False
-        look = layers.look(context.object)
-        return look.performance or bool(look.tweaked) or refuse(cls, "Predict a performance first")
+        state = layers.layer_state(context.object)
+        return state.performance or bool(state.tweaked) or refuse(cls, "Predict a performance first")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         try:

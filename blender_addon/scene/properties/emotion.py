@@ -9,17 +9,16 @@ from collections.abc import Iterator
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from ..core.weights.mixing import EMOTIONS, NEUTRAL
-
-OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
+from ...core.weights.mixing import EMOTIONS, NEUTRAL
+from .options import OVERRIDABLE
 
 
 def _sliders() -> Iterator[tuple[str, object]]:
     for name in EMOTIONS:
         text = (
-            "Takes the portrait's own expression away"
+            "Removes the portrait's own expression"
             if name == NEUTRAL
-            else f"How much of the emotion {name} the face shows, on top of all else"
+            else f"Intensity of the emotion {name}, on top of the weights"
         )
         yield (
             name,
@@ -50,7 +49,7 @@ class EDTalkEmotion(bpy.types.PropertyGroup):
     )
     blend: FloatProperty(
         name="Blend",
-        description="Seconds in which one emotion goes over into the next, for emotions from markers and words",
+        description="Seconds of blending from one emotion to the next, for emotions from markers and the transcript",
         subtype="TIME_ABSOLUTE",
         default=0.4,
         min=0.0,

@@ -17,8 +17,7 @@ from ...core.text.translate import rpt_
 from ...core.weights import mirror, mixing, poses
 from ...scene import character
 from ...scene.poses import posing
-from ..runtime.task_operator import refuse, report_error
-from .editing import refuse_without_character
+from ..runtime.polls import has_editable_character, refuse, report_error
 
 if TYPE_CHECKING:
     from bpy.types import Operator
@@ -40,10 +39,10 @@ class PoseOperator(Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return refuse_without_character(cls, context)
+        return has_editable_character(cls, context)
 
-    def report_of(self, work: Callable[[], object]) -> set[str]:
-        """Do it, and report what it says, or why it cannot be."""
+    def run_and_report(self, work: Callable[[], object]) -> set[str]:
+        """Do the work. Report what it returns, or why it failed."""
         try:
             self.report({"INFO"}, str(work()))
         except EDTalkError as error:
@@ -53,23 +52,23 @@ class PoseOperator(Operator):
 
 
 class BankOperator(PoseOperator):
-    """Mix-in: the same for a bank, or for all."""
+    """Mix-in: a `PoseOperator` on the weights of one bank, or all."""
 
     bank: EnumProperty(name="Bank", items=BANKS, default="ALL")
 
     @property
     def banks(self) -> tuple[Bank, ...]:
-        """The banks that are meant."""
+        """Return the chosen banks."""
         return tuple(Bank) if self.bank == "ALL" else (Bank(self.bank),)
 
-    def strike(self, context: bpy.types.Context, pose: Callable[..., posing.Pose]) -> set[str]:
-        """Let the character take a pose of the banks."""
+    def apply(self, context: bpy.types.Context, pose: Callable[..., posing.Pose]) -> set[str]:
+        """Apply a pose of the chosen banks."""
         ob = context.object
-        return self.report_of(lambda: posing.strike(ob, context.scene, pose(ob, self.banks)))
+        return self.run_and_report(lambda: posing.apply_pose(ob, context.scene, pose(ob, self.banks)))
 
 
 class KeyWeights(BankOperator, bpy.types.Operator):
-    """Key these weights at the current frame with the values they show"""
+    """Insert keys for these weights at the current frame"""
 
     bl_idname = "edtalk.key_weights"
     bl_label = "Key Weights"
@@ -78,23 +77,23 @@ class KeyWeights(BankOperator, bpy.types.Operator):
         ob = context.object
         channels = posing.channels_by_identifier(ob, self.banks).values()
         paths = [character.data_path(channel) for channel in channels]
-        return self.report_of(
-            lambda: rpt_("{count} weights keyed", count=posing.key(ob, context.scene, paths))
+        return self.run_and_report(
+            lambda: rpt_("{count} weights keyed", count=posing.insert_keys(ob, context.scene, paths))
         )
 
 
 class ResetWeights(BankOperator, bpy.types.Operator):
-    """Set these weights to the portrait's own; where they are animated, with keys at the current frame"""
+    """Reset these weights to the portrait's own. Animated weights get keys at the current frame"""
 
     bl_idname = "edtalk.reset_weights"
     bl_label = "Reset to Portrait"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.strike(context, posing.at_rest)
+        return self.apply(context, posing.rest_pose)
 
 
 class MirrorWeights(BankOperator, bpy.types.Operator):
-    """Exchange left and right of these weights; where they are animated, with keys at the current frame"""
+    """Swap left and right of these weights. Animated weights get keys at the current frame"""
 
     bl_idname = "edtalk.mirror_weights"
     bl_label = "Mirror"
@@ -104,15 +103,15 @@ class MirrorWeights(BankOperator, bpy.types.Operator):
         if not super().poll(context):
             return False
         if mirror.find_mirror(character.layout_of(context.object)) is None:
-            return refuse(cls, "This bundle's weights have numbers for names: nothing tells left from right")
+            return refuse(cls, "The weights of this bundle have no names: left and right are not known")
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.strike(context, posing.mirrored)
+        return self.apply(context, posing.mirror_pose)
 
 
 def clipboard() -> str:
-    """The text on the system's clipboard; empty without a window."""
+    """Return the text on the system's clipboard; empty without a window."""
     return str(bpy.context.window_manager.clipboard)
 
 
@@ -122,7 +121,7 @@ def put_on_clipboard(text: str) -> None:
 
 
 class CopyPose(BankOperator, bpy.types.Operator):
-    """Copy the weights as they show now, as text, for this or another character, in this or another file"""
+    """Copy the pose of the sliders as text, for this or another character, in this or another file"""
 
     bl_idname = "edtalk.copy_pose"
     bl_label = "Copy Pose"
@@ -133,21 +132,21 @@ class CopyPose(BankOperator, bpy.types.Operator):
         return character.is_character(context.object) or refuse(cls, "Select a character")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        pose = posing.taken(context.object, self.banks)
+        pose = posing.read_pose(context.object, self.banks)
         put_on_clipboard(poses.to_text(pose))
         self.report({"INFO"}, rpt_("{count} weights copied", count=len(pose)))
         return {"FINISHED"}
 
 
 class PastePose(PoseOperator, bpy.types.Operator):
-    """Set the weights that were copied; where they are animated, with keys at the current frame"""
+    """Apply the copied pose. Animated weights get keys at the current frame"""
 
     bl_idname = "edtalk.paste_pose"
     bl_label = "Paste Pose"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         ob, scene = context.object, context.scene
-        return self.report_of(lambda: posing.strike(ob, scene, poses.from_text(clipboard())))
+        return self.run_and_report(lambda: posing.apply_pose(ob, scene, poses.from_text(clipboard())))
 
 
 class ApplyPreset(PoseOperator, bpy.types.Operator):
@@ -160,18 +159,18 @@ class ApplyPreset(PoseOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        return super().poll(context) and refuse_without_presets(cls, context.object)
+        return super().poll(context) and has_presets(cls, context.object)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.report_of(self._apply(context.object, context.scene))
+        return self.run_and_report(self._apply(context.object, context.scene))
 
     def _apply(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> Callable[[], str]:
         def apply() -> str:
-            pose = posing.preset(ob, self.preset)
-            posed, channels = posing.strike(ob, scene, pose), posing.channels_by_identifier(ob)
-            rest = [character.data_path(channels[name]) for name in pose if name in channels]
+            pose = posing.preset_pose(ob, self.preset)
+            posed, channels = posing.apply_pose(ob, scene, pose), posing.channels_by_identifier(ob)
+            paths = [character.data_path(channels[name]) for name in pose if name in channels]
             if not posed.keyed:
-                posing.key(ob, scene, rest)
+                posing.insert_keys(ob, scene, paths)
             name = rpt_(self.preset.capitalize())
             return f"{name}: {rpt_('{count} weights keyed', count=posed.count)}"
 
@@ -179,7 +178,7 @@ class ApplyPreset(PoseOperator, bpy.types.Operator):
 
 
 class Neutralise(PoseOperator, bpy.types.Operator):
-    """Take the portrait's own expression away, in the whole shot: sets the emotion Neutral, whatever the weights are"""
+    """Remove the portrait's own expression from the whole shot: sets the emotion Neutral, not the weights"""
 
     bl_idname = "edtalk.neutralise"
     bl_label = "Neutralise Expression"
@@ -189,7 +188,7 @@ class Neutralise(PoseOperator, bpy.types.Operator):
         if not super().poll(context):
             return False
         if mixing.NEUTRAL not in mixing.presets_from_json(context.object.edtalk.emotion.presets):
-            return refuse(cls, "This bundle does not say what a neutral face is")
+            return refuse(cls, "This bundle has no neutral face")
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -197,11 +196,11 @@ class Neutralise(PoseOperator, bpy.types.Operator):
             posing.set_slider(context.object, context.scene, mixing.NEUTRAL, 1.0)
             return rpt_("The emotion Neutral is set")
 
-        return self.report_of(neutralise)
+        return self.run_and_report(neutralise)
 
 
-def refuse_without_presets(cls: type[bpy.types.Operator], ob: bpy.types.Object) -> bool:
-    """For polls: True when the character's bundle has expressions."""
+def has_presets(cls: type[bpy.types.Operator], ob: bpy.types.Object) -> bool:
+    """Return whether the character's bundle has expressions; say what to do otherwise."""
     if mixing.presets_from_json(ob.edtalk.emotion.presets):
         return True
     return refuse(cls, "This character's bundle has no expressions (after an update: predict or bake once)")

@@ -7,12 +7,8 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, EnumProperty
 
-from shared_protocol.messages import Prepared
-
-from ...core.takes.takes import Look
 from ...core.text.translate import CONTEXT
-
-OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
+from .options import OVERRIDABLE
 
 
 def _on_framing(group: EDTalkBake, _context: bpy.types.Context) -> None:
@@ -34,22 +30,14 @@ class EDTalkBake(bpy.types.PropertyGroup):
     )
     alpha: BoolProperty(
         name="Matte",
-        description="Keep the face's soft matte in the alpha channel: around it the plane is transparent",
+        description="Store the face's soft matte as alpha, so that the plane is transparent around the face",
         override=OVERRIDABLE,
     )
     encoding: EnumProperty(
         name="Format",
         items=(
-            ("PNG", "PNG", "8 bits a channel: small, the same colours under every view transform"),
+            ("PNG", "PNG", "8 bits per channel: small, with the same colours under every view transform"),
             ("EXR", "OpenEXR", "Half float in linear light, for compositing"),
         ),
         override=OVERRIDABLE,
     )
-
-
-def look_of(ob: bpy.types.Object, prepared: Prepared) -> Look:
-    """The look that the character's settings ask for, of this source's size."""
-    bake = ob.edtalk.bake
-    full = bake.framing == "FULL"
-    width, height = (prepared.full_width, prepared.full_height) if full else (prepared.width, prepared.height)
-    return Look(bake.encoding.lower(), bake.framing.lower(), bake.alpha, width, height)

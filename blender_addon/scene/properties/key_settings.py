@@ -7,7 +7,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, FloatProperty, IntProperty
 
-OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
+from .options import OVERRIDABLE
 
 
 class EDTalkWriting(bpy.types.PropertyGroup):
@@ -45,8 +45,7 @@ class EDTalkWriting(bpy.types.PropertyGroup):
 def _gain(bank: str) -> object:
     return FloatProperty(
         name=f"{bank} Gain",
-        description=f"How much of the {bank.lower()}'s movement is shown: 0 is exactly the portrait, 1 the weights as "
-        "they are",
+        description=f"Amount of the {bank.lower()}'s movement. 0: exactly the portrait, 1: the weights as they are",
         default=1.0,
         soft_min=0.0,
         soft_max=2.0,

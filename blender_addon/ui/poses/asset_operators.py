@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Pose assets: make them from a bundle, apply one from the Asset Browser or the 3D view's asset shelf."""
+"""Operators on pose assets: make them, and apply one from the Asset Browser or the 3D view's asset shelf."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character
 from ...scene.poses import pose_assets, posing
+from ...scene.references import CharacterRef
 from ..runtime import portrait_requests
-from ..runtime.range_operator import found, prepared_source
-from ..runtime.task_operator import TaskOperator, refuse
-from ..weights.editing import refuse_without_character
-from ..weights.keys import PoseOperator
+from ..runtime.polls import has_editable_character, refuse
+from ..runtime.range_operator import prepare_source
+from ..runtime.task_operator import TaskOperator
+from ..weights.weight_operators import PoseOperator
 
 if TYPE_CHECKING:
     from bpy.types import AssetShelf
@@ -28,23 +29,23 @@ else:
 
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 Poses = Callable[[bpy.types.Object], Sequence[pose_assets.PoseAsset]]
-"""The poses to make of a character."""
+"""Returns the poses to make of a character."""
 
 
 class PoseAssetOperator(TaskOperator):
-    """What both ways to make pose assets have in common."""
+    """Mix-in: a task that makes pose assets."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not refuse_without_character(cls, context):
+        if not has_editable_character(cls, context):
             return False
         if not bpy.data.filepath:
-            return refuse(cls, "Save the file first: the list of asset catalogs lies beside it")
+            return refuse(cls, "Save the file first: the list of asset catalogs is written beside it")
         return cls.is_free()
 
 
 class MakePoseAssets(PoseAssetOperator, bpy.types.Operator):
-    """Put poses of the bundle's weights and expressions, with pictures of this face, into the file's Asset Browser"""
+    """Add a pose for each weight and expression of the bundle, with a picture of this face, to the Asset Browser"""
 
     bl_idname = "edtalk.make_pose_assets"
     bl_label = "Make Pose Assets"
@@ -52,15 +53,17 @@ class MakePoseAssets(PoseAssetOperator, bpy.types.Operator):
     title = "Make Pose Assets"
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        count = yield from kept(context.object.session_uid, pose_assets.poses_of, progress)
+        count = yield from save_poses(
+            CharacterRef.of(context.object, context.scene), pose_assets.bundle_poses, progress
+        )
         return rpt_(
             "{count} poses are in the Asset Browser (in a catalog once the file is saved and opened again)",
             count=count,
         )
 
 
-class KeepPose(PoseAssetOperator, bpy.types.Operator):
-    """Put what the sliders show, with a picture of this face, into the file's Asset Browser"""
+class SavePose(PoseAssetOperator, bpy.types.Operator):
+    """Save the pose of the sliders, with a picture of this face, in the Asset Browser"""
 
     bl_idname = "edtalk.keep_pose"
     bl_label = "Save Pose"
@@ -80,32 +83,36 @@ class KeepPose(PoseAssetOperator, bpy.types.Operator):
         self.layout.prop(self, "name")
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        ob, name = context.object, pose_assets.called(self.name)
-        own = pose_assets.PoseAsset(name, f"A pose of {ob.name}", posing.taken(ob), is_own=True)
-        yield from kept(ob.session_uid, lambda _: [own], progress)
+        ob, name = context.object, pose_assets.asset_name(self.name)
+        own = pose_assets.PoseAsset(name, f"A pose of {ob.name}", posing.read_pose(ob), is_own=True)
+        yield from save_poses(CharacterRef.of(ob, context.scene), lambda _: [own], progress)
         return rpt_(
             "{name} is in the Asset Browser (in a catalog once the file is saved and opened again)", name=name
         )
 
 
-def kept(uid: int, poses: Poses, progress: Progress) -> Steps[int]:
-    """Let the server draw a character in these poses (which may be the bundle's that it then has), and keep them as
-    assets; how many there are."""
-    prepared = yield from prepared_source(uid, progress)
-    wanted, pictured = poses(found(uid)), []
+def save_poses(ref: CharacterRef, poses: Poses, progress: Progress) -> Steps[int]:
+    """Let the server draw a character in these poses, and save them as assets. Return how many there are.
+
+    `poses` is called once the server is ready, because they may be those of its bundle.
+    """
+    prepared = yield from prepare_source(ref, progress)
+    wanted, pictured = poses(ref.get_character()), []
     for number, asset in enumerate(wanted):
-        weights = pose_assets.weights_of(found(uid), asset.pose)
+        weights = pose_assets.weights_of(ref.get_character(), asset.pose)
         frame = yield from portrait_requests.draw(prepared.source, weights, progress)
         progress.stage, progress.done, progress.total = "Making pictures of poses", number, len(wanted)
-        pictured.append((asset, pose_assets.small(frame.width, frame.height, bytes(frame.pixels))))
+        pictured.append((asset, pose_assets.make_thumbnail(frame.width, frame.height, bytes(frame.pixels))))
     progress.stage, progress.total = "Writing keys", 0
-    yield from time_sliced(pose_assets.keep(found(uid), pictured, Path(bpy.data.filepath).parent))
+    yield from time_sliced(
+        pose_assets.save_assets(ref.get_character(), pictured, Path(bpy.data.filepath).parent)
+    )
     _refresh_browsers()
     return len(wanted)
 
 
 def _refresh_browsers() -> None:
-    """Let open Asset Browsers look at the file again."""
+    """Refresh open Asset Browsers."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.ui_type == "ASSETS":
@@ -115,15 +122,15 @@ def _refresh_browsers() -> None:
 
 
 class ApplyPose(PoseOperator, bpy.types.Operator):
-    """Set the weights of this pose on the selected character; where they are animated, with keys at this frame"""
+    """Apply this pose to the selected character. Animated weights get keys at this frame"""
 
     bl_idname = "edtalk.apply_pose"
     bl_label = "Apply to Character"
 
     action: StringProperty(
-        name="Action", description="A pose asset of this file; empty: the active asset", options={"SKIP_SAVE"}
+        name="Action", description="A pose asset of this file. Empty: the active asset", options={"SKIP_SAVE"}
     )
-    # what an asset shelf tells of the asset that was clicked
+    # set by the asset shelf: which asset was clicked
     asset_library_type: EnumProperty(
         items=[
             (item.identifier, item.name, "", item.value)
@@ -136,27 +143,27 @@ class ApplyPose(PoseOperator, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         ob, scene = context.object, context.scene
-        return self.report_of(lambda: posing.strike(ob, scene, self._pose(context)))
+        return self.run_and_report(lambda: posing.apply_pose(ob, scene, self._pose(context)))
 
     def _pose(self, context: bpy.types.Context) -> posing.Pose:
         asset = getattr(context, "asset", None)
         if self.action or (asset is None and self.relative_asset_identifier):
             file, inside, name = self.relative_asset_identifier.partition(".blend/Action/")
-            if self.action or not inside:  # of this file; (there may be slashes in a name)
+            if self.action or not inside:  # an asset of this file; its name may contain slashes
                 name = self.action or file.removeprefix("Action/")
                 return pose_assets.pose_of_action(bpy.data.actions.get(name))
             return pose_assets.pose_of_file(self._library(f"{file}.blend"), name)
         return pose_assets.pose_of_asset(asset) if asset is not None else pose_assets.pose_of_action(None)
 
     def _library(self, inside: str) -> str:
-        """The file of an asset in a library of the preferences."""
+        """Return the path of a file in the asset library that the shelf named."""
         libraries = bpy.context.preferences.filepaths.asset_libraries
         library = libraries.get(self.asset_library_identifier)
         return str(Path(library.path if library else "") / inside)
 
 
 class PoseShelf(AssetShelf):
-    """Our poses at the lower edge of the 3D view, while a character is active."""
+    """The poses at the lower edge of the 3D view, while a character is active."""
 
     bl_idname = "EDTALK_AST_poses"
     bl_space_type = "VIEW_3D"
@@ -181,13 +188,13 @@ class PoseShelf(AssetShelf):
 
 
 def draw_in_browser(self: bpy.types.Menu, context: bpy.types.Context) -> None:
-    """In the Asset Browser's context menu, on a pose of ours."""
+    """Draw an entry in the Asset Browser's context menu, on one of our poses."""
     if pose_assets.is_ours(getattr(context, "asset", None)):
         self.layout.separator()
         self.layout.operator(ApplyPose.bl_idname)
 
 
-CLASSES = (MakePoseAssets, KeepPose, ApplyPose, PoseShelf)
+CLASSES = (MakePoseAssets, SavePose, ApplyPose, PoseShelf)
 
 
 def register() -> None:

@@ -19,8 +19,10 @@ from bpy.props import FloatProperty, PointerProperty
 from shared_protocol.banks import BankLayout
 from shared_protocol.errors import EDTalkError
 
-from ..core.weights import layouts
-from . import character
+from ...core.weights import layouts
+from .. import character
+from .character_properties import EDTalkCharacter
+from .options import OVERRIDABLE
 
 _EVALUATING_JOBS = ("RENDER", "RENDER_PREVIEW", "OBJECT_BAKE")
 """While these run, other threads may be reading the properties."""
@@ -56,7 +58,7 @@ def _use(wanted: Naming) -> None:
     global _in_use
     if wanted not in _classes:
         _classes[wanted] = _registered(wanted[0])
-    bpy.types.Object.edtalk = PointerProperty(type=_classes[wanted], override=character.OVERRIDABLE)
+    bpy.types.Object.edtalk = PointerProperty(type=_classes[wanted], override=OVERRIDABLE)
     _in_use = wanted
 
 
@@ -64,7 +66,7 @@ def _registered(layout: BankLayout) -> type[bpy.types.PropertyGroup]:
     """A new class with the names of a layout. Raises `EDTalkError` when it has too many weights."""
     weights = {name: _weight(label) for name, label in layouts.labels(layout).items()}
     name = f"EDTalkCharacter{len(_classes) + 1}"
-    made = type(name, (character.EDTalkCharacter, bpy.types.PropertyGroup), {"__annotations__": weights})
+    made = type(name, (EDTalkCharacter, bpy.types.PropertyGroup), {"__annotations__": weights})
     cls = cast("type[bpy.types.PropertyGroup]", made)
     bpy.utils.register_class(cls)
     return cls
@@ -78,7 +80,7 @@ def _weight(label: layouts.Label) -> object:
         soft_max=label.maximum,
         step=1,
         precision=3,
-        override=character.OVERRIDABLE,
+        override=OVERRIDABLE,
     )
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Operator: a video of a face becomes the character's performance, bank by bank."""
+"""Operator: capture the movements of a face in a video as a performance, bank by bank."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from shared_protocol.timebase import TimeBase
 from ...core.server import events, uploads
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
-from ...scene import character
-from ...scene.keys import layers
-from ..runtime import pump
-from ..runtime.range_operator import RangeOperator, found, prepared_source
-from ..runtime.task_operator import refuse
-from .predict import remarks, written_performance
+from ...scene import paths
+from ...scene.references import CharacterRef
+from ..runtime import runtime
+from ..runtime.polls import is_not_tweaking
+from ..runtime.range_operator import RangeOperator, prepare_source
+from .write_performance import describe_side_effects, write_performance
 
 ZEROS = {"NEAREST": "nearest", "CALMEST": "calmest", "FRAME": "second"}
 """The choices of the operator, as `messages.Capture.zero` names them."""
@@ -45,14 +45,14 @@ class Capture(RangeOperator, bpy.types.Operator):
 
     bl_idname = "edtalk.capture"
     bl_description = (
-        "Let the character move like the face in a video: writes the chosen banks of the performance, below your own "
-        "keys, as long as the video lasts within the scene's range"
+        "Let the character move like the face in a video. Replaces the chosen banks of the prediction where the video "
+        "runs within the scene's range. Your own keys on top stay"
     )
     bl_label = "Capture from Video"
     bl_options = {"UNDO"}
     title = "Capture"
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
     filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     start: FloatProperty(
@@ -88,10 +88,7 @@ class Capture(RangeOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        ob = context.object
-        if ob is not None and layers.is_tweaking(ob):
-            return refuse(cls, "The prediction is being edited: switch Layer to Tweaks first")
-        return super().poll(context)
+        return super().poll(context) and is_not_tweaking(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if self.asked or self.filepath:
@@ -117,14 +114,14 @@ class Capture(RangeOperator, bpy.types.Operator):
             column.prop(self, "zero_frame")
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        uid, scene_uid = context.object.session_uid, context.scene.session_uid
-        path, banks, start = character.absolute(self.filepath), self._banks(), self._start(context.scene)
-        character.existing_file(path if self.filepath else None, "video", ErrorCode.VIDEO_UNREADABLE)
+        ref = CharacterRef.of(context.object, context.scene)
+        path, banks, start = paths.absolute(self.filepath), self._banks(), self._start(context.scene)
+        paths.existing_file(path if self.filepath else None, "video", ErrorCode.VIDEO_UNREADABLE)
         timing, frames = _timing(path, context.scene, start, self.frames(context.scene))
         progress.stage = "Reading the video"
         yield
         video = yield from time_sliced(uploads.on_disk(path, "video", ErrorCode.VIDEO_UNREADABLE))
-        prepared = yield from prepared_source(uid, progress)
+        prepared = yield from prepare_source(ref, progress)
         request = messages.Capture(
             source=prepared.source,
             video=video.digest,
@@ -140,19 +137,19 @@ class Capture(RangeOperator, bpy.types.Operator):
             expression=self.strength_expression,
         )
         progress.begin("Sending the video")
-        performance = yield from pump.session().run(request, progress, [video])
+        performance = yield from runtime.session().run(request, progress, [video])
         weights = events.weights_for(performance, len(frames))
-        written = yield from written_performance(uid, scene_uid, frames, weights, progress, banks)
-        found(uid).edtalk.speech.captured = "\n".join(performance.notes)
-        said = rpt_(
+        written = yield from write_performance(ref, frames, weights, progress, banks)
+        ref.get_character().edtalk.speech.captured = "\n".join(performance.notes)
+        message = rpt_(
             "{name}: {banks} of frames {first} to {last} captured",
-            name=found(uid).name,
+            name=ref.get_character().name,
             banks=", ".join(rpt_(bank.value) for bank in banks),
             first=frames[0],
             last=frames[-1],
         )
         notes = "".join(f". {rpt_(note).rstrip('.')}" for note in performance.notes)
-        return said + notes + remarks(written)
+        return message + notes + describe_side_effects(written)
 
     def _start(self, scene: bpy.types.Scene) -> float:
         is_set = self.properties.is_property_set("start")
@@ -167,14 +164,14 @@ class Capture(RangeOperator, bpy.types.Operator):
         if not banks:
             raise EDTalkError(
                 ErrorCode.EMPTY_RANGE,
-                "Neither mouth, pose nor expression is to be captured.",
+                "Mouth, pose and expression are all switched off.",
                 "Switch on at least one of them.",
             )
         return banks
 
 
 def _timing(path: Path, scene: bpy.types.Scene, start: float, frames: range) -> tuple[TimeBase, range]:
-    """The video's seconds in the scene, and those of `frames` at which it runs."""
+    """Return the video's time base in the scene, and those of `frames` at which it runs."""
     timing = TimeBase.from_blender(scene.render.fps, scene.render.fps_base, 0, start)
     end = timing.frame(_duration(path))
     during = range(max(frames[0], -int(-start // 1)), min(frames[-1] + 1, -int(-end // 1)))
@@ -188,7 +185,7 @@ def _timing(path: Path, scene: bpy.types.Scene, start: float, frames: range) -> 
 
 
 def _duration(path: Path) -> float:
-    """How long a video is, in seconds. Raises `EDTalkError` when Blender cannot read it."""
+    """Return a video's length in seconds. Raises `EDTalkError` when Blender cannot read it."""
     clip = None
     try:
         clip = bpy.data.movieclips.load(str(path))
@@ -202,7 +199,7 @@ def _duration(path: Path) -> float:
         raise EDTalkError(
             ErrorCode.VIDEO_UNREADABLE,
             f"Blender cannot read the video {path}.",
-            "Choose a movie file, MP4 say.",
+            "Choose a movie file, for example an MP4.",
         )
     return frames / fps
 

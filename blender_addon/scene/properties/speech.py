@@ -9,9 +9,8 @@ from bpy.props import EnumProperty, FloatProperty, IntProperty, PointerProperty,
 
 from shared_protocol.messages import MOST_BLINKS, MOST_HEAD
 
-from .speech import sequencer
-
-OVERRIDABLE = {"LIBRARY_OVERRIDABLE"}
+from ..speech import sequencer
+from .options import OVERRIDABLE
 
 
 def _sound_names(_group: EDTalkSpeech, context: bpy.types.Context, edited: str) -> list[str]:
@@ -31,7 +30,7 @@ class EDTalkSpeech(bpy.types.PropertyGroup):
     transcript_from: EnumProperty(
         name="Transcript",
         items=(
-            ("NONE", "None", "Only the sound is known"),
+            ("NONE", "None", "No transcript"),
             ("FILE", "File", "A .txt, .srt or .vtt file"),
             ("TEXT", "Text Block", "A text of this file's Text Editor, plain or written like .srt or .vtt"),
             ("STRIPS", "Text Strips", "The text strips in the sequencer that are not muted"),
@@ -46,7 +45,7 @@ class EDTalkSpeech(bpy.types.PropertyGroup):
     )
     blinks: FloatProperty(
         name="Blinks",
-        description="Blinks a minute in the next prediction. They slide into pauses of the voice. 0: none",
+        description="Blinks per minute in the next prediction. They move into pauses of the voice. 0: none",
         default=15.0,
         min=0.0,
         max=MOST_BLINKS,
@@ -56,8 +55,7 @@ class EDTalkSpeech(bpy.types.PropertyGroup):
     )
     head: FloatProperty(
         name="Head Motion",
-        description="How much the head moves in the next prediction: more while speaking than in pauses, with nods on "
-        "stressed syllables. 1: as people talk. 0: it keeps still",
+        description="Head motion in the next prediction, with nods on stressed syllables. 1: natural, 0: none",
         default=1.0,
         min=0.0,
         max=MOST_HEAD,

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Operators: which take is shown, and deleting takes that nobody shows.
+"""Operators: show another take, and delete takes.
 
-Deleting touches takes only that this .blend baked, that none of its characters shows, and after a question.
+Deleting asks first, and touches only takes that this .blend baked and that none of its characters shows.
 """
 
 from __future__ import annotations
@@ -15,16 +15,17 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from ...core.takes import takes
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import iface_, rpt_
-from ...scene import character, plane
-from ...scene.takes.take_places import Entry, scanned
-from ..runtime import pump
-from ..runtime.preferences import preferences
-from ..runtime.range_operator import found
-from ..runtime.task_operator import TaskOperator, refuse, scene_of
-from .take_library import GIGABYTE, words_for
+from ...scene import paths, plane
+from ...scene.references import CharacterRef
+from ...scene.takes.take_places import Entry, scan_takes
+from ..runtime.polls import has_editable_character
+from ..runtime.preferences import take_limit
+from ..runtime.task_operator import TaskOperator
+from ..sidebar import format_bytes
+from .take_library import LIBRARY, takes_changed
 
 NAMED_TAKES = 8
-"""So many are named in the question."""
+"""The question lists at most this many takes."""
 
 
 class UseTake(TaskOperator, bpy.types.Operator):
@@ -35,42 +36,38 @@ class UseTake(TaskOperator, bpy.types.Operator):
     bl_options = {"UNDO"}
     title = "Show Take"
 
-    folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
+    folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        if not character.is_character(context.object):
-            return refuse(cls, "Select a character")
-        if not context.object.is_editable:
-            return refuse(cls, "This character is linked from another file")
-        return cls.is_free()
+        return has_editable_character(cls, context) and cls.is_free()
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        uid, scene_uid, folder = context.object.session_uid, context.scene.session_uid, self.folder
+        ref, folder = CharacterRef.of(context.object, context.scene), self.folder
         progress.stage = "Looking at the frames"
-        take = yield from time_sliced(takes.Take.opening(character.absolute(folder)))
-        there = yield from time_sliced(take.finished())
+        take = yield from time_sliced(takes.Take.opening(paths.absolute(folder)))
+        finished = yield from time_sliced(take.finished())
         yield
-        ob, scene = found(uid), scene_of(scene_uid)
-        run = takes.run_to_show(there, scene.frame_current)
+        ob, scene = ref.get_character(), ref.get_scene()
+        run = takes.run_to_show(finished, scene.frame_current)
         if not run:
             raise EDTalkError(ErrorCode.DISK, f"{take.folder} holds no finished frame.", "Bake again.")
         plane.show_take(ob, take, run[0], run[-1])
         plane.follow_view_transform(ob, scene)
         take.touch()
-        pump.takes_changed()
+        takes_changed()
         return rpt_("{file}: {count} frames", file=take.folder.name, count=len(run))
 
 
 class DeletingOperator(TaskOperator):
-    """Takes that go, after a question. It cannot be undone, so no undo step pretends to."""
+    """Mix-in: delete takes after a question. There is no undo step, because files on disk do not come back."""
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
         return cls.is_free()
 
-    def doomed(self, entries: list[Entry]) -> list[takes.Kept]:
-        """Which of this file's takes are to go."""
+    def to_delete(self, entries: list[Entry]) -> list[takes.Kept]:
+        """Return those of this file's takes that are to be deleted."""
         raise NotImplementedError
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -79,27 +76,28 @@ class DeletingOperator(TaskOperator):
         return self.ask(context, "Delete takes for good?", "Delete")
 
     def draw(self, _context: bpy.types.Context) -> None:
-        column, doomed = self.layout.column(align=True), self.doomed(pump.library().entries)
-        for take in doomed[:NAMED_TAKES]:
+        column, to_delete = self.layout.column(align=True), self.to_delete(LIBRARY.entries)
+        for take in to_delete[:NAMED_TAKES]:
             column.label(
-                text=f"{take.folder.parent.name} / {take.folder.name}: {words_for(take.size)}", icon="TRASH"
+                text=f"{take.folder.parent.name} / {take.folder.name}: {format_bytes(take.size)}",
+                icon="TRASH",
             )
-        if len(doomed) > NAMED_TAKES:
-            more = iface_("and {count} more", count=len(doomed) - NAMED_TAKES)
+        if len(to_delete) > NAMED_TAKES:
+            more = iface_("and {count} more", count=len(to_delete) - NAMED_TAKES)
             column.label(text=more, icon="BLANK1")
-        column.label(text="This cannot be undone" if doomed else "There is nothing to delete", icon="INFO")
+        column.label(text="This cannot be undone" if to_delete else "There is nothing to delete", icon="INFO")
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         progress.stage = "Looking for takes"
-        doomed = self.doomed((yield from time_sliced(scanned())))
-        progress.stage, progress.total = "Deleting takes", len(doomed)
+        to_delete = self.to_delete((yield from time_sliced(scan_takes())))
+        progress.stage, progress.total = "Deleting takes", len(to_delete)
         try:
-            for progress.done, take in enumerate(doomed):
+            for progress.done, take in enumerate(to_delete):
                 yield from time_sliced(takes.Take(take.folder).delete())
         finally:
-            pump.takes_changed()
-        freed = words_for(sum(take.size for take in doomed))
-        return rpt_("{count} takes deleted, {size} freed", count=len(doomed), size=freed)
+            takes_changed()
+        freed = format_bytes(sum(take.size for take in to_delete))
+        return rpt_("{count} takes deleted, {size} freed", count=len(to_delete), size=freed)
 
 
 class DeleteTake(DeletingOperator, bpy.types.Operator):
@@ -109,10 +107,10 @@ class DeleteTake(DeletingOperator, bpy.types.Operator):
     bl_label = "Delete Take"
     title = "Delete Take"
 
-    folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
+    folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
 
-    def doomed(self, entries: list[Entry]) -> list[takes.Kept]:
-        folder = character.absolute(self.folder)
+    def to_delete(self, entries: list[Entry]) -> list[takes.Kept]:
+        folder = paths.absolute(self.folder)
         entry = next((one for one in entries if one.take.folder == folder), None)
         if entry is None:
             raise EDTalkError(ErrorCode.DISK, f"{folder} is no take of this file.", "Choose one of the list.")
@@ -134,13 +132,12 @@ class PurgeTakes(DeletingOperator, bpy.types.Operator):
 
     to_cap: BoolProperty(
         name="Only for the cap",
-        description="Only as many as needed to stay within the room for takes, the longest unused first",
+        description="Only as many as needed to stay within the room for takes, the least recently used first",
         options={"SKIP_SAVE"},
     )
 
-    def doomed(self, entries: list[Entry]) -> list[takes.Kept]:
-        cap = int(preferences().take_cap * GIGABYTE) if self.to_cap else 0
-        return takes.too_much((entry.kept for entry in entries), cap)
+    def to_delete(self, entries: list[Entry]) -> list[takes.Kept]:
+        return takes.too_much((entry.kept for entry in entries), take_limit() if self.to_cap else 0)
 
 
 CLASSES = (UseTake, DeleteTake, PurgeTakes)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Operators: an artist's own poses to a file and from one, for other shots, other people and version control."""
+"""Operators: export an artist's own poses to a text file, and import them, for other shots and version control."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from shared_protocol.errors import EDTalkError
 from ...core.tasks import Progress, Steps
 from ...core.text.translate import rpt_
 from ...core.weights import poses
-from ...scene import character
+from ...scene import paths
 from ...scene.poses import pose_assets
-from ..new_file import NewFile, place
-from ..runtime.task_operator import refuse, report_error
-from .pose_assets import PoseAssetOperator, kept
+from ...scene.references import CharacterRef
+from ..runtime.new_file import NewFile, place
+from ..runtime.polls import refuse, report_error
+from .asset_operators import PoseAssetOperator, save_poses
 
 OFFERED = "poses.json"
 HIDDEN = {"HIDDEN", "SKIP_SAVE"}
 
 
 class ExportPoses(NewFile, bpy.types.Operator):
-    """Write the poses that you kept in this file into a text file"""
+    """Write the poses that you saved in this .blend into a text file"""
 
     bl_idname = "edtalk.export_poses"
     bl_label = "Export Poses"
     suffixes = (".json",)
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
     check_existing: BoolProperty(default=True, options=HIDDEN)
     filter_glob: StringProperty(default="*.json", options=HIDDEN)
 
@@ -40,31 +41,31 @@ class ExportPoses(NewFile, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         if self.filepath:
             return self.execute(context)
-        self.filepath = character.beside(OFFERED)
+        self.filepath = paths.default_place(OFFERED)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
         path = place(self.filepath, OFFERED)
         try:
-            found = pose_assets.own_poses()
-            poses.write_file(path, found)
+            own = pose_assets.own_poses()
+            poses.write_file(path, own)
         except EDTalkError as error:
             report_error(self, error.cause, error.fix)
             return {"CANCELLED"}
-        self.report({"INFO"}, rpt_("{file}: {count} poses", file=path, count=len(found)))
+        self.report({"INFO"}, rpt_("{file}: {count} poses", file=path, count=len(own)))
         return {"FINISHED"}
 
 
 class ImportPoses(PoseAssetOperator, bpy.types.Operator):
-    """Put the poses of a file, with pictures of this face, into the Asset Browser; those that are there already stay"""
+    """Add the poses of a text file, with pictures of this face, to the Asset Browser. Existing poses stay"""
 
     bl_idname = "edtalk.import_poses"
     bl_label = "Import Poses"
     bl_options = {"UNDO"}
     title = "Import Poses"
 
-    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | character.PATH_OPTIONS)
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
     filter_glob: StringProperty(default="*.json", options=HIDDEN)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
@@ -73,21 +74,21 @@ class ImportPoses(PoseAssetOperator, bpy.types.Operator):
         return self.browse(context)
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        ob, path = context.object, character.absolute(self.filepath)
+        ob, path = context.object, paths.absolute(self.filepath)
         given = poses.read_file(path)
-        fitting = pose_assets.fitting(ob, given)
-        wanted = [
-            pose_assets.PoseAsset(pose_assets.called(name), f"A pose from {path.name}", pose, is_own=True)
-            for name, pose in pose_assets.missing(fitting).items()
+        fitting = pose_assets.compatible_poses(ob, given)
+        new = [
+            pose_assets.PoseAsset(pose_assets.asset_name(name), f"A pose from {path.name}", pose, is_own=True)
+            for name, pose in pose_assets.new_poses(fitting).items()
         ]
-        if wanted:
-            yield from kept(ob.session_uid, lambda _: wanted, progress)
-        said = [rpt_("{count} poses of {file} were added", count=len(wanted), file=path.name)]
-        if there := len(fitting) - len(wanted):
-            said.append(rpt_("{count} were there already", count=there))
+        if new:
+            yield from save_poses(CharacterRef.of(ob, context.scene), lambda _: new, progress)
+        parts = [rpt_("{count} poses of {file} were added", count=len(new), file=path.name)]
+        if existing := len(fitting) - len(new):
+            parts.append(rpt_("{count} were there already", count=existing))
         if foreign := len(given) - len(fitting):
-            said.append(rpt_("{count} are of another bundle", count=foreign))
-        return ", ".join(said)
+            parts.append(rpt_("{count} are of another bundle", count=foreign))
+        return ", ".join(parts)
 
 
 class PosesMenu(bpy.types.Menu):

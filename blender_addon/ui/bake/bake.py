@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bake a performance into frames.
+
+A bake reads the weights of all frames from the evaluated scene, compares their hashes with those of the take and
+renders the stale frames. The .blend changes at the end, in one go, when the take is put on the plane.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+from shared_protocol.arrays import pack_weights
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Frame, Render
+
+from ...core.takes import takes
+from ...core.tasks import SLICE_S, Progress, Steps, time_sliced
+from ...core.text.translate import rpt_
+from ...scene import character, paths, plane
+from ...scene.keys import layers, sampling
+from ...scene.keys.signature import Signature
+from ...scene.references import CharacterRef
+from ...scene.takes import take_places
+from ..runtime import runtime
+from ..runtime.range_operator import prepare_source
+from .take_library import takes_changed
+from .watch import WATCH
+
+LAST_STORE_S = 0.1
+"""Seconds for writing frames after a cancel: what was seen to be rendered is kept, the rest is rendered next time."""
+WAITING_FRAMES = 64
+"""Frames in memory from which on the server has to wait until they are written: the disk is slower than it."""
+
+
+@dataclass(frozen=True)
+class BakeRequest:
+    """A character's frames to bake into a take below `base`.
+
+    `again`: render fresh frames too. `new_take`: keep the character's take as it is and use a new one.
+    """
+
+    ref: CharacterRef
+    frames: range
+    base: Path
+    again: bool = False
+    new_take: bool = False
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Weights [frames, channels], hashes and signatures of all frames, and the frames to render."""
+
+    source: str
+    weights: np.ndarray
+    hashes: dict[int, str]
+    signatures: dict[int, str]
+    take: takes.Take
+    stale: list[int]
+
+
+@dataclass(frozen=True)
+class BakeResult:
+    """A finished bake that is not on the plane yet; `run`: the unbroken run of finished frames to show."""
+
+    request: BakeRequest
+    take: takes.Take
+    rendered: int
+    run: range
+
+    def show(self) -> None:
+        """Put the take on the plane."""
+        ob, scene = self.request.ref.get_character(), self.request.ref.get_scene()
+        plane.show_take(ob, self.take, self.run[0], self.run[-1])
+        plane.follow_view_transform(ob, scene)
+        takes_changed()
+
+    @property
+    def summary(self) -> str:
+        """The line to report, in the user's language."""
+        return rpt_(
+            "{count} frames rendered, {kept} still fresh, in {folder}",
+            count=self.rendered,
+            kept=len(self.request.frames) - self.rendered,
+            folder=self.take.folder,
+        )
+
+
+def bakeable(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """Return the characters of a scene that are this file's own, or overridden."""
+    return [ob for ob in character.characters(scene) if ob.is_editable]
+
+
+def bake_each(requests: list[BakeRequest], progress: Progress) -> Steps[list[BakeResult]]:
+    """Bake one request after the other. Nothing is shown before all are finished."""
+    results = []
+    for request in requests:
+        progress.subject = request.ref.get_character().name
+        results.append((yield from bake(request, progress)))
+    progress.subject = ""
+    return results
+
+
+def bake(request: BakeRequest, progress: Progress) -> Steps[BakeResult]:
+    """Render the stale frames. The .blend stays as it is (see `BakeResult.show`)."""
+    plan = yield from _plan(request, progress)
+    stale = set(plan.stale)
+    fresh = ((frame, signature) for frame, signature in plan.signatures.items() if frame not in stale)
+    yield from time_sliced(plan.take.sign(fresh))
+    if plan.stale:
+        yield from _render(request, plan, progress)
+    finished = yield from time_sliced(plan.take.finished())
+    if not finished:  # somebody deleted the files during the bake
+        raise EDTalkError(ErrorCode.DISK, f"{plan.take.folder} holds no finished frame.", "Bake again.")
+    yield
+    return BakeResult(request, plan.take, len(plan.stale), takes.run_to_show(finished, request.frames[0]))
+
+
+# --- planning --------------------------------------------------------------------------------------------------------
+
+
+def _plan(request: BakeRequest, progress: Progress) -> Steps[_Plan]:
+    _refuse_tweaking(request.ref.get_character())
+    bundle = yield from runtime.session().ready(progress)
+    prepared = yield from prepare_source(request.ref, progress)
+    signatures = yield from _sign(request)  # before the weights, so that later edits show as stale
+    weights = yield from sample_weights(request.ref, request.frames, progress)
+    look = take_places.look_of(request.ref.get_character(), prepared)
+    hashes: dict[int, str] = {}
+
+    def hash_frames() -> Steps[None]:
+        for frame, row in zip(request.frames, weights, strict=True):
+            hashes[frame] = takes.frame_hash(bundle.identity, prepared.source, row.tobytes(), look)
+            yield
+
+    yield from time_sliced(hash_frames())
+    take = yield from _open_take(request, look)
+    stale = list(request.frames) if request.again else (yield from time_sliced(take.stale(hashes)))
+    return _Plan(prepared.source, weights, hashes, signatures, take, stale)
+
+
+def _refuse_tweaking(ob: bpy.types.Object) -> None:
+    """Raise `EDTalkError` in tweak mode: Blender leaves out all layers above the strip that is edited."""
+    if layers.is_tweaking(ob):
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"The prediction of {ob.name} is being edited, which switches off the keys on top of it.",
+            "Choose the layer Tweaks first, then bake.",
+        )
+
+
+def _sign(request: BakeRequest) -> Steps[dict[int, str]]:
+    """Return the signature of each frame's curves and settings."""
+    signatures: dict[int, str] = {}
+    while len(signatures) < len(request.frames):
+        signature, end = Signature(request.ref.get_character()), time.perf_counter() + SLICE_S
+        for frame in request.frames[len(signatures) :]:
+            signatures[frame] = signature.at(frame)
+            if time.perf_counter() > end:
+                break
+        yield
+    return signatures
+
+
+def sample_weights(ref: CharacterRef, frames: range, progress: Progress) -> Steps[np.ndarray]:
+    """Return the character's weights over `frames` as the evaluated scene has them, float32 [frames, channels]."""
+    progress.stage, progress.total = "Reading the weights", 0
+    for weights in sampling.sample(ref, frames):
+        if weights is not None:
+            return weights
+        yield
+    raise EDTalkError(ErrorCode.EMPTY_RANGE, "There are no frames to read.", "Set another frame range.")
+
+
+def _open_take(request: BakeRequest, look: takes.Look) -> Steps[takes.Take]:
+    """Return the take to bake into, with the frames of the character's last take that still fit."""
+    ob = request.ref.get_character()
+    name, old = ob.name, paths.file_of(ob, "take")
+    folder = take_places.folder_for_baking(ob, request.base, look, request.new_take)
+    take = yield from time_sliced(takes.Take.opening(folder))
+    take.owner, take.character, take.look = take_places.owner(), name, look
+    if old is not None and old != folder:
+        yield from time_sliced(take.adopt((yield from time_sliced(takes.Take.opening(old)))))
+    return take
+
+
+# --- rendering -------------------------------------------------------------------------------------------------------
+
+
+def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps[None]:
+    """Render the stale frames, and write them as they arrive."""
+    take, look, waiting = plan.take, plan.take.look, deque[Frame]()
+    session, rows = runtime.session(), np.array(plan.stale) - bake_request.frames[0]
+    yield
+    take.begin()
+    WATCH.follow(take)
+    request = Render(
+        source=plan.source,
+        frames=tuple(plan.stale),
+        encoding=look.encoding,
+        weights=pack_weights(plan.weights[rows]),
+        framing=look.framing,
+        alpha=look.alpha,
+    )
+    progress.begin("Rendering", len(plan.stale))
+    progress.unit = "fps"
+    rendering = session.stream(request, waiting.append, progress)
+    try:
+        for _ in rendering:
+            _store(plan, waiting)
+            session.hold_results_back(len(waiting) >= WAITING_FRAMES)
+            yield
+        while waiting:
+            _store(plan, waiting)
+            yield
+        yield from time_sliced(take.tidy())
+    finally:
+        rendering.close()
+        session.hold_results_back(False)
+        WATCH.follow(None)
+        progress.unit = ""
+        _store(plan, waiting, LAST_STORE_S)  # last, because a full disk refuses these too
+
+
+def _store(plan: _Plan, waiting: deque[Frame], seconds: float = SLICE_S) -> None:
+    """Write waiting frames for `seconds`."""
+    end = time.perf_counter() + seconds
+    while waiting and time.perf_counter() < end:
+        frame = waiting.popleft()
+        number = frame.frame
+        plan.take.store(number, plan.hashes[number], bytes(frame.data), plan.signatures[number])
