@@ -1,4 +1,4 @@
-"""A Blender to work in: one that is installed, or the Python module `bpy` in an environment of its own."""
+"""A Blender to work in: an installed one, or the Python module `bpy` in its own environment."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ MODULES = {
     "5.0.1": ((3, 11), "numpy>=1.26,<2"),
     "5.2.3": ((3, 13), "numpy>=2.2,<3"),
 }
-"""Versions of `bpy`, the one Python that each is built for, and the NumPy that each needs."""
+"""Versions of `bpy`, the Python that each is built for, and the NumPy that each needs."""
 
 MODULES_FOR_DEMO = ("5.0.1", "5.2.3")
 MODULE_FOR_RELEASE = "4.5.15"
-"""It has sound, which 4.2's module has not, and Blender 4.2 opens what it writes, which it does not of newer ones."""
+"""It has sound, which the module of 4.2 lacks, and Blender 4.2 opens its files, but not those of newer versions."""
 
 TEST_PACKAGES = ("pytest>=8", "pytest-timeout>=2.3")
 MODULE_BYTES = 2 * GIGABYTE
@@ -45,14 +45,14 @@ print("{NEWS}" + json.dumps([list(bpy.app.version), list(sys.version_info[:2]), 
 
 @dataclass(frozen=True)
 class Host:
-    """A Blender without a window: the program, or a Python that has the module. `flavor` is the extension's package."""
+    """A Blender without a window: the program, or a Python with the module. `flavor`: its extension package."""
 
     program: str
     is_module: bool
     flavor: str
 
     def command(self, script: Path, *arguments: str) -> list[str]:
-        """Run a Python script in it; it ends with status 1 when the script raises."""
+        """Return the command that runs a Python script in it, and ends with status 1 when the script raises."""
         if self.is_module:
             return [self.program, str(script), "--", *arguments]
         quiet = ["--background", "--factory-startup", "--python-exit-code", "1"]
@@ -60,7 +60,7 @@ class Host:
 
 
 def find_host(options: Options, runner: Runner) -> Host:
-    """The Blender for the demo. Raises `SetupError` when there is none and no Python here that `bpy` is built for."""
+    """Find the Blender for the demo. Raises `SetupError` when there is none, nor a Python that `bpy` is built for."""
     runner.say("- find a Blender")
     for program in candidates(options.blender):
         if host := probe(program, runner):
@@ -74,7 +74,7 @@ def find_host(options: Options, runner: Runner) -> Host:
 
 
 def module_host(options: Options, runner: Runner, versions: Sequence[str]) -> Host:
-    """The first of these versions of `bpy` for which there is a Python. Raises `SetupError` when there is none."""
+    """Install the first of these versions of `bpy` that has its Python here. Raises `SetupError` when there is none."""
     for version in versions:
         if python := find_python(MODULES[version][0]):
             runner.say(f"- take Blender {version} as the Python module bpy")
@@ -87,7 +87,7 @@ def module_host(options: Options, runner: Runner, versions: Sequence[str]) -> Ho
 
 
 def candidates(asked: Path | None) -> list[str]:
-    """Programs that may be a Blender, the likeliest first; only the asked one where one was asked for."""
+    """Return programs that may be a Blender, the likeliest first; only the requested one if there is one."""
     if asked:
         return [str(asked)]
     on_path = shutil.which("blender")
@@ -108,7 +108,7 @@ def _usual_places() -> list[tuple[Path, str]]:
 
 
 def probe(program: str, runner: Runner) -> Host | None:
-    """Ask a program what Blender it is. None, with the reason said, when it will not do."""
+    """Ask a program which Blender it is. Return None, after printing the reason, when it is not suitable."""
     question = [program, "--background", "--factory-startup", "--python-expr", _PROBE]
     environment = clean_environment()
     try:
@@ -120,14 +120,14 @@ def probe(program: str, runner: Runner) -> Host | None:
         runner.say(f"    {program} does not answer as a Blender")
         return None
     blender, python, has_zmq = json.loads(line[len(NEWS) :])
-    flavor, reason = judge(blender, python, has_zmq)
+    flavor, reason = choose_flavor(blender, python, has_zmq)
     name = f"Blender {'.'.join(map(str, blender))} ({program})"
     runner.say(f"    {name}: {reason}")
     return Host(program, False, flavor) if flavor else None
 
 
-def judge(blender: Sequence[int], python: Sequence[int], has_zmq: bool) -> tuple[str | None, str]:
-    """Which package of the extension fits this Blender and its Python (None: none does), and a word about it.
+def choose_flavor(blender: Sequence[int], python: Sequence[int], has_zmq: bool) -> tuple[str | None, str]:
+    """Return which package of the extension fits this Blender and its Python (None: none does), and the reason.
 
     Package A carries packages for Blender 4.2 to 5.0, B for 5.1 and newer; `plain` carries none and needs them in
     Blender's Python, as Linux distributions build it.
@@ -146,10 +146,10 @@ def judge(blender: Sequence[int], python: Sequence[int], has_zmq: bool) -> tuple
 def install_module(
     options: Options, runner: Runner, version: str, python: str, *packages: str
 ) -> Environment:
-    """An environment `.venv-bpy-VERSION` in which `import bpy` works, with further packages."""
+    """Make the environment `.venv-bpy-VERSION` in which `import bpy` works, with further packages."""
     environment = Environment(options.root / f".venv-bpy-{version}", runner, options.wheels, python)
     numpy = MODULES[version][1]
-    # an environment that was made for the tests serves the demo too
+    # an environment made for the tests also serves the demo
     accepted = [fingerprint(options.root, version, numpy, each) for each in (packages, TEST_PACKAGES)]
     if not any(environment.is_current(mark) for mark in accepted):
         need_disk(options.root, MODULE_BYTES)
@@ -161,7 +161,7 @@ def install_module(
 
 
 def try_module(environment: Environment) -> None:
-    """Does it import? On a bare system libraries are missing. Raises `SetupError` with their names."""
+    """Try the import: a bare system lacks libraries. Raises `SetupError` with their names."""
     settings = str(environment.folder / "blender-settings")
     command = [environment.python, "-c", "import bpy"]
     try:

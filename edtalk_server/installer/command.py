@@ -1,12 +1,12 @@
 """Set up EDTalk for Blender from a checkout.
 
   python install.py          the server, in .venv of this folder (the same as `install.py server`)
-  python install.py demo     everything, and then a talking character: demo/demo.blend and demo/demo.mp4
+  python install.py demo     everything, then a talking character: demo/demo.blend and demo/demo.mp4
   python install.py test     lint, types and all tests
   python install.py release  the files of a release, in dist: extension packages and a sample
 
-Nothing changes outside this folder but one small file, which tells the add-on where the server is. Blender's own
-Python is never touched. Running it again does only what is missing.
+Outside this folder only one small file changes, which tells the add-on where the server is. Blender's own Python is
+never touched. Running it again does only what is missing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .steps import Runner, SetupError
 
 
 def parse(arguments: Sequence[str]) -> Options:
-    """The command line as options. Ends the program with a message when it is misused."""
+    """Parse the command line. Ends the program with a message when it is misused."""
     parser = argparse.ArgumentParser(
         prog="install.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -55,7 +55,7 @@ def parse(arguments: Sequence[str]) -> Options:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the command line asks for; the return value is the exit status."""
+    """Do what the command line asks for, and return the exit status."""
     options = parse(arguments)
     runner = Runner(options.root / "runs" / "install.log", options.dry_run)
     try:

@@ -1,4 +1,4 @@
-"""The demo: from nothing to a talking character in a .blend and a movie."""
+"""The demo: from nothing to a talking character, as a .blend and a movie."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(options: Options, runner: Runner) -> None:
         make_character(runner, script, BLENDER_USER_RESOURCES=str(settings))
     finally:
         if not runner.dry:
-            remember_ours(place)  # also what a failed run left there
+            remember_ours(place)  # also the remains of a failed run
     mark = "import sys; from pathlib import Path; from edtalk_server.media.video.writer import mark_movie; "
     mark += "mark_movie(Path(sys.argv[1]))"
     runner.run("mark the movie as synthetic", [environment.python, "-c", mark, str(place / "demo.mp4")])
@@ -41,7 +41,7 @@ def run(options: Options, runner: Runner) -> None:
 
 
 def build_extension(options: Options, runner: Runner, python: str, *choice: str) -> list[Path]:
-    """The zips of the extension for the chosen flavours and platforms."""
+    """Build the zips of the extension for the chosen flavours and platforms."""
     out = options.root / "dist"
     command = [python, str(options.root / "blender_addon" / "build.py"), "--out", str(out), *choice]
     command += ["--wheels", str(options.wheels)] if options.wheels else []
@@ -53,7 +53,7 @@ def build_extension(options: Options, runner: Runner, python: str, *choice: str)
 
 
 def scene_script(options: Options, host: Host, extension: Path, blend: Path, *more: str) -> list[str]:
-    """The command that makes a character of the samples in `blend`."""
+    """Return the command that makes a character from the samples in `blend`."""
     samples = options.root / "edtalk_server" / "samples"
     return host.command(
         options.root / SCRIPT,
@@ -63,7 +63,7 @@ def scene_script(options: Options, host: Host, extension: Path, blend: Path, *mo
 
 
 def make_character(runner: Runner, command: list[str], **environment: str) -> None:
-    """Run the script in Blender; BLENDER_USER_RESOURCES gives it settings of its own, so that nobody's are touched."""
+    """Run the script in Blender; with its own BLENDER_USER_RESOURCES it touches nobody's settings."""
     try:
         runner.run("make the character in Blender", command, **environment)
     except subprocess.CalledProcessError as error:
@@ -74,7 +74,7 @@ def make_character(runner: Runner, command: list[str], **environment: str) -> No
 
 
 def free_place(folder: Path) -> Path:
-    """`folder`; or a new one in it when somebody has worked in the file that we made: theirs is never replaced."""
+    """Return `folder`, or a new one in it if somebody changed the file that we made: their work is never replaced."""
     place, number = folder, 1
     while not _is_free(place):
         number += 1
@@ -83,7 +83,7 @@ def free_place(folder: Path) -> Path:
 
 
 def remember_ours(place: Path) -> None:
-    """Note what the .blend looked like when we had written it, if there is one."""
+    """Record the content of the .blend that we wrote, if there is one."""
     if (place / BLEND).exists():
         (place / RECORD).write_text(_digest(place / BLEND), encoding="ascii")
 

@@ -1,4 +1,4 @@
-"""Virtual environments of ours, inside the checkout: made, filled by pip, and left alone while they are current."""
+"""Our virtual environments inside the checkout: created, filled by pip, and left alone while they are current."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from .steps import Runner, SetupError
 
 PINS = ("torch==2.13.0", "opencv-python-headless==4.11.0.86", "numpy>=1.26,<3")
-"""What was tested together. pyproject.toml says what is allowed, this says what is installed."""
+"""The versions that were tested together. pyproject.toml says what is allowed, this says what is installed."""
 
 STAMP = "edtalk-stamp"
 OLDEST_PYTHON = (3, 11)
@@ -28,7 +28,7 @@ NO_PACKAGE = re.compile(r"No matching distribution found for (.+)")
 
 @dataclass(frozen=True)
 class Environment:
-    """One virtual environment; `creator` is the Python to make it with. A stamp says by which rules it was filled."""
+    """One virtual environment; `creator` is the Python that makes it. A stamp says by which rules it was filled."""
 
     folder: Path
     runner: Runner
@@ -40,30 +40,30 @@ class Environment:
         return str(self.folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python"))
 
     def is_current(self, mark: str) -> bool:
-        """Was it filled to the end by these rules, and does its Python still run?"""
+        """Tell whether it was filled completely by these rules, and its Python still runs."""
         stamp = self.folder / STAMP
         same = stamp.is_file() and stamp.read_text(encoding="ascii") == mark
         return same and python_version(self.python) is not None
 
     def finish(self, mark: str) -> None:
-        """Remember by which rules it was filled."""
+        """Record by which rules it was filled."""
         if not self.runner.dry:
             (self.folder / STAMP).write_text(mark, encoding="ascii")
 
     def create(self) -> None:
-        """Make it, unless there is one whose Python runs and is new enough; one that does not is made anew."""
+        """Create it, unless its Python runs and is new enough; otherwise replace it."""
         version = python_version(self.python)
         if version is not None and version >= OLDEST_PYTHON:
             return
-        anew = ["--clear"] if self.folder.exists() else []
-        command = [self.creator, "-m", "venv", *anew, str(self.folder)]
+        clear = ["--clear"] if self.folder.exists() else []
+        command = [self.creator, "-m", "venv", *clear, str(self.folder)]
         try:
             self.runner.run(f"make the environment {self.folder.name}", command)
         except subprocess.CalledProcessError as error:
             raise explain(error.output) from error
 
     def install(self, title: str, *arguments: str) -> None:
-        """`pip install`, from the offline folder where there is one. Raises `SetupError`."""
+        """Run `pip install`, from the offline folder if there is one. Raises `SetupError`."""
         offline = ["--no-index", "--find-links", str(self.wheels)] if self.wheels else []
         try:
             self.runner.run(title, [self.python, "-m", "pip", "install", "--no-input", *offline, *arguments])
@@ -72,13 +72,13 @@ class Environment:
 
 
 def fingerprint(root: Path, *facts: object) -> str:
-    """Changes whenever an environment made from these facts has to be filled again (a moved checkout counts)."""
+    """Return a digest that changes when an environment from these facts must be refilled, or the checkout moves."""
     project = (root / "pyproject.toml").read_bytes()
     return hashlib.sha256(repr((str(root), PINS, facts)).encode() + project).hexdigest()
 
 
 def python_version(python: str) -> tuple[int, int] | None:
-    """(major, minor) of an interpreter; None when it does not run."""
+    """Return (major, minor) of an interpreter; None when it does not run."""
     question = [python, "-c", "import sys; print(*sys.version_info[:2])"]
     try:
         answer = subprocess.run(question, capture_output=True, text=True, timeout=60, check=True)
@@ -89,25 +89,25 @@ def python_version(python: str) -> tuple[int, int] | None:
 
 
 def find_python(version: tuple[int, int]) -> str | None:
-    """An interpreter of exactly this version: the running one, one on the PATH, or one that pyenv or uv keeps."""
-    for program in (sys.executable, shutil.which("python{}.{}".format(*version)), *_kept_aside(version)):
+    """Find an interpreter of exactly this version: the running one, one on the PATH, or one of pyenv or uv."""
+    for program in (sys.executable, shutil.which("python{}.{}".format(*version)), *_managed_pythons(version)):
         if program and python_version(program) == version:
             return program
     return None
 
 
-def _kept_aside(version: tuple[int, int]) -> list[str]:
-    """Interpreters of pyenv and uv, which are on the PATH only where somebody asked for them."""
+def _managed_pythons(version: tuple[int, int]) -> list[str]:
+    """Return the interpreters of pyenv and uv, which are on the PATH only if somebody put them there."""
     home = Path.home()
     pyenv = Path(os.environ.get("PYENV_ROOT", home / ".pyenv")) / "versions"
     uv = Path(os.environ.get("UV_PYTHON_INSTALL_DIR", home / ".local" / "share" / "uv" / "python"))
     name = "{}.{}.*".format(*version)
-    found = [*pyenv.glob(f"{name}/bin/python"), *uv.glob(f"cpython-{name}/bin/python3")]
-    return [str(program) for program in found]
+    pythons = [*pyenv.glob(f"{name}/bin/python"), *uv.glob(f"cpython-{name}/bin/python3")]
+    return [str(program) for program in pythons]
 
 
 def explain(output: str, wheels: Path | None = None) -> SetupError:
-    """What the output of pip or venv means for the person in front of it."""
+    """Explain the output of pip or venv to the person who runs it."""
     if "No space left on device" in output or "Errno 28" in output:
         return SetupError("The disk became full while installing.", "Free some space and run this again.")
     if "ensurepip is not available" in output or "No module named venv" in output:

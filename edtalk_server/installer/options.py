@@ -1,4 +1,4 @@
-"""What was asked for on the command line."""
+"""The options of the command line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 
 TORCH_INDEX = "https://download.pytorch.org/whl"
-"""PyTorch's own index: below it one folder for each build (`cpu`, and one for each CUDA)."""
+"""PyTorch's own index, with a folder for each build (`cpu`, and one for each CUDA)."""
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 

@@ -22,7 +22,7 @@ from .steps import Runner
 SAMPLE = "edtalk-sample"
 README = "docs/examples/sample_readme.txt"
 EPOCH = (2020, 1, 1, 0, 0, 0)
-"""Every file's time in the sample's zip."""
+"""The time of every file in the sample's zip, so that two builds are equal."""
 
 
 def run(options: Options, runner: Runner) -> None:
@@ -47,14 +47,14 @@ def run(options: Options, runner: Runner) -> None:
 
 
 def find_blender(options: Options, runner: Runner) -> Host:
-    """The asked one, else the oldest that can make the sample."""
+    """Find the requested Blender, else the oldest that can make the sample."""
     if options.blender:
         return find_host(options, runner)
     return module_host(options, runner, [MODULE_FOR_RELEASE])
 
 
 def pack(folder: Path, target: Path, private: Iterable[Path]) -> None:
-    """Write a sample's folder as a zip, in which no .blend names one of the `private` folders."""
+    """Zip a sample's folder, and remove the names of the `private` folders from its .blend files."""
     target.parent.mkdir(parents=True, exist_ok=True)
     hidden = [variant for path in private for variant in spellings(path, folder)]
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -66,7 +66,7 @@ def pack(folder: Path, target: Path, private: Iterable[Path]) -> None:
 
 
 def spellings(path: Path, folder: Path) -> Iterator[bytes]:
-    """How a .blend in `folder` may spell a path, also relative to itself. The root folder is nobody's secret."""
+    """Yield the ways in which a .blend in `folder` may spell a path, also relative to itself; none for the root."""
     if path == Path(path.anchor):
         return
     yield os.fsencode(path)
@@ -78,12 +78,12 @@ def spellings(path: Path, folder: Path) -> Iterator[bytes]:
 
 
 def without(data: bytes, hidden: Iterable[bytes]) -> bytes:
-    """A file's bytes with zeros in place of what is hidden.
+    """Return a file's bytes with zeros in place of the hidden texts.
 
-    Blender keeps its file's own path in each .blend, and does not clear the rest of a text field when a shorter text
-    follows a longer one; both are read up to the first zero.
+    Blender keeps a file's own path in each .blend, and leaves the rest of a longer text behind a shorter one in its
+    field. It reads both up to the first zero, so zeros do no harm.
     """
     for text in hidden:
-        # a folder whose name only begins like this one is another one
+        # a folder whose name merely begins like this one is another folder
         data = re.sub(re.escape(text) + rb"(?![\w.-])", bytes(len(text)), data)
     return data

@@ -1,4 +1,4 @@
-"""The server: its environment `.venv`, the right PyTorch in it, and the record that tells the add-on where it is."""
+"""The server: its environment `.venv` with the right PyTorch, and the record that tells the add-on where it is."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from .options import Options
 from .steps import GIGABYTE, Runner, SetupError, need_disk
 
 NEEDED_BYTES = {"cpu": 2 * GIGABYTE, "cuda": 8 * GIGABYTE}
+"""Free disk space that each PyTorch needs."""
 ALL_EXTRAS = ("dev", "train")
 WINDOWS_CUDA = "cu130"
-"""The folder of PyTorch's own index with its CUDA build for Windows."""
+"""Folder of PyTorch's own index with the CUDA build for Windows."""
 
 
 def install(options: Options, runner: Runner, extras: Collection[str] = ("train",)) -> Environment:
-    """Make `.venv` and put the server into it, unless it is there already."""
+    """Create `.venv` and install the server in it, unless it is there already."""
     environment = Environment(options.venv, runner, options.wheels)
     kind, why = choose_torch(options.torch, nvidia_driver_answers)
     if any(environment.is_current(mark) for mark in _accepted(options, kind, extras)):
@@ -43,13 +44,13 @@ def _mark(options: Options, kind: str, extras: Collection[str]) -> str:
 
 
 def _accepted(options: Options, kind: str, extras: Collection[str]) -> list[str]:
-    """Marks of environments that will do: one with more in it, and any PyTorch unless one was asked for."""
+    """Return the marks of acceptable environments: one with more packages; any PyTorch unless one was requested."""
     kinds = NEEDED_BYTES if options.torch == "auto" else (kind,)
     return [_mark(options, each, more) for each in kinds for more in (extras, ALL_EXTRAS)]
 
 
 def choose_torch(wanted: str, driver: Callable[[], bool], system: str = sys.platform) -> tuple[str, str]:
-    """`cpu` or `cuda`, and why."""
+    """Return `cpu` or `cuda`, and the reason."""
     if wanted != "auto":
         return wanted, "as asked"
     if system == "darwin":
@@ -60,7 +61,7 @@ def choose_torch(wanted: str, driver: Callable[[], bool], system: str = sys.plat
 
 
 def nvidia_driver_answers() -> bool:
-    """Does `nvidia-smi` list a GPU?"""
+    """Tell whether `nvidia-smi` lists a GPU."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return False
@@ -72,7 +73,7 @@ def nvidia_driver_answers() -> bool:
 
 
 def install_torch(environment: Environment, kind: str, index: str) -> None:
-    """PyTorch alone, first. The usual index has one build per system; the others are on PyTorch's own index."""
+    """Install PyTorch alone, first. The usual index has one build per system; PyTorch's own index has the others."""
     change = ["--force-reinstall"] if installed_torch(environment) not in (None, kind) else []
     other = {("linux", "cpu"): "cpu", ("win32", "cuda"): WINDOWS_CUDA}.get((sys.platform, kind))
     if other and not environment.wheels:
@@ -87,7 +88,7 @@ def install_torch(environment: Environment, kind: str, index: str) -> None:
 
 
 def installed_torch(environment: Environment) -> str | None:
-    """`cpu` or `cuda`: the PyTorch that is in the environment already; None when there is none."""
+    """Return the PyTorch build in the environment, `cpu` or `cuda`; None when there is none."""
     question = [environment.python, "-c", "import torch; print('cuda' if torch.version.cuda else 'cpu')"]
     try:
         answer = subprocess.run(question, capture_output=True, text=True, timeout=120, check=True)
@@ -97,7 +98,7 @@ def installed_torch(environment: Environment) -> str | None:
 
 
 def report_device(environment: Environment, kind: str) -> None:
-    """Ask the installed PyTorch itself whether it reaches a GPU."""
+    """Ask the installed PyTorch whether it reaches a GPU."""
     code = "import torch; print('EDTALK: PyTorch', torch.__version__, '- CUDA:', torch.cuda.is_available())"
     output = environment.runner.run("try PyTorch", [environment.python, "-c", code])
     if kind == "cuda" and "CUDA: False" in output:
@@ -107,7 +108,7 @@ def report_device(environment: Environment, kind: str) -> None:
 
 
 def record(options: Options, runner: Runner, environment: Environment) -> None:
-    """Write the one file outside the checkout: where the add-on finds this server."""
+    """Write the one file outside the checkout, which tells the add-on where this server is."""
     place = paths.server_record()
     runner.say(f"- tell the add-on where the server is: {place}")
     if not runner.dry:

@@ -1,4 +1,4 @@
-"""Saying what is done, and doing it: programs run with their output in a log and a sign of life on the screen."""
+"""Announce steps and run them: the programs' output goes to a log, a sign of life to the screen."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SIGN_OF_LIFE = 30.0
 
 
 class SetupError(Exception):
-    """Something a person has to do first: the cause and the fix, one sentence each."""
+    """A problem that a person must solve first: cause and fix, one sentence each."""
 
     def __init__(self, cause: str, fix: str) -> None:
         super().__init__(f"{cause}\n  {fix}")
 
 
 class Runner:
-    """Runs one step after another and says so; with `dry` it only says so. All output is appended to `log`."""
+    """Runs one step after another and announces it; with `dry` it only announces. All output is appended to `log`."""
 
     def __init__(self, log: Path, dry: bool = False) -> None:
         self.log = log
@@ -41,7 +41,7 @@ class Runner:
         print(f"{shown}\n", end="", flush=True)  # in one piece, beside others
 
     def run(self, title: str, command: Sequence[str], **environment: str) -> str:
-        """Run one program to its end. Returns its output; raises `CalledProcessError` (with the output) if it fails."""
+        """Run one program to its end and return its output. Raises `CalledProcessError` with the output."""
         self.say(f"- {title}")
         if self.dry:
             self.say(f"    would run: {subprocess.list2cmdline(command)}")
@@ -121,7 +121,7 @@ class _Collector(Runner):
 
 
 def _lines_or_silence(process: subprocess.Popen[str]) -> Iterator[str | None]:
-    """The lines that a program writes, and None whenever nothing was news for `SIGN_OF_LIFE` seconds."""
+    """Yield the lines that a program writes, and None after each `SIGN_OF_LIFE` seconds without news."""
     lines: queue.SimpleQueue[str] = queue.SimpleQueue()
 
     def read() -> None:
@@ -158,7 +158,7 @@ def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Po
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment, without what would mix another Python into ours."""
+    """Return this process's environment without the variables that would mix another Python into ours."""
     mixing = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
     kept = {name: value for name, value in os.environ.items() if name not in mixing}
     return kept | {"PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
@@ -167,7 +167,7 @@ def clean_environment() -> dict[str, str]:
 def need_disk(
     folder: Path, wanted: int, usage: Callable[[Path], tuple[int, int, int]] = shutil.disk_usage
 ) -> None:
-    """Raises `SetupError` when the disk that holds `folder` has fewer than `wanted` bytes free."""
+    """Raise `SetupError` when the disk of `folder` has fewer than `wanted` bytes free."""
     free = usage(folder)[2]
     if free < wanted:
         raise SetupError(

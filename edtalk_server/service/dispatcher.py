@@ -26,7 +26,7 @@ from .handlers import HANDLERS, Answer, Handler, Resources, WorkerKind
 from .handlers.throughput import BatchSize
 from .jobs import Job, JobQueue, job_name
 from .limits import MAX_JOB_NAME
-from .memory import memory_in_use
+from .memory import MemoryRelease, memory_in_use
 from .parents import Parents
 from .sources import SourceCache
 from .worker import Outcome, Worker
@@ -44,29 +44,6 @@ class _Chore(StrEnum):
     LOAD = "load"
     RELEASE = "release"
     CLEAN_UP = "clean up"
-
-
-class MemoryRelease:
-    """When to give the accelerator's memory back: when a client asks, or `after` seconds without work (0: never)."""
-
-    def __init__(self, after: float, now: float) -> None:
-        self.is_requested = False
-        self._after = after
-        self._last_work = now
-        self._is_released = False
-
-    def note_work(self, now: float) -> None:
-        """The model has worked until now."""
-        self._last_work, self._is_released = now, False
-
-    def is_due(self, backend: Backend, now: float) -> bool:
-        """Was it requested, or is the model unused for long enough and holds memory?"""
-        unused = 0 < self._after < now - self._last_work and not self._is_released
-        return self.is_requested or (unused and backend.device_memory()[0] > 0)
-
-    def note_release(self) -> None:
-        """The memory is being given back."""
-        self.is_requested, self._is_released = False, True
 
 
 class Dispatcher:

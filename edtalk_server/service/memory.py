@@ -1,8 +1,8 @@
-"""Settings that must precede the numerical libraries: threads and, with glibc, how memory is kept.
+"""Memory: how much is in use, when to give the accelerator's back, and settings that must precede numerical libraries.
 
-By default glibc returns each large block to the system; the page faults cost up to 40 % of a frame's time on a CPU.
-Higher thresholds keep the memory. A process reads them once, when it starts, so the server restarts itself with them
-(same process number) where they are missing.
+The settings are threads and, with glibc, how memory is kept. By default glibc returns each large block to the system;
+the page faults cost up to 40 % of a frame's time on a CPU. Higher thresholds keep the memory. A process reads them
+when it starts, so the server restarts itself with them (same process number) where they are missing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,10 @@ import platform
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .backend import Backend
 
 _GIB = 1024**3
 _MALLOC = {
@@ -62,3 +66,26 @@ def memory_in_use() -> int:
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+class MemoryRelease:
+    """When to give the accelerator's memory back: when a client asks, or `after` seconds without work (0: never)."""
+
+    def __init__(self, after: float, now: float) -> None:
+        self.is_requested = False
+        self._after = after
+        self._last_work = now
+        self._is_released = False
+
+    def note_work(self, now: float) -> None:
+        """The model has worked until now."""
+        self._last_work, self._is_released = now, False
+
+    def is_due(self, backend: Backend, now: float) -> bool:
+        """Was it requested, or is the model unused for long enough and holds memory?"""
+        unused = 0 < self._after < now - self._last_work and not self._is_released
+        return self.is_requested or (unused and backend.device_memory()[0] > 0)
+
+    def note_release(self) -> None:
+        """The memory is being given back."""
+        self.is_requested, self._is_released = False, True

@@ -231,7 +231,7 @@ def test_pytorch_follows_the_driver_unless_one_is_asked_for() -> None:
 def test_the_package_fits_the_blender(
     version: tuple[int, ...], python: tuple[int, int], has_zmq: bool, flavor: str | None
 ) -> None:
-    assert blender.judge(version, python, has_zmq)[0] == flavor
+    assert blender.choose_flavor(version, python, has_zmq)[0] == flavor
 
 
 def test_a_program_that_is_no_blender_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
