@@ -35,6 +35,20 @@ def test_a_server_without_a_model_and_the_list_of_bundles_need_no_torch() -> Non
     assert result.stdout.strip() == "False"
 
 
+def test_the_help_of_a_command_needs_no_torch() -> None:
+    script = (
+        "import argparse, importlib, sys\n"
+        "from edtalk_server import cli\n"
+        "for name in cli.COMMANDS:\n"
+        "    if name != 'train':\n"
+        "        module = importlib.import_module(f'edtalk_server.cli.{name}')\n"
+        "        module.add_arguments(argparse.ArgumentParser())\n"
+        "print('torch' in sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "False"
+
+
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["--version"])
