@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -159,12 +160,18 @@ video.release()
 """
 
 
-@pytest.fixture
-def movie(server_python: Path, tmp_path: Path) -> Path:
+@pytest.fixture(scope="session")
+def made_movie(server_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten pictures at 25 a second that get brighter: a server without a model opens the mouth with the light."""
-    path = tmp_path / "driver.mp4"
+    path = tmp_path_factory.mktemp("movie") / "driver.mp4"
     subprocess.run([str(server_python), "-c", MOVIE, str(path)], check=True)
     return path
+
+
+@pytest.fixture
+def movie(made_movie: Path, tmp_path: Path) -> Path:
+    """A copy of `made_movie` in the test's own folder."""
+    return Path(shutil.copy(made_movie, tmp_path))
 
 
 @pytest.fixture
