@@ -1,4 +1,4 @@
-"""Train the starter bundle from nothing: render data, run the stages, export a bundle."""
+"""Train the starter bundle or the paper's stages, or fine-tune a bundle to one person."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from edtalk_server.media.video.sequence import encode_png, make_folder, write_wh
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the actions of `edtalk train` understand."""
+    """Add the actions of `edtalk train`."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     _add_data(actions.add_parser("data", help="render clips into shards; can be stopped and continued"))
-    _add_preview(actions.add_parser("preview-data", help="draw people and all that is known about them"))
+    _add_preview(
+        actions.add_parser("preview-data", help="draw a sheet of people with their landmarks, parts and flow")
+    )
     starter.add_actions(actions)
     paper.add_actions(actions)
     film.add_action(actions)
@@ -30,9 +32,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--frames", type=int, default=32_000, help="how many (default: 32000)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--holdout", type=int, metavar="PEOPLE", help="so many people to measure on, at 256 pixels"
+        "--holdout", type=int, metavar="PEOPLE", help="render this many people to measure on, at 256 pixels"
     )
-    parser.add_argument("--device", default="cpu", help="cuda: draw many frames at once there (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="cuda: draw many frames at once (default: cpu)")
     parser.add_argument(
         "--painters", type=int, default=4, help="processes that make people for a card (default: 4)"
     )

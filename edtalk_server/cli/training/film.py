@@ -9,7 +9,7 @@ from typing import Any
 from edtalk_server import bundles
 from edtalk_server.cli.options import ProgressLine, add_model_options
 from edtalk_server.media.video.sequence import write_whole
-from edtalk_server.training.datasets.film.cache import FilmCache, SkipRecord
+from edtalk_server.training.datasets.film.cache import FilmCache
 from edtalk_server.training.datasets.film.layout import Layout, find_footage
 from edtalk_server.training.datasets.film.prepare import LandmarkEstimator, Limits, prepare_all
 from edtalk_server.training.datasets.interface import FRAME_RATE
@@ -30,7 +30,11 @@ def add_action(actions: Any) -> None:
         "--least-seconds", type=float, default=Limits.seconds, help="shortest usable stretch (default: 1)"
     )
     parser.add_argument(
-        "--part", type=_part, default=(1, 1), metavar="K/N", help="do each Nth clip only: for N processes"
+        "--part",
+        type=_part,
+        default=(1, 1),
+        metavar="K/N",
+        help="prepare every Nth clip only: for N processes",
     )
     add_model_options(parser)
     parser.set_defaults(do=_prepare)
@@ -56,17 +60,14 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 
 def _report(cache: FilmCache) -> None:
-    """What the cache holds now, and what was left out."""
+    """Print what the cache holds now and what was left out; write the latter into `skipped.txt` too."""
     records, skipped = cache.records().values(), cache.skipped()
     usable = sum(stop - first for record in records for first, stop, _ in record.runs)
     people = len({record.person for record in records})
     print(
         f"{cache.folder}: {len(records)} clips of {people} people, {usable / FRAME_RATE:.1f} usable seconds."
     )
-    write_whole(cache.folder / _SKIPPED_FILE, "".join(f"{_told(one)}\n" for one in skipped).encode())
-    if skipped:
-        print(f"{len(skipped)} clips were left out:", *(f"  {_told(one)}" for one in skipped), sep="\n")
-
-
-def _told(record: SkipRecord) -> str:
-    return f"{record.name}: {record.reason}"
+    reasons = [f"{record.name}: {record.reason}" for record in skipped]
+    write_whole(cache.folder / _SKIPPED_FILE, "".join(f"{reason}\n" for reason in reasons).encode())
+    if reasons:
+        print(f"{len(reasons)} clips were left out:", *(f"  {reason}" for reason in reasons), sep="\n")

@@ -24,7 +24,7 @@ from edtalk_server.training.paper.config import Judging
 def add_action(actions: Any) -> None:
     """Add the action to `edtalk train`'s."""
     parser = actions.add_parser("finetune", help="learn one person's film; can be stopped and continued")
-    parser.add_argument("bundle", help="bundle to begin with: a folder or a shipped name")
+    parser.add_argument("bundle", help="bundle to start from: a folder or a shipped name")
     parser.add_argument("clips", type=Path, nargs="+", metavar="CLIP", help="film of the person")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the new bundle")
     parser.add_argument("--minutes", type=float, default=Plan.minutes, help="how long (default: 10)")
@@ -33,7 +33,10 @@ def add_action(actions: Any) -> None:
     parser.add_argument("--run", type=Path, help="folder of the state (default: OUTPUT.run)")
     parser.add_argument("--batch", type=int, default=Plan.batch, help="pictures of a step (default: 8)")
     parser.add_argument(
-        "--keep", type=float, default=Plan.keep, help="share that is held to the original (default: 0.5)"
+        "--keep",
+        type=float,
+        default=Plan.keep,
+        help="share of other people, who must look as before (default: 0.5)",
     )
     parser.add_argument(
         "--keep-portrait", type=Path, action="append", default=[], help="another person to keep (repeatable)"

@@ -35,10 +35,10 @@ def add_actions(actions: Any) -> None:
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--config", type=Path, help="JSON or TOML file; what it leaves out has its default")
-    parser.add_argument("--out", type=Path, help="folder of the run; a run continues what it finds")
+    parser.add_argument("--config", type=Path, help="JSON or TOML file of what differs from the defaults")
+    parser.add_argument("--out", type=Path, help="folder of the run; continues what it finds")
     parser.add_argument("--print-config", action="store_true", help="write the whole config and end")
-    parser.add_argument("--until", type=int, help="stop after this step; start again to go on")
+    parser.add_argument("--until", type=int, help="stop after this step; start again to continue")
     parser.add_argument("--device", default="auto", help="cpu, cuda, cuda:N, mps or auto (default)")
     parser.add_argument("--threads", type=int, default=0, help="of a process on the CPU (default: all cores)")
     parser.set_defaults(do=_train)

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.synthetic.data.sampling import CLIP_LENGTH
-from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random
+from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random, resized
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _FIELDS = ("mat", "lm", "weights", "flow", "vis", "src", "identity")
@@ -81,12 +80,7 @@ class CachedClips:
 
     def _pictures(self, arrays: dict[str, npt.NDArray[Any]], rows: npt.NDArray[Any]) -> Tensor:
         name = "img256" if self.size > 128 and "img256" in arrays else "img"
-        pictures = to_tensor(np.array(arrays[name][rows]))
-        if pictures.shape[-1] == self.size:
-            return pictures
-        if pictures.shape[-1] > self.size:
-            return F.adaptive_avg_pool2d(pictures, self.size)
-        return F.interpolate(pictures, size=self.size, mode="bilinear", align_corners=False)
+        return resized(to_tensor(np.array(arrays[name][rows])), self.size)
 
 
 def _open(done: Path) -> _Shard:
@@ -113,10 +107,6 @@ def _stacked(parts: list[ClipBatch]) -> ClipBatch:
         identity=stack("identity"),
         weights=stack("weights"),
         source_weights=stack("source_weights"),
-        motion=Motion(
-            torch.stack([one.flow for one in motions]),
-            torch.stack([one.visible for one in motions]),
-            torch.stack([one.trust for one in motions]),
-        ),
+        motion=Motion.stack(motions),
         parts=stack("parts"),
     )

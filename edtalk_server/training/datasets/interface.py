@@ -13,6 +13,7 @@ from typing import Any, Protocol, Self, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 Random = np.random.Generator
@@ -69,6 +70,12 @@ class Motion(_Tensors):
             visible=torch.from_numpy((visibility != HIDDEN).astype(np.float32)[..., None, :, :]),
             trust=torch.from_numpy(trust.astype(np.float32)[..., None, :, :]),
         )
+
+    @classmethod
+    def stack(cls, motions: Sequence[Motion]) -> Self:
+        """Return several motions as one, along a new first dimension."""
+        names = ("flow", "visible", "trust")
+        return cls(**{name: torch.stack([getattr(motion, name) for motion in motions]) for name in names})
 
     def frame(self, number: int) -> Motion:
         """Return the motion of one frame of each clip."""
@@ -172,10 +179,10 @@ class Mixed:
     def __init__(self, parts: Sequence[tuple[ClipSet, float]]) -> None:
         if not parts or any(share <= 0 for _, share in parts):
             raise ValueError("a mixture needs sets with shares above 0")
-        sizes = {one.size for one, _ in parts}
+        sizes = {data.size for data, _ in parts}
         if len(sizes) > 1:
             raise ValueError(f"sets of one mixture must have pictures of one size, not {sorted(sizes)}")
-        self.sets = [one for one, _ in parts]
+        self.sets = [data for data, _ in parts]
         total = sum(share for _, share in parts)
         self.shares = [share / total for _, share in parts]
 
@@ -185,17 +192,26 @@ class Mixed:
 
     @property
     def has_truth(self) -> bool:
-        return all(one.has_truth for one in self.sets)
+        return all(data.has_truth for data in self.sets)
 
     @property
     def consecutive(self) -> bool:
-        return all(one.consecutive for one in self.sets)
+        return all(data.consecutive for data in self.sets)
 
     def clips(self, rng: Random, count: int, length: int) -> ClipBatch:
         return self.sets[int(rng.choice(len(self.sets), p=self.shares))].clips(rng, count, length)
 
 
+def resized(pictures: Tensor, size: int) -> Tensor:
+    """Return pictures [N, 3, S, S] with `size` pixels a side."""
+    if pictures.shape[-1] == size:
+        return pictures
+    if pictures.shape[-1] > size:
+        return F.adaptive_avg_pool2d(pictures, size)
+    return F.interpolate(pictures, size=size, mode="bilinear", align_corners=False)
+
+
 def swap_sets(data: ClipSet) -> list[SwapSet]:
     """Return the sets that can swap factors: the set itself, or those of a mixture."""
     parts = data.sets if isinstance(data, Mixed) else [data]
-    return [one for one in parts if isinstance(one, SwapSet)]
+    return [part for part in parts if isinstance(part, SwapSet)]

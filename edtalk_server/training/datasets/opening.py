@@ -28,7 +28,7 @@ def open_sets(descriptions: Sequence[Mapping[str, Any]], size: int) -> ClipSet:
     """
     if not descriptions:
         raise _misfit("it names no data", 'Give "data": [{"kind": "cached", "folder": ...}].')
-    parts = [(_open(one, size), float(one.get("share", 1.0))) for one in descriptions]
+    parts = [(_open(words, size), float(words.get("share", 1.0))) for words in descriptions]
     return parts[0][0] if len(parts) == 1 else Mixed(parts)
 
 

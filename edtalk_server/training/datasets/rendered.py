@@ -1,4 +1,4 @@
-"""Clips of rendered people, drawn when they are asked for: smooth in time, and with exact swaps of factors."""
+"""Clips of rendered people, rendered on demand: smooth in time, and with exact swaps of factors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from edtalk_server.synthetic.renderer.scene import Light, make_background, make_
 from edtalk_server.training.datasets import tracks
 from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random, SwapBatch
 
-_REMEMBERED_PEOPLE = 16  # 16 MiB each
+_REMEMBERED_PEOPLE = 16  # of 16 MiB each
 
 
 @dataclass(frozen=True)
 class _Sitting:
-    """One person under one light before one camera."""
+    """One person under one light, in front of one camera."""
 
     person: Identity
     light: Light
@@ -37,7 +37,7 @@ class _Sitting:
 
 class RenderedClips:
     """Endless clips of `people` people, in pictures of `size` pixels. Different seeds (1 to 19; from 21 on hold-out)
-    never share people. A person costs a fifth of a second unless drawn recently: few people at a time are faster."""
+    never share people. A new person costs a fifth of a second, unless drawn recently: sets of few people are faster."""
 
     has_truth = True
     consecutive = True
@@ -52,27 +52,27 @@ class RenderedClips:
 
     def clips(self, rng: Random, count: int, length: int) -> ClipBatch:
         sittings = [self._sit(rng, int(rng.integers(self.people))) for _ in range(count)]
-        sources = [self._draw(one, one.first) for one in sittings]
-        clips = [self._perform(rng, one, length) for one in sittings]
+        sources = [self._draw(sitting, sitting.first) for sitting in sittings]
+        clips = [self._perform(rng, sitting, length) for sitting in sittings]
         motions = [
-            _joined([self._motion(frame, source) for frame in clip])
+            Motion.stack([self._motion(frame, source) for frame in clip])
             for clip, source in zip(clips, sources, strict=True)
         ]
         return ClipBatch(
             source=_pictures(sources),
             frames=torch.stack([_pictures(clip) for clip in clips]),
             landmarks=torch.stack([_landmarks(clip) for clip in clips]),
-            identity=torch.tensor([one.person.seed for one in sittings]),
+            identity=torch.tensor([sitting.person.seed for sitting in sittings]),
             weights=torch.stack([_weights(clip) for clip in clips]),
             source_weights=_weights(sources),
-            motion=_joined(motions),
+            motion=Motion.stack(motions),
             parts=torch.stack([self._parts(clip) for clip in clips]),
         )
 
     def factor_swaps(
         self, rng: Random, count: int, cross: float = 0.5, keep_expression: bool = False
     ) -> SwapBatch:
-        """`count` swaps. The mouth may come to stand with a smile that it was not drawn for, as in any true swap."""
+        """Draw `count` swaps. A mouth may meet a smile that it was not sampled for, as in any true swap."""
         sources, drivers, targets = [], [], []
         for _ in range(count):
             who = int(rng.integers(self.people))
@@ -84,7 +84,7 @@ class RenderedClips:
                 driving[2] = source
             sources.append(source)
             drivers.append(driving)
-            targets.append(self._draw(sitting, _swapped([one.weights for one in driving])))
+            targets.append(self._draw(sitting, _swapped([render.weights for render in driving])))
         pairs = zip(targets, sources, strict=True)
         return SwapBatch(
             source=_pictures(sources),
@@ -95,7 +95,7 @@ class RenderedClips:
             landmarks=_landmarks(targets),
             source_weights=_weights(sources),
             weights=_weights(targets),
-            motion=_joined([self._motion(target, source) for target, source in pairs]),
+            motion=Motion.stack([self._motion(target, source) for target, source in pairs]),
         )
 
     def _sit(self, rng: Random, number: int) -> _Sitting:
@@ -135,7 +135,7 @@ class RenderedClips:
 
 
 def _swapped(rows: Sequence[FloatArray]) -> FloatArray:
-    """The mouth of the first row, the pose of the second, the expression of the third."""
+    """Return the mouth of the first row with the pose of the second and the expression of the third."""
     result = rows[0].copy()
     for bank, row in zip((MOUTH, POSE, EXPRESSION), rows, strict=True):
         result[bank] = row[bank]
@@ -152,11 +152,3 @@ def _landmarks(frames: Sequence[Render]) -> torch.Tensor:
 
 def _weights(frames: Sequence[Render]) -> torch.Tensor:
     return torch.from_numpy(np.stack([frame.weights for frame in frames]))
-
-
-def _joined(motions: Sequence[Motion]) -> Motion:
-    return Motion(
-        torch.stack([one.flow for one in motions]),
-        torch.stack([one.visible for one in motions]),
-        torch.stack([one.trust for one in motions]),
-    )

@@ -1,7 +1,7 @@
 """Smooth performances for rendered clips: weights [T, 36] at 25 frames a second.
 
-Mouth, pose and expression go from key to key at their own pace; lids blink on top. The keys are drawn like the moments
-of `synthetic.data.sampling`.
+Mouth, pose and expression move between keys at their own pace; the lids blink as well. Keys are sampled like the
+moments of `synthetic.data.sampling`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from edtalk_server.synthetic.data import sampling
 from edtalk_server.synthetic.data.sampling import BLINKS, Random
 
 _PACE = ((MOUTH, (3, 7)), (POSE, (15, 45)), (EXPRESSION, (20, 60)))
-"""Frames from key to key: a syllable, a turn of the head, a change of mood."""
-_BLINK_CHANCE = 0.01  # of starting in a frame: one in four seconds
+"""Range of frames between keys: a syllable, a turn of the head, a change of mood."""
+_BLINK_CHANCE = 0.01  # that a blink starts in a frame: one in four seconds
 _BLINK = np.array([0.35, 0.85, 1.0, 0.7, 0.3, 0.1], np.float32)
 
 
 def track(rng: Random, first: FloatArray, length: int) -> FloatArray:
-    """`length` rows; `first` [36] carries the framing (shift and scale) that the clip's crop shows."""
+    """Return `length` rows; `first` [36] carries the framing (shift and scale) that the clip's crop shows."""
     rows = np.zeros((length, controls.CHANNELS), np.float32)
     for bank, pace in _PACE:
         rows[:, bank] = _between_keys(rng, first, bank, pace, length)

@@ -26,8 +26,8 @@ class CosineDistance:
     """exp(-S), where S is the cosine similarity of latents [B, D]: 1/e when they point the same way, e when
     opposite."""
 
-    def __call__(self, one: Tensor, other: Tensor) -> Tensor:
-        return torch.exp(-F.cosine_similarity(one, other, dim=1)).mean()
+    def __call__(self, first: Tensor, second: Tensor) -> Tensor:
+        return torch.exp(-F.cosine_similarity(first, second, dim=1)).mean()
 
 
 class FeatureConsistency:

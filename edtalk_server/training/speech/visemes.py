@@ -15,10 +15,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.arrays import Weights
 from edtalk_server.synthetic.controls import MOUTH, STARTER_LAYOUT
 from edtalk_server.training.speech.utterance import Segment
-
-Weights = npt.NDArray[np.float32]
 
 LEAD = 0.04
 """Seconds by which the lips are ahead of the sound."""

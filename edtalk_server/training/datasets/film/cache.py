@@ -97,6 +97,10 @@ class FilmCache:
                 "Give the same --size and --bundle as before, or another --out folder.",
             )
 
+    def check(self) -> None:
+        """Raise `EDTalkError(NOT_READY)` when the folder is not a cache."""
+        self._described()
+
     @property
     def size(self) -> int:
         """Side of the pictures in pixels; `EDTalkError(NOT_READY)` when this is not a cache."""

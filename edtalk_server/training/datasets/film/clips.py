@@ -8,14 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.media.faces.portrait import Picture
 from edtalk_server.training.datasets.film.cache import ClipRecord, FilmCache, StoredClip
 from edtalk_server.training.datasets.film.layout import EMOTIONS
-from edtalk_server.training.datasets.interface import FRAME_RATE, ClipBatch, Random
+from edtalk_server.training.datasets.interface import FRAME_RATE, ClipBatch, Random, resized
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _OPEN = 64
@@ -47,8 +46,9 @@ class FilmedClips:
 
     def __init__(self, folder: Path, size: int) -> None:
         self.size = size
-        self._stored = FilmCache(folder).size
-        self._clips = FilmCache(folder).records()
+        cache = FilmCache(folder)
+        cache.check()
+        self._clips = cache.records()
         if not self._clips:
             raise EDTalkError(
                 ErrorCode.NOT_READY,
@@ -68,12 +68,12 @@ class FilmedClips:
             person = able[int(rng.integers(len(able)))]
             samples.append(self._sample(rng, person, length))
         return ClipBatch(
-            source=torch.cat([self._pictures(one.source[None]) for one in samples]),
-            frames=torch.stack([self._pictures(one.frames) for one in samples]),
-            landmarks=torch.from_numpy(np.stack([one.landmarks for one in samples])),
-            identity=torch.tensor([self.people.index(one.clip.person) for one in samples]),
-            emotion=torch.tensor([_number_of(one.clip.emotion) for one in samples]),
-            level=torch.tensor([one.clip.level for one in samples]),
+            source=torch.cat([self._pictures(sample.source[None]) for sample in samples]),
+            frames=torch.stack([self._pictures(sample.frames) for sample in samples]),
+            landmarks=torch.from_numpy(np.stack([sample.landmarks for sample in samples])),
+            identity=torch.tensor([self.people.index(sample.clip.person) for sample in samples]),
+            emotion=torch.tensor([_number_of(sample.clip.emotion) for sample in samples]),
+            level=torch.tensor([sample.clip.level for sample in samples]),
         )
 
     def _people_with(self, length: int) -> list[str]:
@@ -117,12 +117,7 @@ class FilmedClips:
 
     def _pictures(self, frames: Picture) -> Tensor:
         """Return uint8 [N, S, S, 3] as float32 [N, 3, size, size] in [-1, 1]."""
-        pictures = to_tensor(frames)
-        if self._stored == self.size:
-            return pictures
-        if self._stored > self.size:
-            return F.adaptive_avg_pool2d(pictures, self.size)
-        return F.interpolate(pictures, size=self.size, mode="bilinear", align_corners=False)
+        return resized(to_tensor(frames), self.size)
 
 
 def _number_of(emotion: str) -> int:
