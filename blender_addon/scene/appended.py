@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Characters that were appended from another .blend: Blender adjusts the paths of images and sounds, ours we adjust."""
+"""Repair the paths of characters that were appended from another .blend: Blender adjusts only its own."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from . import paths
 
 
 def adjust_paths(ob: bpy.types.Object, blend: str) -> None:
-    """Let the paths of a character out of the file `blend` mean what they meant there. Linked ones keep theirs."""
+    """Adjust the paths of a character that came from the file `blend`. Linked characters keep theirs."""
     if ob.library is not None or ob.override_library is not None or not ob.edtalk.is_character:
         return
     for name in paths.PATHS:
@@ -20,8 +20,10 @@ def adjust_paths(ob: bpy.types.Object, blend: str) -> None:
 
 
 def find_lost_paths(ob: bpy.types.Object) -> None:
-    """The same for Blender 4.2, which tells nobody of appending, but keeps with the plane's mesh which file it came
-    from: paths that lead nowhere here, but somewhere there, mean what is there. All others are left alone."""
+    """Do the same in Blender 4.2, which has no handler for appending, but notes on the plane's mesh its file.
+
+    Adjusts paths that lead nowhere from this .blend, but to a file from the other one.
+    """
     origin = getattr(ob.data, "library_weak_reference", None)
     if origin is None or not ob.is_editable or ob.override_library is not None:
         return
@@ -32,7 +34,7 @@ def find_lost_paths(ob: bpy.types.Object) -> None:
 
 
 def _meant(ob: bpy.types.Object, name: str, blend: str) -> Path | None:
-    """What a relative path of a character means in the file `blend`; None for another one."""
+    """Return what a character's relative path means in the file `blend`; None for an absolute path."""
     kept = getattr(ob.edtalk, name)
     if not kept.startswith("//"):
         return None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The character: an object that carries a portrait, a voice and the animated weights (`ob.edtalk`)."""
+"""Read and write a character: an object with a portrait, a voice and animated weights (`ob.edtalk`)."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ GROUP_NAME = "EDTalk"
 
 
 def is_character(ob: bpy.types.Object | None) -> bool:
-    """Does this object carry a portrait?"""
+    """Return whether an object is a character."""
     return ob is not None and ob.edtalk.is_character
 
 
 def characters(scene: bpy.types.Scene) -> list[bpy.types.Object]:
-    """The characters in a scene."""
+    """Return the characters in a scene."""
     return [ob for ob in scene.objects if ob.edtalk.is_character]
 
 
 def layout_of(ob: bpy.types.Object) -> BankLayout:
-    """The bases of the bundle that the character was made with."""
+    """Return the bases of the character's bundle."""
     return layouts.layout_from_json(ob.edtalk.layout)
 
 
 def channels_of(ob: bpy.types.Object) -> list[str]:
-    """The character's channel properties in the order of the weights."""
+    """Return the character's channel properties in the order of the weights."""
     return layouts.channels(layout_of(ob))
 
 
 def banks_of(ob: bpy.types.Object) -> dict[Bank, list[tuple[str, str]]]:
-    """For each bank, the channel properties and the names of their bases."""
+    """Return for each bank the channel properties and the names of their bases."""
     banks: dict[Bank, list[tuple[str, str]]] = {bank: [] for bank in Bank}
     layout = layout_of(ob)
     for name, basis in zip(layouts.channels(layout), layout.bases, strict=True):
@@ -52,16 +52,17 @@ def banks_of(ob: bpy.types.Object) -> dict[Bank, list[tuple[str, str]]]:
 
 
 def read_weights(ob: bpy.types.Object, channels: Sequence[str] | None = None) -> np.ndarray:
-    """The animated weights of an object as it is, float32 [channels], without gains and emotions: for editing them.
-    What is shown and rendered are the `final_weights`."""
+    """Return the animated weights, float32 [channels], without gains and emotions (see `final_weights`)."""
     group = ob.edtalk
     names = channels_of(ob) if channels is None else channels
     return np.array([getattr(group, name) for name in names], np.float32)
 
 
 def final_weights(ob: bpy.types.Object) -> np.ndarray:
-    """The weights that an object shows, float32 [channels]: the animated ones, the gains of the banks, and the emotions
-    on top (see `core.weights.mixing`). Hand in an evaluated one to see drivers and NLA."""
+    """Return the weights that are shown, float32 [channels]: with the banks' gains, and the emotions on top.
+
+    See `core.weights.mixing`. Give an evaluated object to include drivers and NLA.
+    """
     group = ob.edtalk
     mixer = mixing.mixer_from_texts(group.layout, group.rest, group.emotion.presets)
     gains = np.array([getattr(group.gain, bank.value) for bank in Bank], np.float32)
@@ -70,7 +71,7 @@ def final_weights(ob: bpy.types.Object) -> np.ndarray:
 
 
 def mixing_settings(ob: bpy.types.Object) -> dict[str, float]:
-    """What `final_weights` depends on beside the weights, by the F-Curve path of each."""
+    """Return the values on which `final_weights` depends beside the weights, by their F-Curve paths."""
     group = ob.edtalk
     gains = {f"edtalk.gain.{bank.value}": getattr(group.gain, bank.value) for bank in Bank}
     names = (*mixing.EMOTIONS, "strength")
@@ -85,7 +86,7 @@ def write_weights(ob: bpy.types.Object, weights: np.ndarray) -> None:
 
 
 def rest_weights(ob: bpy.types.Object) -> np.ndarray:
-    """The portrait's own weights: with these the picture is the portrait. float32 [channels]."""
+    """Return the portrait's own weights, float32 [channels]: with these the picture is the portrait."""
     return mixing.rest_from_json(ob.edtalk.rest, len(layout_of(ob))).copy()
 
 
@@ -98,7 +99,7 @@ def set_source(
     notes: Sequence[str],
     presets: mixing.Presets | None = None,
 ) -> None:
-    """Remember what the server said about the portrait and its bundle."""
+    """Note on the character what the server said about the portrait and its bundle."""
     group = ob.edtalk
     group.name = group.gain.name = group.emotion.name = GROUP_NAME
     group.source = source
@@ -111,33 +112,35 @@ def set_source(
 
 
 def set_presets(ob: bpy.types.Object, presets: mixing.Presets) -> None:
-    """Remember the bundle's expressions, when they are others than before."""
+    """Note the bundle's expressions on the character, if they changed."""
     text = mixing.presets_to_json(presets)
     if ob.edtalk.emotion.presets != text:
         ob.edtalk.emotion.presets = text
 
 
 def data_path(channel: str) -> str:
-    """The F-Curve path of a channel."""
+    """Return the F-Curve path of a channel."""
     return f"edtalk.{channel}"
 
 
 def portrait_bytes(ob: bpy.types.Object) -> bytes:
-    """The portrait as a picture file: the image block's, else the file's. Raises `EDTalkError` when it is gone or
-    cannot be read."""
+    """Return the bytes of the portrait's picture file: the image block's, otherwise the file's.
+
+    Raises `EDTalkError` when it is missing or cannot be read.
+    """
     if (image := ob.edtalk.picture.image) is not None:
         return portrait_crop.image_bytes(image)
     return paths.read_file(paths.file_of(ob, "portrait"), "portrait", ErrorCode.IMAGE_UNREADABLE)
 
 
 def portrait_content(ob: bpy.types.Object) -> Steps[uploads.Content]:
-    """The same, to be sent: read and hashed a little at a time, without the object, which an undo may take away."""
+    """Read the portrait for upload, a little at a time, without keeping the object, which an undo may remove."""
     if (image := ob.edtalk.picture.image) is not None:
         return uploads.in_memory(portrait_crop.image_bytes(image))
     return picture_content(paths.file_of(ob, "portrait"))
 
 
 def picture_content(path: Path | None) -> Steps[uploads.Content]:
-    """A picture's file, to be sent. Raises `EDTalkError` when it is gone or cannot be read."""
+    """Read a picture's file for upload. Raises `EDTalkError` when it is missing or cannot be read."""
     file = paths.existing_file(path, "portrait", ErrorCode.IMAGE_UNREADABLE)
     return (yield from uploads.on_disk(file, "portrait", ErrorCode.IMAGE_UNREADABLE))

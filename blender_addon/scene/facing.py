@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A plane that always faces a camera: one constraint, known by its name, which constraints keep in place of a tag."""
+"""Let a plane always face a camera, by a constraint that is known by its name (constraints cannot be tagged)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NAME = "EDTalk: Face Camera"
 
 
 def constraint_of(ob: bpy.types.Object) -> bpy.types.Constraint | None:
-    """The constraint that turns the object, if there is one."""
+    """Return the constraint that turns the object, if there is one."""
     return ob.constraints.get(NAME)
 
 

@@ -48,7 +48,7 @@ _missing_spaces: set[str] = set()
 
 
 def create_plane(context: bpy.types.Context, name: str, width: int, height: int) -> bpy.types.Object:
-    """A new plane at the 3D cursor, facing the front view, two units high, with a live picture of this size."""
+    """Make a plane at the 3D cursor, facing the front view, two units high, with a live picture of this size."""
     mesh = bpy.data.meshes.new(name)
     mesh[ASPECT] = width / height
     half = width / height
@@ -67,7 +67,7 @@ def create_plane(context: bpy.types.Context, name: str, width: int, height: int)
 
 
 def new_live_image(name: str, width: int, height: int) -> bpy.types.Image:
-    """A byte image for previews."""
+    """Make a byte image for previews."""
     image = bpy.data.images.new(name, width, height, alpha=False)
     image[TAG] = "live"
     return image
@@ -95,7 +95,7 @@ def new_material(name: str, image: bpy.types.Image) -> bpy.types.Material:
 
 
 def texture_node(ob: bpy.types.Object) -> bpy.types.ShaderNodeTexImage | None:
-    """The node that shows the character's picture; None when the artist took it away."""
+    """Return the node that shows the character's picture; None when the artist removed it."""
     for slot in ob.material_slots:
         if slot.material is not None and slot.material.get(TAG) and slot.material.node_tree is not None:
             for node in slot.material.node_tree.nodes:
@@ -140,14 +140,14 @@ class PictureBuffer:
 
 _buffer = PictureBuffer()
 _pictures_shown = 0
-"""How many live pictures there were."""
+"""Number of live pictures shown so far."""
 PACKED_ROWS = 64
-"""So many rows of a picture are converted between two pauses."""
+"""Rows of a picture that are converted between two pauses."""
 ALPHA_MODES = ("STRAIGHT", "PREMUL", "CHANNEL_PACKED", "NONE")
 
 
 def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | memoryview) -> None:
-    """Put a picture (RGBA, rows bottom-up) on the character's live image, so that every view shows it."""
+    """Write a picture (RGBA, rows bottom-up) into the character's live image, so that every view shows it."""
     global _pictures_shown
     _pictures_shown += 1
     image = ob.edtalk.live_image
@@ -170,7 +170,7 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
 
 
 def is_traced() -> bool:
-    """Does any view show the scene as Cycles renders it?"""
+    """Return whether any view shows the scene as Cycles renders it."""
     windows = [one for one in bpy.context.window_manager.windows if one.scene.render.engine == "CYCLES"]
     spaces = (area.spaces.active for one in windows for area in one.screen.areas if area.type == "VIEW_3D")
     return any(space.shading.type == "RENDERED" for space in spaces)
@@ -187,7 +187,7 @@ def _stir(image: bpy.types.Image) -> None:
 
 
 def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
-    """Put the frames `first` to `last` of a take on the plane. Before and after them it holds the nearest one."""
+    """Show the frames `first` to `last` of a take on the plane. Before and after them it holds the nearest one."""
     group = ob.edtalk
     make_own(ob)
     take.hold_before(first)
@@ -208,7 +208,7 @@ def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
 
 
 def lend_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
-    """Let the plane show the frames `first` to `last` of a take for a while; what it is set to show stays as it is."""
+    """Show the frames `first` to `last` of a take on the plane temporarily, without changing `ob.edtalk.show`."""
     make_own(ob)
     node = texture_node(ob)
     if node is None:
@@ -229,7 +229,7 @@ def lend_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
 
 
 def lent_image(ob: bpy.types.Object) -> bpy.types.Image | None:
-    """The picture that the plane shows only for a while; None for one that shows what it is set to."""
+    """Return the picture that the plane shows temporarily, or None."""
     node = texture_node(ob)
     image = node.image if node is not None else None
     return image if image is not None and image.get(TAG) == "lent" else None
@@ -244,7 +244,7 @@ def take_back(ob: bpy.types.Object) -> None:
 
 
 def _show_sequence(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image, first: int, last: int) -> None:
-    """Let a node play frames; before and after them it holds the nearest one."""
+    """Let a node play frames. Before and after them it holds the nearest one."""
     node.image, user = image, node.image_user
     user.frame_start, user.frame_duration = first, last - first + 1
     user.frame_offset = first - 1  # the files are numbered like the scene's frames
@@ -252,7 +252,7 @@ def _show_sequence(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image, f
 
 
 def _see_through(ob: bpy.types.Object) -> None:
-    """Let the plane be transparent where its picture is. A material that the artist rebuilt stays as it is."""
+    """Make the plane transparent where its picture is. A material that the artist rebuilt stays as it is."""
     texture = texture_node(ob)
     emission = _only_next(texture.outputs["Color"]) if texture is not None else None
     output = _only_next(emission.node.outputs[0]) if emission is not None else None
@@ -275,12 +275,12 @@ def _see_through(ob: bpy.types.Object) -> None:
 
 
 def _only_next(socket: bpy.types.NodeSocket) -> bpy.types.NodeSocket | None:
-    """Where an output leads to, when that is one place."""
+    """Return the only socket that an output leads to, or None."""
     return socket.links[0].to_socket if len(socket.links) == 1 else None
 
 
 def apply_show(ob: bpy.types.Object) -> None:
-    """Let the plane show what `ob.edtalk.show` says: the live picture or the baked frames."""
+    """Show what `ob.edtalk.show` says: the live picture or the baked frames."""
     make_own(ob)
     group, node = ob.edtalk, texture_node(ob)
     if node is None:
@@ -296,7 +296,7 @@ def apply_show(ob: bpy.types.Object) -> None:
 
 
 def _fit_to_take(ob: bpy.types.Object) -> None:
-    """Make the plane as wide as the baked frames need it, once they are there."""
+    """Make the plane as wide as the baked frames."""
     folder = paths.file_of(ob, "take")
     if folder is not None:
         look = takes.Take.head(folder).look
@@ -324,7 +324,7 @@ def make_own(ob: bpy.types.Object) -> None:
 
 
 def _copied_live_image(image: bpy.types.Image, name: str) -> bpy.types.Image:
-    """A live picture with the same pixels (`copy` would leave out what was written from Python)."""
+    """Copy a live picture with its pixels (`copy` leaves out what was written from Python)."""
     twin = new_live_image(name, *image.size)
     twin.colorspace_settings.name = image.colorspace_settings.name
     pixels = np.empty(len(image.pixels), np.float32)
@@ -343,7 +343,7 @@ def settle_live_images() -> Steps[None]:
 
 
 def _image(uid: int) -> bpy.types.Image | None:
-    """The picture with this `session_uid`: another file may have one of the same name."""
+    """Return the image with this `session_uid`: another file may have one of the same name."""
     return next((image for image in bpy.data.images if image.session_uid == uid), None)
 
 
@@ -377,12 +377,12 @@ def _packed(uid: int) -> Steps[None]:
 
 
 def color_space(scene: bpy.types.Scene) -> str:
-    """The colour space in which the scene's view transform shows a picture unchanged (`sRGB` where there is none)."""
+    """Return the colour space in which the scene's view transform shows a picture unchanged (or `sRGB`)."""
     return COLOR_SPACES.get(scene.view_settings.view_transform, "sRGB")
 
 
 def follow_view_transform(ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    """Declare the character's pictures to be in the space that the scene's view transform shows unchanged."""
+    """Declare the character's pictures to be in the colour space that the scene's view transform shows unchanged."""
     for image in (ob.edtalk.live_image, ob.edtalk.take_image):
         if image is not None and image.is_editable:
             _follow(image, scene)
@@ -395,7 +395,7 @@ def _follow(image: bpy.types.Image, scene: bpy.types.Scene) -> None:
 
 
 def _declare_color_space(image: bpy.types.Image, name: str) -> None:
-    """Set the colour space; pixels that were written from Python would be dropped by that, and are put back."""
+    """Set the colour space, and restore pixels that were written from Python, which Blender drops."""
     pixels = np.empty(len(image.pixels) if image.get(TAG) == "live" else 0, np.float32)
     if pixels.size:
         image.pixels.foreach_get(pixels)
@@ -411,12 +411,12 @@ def _declare_color_space(image: bpy.types.Image, name: str) -> None:
 
 
 def is_linear(image: bpy.types.Image | None) -> bool:
-    """Does a picture hold linear light?"""
+    """Return whether a picture holds linear light."""
     return image is not None and image.filepath.endswith(".exr")
 
 
 def color_remark(scene: bpy.types.Scene) -> str:
-    """What keeps the plane from showing the server's colours, in words; empty when nothing does."""
+    """Return what keeps the plane from showing the server's colours, for people; empty when nothing does."""
     view = scene.view_settings
     if view.view_transform not in COLOR_SPACES or color_space(scene) in _missing_spaces:
         return iface_("View transform {name} changes the picture's colours", name=view.view_transform)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which part of which picture is the face (`ob.edtalk.picture`): the crop, an image block, and what the server saw."""
+"""The portrait's crop, its image block, and what the server saw in it (`ob.edtalk.picture`)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _KNEE = 0.0031308
 
 
 def can_be_portrait(image: bpy.types.Image) -> bool:
-    """Can this image block be a portrait? Those of the planes cannot."""
+    """Return whether an image block can be a portrait: not one of our planes'."""
     return not image.get(TAG) and image.source in {"FILE", "GENERATED"}
 
 
@@ -29,7 +29,7 @@ def can_be_portrait(image: bpy.types.Image) -> bool:
 
 
 def crop_of(ob: bpy.types.Object) -> Crop | None:
-    """The crop that the artist chose; None: the face is to be found."""
+    """Return the crop that the artist chose; None: the server finds the face."""
     group = ob.edtalk.picture
     if group.side == 0.0:
         return None
@@ -37,14 +37,14 @@ def crop_of(ob: bpy.types.Object) -> Crop | None:
 
 
 def set_crop(ob: bpy.types.Object, crop: Crop | None) -> None:
-    """Choose a crop; None: let the face be found."""
+    """Choose a crop; None: let the server find the face."""
     group, chosen = ob.edtalk.picture, crop or Crop()
     for name in ("center_x", "center_y", "side", "roll"):
         setattr(group, name, getattr(chosen, name))
 
 
 def identity(ob: bpy.types.Object) -> str:
-    """Which picture and which crop of it: when this changes, the portrait is prepared again."""
+    """Return which picture and crop are used: when this changes, the portrait is prepared again."""
     group = ob.edtalk.picture
     image = group.image.name_full if group.image is not None else ""
     return f"{ob.edtalk.portrait}|{image}|{crop_of(ob)}"
@@ -54,7 +54,7 @@ def identity(ob: bpy.types.Object) -> str:
 
 
 def remember(ob: bpy.types.Object, found: Inspected) -> None:
-    """Keep what the server said about the picture."""
+    """Note on the character what the server said about the picture."""
     seen = {
         "of": identity(ob),
         "verdict": found.verdict,
@@ -67,7 +67,7 @@ def remember(ob: bpy.types.Object, found: Inspected) -> None:
 
 
 def remember_prepared(ob: bpy.types.Object, prepared: Prepared) -> None:
-    """Keep what `Prepared` says, unless more is known about the same picture and crop, or the character is linked."""
+    """Note what `Prepared` says, unless more is known about the same picture and crop, or the character is linked."""
     if not is_seen(ob) and ob.is_editable:
         advice = "" if prepared.verdict == "good" else " ".join(prepared.notes)
         size = prepared.full_width, prepared.full_height
@@ -75,12 +75,12 @@ def remember_prepared(ob: bpy.types.Object, prepared: Prepared) -> None:
 
 
 def is_seen(ob: bpy.types.Object) -> bool:
-    """Did the server look at this picture and this crop?"""
+    """Return whether the server looked at this picture and crop."""
     return _seen(ob).get("of") == identity(ob)
 
 
 def seen(ob: bpy.types.Object) -> Inspected | None:
-    """What the server saw last, perhaps with another crop; None when it was never asked."""
+    """Return what the server saw last, perhaps with another crop; None when it was never asked."""
     known = _seen(ob)
     if not known:
         return None
@@ -89,7 +89,7 @@ def seen(ob: bpy.types.Object) -> Inspected | None:
 
 
 def check_upright(size: tuple[int, int], found: Inspected | None) -> None:
-    """Raises `EDTalkError` when the server turns the photo as its EXIF says: Blender shows it lying."""
+    """Raise `EDTalkError` when the server rotates the photo as its EXIF says: Blender shows it on its side."""
     if found is not None and (found.width, found.height) == size[::-1] and size[0] != size[1]:
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,
@@ -112,7 +112,7 @@ def _numbers(crop: Crop) -> tuple[float, float, float, float]:
 
 
 def image_bytes(image: bpy.types.Image) -> bytes:
-    """An image block as the bytes of a picture file; nothing is written to disk.
+    """Return an image block as the bytes of a picture file, without writing to disk.
 
     A packed file is taken as it is, everything else as its pixels are now (painted ones too). Raises `EDTalkError` when
     there are none.
@@ -132,7 +132,7 @@ def image_bytes(image: bpy.types.Image) -> bytes:
 
 
 def _rgba(pixels: np.ndarray, is_linear: bool) -> np.ndarray:
-    """Blender's floats [height, width, 1 to 4] as bytes [height, width, 4]."""
+    """Convert Blender's floats [height, width, 1 to 4] to bytes [height, width, 4]."""
     colors = pixels[..., [0, 0, 0]] if pixels.shape[-1] < 3 else pixels[..., :3]
     colors = np.clip(colors, 0.0, 1.0)
     if is_linear:

@@ -32,13 +32,13 @@ from .runtime import runtime, task_operator
 
 NAME = "edtalk"
 EVERY_SECONDS = 1.0
-"""Between two lines of progress."""
+"""Seconds between two lines of progress."""
 LAST_FRAME = 1_048_574
 """Blender has none after it."""
 
 
 class Exit(IntEnum):
-    """What a farm learns from the process's end."""
+    """Exit codes of the process."""
 
     DONE = 0
     FAILED = 1
@@ -49,7 +49,7 @@ class Exit(IntEnum):
 
 
 def parser() -> argparse.ArgumentParser:
-    """What the command understands."""
+    """Return the parser of the command line."""
     made = argparse.ArgumentParser(
         prog=f"blender -b FILE.blend --command {NAME}", description=__doc__.split("\n")[0]
     )
@@ -136,7 +136,7 @@ def _say(text: str) -> None:
 
 
 class _Lines:
-    """Progress as lines on standard output, one a second at most."""
+    """Print progress as lines on standard output, at most one per second."""
 
     def __init__(self) -> None:
         self._due = 0.0
@@ -152,7 +152,7 @@ class _Lines:
 def _do(
     operator: Callable[..., set[str]], ob: bpy.types.Object, scene: bpy.types.Scene, **options: object
 ) -> int:
-    """One of our operators on one character, with its progress as lines."""
+    """Run an operator on a character, with its progress as lines. Return the exit code."""
     session, lines = runtime.session(), _Lines()
     session.failure = None
     _say(f"{ob.name}: begin")
@@ -287,7 +287,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Take it back."""
+    """Remove it."""
     global _command
     if _command is not None:
         bpy.utils.unregister_cli_command(_command)

@@ -53,17 +53,17 @@ class Sheet:
         return strip.channelbag(self.slot, ensure=True)
 
     def curves(self) -> list[bpy.types.FCurve]:
-        """All curves."""
+        """Return all curves."""
         bag = self._bag()
         return list(bag.fcurves) if bag is not None else []
 
     def find(self, path: str, index: int = 0) -> bpy.types.FCurve | None:
-        """The curve of a property, if it has one."""
+        """Return the curve of a property, or None."""
         bag = self._bag()
         return bag.fcurves.find(path, index=index) if bag is not None else None
 
     def ensure(self, path: str, group: str) -> bpy.types.FCurve:
-        """The curve of a property, made when missing, in the named group."""
+        """Return the curve of a property. Makes it in the named group when it is missing."""
         bag = self._ensured_bag()
         curve = bag.fcurves.find(path, index=0)
         if curve is None:
@@ -72,7 +72,7 @@ class Sheet:
         return curve
 
     def remove(self, paths: Iterable[str]) -> int:
-        """Remove the curves of these properties; how many there were."""
+        """Remove the curves of these properties. Return how many there were."""
         bag = self._bag()
         if bag is None:
             return 0
@@ -82,42 +82,42 @@ class Sheet:
         return len(doomed)
 
     def keyed(self, paths: Iterable[str]) -> dict[str, bpy.types.FCurve]:
-        """The curves of these properties that have keys."""
+        """Return the curves of these properties that have keys."""
         found = {path: self.find(path) for path in paths}
         return {path: curve for path, curve in found.items() if curve is not None and curve.keyframe_points}
 
     def span(self) -> tuple[float, float]:
-        """The first and the last key's frame; an action without keys spans frame 0."""
+        """Return the first and the last key's frame; 0, 0 for an action without keys."""
         spans = [curve.range() for curve in self.curves() if curve.keyframe_points]
         return min((first for first, _ in spans), default=0.0), max((last for _, last in spans), default=0.0)
 
 
 def new_sheet(name: str, role: str, ob: bpy.types.Object) -> Sheet:
-    """A new action of ours for an object; nobody uses it yet."""
+    """Make an action of ours for an object, which does not play it yet."""
     action = bpy.data.actions.new(name)
     action[TAG] = role
     return Sheet(action, action.slots.new(id_type="OBJECT", name=ob.name) if SLOTTED else None)
 
 
 def copy_sheet(sheet: Sheet) -> Sheet:
-    """The same in a copy of the action."""
+    """Copy a sheet, with its action."""
     action = sheet.action.copy()
     return Sheet(action, action.slots[sheet.slot.identifier] if sheet.slot is not None else None)
 
 
 def role_of(action: bpy.types.Action | None) -> str:
-    """What an action of ours is for; empty for the artist's. (Once the tag was only True.)"""
+    """Return what an action of ours is for; empty for the artist's. (Version 0.1 tagged with True.)"""
     tag = action.get(TAG, "") if action is not None else ""
     return tag if isinstance(tag, str) else PERFORMANCE
 
 
 def action_of(ob: bpy.types.Object) -> bpy.types.Action | None:
-    """The action that is assigned to an object."""
+    """Return the action that is assigned to an object."""
     return ob.animation_data.action if ob.animation_data else None
 
 
 def assigned_sheet(ob: bpy.types.Object) -> Sheet | None:
-    """The object's own action, which lies on top of its NLA."""
+    """Return the object's own action, which is on top of its NLA."""
     action = action_of(ob)
     if action is None:
         return None
@@ -125,17 +125,17 @@ def assigned_sheet(ob: bpy.types.Object) -> Sheet | None:
 
 
 def find_strip_sheet(strip: bpy.types.NlaStrip) -> Sheet | None:
-    """What a strip of the NLA plays; None for one without an action."""
+    """Return what a strip of the NLA plays; None for a strip without an action."""
     return strip_sheet(strip) if strip.action is not None else None
 
 
 def strip_sheet(strip: bpy.types.NlaStrip) -> Sheet:
-    """What a strip with an action plays."""
+    """Return what a strip with an action plays."""
     return Sheet(strip.action, strip.action_slot if SLOTTED else None)
 
 
 def sheets(ob: bpy.types.Object) -> Iterator[Sheet]:
-    """All that moves an object, from the top: its own action, then the strips of its NLA."""
+    """Yield all that animates an object, from the top: its own action, then the strips of its NLA."""
     own = assigned_sheet(ob)
     if own is not None:
         yield own
@@ -147,17 +147,17 @@ def sheets(ob: bpy.types.Object) -> Iterator[Sheet]:
 
 
 def curves(ob: bpy.types.Object) -> list[bpy.types.FCurve]:
-    """All F-Curves that move an object, from the top."""
+    """Return all F-Curves that animate an object, from the top."""
     return [curve for sheet in sheets(ob) for curve in sheet.curves()]
 
 
 def find(ob: bpy.types.Object, path: str, index: int = 0) -> bpy.types.FCurve | None:
-    """The topmost F-Curve of a property, if it has one."""
+    """Return the topmost F-Curve of a property, or None."""
     return next((curve for sheet in sheets(ob) if (curve := sheet.find(path, index)) is not None), None)
 
 
 def remove(ob: bpy.types.Object, paths: Iterable[str]) -> int:
-    """Remove the F-Curves of these properties, on all layers; how many there were."""
+    """Remove the F-Curves of these properties on all layers. Return how many there were."""
     names = list(paths)
     return sum(sheet.remove(names) for sheet in sheets(ob) if sheet.action.is_editable)
 
@@ -180,8 +180,10 @@ HANDLE_DIGITS = 3
 
 
 def fingerprint(find_sheet: Callable[[], Sheet | None], paths: Iterable[str]) -> Steps[str]:
-    """What the keys of these properties are like; empty when there are none. Any edit of a key changes it. The sheet is
-    found anew after each pause, a curve or less is read between two."""
+    """Return a hash of the keys of these properties; empty when there are none. Any edit of a key changes it.
+
+    The sheet is looked up again after each pause; a curve or less is read between two.
+    """
     digest, is_keyed = hashlib.sha256(), False
     for path in paths:
         if not (keys := (yield from _reading(_finder(find_sheet, path)))):
@@ -199,7 +201,7 @@ def fingerprint(find_sheet: Callable[[], Sheet | None], paths: Iterable[str]) ->
 
 
 def _finder(find_sheet: Callable[[], Sheet | None], path: str) -> FindCurve:
-    """How to find a sheet's curve of a property again."""
+    """Return how to find a sheet's curve of a property again."""
 
     def find_curve() -> bpy.types.FCurve | None:
         sheet = find_sheet()
@@ -209,18 +211,18 @@ def _finder(find_sheet: Callable[[], Sheet | None], path: str) -> FindCurve:
 
 
 def has_keys_outside(sheet: Sheet, paths: Iterable[str], frames: range) -> bool:
-    """Have these properties keys before or after `frames`?"""
+    """Return whether these properties have keys before or after `frames`."""
     spans = [curve.range() for curve in sheet.keyed(paths).values()]
     return any(first < frames[0] or last > frames[-1] for first, last in spans)
 
 
 def copy_for_artist(action: bpy.types.Action) -> str:
-    """Keep an action as it is in a copy that belongs to the artist; the copy's name."""
+    """Copy an action for the artist. Return the copy's name."""
     return give_to_artist(action.copy(), action.name)
 
 
 def give_to_artist(action: bpy.types.Action, name: str) -> str:
-    """Make an action of ours the artist's; its name then."""
+    """Make an action of ours the artist's. Return its new name."""
     action.name = f"{name} (before predicting)"
     action.use_fake_user = True
     if TAG in action:
@@ -229,13 +231,13 @@ def give_to_artist(action: bpy.types.Action, name: str) -> str:
 
 
 def write(curve: bpy.types.FCurve, keys: Keys) -> None:
-    """Set keys over their span; those outside stay as they are, and so does the curve there."""
+    """Replace the keys in the span of `keys`. Outside, keys and curve stay as they are."""
     run_to_end(write_steps(lambda: curve, keys))
 
 
 def write_steps(find_curve: Callable[[], bpy.types.FCurve], keys: Keys) -> Steps[None]:
-    """The same in steps of one call to Blender each. The curve is found anew after each pause: an undo in between
-    leaves no reference alive."""
+    """The same in steps of one call to Blender each. The curve is looked up again after each pause, because an undo in
+    between leaves no reference alive."""
     first, last = float(keys.frames[0]), float(keys.frames[-1])
     _pin(find_curve(), first, last)
     old = yield from _reading(find_curve)
@@ -259,7 +261,7 @@ def write_steps(find_curve: Callable[[], bpy.types.FCurve], keys: Keys) -> Steps
 
 
 def copy_keys(source: bpy.types.FCurve, target: bpy.types.FCurve) -> None:
-    """Give a curve the keys of another one."""
+    """Copy the keys of a curve to another one."""
     target.keyframe_points.clear()
     target.keyframe_points.add(len(source.keyframe_points))
     for part, data in run_to_end(_reading(lambda: source)).items():
@@ -268,17 +270,17 @@ def copy_keys(source: bpy.types.FCurve, target: bpy.types.FCurve) -> None:
 
 
 def insert(curve: bpy.types.FCurve, frame: float, value: float) -> None:
-    """One key, by which the curve keeps its shape elsewhere as well as Blender can."""
+    """Insert a key. Blender keeps the curve's shape elsewhere as well as it can."""
     curve.keyframe_points.insert(frame, value)
 
 
 def style_curve(curve: bpy.types.FCurve, color: Color) -> None:
-    """Show a curve in a colour of its own."""
+    """Give a curve a colour."""
     curve.color_mode, curve.color = "CUSTOM", color
 
 
 def _pin(curve: bpy.types.FCurve, first: float, last: float) -> None:
-    """Hold the curve where it leaves the span, at the frame before and the one after, when keys beyond reach in."""
+    """Insert keys just before and after a span, so that the curve outside stays."""
     if not curve.keyframe_points:
         return
     begin, end = curve.range()
@@ -288,7 +290,7 @@ def _pin(curve: bpy.types.FCurve, first: float, last: float) -> None:
 
 
 def _key_parts(keys: Keys, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """`keys` in Blender's parts; handles that keep the slopes, or of the kind that Blender has just `made`."""
+    """Return `keys` in Blender's parts, with handles that keep the slopes, or those that Blender has just `made`."""
     made["co"][: len(keys)] = np.stack([keys.frames, keys.values], axis=1)
     made["handle_left"][: len(keys)], made["handle_right"][: len(keys)] = handles(keys)
     if keys.slopes is not None:

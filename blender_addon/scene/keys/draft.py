@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A performance or a pose that is being written, a little at a time, in an action that nobody uses yet.
+"""A performance or a pose that is written a little at a time, in an action that is not used yet.
 
-Nothing of it is seen before it is whole: then the character's strip plays it, or the Asset Browser shows it, in one go.
-Whoever works on a draft pauses, and an undo in between leaves no reference alive, so all is found anew by its
-`session_uid`.
+It shows only when it is complete: then the character's strip plays it, or the Asset Browser shows it, in one go. An
+undo during a pause leaves no reference alive, so everything is looked up by its `session_uid`.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ class Draft:
 
     @property
     def sheet(self) -> Sheet:
-        """What is written into. Raises `EDTalkError` when it is gone."""
+        """Return what is written into. Raises `EDTalkError` when it is gone."""
         sheet = _found(self._draft)
         if sheet is None:
             raise _undone()
@@ -41,29 +40,29 @@ class Draft:
 
     @property
     def source(self) -> Sheet | None:
-        """What it began as; None when there was nothing."""
+        """Return what was copied; None when there was nothing, or it is gone."""
         return _found(self._source)
 
     def curve(self, path: str) -> bpy.types.FCurve:
-        """A curve of the draft. Raises `EDTalkError` when it is gone."""
+        """Return a curve of the draft. Raises `EDTalkError` when it is gone."""
         curve = self.sheet.find(path)
         if curve is None:
             raise _undone()
         return curve
 
-    def used(self) -> None:
-        """It is played now, or shown."""
+    def mark_used(self) -> None:
+        """Keep the draft: it is played or shown now."""
         self._is_used = True
 
     def drop(self) -> None:
-        """Away with it, unless it is used."""
+        """Remove the draft, unless it is used."""
         sheet = _found(self._draft)
         if sheet is not None and not self._is_used:
             bpy.data.actions.remove(sheet.action)
 
 
 def _identity(sheet: Sheet | None) -> tuple[int, int]:
-    """How a sheet is found again: its action and slot."""
+    """Return how a sheet is found again: its action's `session_uid`, its slot's handle."""
     if sheet is None:
         return 0, 0
     return sheet.action.session_uid, sheet.slot.handle if sheet.slot is not None else 0

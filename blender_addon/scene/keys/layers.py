@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Generated and hand work apart: what this add-on writes lies on NLA tracks of its own, keys by hand lie on top.
+"""Layers: what this add-on writes is on NLA tracks of its own, and the artist's keys are on top.
 
 A character's performance is an action of ours on the track "EDTalk Performance", its emotions from markers or words
 another on "EDTalk Emotions". The object's own action, above all tracks, is the artist's: it combines with what lies
@@ -51,7 +51,7 @@ class WriteResult:
 
 @dataclass(frozen=True)
 class CurveStyle:
-    """How the curve of a property is shown."""
+    """Group and colour of a property's curve."""
 
     group: str
     color: Color
@@ -70,20 +70,20 @@ class LayerState:
 
 def weight_paths(ob: bpy.types.Object) -> dict[str, CurveStyle]:
     """The F-Curve path of each weight in order, with its looks: the bank's colour, paler from one to the next."""
-    looks = {}
+    styles = {}
     for bank, bases in character.banks_of(ob).items():
         for i, (channel, _name) in enumerate(bases):
             pale = 0.5 * i / max(len(bases) - 1, 1)
             red, green, blue = (part + (1.0 - part) * pale for part in COLORS[bank])
-            looks[character.data_path(channel)] = CurveStyle(GROUPS[bank], (red, green, blue))
-    return looks
+            styles[character.data_path(channel)] = CurveStyle(GROUPS[bank], (red, green, blue))
+    return styles
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
 def find_strip(ob: bpy.types.Object, role: str) -> bpy.types.NlaStrip | None:
-    """The strip that plays what we wrote; None when there is none that can be written (it may be a library's)."""
+    """Return the strip that plays what we wrote; None when none can be written (it may be a library's)."""
     for track in reversed(ob.animation_data.nla_tracks if ob.animation_data else ()):
         for strip in track.strips:
             if actions.role_of(strip.action) == role and strip.action.is_editable:
@@ -92,30 +92,30 @@ def find_strip(ob: bpy.types.Object, role: str) -> bpy.types.NlaStrip | None:
 
 
 def find_sheet(ob: bpy.types.Object, role: str) -> Sheet | None:
-    """What we wrote for an object."""
+    """Return the sheet that we wrote for an object."""
     strip = find_strip(ob, role)
     return actions.strip_sheet(strip) if strip is not None else None
 
 
 def own_weight_curves(ob: bpy.types.Object) -> dict[str, bpy.types.FCurve]:
-    """The curves of weights in the object's own action (in tweak mode that is a strip's, and not the object's own)."""
+    """Return the curves of weights in the object's own action; none in tweak mode, where a strip's stands for it."""
     own = actions.assigned_sheet(ob)
     return own.keyed(weight_paths(ob)) if own is not None and not is_tweaking(ob) else {}
 
 
 def is_tweaking(ob: bpy.types.Object) -> bool:
-    """Is a strip of the object's NLA being edited?"""
+    """Return whether a strip of the object's NLA is in tweak mode."""
     return bool(ob.animation_data and ob.animation_data.use_tweak_mode)
 
 
 def is_on_top(ob: bpy.types.Object) -> bool:
-    """Do keys that are set now add to what lies below?"""
+    """Return whether new keys add to what is below."""
     data = ob.animation_data
     return bool(data) and not data.use_tweak_mode and data.action_blend_type in LAYERED
 
 
 def layer_state(ob: bpy.types.Object) -> LayerState:
-    """How the object is layered."""
+    """Return how the object is layered."""
     data = ob.animation_data
     if data is None:
         return LayerState()
@@ -124,7 +124,7 @@ def layer_state(ob: bpy.types.Object) -> LayerState:
 
 
 def _hiding(ob: bpy.types.Object) -> str:
-    """The name of the artist's action whose weights lie over the performance and hide it."""
+    """Return the name of the artist's action whose weights hide the performance; empty when there is none."""
     data = ob.animation_data
     if data.use_tweak_mode or data.action_blend_type != REPLACES or not own_weight_curves(ob):
         return ""
@@ -150,10 +150,11 @@ def _covered(ob: bpy.types.Object) -> tuple[str, ...]:
 def write_performance(
     ob: bpy.types.Object, frames: range, curves: Sequence[Keys | None]
 ) -> Steps[WriteResult]:
-    """Write a performance, keys of one curve for each weight (None: that stays as it is), over `frames`.
+    """Write a performance over `frames`: the keys of a curve for each weight (None: that curve stays).
 
-    Keys of ours in the range are replaced. When the artist edited any, the action is first kept. The steps work on a
-    draft; the file changes at the last one. Raises `EDTalkError` when the NLA is being edited.
+    Replaces our keys inside the range and leaves the rest. When the artist edited any of them, the action is first
+    saved as a copy. The steps work on a draft; the file changes at the last one.
+    Raises `EDTalkError` when the NLA is in tweak mode.
     """
     _refuse_tweaking(ob)
     adopt(ob)
@@ -162,9 +163,9 @@ def write_performance(
     draft = Draft(ob, actions.strip_sheet(strip) if is_ours else None, f"EDTalk {ob.name}", PERFORMANCE)
     try:
         yield
-        for (path, tinted), keys in zip(looks.items(), curves, strict=True):
+        for (path, style), keys in zip(looks.items(), curves, strict=True):
             if keys is not None:
-                actions.style_curve(draft.sheet.ensure(path, tinted.group), tinted.color)
+                actions.style_curve(draft.sheet.ensure(path, style.group), style.color)
                 yield from actions.write_steps(partial(draft.curve, path), keys)
                 yield
         before = yield from actions.fingerprint(lambda: draft.source, looks)
@@ -176,18 +177,18 @@ def write_performance(
 
 
 def _play_draft(draft: Draft, frames: range, before: str, after: str) -> WriteResult:
-    """Let the character play what is written. `before` and `after`: fingerprints of what it played and plays now."""
+    """Let the character play the draft. `before`, `after`: fingerprints of what it played and plays now."""
     ob, sheet = draft.owner, draft.sheet
     kept = _give_moved_strip_away(ob)
     edited = before not in {"", ob.edtalk.predicted}
     old = draft.source if not kept else None
     if old is not None:
         name, sheet.action.use_fake_user = old.action.name, old.action.use_fake_user
-        if (strip := find_strip(ob, PERFORMANCE)) is not None:  # its track may have been deleted meanwhile
+        if (strip := find_strip(ob, PERFORMANCE)) is not None:  # its track may have been deleted since
             _assign(strip, sheet)
         kept = _retire(old.action, edited)
         sheet.action.name = name
-    draft.used()
+    draft.mark_used()
     _play(ob, PERFORMANCE, sheet)
     # keys outside the range that are not ours stay, and must still be seen as the artist's next time
     stays = edited and actions.has_keys_outside(sheet, weight_paths(ob), frames)
@@ -208,7 +209,7 @@ def _retire(action: bpy.types.Action, is_edited: bool) -> str:
 
 
 def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:
-    """Write the intensities of emotions by their names; all that were written before are replaced.
+    """Write the intensities of emotions by their names. Replaces all that were written before.
 
     Keys that the artist set on the sliders lie on top and stay. Raises `EDTalkError` when the NLA is being edited.
     """
@@ -227,7 +228,7 @@ def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:
 
 
 def emotion_path(name: str) -> str:
-    """The F-Curve path of an emotion's slider."""
+    """Return the F-Curve path of an emotion's slider."""
     return f"edtalk.emotion.{name}"
 
 
@@ -248,7 +249,7 @@ def _refuse_tweaking(ob: bpy.types.Object) -> None:
 
 
 def _writable(ob: bpy.types.Object, role: str) -> Sheet:
-    """The action of ours to write into: the one on our track, or a new one that nobody plays yet.
+    """Return our action to write into: the one on our track, or a new one that is not played yet.
 
     One that several objects share (duplicates) is copied first, so that no other character changes.
     """
@@ -260,7 +261,7 @@ def _writable(ob: bpy.types.Object, role: str) -> Sheet:
 
 
 def _unshared(strip: bpy.types.NlaStrip) -> Sheet:
-    """What a strip plays, in an action that nobody else does."""
+    """Return what a strip plays, after copying the action when others play it too."""
     sheet = actions.strip_sheet(strip)
     if sheet.action.users - sheet.action.use_fake_user > 1:
         sheet = actions.copy_sheet(sheet)
@@ -275,7 +276,7 @@ def _assign(strip: bpy.types.NlaStrip, sheet: Sheet) -> None:
 
 
 def _play(ob: bpy.types.Object, role: str, sheet: Sheet) -> None:
-    """Let the object play what was written: the strip is made or fitted, and heard."""
+    """Let the object play what was written: make or fit the strip, and unmute it."""
     data = ob.animation_data or ob.animation_data_create()
     first, last = sheet.span()
     strip = find_strip(ob, role)
@@ -292,7 +293,7 @@ def _play(ob: bpy.types.Object, role: str, sheet: Sheet) -> None:
 
 
 def _fit(strip: bpy.types.NlaStrip, first: float, last: float) -> None:
-    """Let the strip play its action at the action's own frames."""
+    """Let a strip play its action at the action's own frames."""
     strip.use_sync_length = True  # keys that are added later are played, too
     strip.scale, strip.repeat = 1.0, 1.0
     strip.action_frame_start, strip.action_frame_end = first, max(last, first + 1)
@@ -339,7 +340,7 @@ def _plays_as_written(strip: bpy.types.NlaStrip) -> bool:
 
 
 def adopt(ob: bpy.types.Object) -> None:
-    """Bring a performance that an earlier version wrote into the object's own action onto a track of ours."""
+    """Move a performance that version 0.1 wrote into the object's own action onto our track."""
     own = actions.assigned_sheet(ob)
     if own is None or not own.action.is_editable or find_strip(ob, PERFORMANCE) is not None:
         return
@@ -369,7 +370,7 @@ def edit_on_top(ob: bpy.types.Object) -> None:
 
 
 def edit_performance(ob: bpy.types.Object) -> None:
-    """Open the performance itself in the editors (the NLA's tweak mode). Raises `EDTalkError` when there is none."""
+    """Open the performance in the editors (the NLA's tweak mode). Raises `EDTalkError` when there is none."""
     adopt(ob)
     strip = find_strip(ob, PERFORMANCE)
     if strip is None:
@@ -405,7 +406,7 @@ def _is_ours(track: bpy.types.NlaTrack) -> bool:
 
 
 def _push_down(ob: bpy.types.Object) -> None:
-    """Put the object's own action onto a track, playing as it does now."""
+    """Move the object's own action onto a track, where it plays as before."""
     data, own = ob.animation_data, actions.assigned_sheet(ob)
     if own is None:
         return
@@ -423,7 +424,7 @@ def _push_down(ob: bpy.types.Object) -> None:
 
 
 def style_own_curves(ob: bpy.types.Object, paths: Iterable[str]) -> None:
-    """Group and colour the curves of weights in the object's own action like those of the performance."""
+    """Colour the curves of weights in the object's own action like those of the performance."""
     own, looks = actions.assigned_sheet(ob), weight_paths(ob)
     for path in paths:
         curve = own.find(path) if own is not None else None

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a character's frames are made from, as far as curves and settings tell, without stepping the scene.
+"""A hash of what makes a character's frame, from curves and settings alone, without stepping the scene.
 
 A signature is no weight: it only changes when something that makes the frame changes. So the NLA need not be computed
 here; it is enough that each strip that acts at a frame adds its settings and the values of its curves there. Drivers
@@ -40,13 +40,13 @@ BAKE_SETTINGS = ("framing", "alpha", "encoding")
 
 
 def has_drivers(ob: bpy.types.Object) -> bool:
-    """Are any of the character's weights driven?"""
+    """Return whether any of the character's weights is driven."""
     data = ob.animation_data
     return data is not None and any(driver.data_path.startswith(PREFIX) for driver in data.drivers)
 
 
 class Signature:
-    """Of one character as it is now. Make a new one for each look: it holds references to curves."""
+    """The signatures of a character as it is now. Make a new one for each look: it holds references to curves."""
 
     def __init__(self, ob: bpy.types.Object) -> None:
         data = ob.animation_data
@@ -55,7 +55,7 @@ class Signature:
         self._fixed = hashlib.sha256(repr(self._settings(ob)).encode())
 
     def at(self, frame: int) -> str:
-        """The signature of a frame."""
+        """Return the signature of a frame."""
         digest = self._fixed.copy()
         digest.update(_values(self._curves, frame))
         for strip in self._strips:
@@ -88,7 +88,7 @@ def _portrait(ob: bpy.types.Object) -> tuple[object, ...]:
 
 
 def _own_sheet(ob: bpy.types.Object) -> actions.Sheet | None:
-    """The object's own action; in tweak mode Blender has put it aside."""
+    """Return the object's own action, also in tweak mode, where Blender has put it aside."""
     data = ob.animation_data
     if data is None or not data.use_tweak_mode:
         return actions.assigned_sheet(ob)
@@ -124,7 +124,7 @@ class _Strip:
         self._time = _local_time(strip)
 
     def at(self, frame: int) -> bytes:
-        """What the strip adds to a frame; nothing where it does not act."""
+        """Return what the strip adds to a frame's hash; nothing where it does not act."""
         inside = min(max(frame, self._start), self._end)
         if (frame < self._start and not self._before) or (frame > self._end and not self._after):
             return b""
@@ -132,7 +132,7 @@ class _Strip:
 
 
 def _local_time(strip: bpy.types.NlaStrip) -> Callable[[float], float]:
-    """The frame of a strip's action that plays at a frame of the scene."""
+    """Return how to find the frame of a strip's action that plays at a frame of the scene."""
     first, last, start = strip.action_frame_start, strip.action_frame_end, strip.frame_start
     scale, reverse = abs(strip.scale) or 1.0, strip.use_reverse
     length = last - first
@@ -151,7 +151,7 @@ def _local_time(strip: bpy.types.NlaStrip) -> Callable[[float], float]:
 
 
 def _strips(data: bpy.types.AnimData) -> Iterator[_Strip]:
-    """The strips that count: not muted, and of soloed tracks alone where there is one."""
+    """Yield the strips that act: not muted, and only of soloed tracks where there is one."""
     solo = any(track.is_solo for track in data.nla_tracks)
     for track in data.nla_tracks:
         if track.mute or (solo and not track.is_solo):

@@ -52,7 +52,7 @@ Picture = np.ndarray
 
 
 def make_thumbnail(width: int, height: int, pixels: bytes) -> Picture:
-    """A frame as an asset shows it, of its raw RGBA, rows bottom-up."""
+    """Make an asset's picture from a frame's raw RGBA, rows bottom-up."""
     step = -(-max(width, height) // LARGEST)
     whole = np.frombuffer(pixels, np.uint8).reshape(height, width, 4)
     return np.ascontiguousarray(whole[step // 2 :: step, step // 2 :: step])
@@ -76,12 +76,12 @@ def bundle_poses(ob: bpy.types.Object) -> list[PoseAsset]:
 
 
 def own_poses() -> dict[str, posing.Pose]:
-    """The poses in this file that artists kept, by their assets' names."""
+    """Return the artists' own poses in this file, by their assets' names."""
     return {action.name: pose_of_action(action) for action in bpy.data.actions if _is_own(action)}
 
 
 def has_own() -> bool:
-    """Is there one?"""
+    """Return whether this file has an artist's own pose."""
     return any(map(_is_own, bpy.data.actions))
 
 
@@ -96,7 +96,7 @@ def _is_own(action: bpy.types.Action) -> bool:
 
 
 def compatible_poses(ob: bpy.types.Object, given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
-    """Those of the poses that hold a weight which the character has. Raises `EDTalkError` when none does."""
+    """Return the poses with a weight that the character has. Raises `EDTalkError` when there are none."""
     known = set(posing.channels_by_identifier(ob))
     found = {name: pose for name, pose in given.items() if not known.isdisjoint(pose)}
     if not found:
@@ -109,23 +109,23 @@ def compatible_poses(ob: bpy.types.Object, given: Mapping[str, posing.Pose]) -> 
 
 
 def new_poses(given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
-    """Those of the poses that artists have not kept here yet, under the same name or what Blender made of it."""
+    """Return the poses that are not in this file yet, under the same name or what Blender made of it."""
     there = {_identity(name, pose) for name, pose in own_poses().items()}
     return {name: pose for name, pose in given.items() if _identity(name, pose) not in there}
 
 
 def asset_name(name: str) -> str:
-    """A name that anybody wrote, as an asset can have it."""
+    """Return a name that an asset can have."""
     return name.replace("\0", "").strip() or UNNAMED
 
 
 def _identity(name: str, pose: posing.Pose) -> tuple[bytes, frozenset[tuple[str, float]]]:
-    """What does not change when Blender makes a name another."""
+    """Return what stays the same when Blender changes a name."""
     return _NUMBER.sub("", asset_name(name)).encode(errors="replace")[:_TELLING], frozenset(pose.items())
 
 
 def weights_of(ob: bpy.types.Object, pose: posing.Pose) -> np.ndarray:
-    """The portrait in a pose, float32 [channels]. What the character's bundle does not know is left out."""
+    """Return the portrait's weights in a pose, float32 [channels]. Leaves out what the bundle does not know."""
     row = character.rest_weights(ob)
     for channel, basis in enumerate(character.layout_of(ob).bases):
         row[channel] = pose.get(basis.identifier, row[channel])
@@ -164,7 +164,7 @@ def save_assets(
 
 
 def _show(drafts: Sequence[tuple[PoseAsset, Draft]], folder: Path) -> None:
-    """Let the Asset Browser have what is drawn."""
+    """Mark the drafts as assets."""
     asset_catalogs.add(folder, asset_catalogs.EDTALK, CATALOG)
     before: dict[str, list[bpy.types.Action]] = {}
     for action in bpy.data.actions:
@@ -181,11 +181,11 @@ def _show(drafts: Sequence[tuple[PoseAsset, Draft]], folder: Path) -> None:
             if old := before.get(asset.name):  # (an expression and a weight can have one name)
                 _replace(old.pop(0), action)
             action[LABEL] = action.name = asset.name
-        draft.used()
+        draft.mark_used()
 
 
 def _replace(old: bpy.types.Action, new: bpy.types.Action) -> None:
-    """Let a pose be the new one, wherever artists put it."""
+    """Replace a pose by a new one wherever artists used it."""
     if old.users > int(old.use_fake_user):  # (it looks through the whole file)
         old.user_remap(new)
     if old.asset_data is not None:
@@ -199,19 +199,19 @@ def _replace(old: bpy.types.Action, new: bpy.types.Action) -> None:
 
 
 def is_ours(asset: bpy.types.AssetRepresentation | None) -> bool:
-    """Is this asset a pose of ours, in whatever library?"""
+    """Return whether an asset is a pose of ours, in any library."""
     return asset is not None and asset.id_type == "ACTION" and ASSET_TAG in asset.metadata.tags
 
 
 def pose_of_asset(asset: bpy.types.AssetRepresentation) -> posing.Pose:
-    """The pose that an asset holds. Raises `EDTalkError` when it holds none."""
+    """Return the pose of an asset. Raises `EDTalkError` when it has none."""
     if asset.local_id is not None:
         return pose_of_action(asset.local_id)
     return pose_of_file(asset.full_library_path, asset.name)
 
 
 def pose_of_file(library: str, name: str) -> posing.Pose:
-    """The pose in an action of another file; nothing of that file stays. Raises `EDTalkError` when there is none."""
+    """Return the pose of an action in another file, and keep nothing of that file. Raises `EDTalkError` without one."""
     try:
         text = _text_of_file(library, name) if Path(library).is_file() else None
     except OSError:
@@ -231,7 +231,7 @@ def _text_of_file(library: str, name: str) -> str | None:
 
 
 def pose_of_action(action: bpy.types.Action | None) -> posing.Pose:
-    """The pose that an action keeps. Raises `EDTalkError` when it keeps none."""
+    """Return the pose of an action. Raises `EDTalkError` when it has none."""
     if action is None or not isinstance(action.get(POSE), str):
         raise _no_pose(action.name if action is not None else "")
     return _pose_of_text(action[POSE], action.name)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Poses of a character at the current frame: taken, set, and keyed on top of what moves it already.
+"""Poses of a character at the current frame: read, applied, and keyed on top of its animation.
 
 A key on top of a performance is a change to it, which Blender works out (the slider then shows the value that was set).
 Alone it would change the whole shot, so it is set between two keys that hold the change at what it was there: it
@@ -44,7 +44,7 @@ class PoseResult:
 
 
 def channels_by_identifier(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> dict[str, str]:
-    """The channel of each basis of some banks."""
+    """Return the channel of each basis of some banks, by the basis's identifier."""
     wanted, bases = set(banks), character.layout_of(ob).bases
     pairs = zip(bases, character.channels_of(ob), strict=True)
     return {basis.identifier: channel for basis, channel in pairs if basis.bank in wanted}
@@ -54,19 +54,21 @@ def channels_by_identifier(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -
 
 
 def read_pose(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
-    """The pose that the sliders show."""
+    """Return the pose of the sliders."""
     channels = channels_by_identifier(ob, banks)
     return {identifier: float(getattr(ob.edtalk, channel)) for identifier, channel in channels.items()}
 
 
 def rest_pose(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
-    """The portrait's own pose."""
+    """Return the portrait's own pose."""
     return _of_row(ob, character.rest_weights(ob), banks)
 
 
 def mirror_pose(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
-    """The pose that the sliders show with left and right exchanged. Raises `EDTalkError` when the bundle does not tell
-    them apart."""
+    """Return the pose of the sliders with left and right swapped.
+
+    Raises `EDTalkError` when the bundle's weights have no names.
+    """
     found = mirror.find_mirror(character.layout_of(ob))
     if found is None:
         raise EDTalkError(
@@ -78,7 +80,7 @@ def mirror_pose(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
 
 
 def preset_pose(ob: bpy.types.Object, name: str) -> Pose:
-    """One of the bundle's expressions. Raises `EDTalkError` when it has none of that name."""
+    """Return one of the bundle's expressions. Raises `EDTalkError` when it has none of that name."""
     presets = mixing.presets_from_json(ob.edtalk.emotion.presets)
     if name not in presets:
         raise EDTalkError(
@@ -98,7 +100,7 @@ def _of_row(ob: bpy.types.Object, row: np.ndarray, banks: Iterable[Bank]) -> Pos
 
 
 def apply_pose(ob: bpy.types.Object, scene: bpy.types.Scene, pose: Mapping[str, float]) -> PoseResult:
-    """Set the weights of a pose. Those that are animated, or all with auto-keying, get a key at the current frame.
+    """Set the weights of a pose. Animated ones, or all with auto-keying, get a key at the current frame.
 
     Raises `EDTalkError` when the character's bundle knows none of the pose's names.
     """
@@ -122,7 +124,7 @@ def apply_pose(ob: bpy.types.Object, scene: bpy.types.Scene, pose: Mapping[str, 
 
 
 def set_slider(ob: bpy.types.Object, scene: bpy.types.Scene, name: str, value: float) -> None:
-    """Set the slider of an emotion; where it is animated, or with auto-keying, with a key."""
+    """Set the slider of an emotion. If it is animated, or with auto-keying, it gets a key."""
     setattr(ob.edtalk.emotion, name, value)
     ob.update_tag()
     path = layers.emotion_path(name)
@@ -131,7 +133,7 @@ def set_slider(ob: bpy.types.Object, scene: bpy.types.Scene, name: str, value: f
 
 
 def is_animated(ob: bpy.types.Object, path: str) -> bool:
-    """Has the property keys, on any layer?"""
+    """Return whether a property has keys on any layer."""
     curve = actions.find(ob, path)
     return curve is not None and len(curve.keyframe_points) > 0
 
@@ -141,7 +143,7 @@ def _driven(ob: bpy.types.Object) -> set[str]:
 
 
 def insert_keys(ob: bpy.types.Object, scene: bpy.types.Scene, paths: Iterable[str]) -> int:
-    """Key properties at the current frame with the values they show; how many got a key.
+    """Insert keys for properties at the current frame. Return how many got a key.
 
     Raises `EDTalkError` when the object's action is linked from another file.
     """
@@ -197,6 +199,6 @@ class _Before:
 
 
 def _moves_below(ob: bpy.types.Object, path: str) -> bool:
-    """Does a layer below the object's own action move the property?"""
+    """Return whether a layer below the object's own action animates the property."""
     own = actions.assigned_sheet(ob)
     return any(sheet != own and sheet.keyed([path]) for sheet in actions.sheets(ob))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Emotions in words, from timeline markers or a transcript, onto a character's own track for them."""
+"""Write emotions from timeline markers or a transcript onto the character's track for them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..keys import layers
 
 
 def time_of(scene: bpy.types.Scene) -> TimeBase:
-    """Frames and seconds of a scene, counted from its frame 0."""
+    """Return the time base of a scene, counted from its frame 0."""
     return TimeBase.from_blender(scene.render.fps, scene.render.fps_base)
 
 
@@ -57,6 +57,6 @@ def write(ob: bpy.types.Object, scene: bpy.types.Scene, cues: Iterable[Cue]) -> 
 
 
 def _eased(points: list[tuple[float, float]]) -> Keys:
-    """Keys whose handles Blender chooses, so that a change begins and ends softly."""
+    """Return keys whose handles Blender chooses, so that changes ease in and out."""
     frames, values = np.array(points, np.float64).T
     return Keys(frames, values)

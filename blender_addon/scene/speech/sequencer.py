@@ -31,7 +31,7 @@ def strips(scene: bpy.types.Scene) -> bpy.types.bpy_prop_collection:
 
 
 def all_strips(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
-    """All strips, also those in metas; none without a sequencer."""
+    """Return all strips, also those in metas; none without a sequencer."""
     editor = scene.sequence_editor
     if editor is None:
         return []
@@ -39,24 +39,24 @@ def all_strips(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
 
 
 def span(strip: bpy.types.Strip) -> tuple[int, int]:
-    """The first frame of a strip, and the one after its last, as its handles say."""
+    """Return the first frame of a strip and the one after its last, by its handles."""
     if hasattr(strip, "left_handle"):
         return strip.left_handle, strip.right_handle
     return strip.frame_final_start, strip.frame_final_end
 
 
 def content_start(strip: bpy.types.Strip) -> float:
-    """The frame at which a strip's file begins, or would begin if it were not trimmed."""
+    """Return the frame at which a strip's file begins, or would begin untrimmed."""
     return float(strip.content_start if hasattr(strip, "content_start") else strip.frame_start)
 
 
 def is_muted(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
-    """Is a strip switched off: itself, its channel, or a meta that it is in?"""
+    """Return whether a strip, its channel or a meta around it is muted."""
     return any(item.mute for item in _switches(scene, strip))
 
 
 def _switches(scene: bpy.types.Scene, strip: bpy.types.Strip) -> Iterator[Any]:
-    """All that must not be muted for a strip to be heard or seen."""
+    """Yield all that must not be muted for a strip to play."""
     here: Any = strip
     while here is not None:
         meta = here.parent_meta()
@@ -66,17 +66,17 @@ def _switches(scene: bpy.types.Scene, strip: bpy.types.Strip) -> Iterator[Any]:
 
 
 def sounding(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
-    """The strips that are heard."""
+    """Return the strips that are audible."""
     return [s for s in all_strips(scene) if s.type in SOUNDING and not is_muted(scene, s)]
 
 
 def sounds(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
-    """The sound strips, heard or not."""
+    """Return all sound strips, audible or not."""
     return [strip for strip in all_strips(scene) if strip.type == "SOUND"]
 
 
 def spoken_texts(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
-    """The text strips that are shown, in the order in which they begin."""
+    """Return the visible text strips, in the order in which they begin."""
     found = [s for s in all_strips(scene) if s.type == "TEXT" and not is_muted(scene, s)]
     return sorted(found, key=lambda strip: span(strip)[0])
 
@@ -94,7 +94,7 @@ def mixdown(
 ) -> None:
     """What the scene plays over `frames` (from 0 on), or what one strip alone does, muted or not, into a WAV file; the
     first sample is at the first frame. It is as fine as the networks need, or, `for_people`, as the sounds are.
-    Blender's window stands still meanwhile.
+    Blender freezes while it mixes.
 
     Raises `EDTalkError` when this Blender has no sound built in, or cannot mix it.
     """
@@ -150,7 +150,7 @@ def _rate(heard: list[bpy.types.Strip], for_people: bool) -> int:
 
 @contextmanager
 def _set_up(scene: bpy.types.Scene, frames: range, strip: bpy.types.Strip | None) -> Iterator[None]:
-    """The scene as it is to be mixed; afterwards it is as the artist left it."""
+    """Set the scene up for mixing, and restore it afterwards."""
     before: list[tuple[Any, str, Any]] = []
 
     def put(item: Any, name: str, value: Any) -> None:

@@ -69,7 +69,7 @@ def _time(scene: bpy.types.Scene, start: int, shift: float) -> TimeBase:
 
 
 def _heard(ob: bpy.types.Object, scene: bpy.types.Scene, frames: range, is_strip: bool) -> range:
-    """The frames to mix. The scene is heard in its range only, as when playing; a strip is wherever it lies."""
+    """Return the frames to mix: of a scene only those in its range, as in playback."""
     lead = math.ceil(LEAD_S * _time(scene, 0, 0.0).fps)
     offset = ob.edtalk.voice_offset
     first, last = math.floor(frames[0] - offset) - lead, math.ceil(frames[-1] - offset) + lead
@@ -81,7 +81,7 @@ def _heard(ob: bpy.types.Object, scene: bpy.types.Scene, frames: range, is_strip
 
 
 def _strip_of(ob: bpy.types.Object, scene: bpy.types.Scene) -> bpy.types.Strip:
-    """The sound strip that is the voice. Raises `EDTalkError` when it is not there."""
+    """Return the sound strip that is the voice. Raises `EDTalkError` when it is missing."""
     name = ob.edtalk.speech.strip
     strip = next((one for one in sequencer.sounds(scene) if one.name == name), None)
     if strip is None:
@@ -96,7 +96,7 @@ def _strip_of(ob: bpy.types.Object, scene: bpy.types.Scene) -> bpy.types.Strip:
 
 
 def has_sound(scene: bpy.types.Scene) -> bool:
-    """Can anything be heard in the scene's sequencer?"""
+    """Return whether the scene's sequencer plays any sound."""
     return bool(sequencer.sounding(scene))
 
 
@@ -140,7 +140,7 @@ def span(ob: bpy.types.Object, scene: bpy.types.Scene) -> tuple[float, float]:
 
 
 def _duration(path: Path) -> float | None:
-    """How long a sound file is, in seconds; None when this Blender cannot say."""
+    """Return a sound file's length in seconds; None when this Blender cannot tell."""
     try:
         import aud
     except ImportError:  # the 4.2 Python module has no sound

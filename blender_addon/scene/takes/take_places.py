@@ -22,14 +22,14 @@ UNSAVED = f"{time.strftime('%Y-%m-%d %H-%M-%S')} {os.getpid()}"
 
 
 def default_base() -> Path:
-    """The folder for takes: beside the .blend, or, while that is not saved, in this user's data folder."""
+    """Return the folder for takes: beside the .blend, or in the user's data folder while that is not saved."""
     if bpy.data.filepath:
         return Path(bpy.data.filepath).parent / "edtalk"
     return user_paths.data_dir() / "unsaved" / UNSAVED
 
 
 def owner() -> str:
-    """What takes of this file are marked with."""
+    """Return the name with which takes of this file are marked."""
     return Path(bpy.data.filepath).name
 
 
@@ -57,19 +57,19 @@ def takes_folder(ob: bpy.types.Object, base: Path) -> Path:
 
 
 def is_free(ob: bpy.types.Object, take: takes.Take) -> bool:
-    """May the character bake into this take? Not when another one, or another .blend, uses it or made it."""
+    """Return whether the character may bake into a take: not when another character or .blend uses or made it."""
     return not _users_of(take.folder, but=ob) and take.is_free_for(owner()) and not _is_anothers(ob, take)
 
 
 def is_mine(take: takes.Take) -> bool:
-    """Did this .blend bake it, or the one of the same name beside it, of which this is a copy elsewhere?"""
+    """Return whether this .blend baked a take, and not another one of the same name beside the take's folder."""
     beside = take.folder.parent.parent.parent / owner()
     is_another = beside.is_file() and os.path.realpath(beside) != os.path.realpath(bpy.data.filepath)
     return take.owner == owner() and not is_another
 
 
 def _is_anothers(ob: bpy.types.Object, take: takes.Take) -> bool:
-    """Did another character make this take, although nobody shows it (yet)?"""
+    """Return whether another character made this take, even if it does not show it."""
     if take.character in ("", ob.name) or take.is_empty or paths.file_of(ob, "take") == take.folder:
         return False
     return any(one.name == take.character for one in bpy.data.objects if character.is_character(one))
@@ -94,7 +94,7 @@ class Entry:
 
 
 def scan_takes() -> Steps[list[Entry]]:
-    """The takes of this file, all characters', found a little at a time."""
+    """Find the takes of all characters of this file, a little at a time."""
     entries, shown = list[Entry](), _shown()
     for base in sorted({default_base(), *(folder.parent.parent for folder in shown)}):
         for folder in _folders_in(base):
@@ -108,7 +108,7 @@ def scan_takes() -> Steps[list[Entry]]:
 
 
 def _folders_in(base: Path) -> list[Path]:
-    """What is in a folder; nothing where it is not there or may not be read."""
+    """Return what is in a folder; nothing where it is missing or may not be read."""
     try:
         return sorted(base.iterdir())
     except OSError:
@@ -116,7 +116,7 @@ def _folders_in(base: Path) -> list[Path]:
 
 
 def _shown() -> dict[Path, list[str]]:
-    """The take folders that characters show, and which."""
+    """Return the take folders that characters show, with the characters' names."""
     users: dict[Path, list[str]] = {}
     for ob in bpy.data.objects:
         folder = paths.file_of(ob, "take") if ob.edtalk.is_character else None

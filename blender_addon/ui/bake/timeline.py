@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Stale and fresh frames of the active character as a coloured line below the ruler of the animation editors."""
+"""A coloured line below the ruler of the animation editors: which frames of the active character are baked."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _draw() -> None:
 
 
 def _spans(region: bpy.types.Region, state: State) -> list[Rectangle]:
-    """Where the frames in a state are in the region, from pixel to pixel; what touches is joined."""
+    """Return the pixels of the region's frames in a state, as spans; touching spans are joined."""
     shown, view, spans = WATCH.map, region.view2d, list[Rectangle]()
     for run in shown.runs if shown is not None else ():
         left = max(view.view_to_region(run.first - 0.5, 0, clip=False)[0], 0)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is baked of the active character, kept up to date a few frames at each tick, for the timeline and the panel."""
+"""The states of the active character's frames for timeline and panel, updated a few frames at each tick."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HURRY_S, IDLE_S, READ_S = 0.001, 0.0005, 0.001
 HURRY_PAUSE_S, IDLE_PAUSE_S = 0.02, 0.1
 """Seconds between two looks, however often the timer comes."""
 RELOAD_S = 1.0
-"""How often the take's files are looked at."""
+"""Seconds between two looks at the take's files."""
 REDRAW_S = 0.2
 EDITORS = {"DOPESHEET_EDITOR", "GRAPH_EDITOR", "NLA_EDITOR", "VIEW_3D"}
 """The editors that show the states."""
@@ -31,12 +31,12 @@ EDITORS = {"DOPESHEET_EDITOR", "GRAPH_EDITOR", "NLA_EDITOR", "VIEW_3D"}
 
 @dataclass
 class _Files:
-    """A take as it was found on disk."""
+    """A take as it is on disk."""
 
     take: takes.Take
     finished: Container[int]
     stamp: tuple[float, ...]
-    """When manifest and log were written."""
+    """Times at which manifest and log were written."""
 
 
 class Watch:
@@ -54,28 +54,28 @@ class Watch:
 
     @property
     def is_hurried(self) -> bool:
-        """Is there more to look at soon?"""
+        """Return whether there is more to look at."""
         return self.map is not None and not (self.map.is_settled and self._reading is None)
 
     def unsettle(self) -> None:
-        """Something in the scene changed."""
+        """Look at all frames again: something in the scene changed."""
         if self.map is not None:
             self.map.unsettle()
             self._next_look = min(self._next_look, time.perf_counter() + HURRY_PAUSE_S)
 
     def forget(self) -> None:
-        """Another file, or another take: look at everything anew."""
+        """Forget all states: another file was opened, or another character is active."""
         self.map, self._files, self._uid, self._looked_at_files = None, None, 0, 0.0
         self._reading = None
 
     def follow(self, take: takes.Take | None) -> None:
-        """A bake writes into this take now (None: no more)."""
+        """Follow a bake that writes into this take (None: it ended)."""
         self._baking = take
         self._looked_at_files = 0.0
         self.unsettle()
 
     def tick(self) -> None:
-        """From the timer: look at some frames."""
+        """Look at some frames."""
         window = next(iter(bpy.context.window_manager.windows), None)
         if window is None or bpy.app.is_job_running("RENDER"):
             return
@@ -107,7 +107,7 @@ class Watch:
             self._reading = self._reading or _read(folder)
 
     def _read_on(self) -> None:
-        """Read a little more of what is on disk."""
+        """Read a little more of the take's files."""
         if self._reading is not None and (done := run_for(self._reading, READ_S)):
             self._files, self._reading = done.result, None
             self.unsettle()
@@ -129,7 +129,7 @@ class Watch:
         self._redraw()
 
     def _redraw(self) -> None:
-        """Show the news, not more often than one can see."""
+        """Redraw after changes, at most every `REDRAW_S`."""
         now = time.monotonic()
         if not self._is_news or now - self._redrawn < REDRAW_S:
             return

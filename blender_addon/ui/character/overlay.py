@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A word over the plane in the 3D view while its live picture stands still, and why."""
+"""Words over the plane in the 3D view while its live preview is paused, and why."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from ..runtime.live import LIVE
 
 SIZE, MARGIN, PADDING = 12, 8, 5
 """Letters and distances in pixels at scale 1."""
-STILL = n_("Preview paused")
+PAUSED = n_("Preview paused")
 TEXT, BACK = (1.0, 0.85, 0.6, 1.0), (0.0, 0.0, 0.0, 0.65)
 
 _handle: object | None = None
 
 
 def reason(ob: bpy.types.Object) -> list[str]:
-    """Why the character's picture does not follow, a line each; none when it does."""
+    """Return why the character's preview is paused, as lines; none when it is not."""
     session = runtime.session()
     if ob.edtalk.show != "LIVE":
         return []
     if session.is_ready:
         cause = LIVE.trouble(ob)
-        return [STILL, cause] if cause else []
+        return [PAUSED, cause] if cause else []
     if not session.is_connected:
         cause = session.trouble[0] if session.trouble is not None else n_("The server is not running")
-        return [STILL, cause, n_("Start the server in the EDTalk panel")]
-    return [STILL, session.status.line]
+        return [PAUSED, cause, n_("Start the server in the EDTalk panel")]
+    return [PAUSED, session.status.line]
 
 
 def _draw() -> None:

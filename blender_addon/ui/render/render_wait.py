@@ -26,7 +26,7 @@ from ..runtime.redraw import redraw_panels
 log = logging.getLogger(__name__)
 
 SILENCE_S = 5.0
-"""After so long without a tick of the main thread, the render waits no more."""
+"""Seconds without a tick of the main thread after which the render continues."""
 TITLE = n_("Bake before Rendering")
 
 Work = Callable[[int, range, Progress], Steps[str]]
@@ -35,7 +35,7 @@ Work = Callable[[int, range, Progress], Steps[str]]
 
 @dataclass
 class _Request:
-    """The frames that a render waits for; `over`: it waits no more."""
+    """The frames that a render waits for; `over` is set when it need not wait any longer."""
 
     scene_uid: int
     frames: range
@@ -43,7 +43,7 @@ class _Request:
 
 
 class Waiting:
-    """At most one render waits at a time, because Blender renders one at a time."""
+    """The render that waits: at most one, because Blender renders one at a time."""
 
     def __init__(self, work: Work) -> None:
         self._work = work
@@ -51,10 +51,10 @@ class Waiting:
         self._task: Task | None = None
         self._last_tick = 0.0
         self.failed = False
-        """The last request was ended before the work was through."""
+        """Whether the last request ended before its work was finished."""
 
     def wait(self, scene_uid: int, frames: range) -> None:
-        """In the render's thread: come back when the frames are ready, or cannot be."""
+        """In the render's thread: return when the frames are ready or cannot be baked."""
         request = _Request(scene_uid, frames)
         self._last_tick = time.monotonic()
         self._request = request
@@ -65,13 +65,13 @@ class Waiting:
         self._request = None
 
     def abandon(self) -> None:
-        """Let a render that waits go on: the file that it belongs to is being closed."""
+        """Let a waiting render continue: its file is being closed."""
         if self._request is not None:
             self.failed = True
             self._request.over.set()
 
     def tick(self) -> None:
-        """In the main thread: do a step of what is waited for."""
+        """In the main thread: do a step of the work that a render waits for."""
         self._last_tick = time.monotonic()
         request, session = self._request, runtime.session()
         if request is None or request.over.is_set():
@@ -113,7 +113,7 @@ class Waiting:
         request.over.set()
 
     def _drop(self) -> None:
-        """No task of ours runs from here on."""
+        """Close our task."""
         if self._task is None:
             return
         self._task.close()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The live picture: whenever a character's weights change, ask the server for one frame; the newest wish wins.
+"""The live picture: whenever a character's weights change, request one frame; only the newest request is sent.
 
 Handlers only compare and ask. The answers come with the session's pump, in the main thread, and are written then.
 Objects are remembered by their `session_uid`, because references do not outlive an undo.
@@ -26,11 +26,11 @@ from ...scene.references import find_object
 from . import runtime
 
 AT_REST_S = 0.5
-"""After so long without a new picture, the one that is there is kept in the file."""
+"""Seconds without a new picture after which the current one is packed into the file."""
 SETTLE_S = 0.001
 """Seconds a look for that, and for reading a portrait."""
 KNOWN_FOR_S = 1.0
-"""How long it may take until a character that appeared in place of another object is noticed."""
+"""Seconds for which the list of a scene's characters is cached."""
 
 
 Key = tuple[str, str | None]
@@ -55,12 +55,12 @@ class _Show:
 
 
 def is_rendering() -> bool:
-    """Is Blender rendering (in a thread of its own, which reads our images)?"""
+    """Return whether Blender is rendering (in a thread of its own, which reads our images)."""
     return bpy.app.is_job_running("RENDER")
 
 
 def _framing(ob: bpy.types.Object) -> str:
-    """The framing of the character's pictures, as requests name it."""
+    """Return the framing of the character's pictures, as requests name it."""
     framing: str = ob.edtalk.bake.framing.lower()
     return framing
 
@@ -70,10 +70,10 @@ class Live:
 
     def __init__(self) -> None:
         self._moved = 0.0
-        self._settling: Steps[None] | None = None
+        self._packing: Steps[None] | None = None
         self._shows: dict[int, _Show] = {}
         self._portraits: dict[int, Steps[uploads.Content]] = {}
-        self._look_soon = True
+        self._update_soon = True
         self._was_ready = False
         self._known: dict[str, tuple[int, list[Key], float]] = {}
 
@@ -86,7 +86,7 @@ class Live:
         self._shows.clear()
         self._portraits.clear()
         self._known.clear()
-        self._look_soon = True
+        self._update_soon = True
 
     def mark_shown(self, ob: bpy.types.Object, source: str, weights: np.ndarray) -> None:
         """Note that the plane already shows the picture of these weights."""
@@ -96,19 +96,19 @@ class Live:
         )
 
     def ask_again(self) -> None:
-        """What is on the planes may be something else than what was put there (an undo, say)."""
+        """Request all pictures again: an undo, for example, may have changed the planes."""
         for show in self._shows.values():
             show.weights = b""
-        self._look_soon = True
+        self._update_soon = True
 
     def trouble(self, ob: bpy.types.Object) -> str:
-        """Why a character's picture does not follow although the server is there; empty when it does."""
+        """Return why a character's picture does not follow although the server runs; empty when it does."""
         show = self._shows.get(ob.session_uid)
         return show.trouble if show is not None else ""
 
     @property
     def is_hurried(self) -> bool:
-        """Is there a portrait to be read soon?"""
+        """Return whether there are portraits to read."""
         return bool(self._portraits)
 
     def tick(self) -> None:
@@ -124,20 +124,20 @@ class Live:
             self._was_ready = self._session.is_ready
             self.forget()
         if time.monotonic() - self._moved > AT_REST_S:
-            self._settle()
-        if self._look_soon and self._session.is_ready:
-            self._look_soon = False
+            self._pack()
+        if self._update_soon and self._session.is_ready:
+            self._update_soon = False
             for window in bpy.context.window_manager.windows:
                 self.update(window.scene, window.view_layer.depsgraph)
 
-    def _settle(self) -> None:
-        """Keep pictures at rest, a little at a time."""
-        self._settling = self._settling or plane.settle_live_images()
-        if run_for(self._settling, SETTLE_S):
-            self._settling = None
+    def _pack(self) -> None:
+        """Pack pictures that no longer change, a little at a time."""
+        self._packing = self._packing or plane.settle_live_images()
+        if run_for(self._packing, SETTLE_S):
+            self._packing = None
 
     def characters(self, scene: bpy.types.Scene) -> list[bpy.types.Object]:
-        """The characters in a scene; in large scenes not every object is asked each time."""
+        """Return the characters in a scene, from a cache that spares large scenes a look at every object."""
         count, (known, keys, until) = len(scene.objects), self._known.get(scene.name_full, (-1, [], 0.0))
         if count != known or time.monotonic() > until:
             keys = [_key(ob) for ob in character.characters(scene)]
@@ -146,17 +146,17 @@ class Live:
         return [ob for ob in found if character.is_character(ob)]
 
     def update(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
-        """Ask for new pictures of the characters whose evaluated weights changed; True when there were any."""
+        """Request pictures of the characters whose evaluated weights changed. Return whether there were any."""
         if depsgraph is None or sampling.is_sampling() or not self._session.is_ready:
             return False
         asked = False
         for ob in self.characters(scene):
             if ob.edtalk.show == "LIVE":
                 weights = character.final_weights(ob.evaluated_get(depsgraph))
-                asked |= self._wish(ob, weights.tobytes())
+                asked |= self._request_if_changed(ob, weights.tobytes())
         return asked
 
-    def _wish(self, ob: bpy.types.Object, weights: bytes) -> bool:
+    def _request_if_changed(self, ob: bpy.types.Object, weights: bytes) -> bool:
         portrait, framing = portrait_crop.identity(ob), _framing(ob)
         show = self._shows.setdefault(ob.session_uid, _Show(portrait))
         if show.portrait != portrait:  # another picture or crop, or the same file is named otherwise
@@ -168,7 +168,7 @@ class Live:
         return True
 
     def _ask(self, ob: bpy.types.Object, show: _Show) -> None:
-        """Ask for the picture of the newest weights, or first for the portrait to be prepared."""
+        """Request the picture of the newest weights; before that, let the portrait be prepared."""
         uid = ob.session_uid
         if show.preparing or not show.weights:  # which are read anew soon (see `ask_again`)
             return
@@ -185,7 +185,7 @@ class Live:
             self._failed(show, error.cause, error.fix)
 
     def read_portraits(self) -> None:
-        """Read and hash portraits that are asked for, a little at a time, and let the server prepare them."""
+        """Read and hash requested portraits, a little at a time, and let the server prepare them."""
         for uid, reading in list(self._portraits.items()):
             ob, show = find_object(uid), self._shows.get(uid)
             if ob is None or show is None:
@@ -228,7 +228,7 @@ class Live:
         match reply:
             case PreviewFrame() if is_rendering():
                 show.weights = b""  # ask again later: the renderer may be reading the image
-                self._look_soon = True
+                self._update_soon = True
             case PreviewFrame() if ob.edtalk.show == "LIVE":
                 show.trouble, self._moved = "", time.monotonic()
                 plane.show_live(ob, reply.width, reply.height, reply.pixels)

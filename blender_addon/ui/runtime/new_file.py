@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What operators that write a file have in common: where it goes."""
+"""What operators that write a file share: where it goes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NewFile:
 
 
 def place(path: str, offered: str) -> Path:
-    """Where the file goes: as `offered` into a folder, or beside this .blend. A name without a suffix gets its one."""
+    """Return where the file goes: named `offered` in a folder, or beside this .blend; with a suffix in any case."""
     whole = paths.absolute(path or paths.default_place(offered))
     if whole.is_dir():
         return whole / offered
