@@ -12,8 +12,7 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..core import bmp
-from ..core.takes import takes
+from ..core import bmp, takes
 from ..core.tasks import Steps
 from ..core.text.translate import iface_
 from . import character, paths
@@ -199,7 +198,7 @@ def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
     image = group.take_image
     image.source = "SEQUENCE"
     image.filepath = path
-    if take.look.alpha:
+    if take.format.alpha:
         _see_through(ob)
     group.take = paths.to_stored_path(take.folder)
     group.take_first, group.take_last = first, last
@@ -220,10 +219,10 @@ def lend_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
         image.source = "SEQUENCE"
     image.filepath = str(take.path(first))
     image.reload()
-    if take.look.alpha:
+    if take.format.alpha:
         _see_through(ob)
     _show_sequence(node, image, first, last)
-    fit(ob, take.look.width, take.look.height)
+    fit(ob, take.format.width, take.format.height)
     for scene in ob.users_scene[:1]:
         _follow(image, scene)
 
@@ -299,8 +298,8 @@ def _fit_to_take(ob: bpy.types.Object) -> None:
     """Make the plane as wide as the baked frames."""
     folder = paths.file_of(ob, "take")
     if folder is not None:
-        look = takes.Take.head(folder).look
-        fit(ob, look.width, look.height)
+        take_format = takes.Take.read_header(folder).format
+        fit(ob, take_format.width, take_format.height)
 
 
 def make_own(ob: bpy.types.Object) -> None:

@@ -50,7 +50,7 @@ def look(addon: Any) -> Any:
 
 def finished_in(addon: Any, folder: Path) -> set[int]:
     """The frames of a take that are whole on disk."""
-    return addon("core.tasks").run_to_end(addon("core.takes.takes").Take.open(folder).finished())
+    return addon("core.tasks").run_to_end(addon("core.takes").Take.open(folder).finished())
 
 
 def refused(operator: Any, **options: Any) -> str:
@@ -385,7 +385,7 @@ def test_frames_that_have_come_are_kept_when_a_bake_is_cancelled(
 def test_frames_that_somebody_deletes_while_they_are_baked_are_told_of(
     addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    take = addon("core.takes.takes").Take
+    take = addon("core.takes").Take
     finished = take.finished
 
     def cleared(self: Any) -> Any:
@@ -400,12 +400,12 @@ def test_frames_that_somebody_deletes_while_they_are_baked_are_told_of(
 def test_after_a_full_disk_the_panel_looks_at_the_files_again(
     addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    takes = addon("core.takes.takes")
+    takes = addon("core.takes.take")
     write = takes._write
 
     def filling(path: Path, data: bytes) -> None:
         if path.suffix == ".png" and int(path.stem) >= 5:
-            raise takes._disk(path, OSError(errno.ENOSPC, "No space left on device"))
+            raise takes.disk_error(path, OSError(errno.ENOSPC, "No space left on device"))
         write(path, data)
 
     monkeypatch.setattr(takes, "_write", filling)

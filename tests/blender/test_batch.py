@@ -162,7 +162,7 @@ def test_a_bake_that_is_asked_to_end_keeps_what_is_finished_and_goes_on_later(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    batch, take = addon("ui.batch"), addon("core.takes.takes").Take
+    batch, take = addon("ui.batch"), addon("core.takes").Take
     store, before = take.store, signal.getsignal(number)
     last = bpy.context.scene.frame_end = 400  # more than can be on their way
 

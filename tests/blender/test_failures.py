@@ -139,7 +139,7 @@ def test_a_server_that_dies_while_baking_loses_no_finished_frame(
     bpy.ops.edtalk.new_character(filepath=str(portrait))
     bpy.ops.edtalk.choose_voice(filepath=str(voice))
     bpy.ops.edtalk.predict()
-    ob, take = bpy.context.object, addon("core.takes.takes").Take
+    ob, take = bpy.context.object, addon("core.takes").Take
     store = take.store
 
     def store_then_kill(self: Any, frame: int, *rest: Any) -> None:

@@ -206,7 +206,7 @@ def cancel_by_escape() -> Iterator[float]:
         yield 0.01
     result["cancelled after [ms]"] = round((time.monotonic() - start) * 1000)
     result["is cancelled"] = session.task is None
-    take = addon("core.takes.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
+    take = addon("core.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
     result["kept"] = len(addon("core.tasks").run_to_end(take.finished()))
     yield 1.0
     photograph("cancelled.png")

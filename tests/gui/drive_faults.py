@@ -23,7 +23,7 @@ def session() -> Any:
 
 def baked() -> int:
     """How many frames are finished."""
-    take = addon("core.takes.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
+    take = addon("core.takes").Take.open(OUT / "edtalk" / "portrait" / "take_001")
     return len(addon("core.tasks").run_to_end(take.finished()))
 
 

@@ -1,2 +1,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Baked image sequences and what is stale in them. No bpy here."""
+"""Takes: baked image sequences that know what each of their frames was made from. No bpy here."""
+
+from .take import MANIFEST, Take
+from .take_folders import TakeUsage, choose_to_delete, folder_name, new_folder, run_to_show, runs, takes_in
+from .take_format import TakeFormat, frame_hash
+
+__all__ = [
+    "MANIFEST",
+    "Take",
+    "TakeFormat",
+    "TakeUsage",
+    "choose_to_delete",
+    "folder_name",
+    "frame_hash",
+    "new_folder",
+    "run_to_show",
+    "runs",
+    "takes_in",
+]

@@ -13,7 +13,7 @@ import bpy
 from shared_protocol import paths as user_paths
 from shared_protocol.messages import Prepared
 
-from ...core.takes import takes
+from ...core import takes
 from ...core.tasks import Steps
 from .. import character, paths
 
@@ -33,16 +33,18 @@ def owner() -> str:
     return Path(bpy.data.filepath).name
 
 
-def folder_for_baking(ob: bpy.types.Object, base: Path, look: takes.Look, anew: bool = False) -> Path:
-    """The take to bake frames of this look into, below `base`: the one that the character has there, another of its
-    takes with this look, or a new one; with `anew` always that.
+def folder_for_baking(
+    ob: bpy.types.Object, base: Path, take_format: takes.TakeFormat, anew: bool = False
+) -> Path:
+    """The take to bake frames of this format into, below `base`: the one that the character has there, another of its
+    takes with this format, or a new one; with `anew` always that.
 
     A take that another character (a duplicate, say) or another .blend bakes into is not free.
     """
     folder, old = takes_folder(ob, base), paths.file_of(ob, "take")
     known = sorted(takes.takes_in(folder), key=lambda one: (one.folder == old, one.last_used), reverse=True)
     for take in [] if anew else known:
-        if is_free(ob, take) and (take.is_empty or take.look.is_like(look)):
+        if is_free(ob, take) and (take.is_empty or take.format.is_like(take_format)):
             return take.folder
     return takes.new_folder(folder)
 
@@ -88,9 +90,9 @@ class Entry:
     users: tuple[str, ...]
 
     @property
-    def kept(self) -> takes.Kept:
-        """As `takes.too_much` wants it."""
-        return takes.Kept(self.take.folder, self.size, self.take.last_used, bool(self.users))
+    def kept(self) -> takes.TakeUsage:
+        """As `takes.choose_to_delete` wants it."""
+        return takes.TakeUsage(self.take.folder, self.size, self.take.last_used, bool(self.users))
 
 
 def scan_takes() -> Steps[list[Entry]]:
@@ -100,7 +102,7 @@ def scan_takes() -> Steps[list[Entry]]:
         for folder in _folders_in(base):
             for take in takes.takes_in(folder):
                 if is_mine(take):
-                    whole = yield from takes.Take.opening(take.folder)
+                    whole = yield from takes.Take.open_in_steps(take.folder)
                     size = yield from whole.size()
                     entries.append(Entry(whole, size, tuple(shown.get(take.folder, ()))))
                 yield
@@ -125,9 +127,9 @@ def _shown() -> dict[Path, list[str]]:
     return users
 
 
-def look_of(ob: bpy.types.Object, prepared: Prepared) -> takes.Look:
-    """The look that the character's settings ask for, of this source's size."""
+def format_of(ob: bpy.types.Object, prepared: Prepared) -> takes.TakeFormat:
+    """The format that the character's settings ask for, of this source's size."""
     bake = ob.edtalk.bake
     full = bake.framing == "FULL"
     width, height = (prepared.full_width, prepared.full_height) if full else (prepared.width, prepared.height)
-    return takes.Look(bake.encoding.lower(), bake.framing.lower(), bake.alpha, width, height)
+    return takes.TakeFormat(bake.encoding.lower(), bake.framing.lower(), bake.alpha, width, height)

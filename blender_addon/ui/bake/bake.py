@@ -19,7 +19,7 @@ from shared_protocol.arrays import pack_weights
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Frame, Render
 
-from ...core.takes import takes
+from ...core import takes
 from ...core.tasks import SLICE_S, Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character, paths, plane
@@ -130,16 +130,16 @@ def _plan(request: BakeRequest, progress: Progress) -> Steps[_Plan]:
     prepared = yield from prepare_source(request.ref, progress)
     signatures = yield from _sign(request)  # before the weights, so that later edits show as stale
     weights = yield from sample_weights(request.ref, request.frames, progress)
-    look = take_places.look_of(request.ref.get_character(), prepared)
+    take_format = take_places.format_of(request.ref.get_character(), prepared)
     hashes: dict[int, str] = {}
 
     def hash_frames() -> Steps[None]:
         for frame, row in zip(request.frames, weights, strict=True):
-            hashes[frame] = takes.frame_hash(bundle.identity, prepared.source, row.tobytes(), look)
+            hashes[frame] = takes.frame_hash(bundle.identity, prepared.source, row.tobytes(), take_format)
             yield
 
     yield from time_sliced(hash_frames())
-    take = yield from _open_take(request, look)
+    take = yield from _open_take(request, take_format)
     stale = list(request.frames) if request.again else (yield from time_sliced(take.stale(hashes)))
     return _Plan(prepared.source, weights, hashes, signatures, take, stale)
 
@@ -177,15 +177,15 @@ def sample_weights(ref: CharacterRef, frames: range, progress: Progress) -> Step
     raise EDTalkError(ErrorCode.EMPTY_RANGE, "There are no frames to read.", "Set another frame range.")
 
 
-def _open_take(request: BakeRequest, look: takes.Look) -> Steps[takes.Take]:
+def _open_take(request: BakeRequest, take_format: takes.TakeFormat) -> Steps[takes.Take]:
     """Return the take to bake into, with the frames of the character's last take that still fit."""
     ob = request.ref.get_character()
     name, old = ob.name, paths.file_of(ob, "take")
-    folder = take_places.folder_for_baking(ob, request.base, look, request.new_take)
-    take = yield from time_sliced(takes.Take.opening(folder))
-    take.owner, take.character, take.look = take_places.owner(), name, look
+    folder = take_places.folder_for_baking(ob, request.base, take_format, request.new_take)
+    take = yield from time_sliced(takes.Take.open_in_steps(folder))
+    take.owner, take.character, take.format = take_places.owner(), name, take_format
     if old is not None and old != folder:
-        yield from time_sliced(take.adopt((yield from time_sliced(takes.Take.opening(old)))))
+        yield from time_sliced(take.adopt((yield from time_sliced(takes.Take.open_in_steps(old)))))
     return take
 
 
@@ -194,7 +194,7 @@ def _open_take(request: BakeRequest, look: takes.Look) -> Steps[takes.Take]:
 
 def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps[None]:
     """Render the stale frames, and write them as they arrive."""
-    take, look, waiting = plan.take, plan.take.look, deque[Frame]()
+    take, take_format, waiting = plan.take, plan.take.format, deque[Frame]()
     session, rows = runtime.session(), np.array(plan.stale) - bake_request.frames[0]
     yield
     take.begin()
@@ -202,10 +202,10 @@ def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps
     request = Render(
         source=plan.source,
         frames=tuple(plan.stale),
-        encoding=look.encoding,
+        encoding=take_format.encoding,
         weights=pack_weights(plan.weights[rows]),
-        framing=look.framing,
-        alpha=look.alpha,
+        framing=take_format.framing,
+        alpha=take_format.alpha,
     )
     progress.begin("Rendering", len(plan.stale))
     progress.unit = "fps"

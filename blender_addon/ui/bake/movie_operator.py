@@ -14,7 +14,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Movie
 from shared_protocol.timebase import TimeBase
 
-from ...core.takes import takes
+from ...core import takes
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character, paths
@@ -67,7 +67,7 @@ class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
             voice, offset = _voice(ob, scene, frames, Path(temporary))
             request = Movie(
                 folder=str(take.folder),
-                pattern=f"%04d.{take.look.encoding}",
+                pattern=f"%04d.{take.format.encoding}",
                 first=frames[0],
                 last=frames[-1],
                 fps_numerator=timing.fps.numerator,
@@ -94,7 +94,7 @@ def _baked_part(folder: Path | None, scene: bpy.types.Scene) -> Steps[tuple[take
     """
     wanted, runs = range(scene.frame_start, scene.frame_end + 1), list[range]()
     if folder is not None:
-        take = yield from takes.Take.opening(folder)
+        take = yield from takes.Take.open_in_steps(folder)
         runs = takes.runs((yield from take.finished()).intersection(wanted))
     if not runs:
         raise EDTalkError(

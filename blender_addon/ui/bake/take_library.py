@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ...core.takes import takes
+from ...core import takes
 from ...core.tasks import Steps, run_for
 from ...scene.takes.take_places import Entry, scan_takes
 from ..runtime import runtime
@@ -47,12 +47,12 @@ class TakeLibrary:
         """Return the bytes of all takes."""
         return sum(entry.size for entry in self.entries)
 
-    def excess(self) -> list[takes.Kept]:
+    def excess(self) -> list[takes.TakeUsage]:
         """Return the takes to delete to stay within the preferences' limit; none without a limit."""
         limit = take_limit()
-        return takes.too_much((entry.kept for entry in self.entries), limit) if limit else []
+        return takes.choose_to_delete((entry.kept for entry in self.entries), limit) if limit else []
 
-    def unused(self) -> list[takes.Kept]:
+    def unused(self) -> list[takes.TakeUsage]:
         """Return the takes that no character shows."""
         return [entry.kept for entry in self.entries if not entry.users]
 

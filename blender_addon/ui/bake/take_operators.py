@@ -12,7 +12,7 @@ from bpy.props import BoolProperty, StringProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ...core.takes import takes
+from ...core import takes
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import iface_, rpt_
 from ...scene import paths, plane
@@ -45,7 +45,7 @@ class UseTake(TaskOperator, bpy.types.Operator):
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         ref, folder = CharacterRef.of(context.object, context.scene), self.folder
         progress.stage = "Looking at the frames"
-        take = yield from time_sliced(takes.Take.opening(paths.absolute(folder)))
+        take = yield from time_sliced(takes.Take.open_in_steps(paths.absolute(folder)))
         finished = yield from time_sliced(take.finished())
         yield
         ob, scene = ref.get_character(), ref.get_scene()
@@ -66,7 +66,7 @@ class DeletingOperator(TaskOperator):
     def poll(cls, _context: bpy.types.Context) -> bool:
         return cls.is_free()
 
-    def to_delete(self, entries: list[Entry]) -> list[takes.Kept]:
+    def to_delete(self, entries: list[Entry]) -> list[takes.TakeUsage]:
         """Return those of this file's takes that are to be deleted."""
         raise NotImplementedError
 
@@ -109,7 +109,7 @@ class DeleteTake(DeletingOperator, bpy.types.Operator):
 
     folder: StringProperty(name="Folder", subtype="DIR_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
 
-    def to_delete(self, entries: list[Entry]) -> list[takes.Kept]:
+    def to_delete(self, entries: list[Entry]) -> list[takes.TakeUsage]:
         folder = paths.absolute(self.folder)
         entry = next((one for one in entries if one.take.folder == folder), None)
         if entry is None:
@@ -136,8 +136,8 @@ class PurgeTakes(DeletingOperator, bpy.types.Operator):
         options={"SKIP_SAVE"},
     )
 
-    def to_delete(self, entries: list[Entry]) -> list[takes.Kept]:
-        return takes.too_much((entry.kept for entry in entries), take_limit() if self.to_cap else 0)
+    def to_delete(self, entries: list[Entry]) -> list[takes.TakeUsage]:
+        return takes.choose_to_delete((entry.kept for entry in entries), take_limit() if self.to_cap else 0)
 
 
 CLASSES = (UseTake, DeleteTake, PurgeTakes)

@@ -117,9 +117,12 @@ def _fill(takes: EDTalkTakeList, ob: bpy.types.Object) -> None:
 
 def _describe(entry: Entry) -> str:
     """Describe a take in a few words, in the user's language."""
-    look = entry.take.look
-    full, matte = iface_("full") if look.framing == "full" else "", iface_("matte") if look.alpha else ""
-    kinds = [look.encoding.upper(), full, matte]
+    take_format = entry.take.format
+    full, matte = (
+        iface_("full") if take_format.framing == "full" else "",
+        iface_("matte") if take_format.alpha else "",
+    )
+    kinds = [take_format.encoding.upper(), full, matte]
     return f"{len(entry.take.hashes)} × {' '.join(filter(None, kinds))}, {format_bytes(entry.size)}"
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import bpy
 
-from ...core.takes import takes
+from ...core import takes
 from ...core.takes.staleness import Staleness, state_of
 from ...core.tasks import Steps, run_for
 from ...scene import character, paths
@@ -139,7 +139,7 @@ class Watch:
 
 def _read(folder: Path) -> Steps[_Files]:
     stamp = _stamp(folder)
-    take = yield from takes.Take.opening(folder)
+    take = yield from takes.Take.open_in_steps(folder)
     return _Files(take, (yield from take.finished()), stamp)
 
 

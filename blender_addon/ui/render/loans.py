@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import bpy
 
+from ...core import takes
 from ...core.server.session import RELEASE
-from ...core.takes import takes
 from ...scene import character, plane
 from ...scene.references import find_object
 from ..runtime import runtime

@@ -10,7 +10,7 @@ import time
 
 from shared_protocol.errors import EDTalkError
 
-from ...core.takes import takes
+from ...core import takes
 from ...core.takes.staleness import State, state_of
 from ...core.tasks import SLICE_S, Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
@@ -55,7 +55,7 @@ def _prepare_character(
 ) -> Steps[int]:
     """Bake a character's stale frames and put what its plane has to show into `loans`. Return the rendered frames."""
     folder, rendered = paths.file_of(ref.get_character(), "take"), 0
-    take = (yield from time_sliced(takes.Take.opening(folder))) if folder is not None else None
+    take = (yield from time_sliced(takes.Take.open_in_steps(folder))) if folder is not None else None
     finished = (yield from time_sliced(take.finished())) if take is not None else set[int]()
     run = takes.run_to_show(finished, frames[0])
     if take is None or not (yield from _are_fresh(ref, take, finished, frames)):

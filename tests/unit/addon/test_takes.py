@@ -14,25 +14,25 @@ from typing import IO, Any
 import numpy as np
 import pytest
 
-from blender_addon.core.takes import takes
-from blender_addon.core.takes.takes import (
-    JOURNAL,
+from blender_addon.core.takes import (
     MANIFEST,
-    Kept,
-    Look,
     Take,
+    TakeFormat,
+    TakeUsage,
+    choose_to_delete,
     folder_name,
     frame_hash,
+    frame_log,
     new_folder,
     run_to_show,
     runs,
     takes_in,
-    too_much,
 )
+from blender_addon.core.takes.frame_log import FILE as JOURNAL
 from blender_addon.core.tasks import Steps, run_to_end
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-FACE = Look(width=256, height=256)
+FACE = TakeFormat(width=256, height=256)
 
 
 def hashes(*frames: int, weight: float = 0.0) -> dict[int, str]:
@@ -65,6 +65,11 @@ def run_at(take: Take, frame: int) -> tuple[int, int]:
     return run[0], run[-1]
 
 
+def test_hashes_are_those_of_the_first_version_so_that_its_takes_stay_fresh() -> None:
+    known = "d2deee5efcade383692445eb4e7eb0a3894ad0af640bd314d702e7eefe8ee1ae"
+    assert frame_hash("starter", "ada", np.zeros(36, np.float32).tobytes(), FACE) == known
+
+
 def test_a_new_take_renders_every_frame_and_then_none(tmp_path: Path) -> None:
     wanted = hashes(1, 2, 3)
     assert bake(Take.open(tmp_path / "take_001"), wanted) == [1, 2, 3]
@@ -89,7 +94,9 @@ def test_only_frames_with_changed_weights_are_stale(tmp_path: Path) -> None:
         ("starter", "ada", replace(FACE, encoding="exr")),
     ],
 )
-def test_another_bundle_portrait_or_look_is_another_picture(bundle: str, source: str, look: Look) -> None:
+def test_another_bundle_portrait_or_look_is_another_picture(
+    bundle: str, source: str, look: TakeFormat
+) -> None:
     weights = np.zeros(36, np.float32).tobytes()
     assert frame_hash(bundle, source, weights, look) != frame_hash("starter", "ada", weights, FACE)
 
@@ -212,7 +219,7 @@ def pauses(work: Steps[object]) -> int:
 def test_nothing_looks_at_all_frames_of_a_long_take_in_one_go(large: Take) -> None:
     take = Take.open(large.folder)
     counts = {
-        "read": pauses(Take.opening(large.folder)),
+        "read": pauses(Take.open_in_steps(large.folder)),
         "listed": pauses(take.finished()),
         "compared": pauses(take.stale(dict.fromkeys(range(LARGE), HASH))),
         "signed": pauses(take.sign((frame, "anew") for frame in range(LARGE))),
@@ -225,7 +232,7 @@ def test_nothing_looks_at_all_frames_of_a_long_take_in_one_go(large: Take) -> No
 
 def test_a_long_take_is_chosen_by_its_head_alone(large: Take) -> None:
     (head,) = takes_in(large.folder.parent)
-    assert (head.look, head.is_empty, head.hashes) == (FACE, False, {})
+    assert (head.format, head.is_empty, head.hashes) == (FACE, False, {})
 
 
 def test_runs_of_frames() -> None:
@@ -373,7 +380,7 @@ def test_a_take_remembers_its_look_and_what_its_curves_were_like(tmp_path: Path)
     take.begin()
     take.store(7, "hash", b"picture", "curves")
     again = Take.open(take.folder)
-    assert (again.look, again.owner, again.signatures) == (take.look, "shot.blend", {7: "curves"})
+    assert (again.format, again.owner, again.signatures) == (take.format, "shot.blend", {7: "curves"})
     assert again.path(7).name == "0007.exr"
 
 
@@ -413,11 +420,11 @@ def test_a_new_take_has_a_folder_of_its_own(tmp_path: Path) -> None:
 
 
 def test_the_longest_unused_takes_make_room_and_never_one_in_use(tmp_path: Path) -> None:
-    old_but_shown = Kept(tmp_path / "a", size=50, last_used=1.0, in_use=True)
-    older, newer = Kept(tmp_path / "b", 30, 2.0, False), Kept(tmp_path / "c", 30, 3.0, False)
-    assert too_much([newer, older, old_but_shown], cap=200) == []
-    assert too_much([newer, older, old_but_shown], cap=80) == [older]
-    assert too_much([newer, older, old_but_shown], cap=10) == [older, newer]
+    old_but_shown = TakeUsage(tmp_path / "a", size=50, last_used=1.0, in_use=True)
+    older, newer = TakeUsage(tmp_path / "b", 30, 2.0, False), TakeUsage(tmp_path / "c", 30, 3.0, False)
+    assert choose_to_delete([newer, older, old_but_shown], cap=200) == []
+    assert choose_to_delete([newer, older, old_but_shown], cap=80) == [older]
+    assert choose_to_delete([newer, older, old_but_shown], cap=10) == [older, newer]
 
 
 # --- crashes at any byte ---------------------------------------------------------------------------------------------
@@ -477,7 +484,7 @@ def test_whenever_blender_is_killed_no_picture_passes_for_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     disk, chance = Disk(monkeypatch), random.Random(seed)
-    monkeypatch.setattr(takes, "_SPARE", 4)
+    monkeypatch.setattr(frame_log, "_SPARE_LINES", 4)
     for _ in range(6):
         disk.room = chance.choice([10**9, chance.randrange(800)])
         weight = chance.randrange(5)

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How the frames of a take look, and the hash of all that a frame was made from. No bpy here."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+VERSION = 3
+"""Of a take's files. Part of every hash: frames of another version are stale."""
+ENCODINGS = ("png", "exr")
+
+
+@dataclass(frozen=True)
+class TakeFormat:
+    """What all frames of a take have in common.
+
+    `encoding`: `png` or `exr`; `framing`: `face` or `full`; `alpha`: do they have the face's matte; size in pixels.
+    """
+
+    encoding: str = "png"
+    framing: str = "face"
+    alpha: bool = False
+    width: int = 0
+    height: int = 0
+
+    def __post_init__(self) -> None:
+        if self.encoding not in ENCODINGS:
+            raise ValueError(f"no encoding of frames: {self.encoding}")
+
+    def is_like(self, other: TakeFormat) -> bool:
+        """Return whether frames of both fit into one sequence. The size may differ: it follows model and portrait."""
+        return replace(self, width=0, height=0) == replace(other, width=0, height=0)
+
+    @property
+    def hashed(self) -> str:
+        """The text that goes into a frame's hash. It never changes: else every take would be stale."""
+        return (
+            f"Look(encoding={self.encoding!r}, framing={self.framing!r}, alpha={self.alpha!r}, "
+            f"width={self.width!r}, height={self.height!r})"
+        )
+
+
+def frame_hash(bundle: str, source: str, weights: bytes, take_format: TakeFormat) -> str:
+    """Return the hash of all that makes a frame: the identities of bundle and source, weights (float32), format."""
+    digest = _common_hash(bundle, source, take_format).copy()
+    digest.update(weights)
+    return digest.hexdigest()
+
+
+@lru_cache(maxsize=8)
+def _common_hash(bundle: str, source: str, take_format: TakeFormat) -> hashlib._Hash:
+    """Hash what all frames of a take have in common."""
+    return hashlib.sha256(f"{VERSION}\n{bundle}\n{source}\n{take_format.hashed}\n".encode())
