@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Words: what is said, how it is translated, how it is wrapped. No bpy here."""
+"""Words for people: translated, and wrapped to a width. No bpy here."""

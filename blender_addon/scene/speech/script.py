@@ -10,8 +10,8 @@ import bpy
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ...core.text import transcripts
-from ...core.text.transcripts import Line, Transcript
+from ...core import transcripts
+from ...core.transcripts import Line, Transcript
 from ...core.weights.emotions import Cue
 from .. import paths
 from . import cues, sequencer, sound

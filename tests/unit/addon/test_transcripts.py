@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blender_addon.core.text.transcripts import MAX_BYTES, Line, Transcript, decode, parse
+from blender_addon.core.transcripts import MAX_BYTES, Line, Transcript, decode, parse
 from blender_addon.core.weights.emotions import Cue
 from shared_protocol.errors import EDTalkError
 

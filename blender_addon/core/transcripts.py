@@ -18,7 +18,7 @@ from pathlib import PurePath
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ..weights import emotions
+from .weights import emotions
 
 Span = tuple[float, float]
 """Beginning and end, in seconds."""
