@@ -34,7 +34,7 @@ from edtalk_server.training.paper.trainer import PaperTrainer
 from shared_protocol.errors import EDTalkError
 
 SAMPLES = Path(samples.__file__).parent
-FRAMES, SIZE = 32, 128
+FRAMES, SIZE = 26, 128
 
 
 @pytest.fixture(scope="module", autouse=True)
