@@ -21,6 +21,9 @@ from .steps import Runner, SetupError
 BLENDERS = ("4.2.23", "4.5.15", "5.0.1", "5.2.3")
 """The versions of the module `bpy` that are tested, the oldest first."""
 
+WHOLE = (BLENDERS[0], BLENDERS[-1])
+"""Those that run all tests; the others run those marked `versions`, unless everything is asked for."""
+
 LANES = min(4, os.cpu_count() or 1)
 """How many checks run beside each other: each keeps about one core busy."""
 
@@ -56,9 +59,10 @@ SECONDS = {
     "tests networks": 150,
     "tests others": 150,
     "Blender 4.2.23": 240,
-    "Blender 4.5.15": 150,
-    "Blender 5.0.1": 150,
+    "Blender 4.5.15": 240,
+    "Blender 5.0.1": 260,
     "Blender 5.2.3": 350,
+    "marked versions": 150,
     "newest window": 500,
     "older window": 90,
     "environment Blender": 25,
@@ -78,16 +82,15 @@ CONTENTS = {
 def run(options: Options, runner: Runner) -> int:
     """Run all checks, then say how each ended. Returns 0 when none failed."""
     jobs = plan(options, runner)
-    lanes = 1 if runner.dry else LANES
-    runner.say(promise(options.thoroughness, scheduler.estimate(jobs, lanes), lanes))
-    if not runner.dry:
-        for folder in (options.root / RECORDS, _packages(options)):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-    outcomes = scheduler.run(jobs, lanes)
+    runner.say(promise(options.thoroughness, scheduler.estimate(jobs, LANES), LANES))
     if runner.dry:
+        scheduler.run(jobs, 1)
         return 0
-    runner.say(summary(outcomes, durations.read(options.root / RECORDS), lanes))
+    for folder in (options.root / RECORDS, _packages(options)):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+    outcomes = scheduler.run(jobs, LANES)
+    runner.say(summary(outcomes, durations.read(options.root / RECORDS), LANES))
     return int(any(outcome.status is Status.FAILED for outcome in outcomes.values()))
 
 
@@ -95,7 +98,7 @@ def promise(thoroughness: Thoroughness, seconds: float, lanes: int) -> str:
     """Return what will run and how long it probably takes."""
     return (
         f"Testing ({thoroughness.value}): {CONTENTS[thoroughness]}.\n"
-        f"It takes about {round(seconds / 60) + 1} minutes with {lanes} checks at a time. "
+        f"It takes about {round(seconds / 60) + 1} minutes with {lanes} at a time. "
         "Each check shows its output when it has ended."
     )
 
@@ -230,13 +233,17 @@ def _module_jobs(options: Options, runner: Runner, version: str) -> list[Job]:
     name = f"Blender {version}"
     setup = f"environment {version}"
     folder = options.root / f".venv-bpy-{version}"
-    seconds = _setup_seconds(folder, "environment Blender")
+    is_partial = options.thoroughness is not Thoroughness.ALL and version not in WHOLE
     return [
-        Job(setup, partial(_prepare_module, options, runner, version), seconds),
+        Job(
+            setup,
+            partial(_prepare_module, options, runner, version),
+            _setup_seconds(folder, "environment Blender"),
+        ),
         Job(
             name,
             partial(_check_module, options, runner, version, folder),
-            SECONDS[name],
+            SECONDS["marked versions"] if is_partial else SECONDS[name],
             frozenset({setup, SERVER, EXTENSIONS}),
         ),
     ]
@@ -253,7 +260,7 @@ def _prepare_module(options: Options, runner: Runner, version: str) -> Outcome:
 
 def _check_module(options: Options, runner: Runner, version: str, folder: Path) -> Outcome:
     name = f"Blender {version}"
-    markers = [] if version in (BLENDERS[0], BLENDERS[-1]) else ["versions"]
+    markers = [] if version in WHOLE else ["versions"]
     python = Environment(folder, runner).python
     command = pytest_command(python, name.replace(" ", "-"), "tests/blender", *selection(options, *markers))
     return show(
@@ -296,7 +303,8 @@ def _make_window(options: Options, runner: Runner, name: str, root: Path) -> Out
 def _window_job(options: Options, runner: Runner, python: str, root: Path, is_newest: bool) -> Job:
     markers = ["gui"] if is_newest else ["gui", "oldest_window"]
     work = partial(check_window, options, runner, python, root, markers)
-    seconds = SECONDS["newest window" if is_newest else "older window"]
+    is_whole = is_newest or options.thoroughness is Thoroughness.ALL
+    seconds = SECONDS["newest window" if is_whole else "older window"]
     needs = frozenset({SERVER, EXTENSIONS, f"make window {root.name}"})
     # one window at a time: each is drawn by the processor, and driven by the clock
     return Job(f"window {root.name}", work, seconds, needs, "window")

@@ -190,6 +190,13 @@ def test_each_folder_of_tests_belongs_to_exactly_one_suite(capsys: pytest.Captur
             assert sum(f" {folder} " in command for command in ran.values()) == 1
 
 
+def test_more_tests_are_promised_to_take_longer() -> None:
+    runner = Runner(Path("no-such-log"), dry=True)
+    plans = [checks.plan(parse(["test", *flag]), runner) for flag in (["--quick"], [], ["--all"])]
+    quick, plain, whole = (scheduler.estimate(jobs, 2) for jobs in plans)
+    assert quick < plain < whole
+
+
 @pytest.mark.parametrize("flag", ["--quick", "--all"])
 def test_quick_and_all_exclude_each_other(flag: str) -> None:
     assert parse(["test", flag]).thoroughness.value == flag[2:]
@@ -205,7 +212,7 @@ def test_quick_and_all_exclude_each_other(flag: str) -> None:
 def test_the_start_says_what_will_run_and_how_long_it_takes(thoroughness: Thoroughness) -> None:
     text = checks.promise(thoroughness, 1180, 2)
     assert thoroughness.value in text and checks.CONTENTS[thoroughness] in text
-    assert "about 21 minutes with 2 checks at a time" in text
+    assert "about 21 minutes with 2 at a time" in text
 
 
 REPORT = """<testsuites><testsuite><testcase classname="tests.unit.test_a" name="test_{name}" time="{time}">{inside}
