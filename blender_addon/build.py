@@ -9,8 +9,8 @@ wrong wheel where two would do. So there are separate packages:
 * flavour `plain`: no compiled wheels, for Blenders built by a Linux distribution (with its `python3-zmq` and
   `python3-msgpack`).
 
-`shared_protocol` travels in each as a pure wheel whose version carries a hash of its content: a rebuilt one is unpacked
-anew, and the same `from shared_protocol import ...` works in Blender and in the server.
+`shared_protocol` travels in each as a pure wheel whose version carries a hash of its content: Blender unpacks a rebuilt
+one again, and the same `from shared_protocol import ...` works in Blender and in the server.
 """
 
 from __future__ import annotations

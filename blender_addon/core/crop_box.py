@@ -26,18 +26,17 @@ class Grip(Enum):
 
 
 def corners(crop: Crop) -> list[Point]:
-    """Left top, right top, right bottom, left bottom as the crop sees them."""
+    """Return left top, right top, right bottom and left bottom, as the crop sees them."""
     return [_point(crop, x, y) for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))]
 
 
 def top_mark(crop: Crop) -> tuple[Point, Point]:
-    """A line out of the middle of the upper edge: it says where the top of the head belongs."""
+    """Return a line out of the middle of the upper edge: it shows where the top of the head belongs."""
     return _point(crop, 0.0, -0.5), _point(crop, 0.0, -0.58)
 
 
 def grip_at(crop: Crop, point: Point, reach: float) -> Grip:
-    """What a press at a point takes hold of: the box's edge (as far as `reach` pixels from it) scales, inside moves,
-    outside turns."""
+    """Return what a press on a point grabs: within `reach` pixels of the edge it scales, inside moves, else turns."""
     distance = _distance(crop, point) - crop.side / 2
     if abs(distance) <= reach:
         return Grip.SCALE
@@ -45,7 +44,7 @@ def grip_at(crop: Crop, point: Point, reach: float) -> Grip:
 
 
 def drag(crop: Crop, grip: Grip, start: Point, end: Point) -> Crop:
-    """The crop after the mouse went from `start` to `end` with this grip."""
+    """Return the crop after the mouse went from `start` to `end` with this grip."""
     if grip is Grip.MOVE:
         return move(crop, end[0] - start[0], end[1] - start[1])
     if grip is Grip.SCALE:
@@ -55,17 +54,17 @@ def drag(crop: Crop, grip: Grip, start: Point, end: Point) -> Crop:
 
 
 def move(crop: Crop, x: float, y: float) -> Crop:
-    """The crop, so many pixels further."""
+    """Return the crop, moved by `x` and `y` pixels."""
     return replace(crop, center_x=crop.center_x + x, center_y=crop.center_y + y)
 
 
 def scale(crop: Crop, factor: float) -> Crop:
-    """The crop, larger or smaller around its middle."""
+    """Return the crop, scaled around its middle."""
     return replace(crop, side=max(SMALLEST, crop.side * factor))
 
 
 def next_face(faces: tuple[Crop, ...], crop: Crop) -> Crop:
-    """The face after the one that a crop is on; the largest follows the last. There must be faces."""
+    """Return the face after the one nearest to a crop; the largest follows the last. There must be faces."""
     nearest = min(range(len(faces)), key=lambda number: math.dist(_middle(faces[number]), _middle(crop)))
     return faces[(nearest + 1) % len(faces)]
 

@@ -22,14 +22,14 @@ Steps = Generator[None, None, Result]
 
 
 TICK_S = 0.004
-"""So long the window may stand still for us at a time."""
+"""Seconds that the window may be blocked at a time."""
 SLICE_S = 0.002
-"""So long a piece of work goes on before it pauses: half of a tick, because what has arrived is taken in the same one,
-and the last small step may be over the line."""
+"""Seconds that work goes on before it pauses: half of a tick, which also reads what has arrived and whose last
+small step may take longer."""
 
 
 def run_to_end(work: Steps[Result]) -> Result:
-    """All of some work, without a pause."""
+    """Do all of some work without a pause, and return its result."""
     while True:
         try:
             next(work)
@@ -39,13 +39,13 @@ def run_to_end(work: Steps[Result]) -> Result:
 
 @dataclass(frozen=True)
 class Finished(Generic[Result]):
-    """Work has come to its end."""
+    """The result of work that has ended."""
 
     result: Result
 
 
 def run_for(work: Steps[Result], seconds: float) -> Finished[Result] | None:
-    """Go on with work for so long; None: there is more of it."""
+    """Go on with work for some seconds. Return its result when it ended, else None."""
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         try:
@@ -56,7 +56,7 @@ def run_for(work: Steps[Result], seconds: float) -> Finished[Result] | None:
 
 
 def time_sliced(work: Steps[Result]) -> Steps[Result]:
-    """Work that pauses often, as steps that pause when some milliseconds are over."""
+    """Turn work that pauses often into steps that pause every `SLICE_S` seconds."""
     end = time.perf_counter() + SLICE_S
     while True:
         try:
@@ -69,8 +69,8 @@ def time_sliced(work: Steps[Result]) -> Steps[Result]:
 
 
 def redraw() -> Steps[None]:
-    """Let the window draw the progress before the next step, which blocks it. (One pause may not do: Blender can hand
-    on several timer events between two redraws.)"""
+    """Let the window draw the progress before the next step, which blocks it. Four pauses: Blender may send several
+    timer events between two redraws."""
     for _ in range(4):
         yield
 
@@ -80,7 +80,7 @@ class Stopped(Exception):  # noqa: N818 (the user wished it: not an error)
 
 
 def format_duration(seconds: float) -> str:
-    """A span of time for people: two units at most."""
+    """Return a duration for people, in two units at most."""
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"
@@ -90,7 +90,7 @@ def format_duration(seconds: float) -> str:
 
 
 def translate_parts(words: str) -> str:
-    """What a server says of its work: parts between commas, each translated."""
+    """Translate what a server says of its work, part by part between commas."""
     return ", ".join(map(iface_, words.split(", ")))
 
 
@@ -133,22 +133,22 @@ class Progress:
 
 
 class Task:
-    """One piece of long work on its way."""
+    """One piece of long work in progress."""
 
     def __init__(self, title: str, steps: Steps[str], progress: Progress) -> None:
         self.title = title
         self.progress = progress
         self.message = ""
-        """When it is finished: what to tell the user."""
+        """What to tell the user when it has finished."""
         self._steps = steps
         self._cancel_asked = False
 
     def cancel(self) -> None:
-        """Ask it to end; the next `advance` raises `Stopped`."""
+        """Ask it to end: the next `advance` raises `Stopped`."""
         self._cancel_asked = True
 
     def advance(self) -> bool:
-        """Do the next step. True: finished. Raises what the work raises, and `Stopped`."""
+        """Do the next step; return whether it was the last. Raises what the work raises, and `Stopped`."""
         if self._cancel_asked:
             self.close()
             raise Stopped

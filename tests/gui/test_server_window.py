@@ -54,7 +54,7 @@ def offer(servers_data: Path) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def seen(offer: None, drive: Callable[..., dict[str, Any]]) -> dict[str, Any]:
     """What happened in the window."""
-    missing = r".*The server's Python is not there any more: /nowhere/python\..*"
+    missing = r".*The server's Python no longer exists: /nowhere/python\..*"
     return drive("drive_server", 25, "1000x1000", said=(missing,))
 
 

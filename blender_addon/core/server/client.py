@@ -366,7 +366,7 @@ class Client:
             return
         self._heartbeat.advance(self._clock())
         if self._heartbeat.is_lost:
-            self._lose(_unreachable("The server does not answer any more."))
+            self._lose(_unreachable("The server no longer answers."))
         elif self._heartbeat.should_ask():
             self._interactive.send(messages.Ping(next(self._serials)))
 

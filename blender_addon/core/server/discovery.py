@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where is the server on this machine? No bpy here.
+"""Find the server that is installed on this machine, and those that run. No bpy here.
 
 The installer writes a record into the user's data folder (`shared_protocol.paths.server_record`): `{"python":
 path of the server environment's interpreter, "version": ..., "checkout": ...}`. `EDTALK_SERVER_PYTHON`
@@ -39,7 +39,7 @@ class ServerInstall:
     options: tuple[str, ...] = ()
 
     def command(self, connection_file: Path, parent_pid: int) -> list[str]:
-        """The command line that starts it for a process, isolated from that process's Python settings."""
+        """Return the command line that starts it, isolated from the Python settings of the parent process."""
         return [
             *(str(self.python), "-I", "-m", "edtalk_server.cli", "serve"),
             *("--parent-pid", str(parent_pid), "--connection-file", str(connection_file)),
@@ -47,18 +47,18 @@ class ServerInstall:
         ]
 
     def connection_file(self, name: str) -> Path:
-        """Where a server that this process starts writes its keys. Others look only for names with `server-`."""
+        """Return where a server that this process starts writes its keys. Others look only for names with `server-`."""
         return paths.runtime_dir() / f"{'own-' if self.options else ''}server-{name}.json"
 
     def runs(self, server: Connection) -> bool:
-        """Is a running server of this install, and does it speak our protocol?"""
+        """Return whether a running server is of this install and speaks our protocol."""
         same = Path(server.install) == self.python.parent.parent
         return same and server.protocol_min <= PROTOCOL_MAX and server.protocol_max >= PROTOCOL_MIN
 
 
 def find_install(chosen: str = "", environ: Mapping[str, str] | None = None) -> ServerInstall:
-    """The server of this user: `chosen` (a Python, from the preferences), else the environment's, else the
-    recorded.
+    """Return the server of this user: `chosen` (a Python, from the preferences), else the environment's, else the
+    recorded one.
 
     Raises `EDTalkError(SERVER_UNREACHABLE)` that says what is missing.
     """
@@ -71,7 +71,7 @@ def find_install(chosen: str = "", environ: Mapping[str, str] | None = None) -> 
 
 
 def find_running(install: ServerInstall) -> Connection | None:
-    """A running server of this install, the newest one first. It may have any options, so it is for none."""
+    """Return the newest running server of this install. Its options are unknown: none fits an install with options."""
     if install.options:
         return None
     return next((server for server in connection.find_live() if install.runs(server)), None)
@@ -92,7 +92,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 def _checked(install: ServerInstall) -> ServerInstall:
     if not install.python.is_file():
-        raise _missing(f"The server's Python is not there any more: {install.python}.")
+        raise _missing(f"The server's Python no longer exists: {install.python}.")
     return install
 
 

@@ -31,10 +31,10 @@ log = logging.getLogger(__name__)
 ANSWER_DEADLINE_S = 120.0
 WARM_DEADLINE_S = 300.0
 FOREIGN_DEADLINE_S = 15.0
-"""So long a server that somebody else started may take to end when it is asked."""
+"""Seconds that a server which somebody else started may take to end after it was asked."""
 _ADOPTED_LOOK_S = 1.0
 _MOST_CHANGES = 30
-"""So many changes of state are remembered."""
+"""Changes of state that are kept for diagnostics."""
 _DELIBERATE = (1, 2)
 """Exit statuses by which the server says that it cannot run like this; trying again would change nothing."""
 
@@ -59,12 +59,12 @@ class StateChange(NamedTuple):
     since: float
 
 
-_HEARD = {"warming": ServerState.WARMING_UP, "ready": ServerState.READY, "busy": ServerState.BUSY}
+_REPORTED = {"warming": ServerState.WARMING_UP, "ready": ServerState.READY, "busy": ServerState.BUSY}
 _RUNNING = (ServerState.WARMING_UP, ServerState.READY, ServerState.BUSY)
 
 
 class Child(Protocol):
-    """What is needed of `subprocess.Popen`."""
+    """The part of `subprocess.Popen` that is used here."""
 
     def poll(self) -> int | None: ...
     def terminate(self) -> None: ...
@@ -125,7 +125,7 @@ class ServerProcess:
         return self.connection is not None and self._child is None
 
     def seconds_in_state(self, now: float) -> float:
-        """How long the state has been what it is."""
+        """Return for how many seconds the state has been what it is."""
         known = self.history and self.history[-1].state is self.state
         return max(0.0, now - self.history[-1].since) if known else 0.0
 
@@ -137,7 +137,7 @@ class ServerProcess:
     # --- what the user wants ------------------------------------------------------------------------------
 
     def start(self, now: float) -> None:
-        """Connect to a running server of this install, else start one. Does nothing while one runs."""
+        """Connect to a running server of this install, else start one. Do nothing while one runs."""
         if self.state in (ServerState.STARTING, ServerState.STOPPING, *_RUNNING):
             return
         self._policy, self.error = RestartPolicy(), None
@@ -145,7 +145,7 @@ class ServerProcess:
         self._begin(now)
 
     def wants_own(self) -> bool:
-        """Would a server that is started now be this Blender's own? Raises `EDTalkError` when none can be started."""
+        """Return whether a server started now would be this Blender's own. Raises `EDTalkError` when none can be."""
         return bool(self._find().options)
 
     def stop(self, now: float, ask: Callable[[], None]) -> None:
@@ -158,8 +158,7 @@ class ServerProcess:
         self._stop(now, ask)
 
     def end(self, now: float, ask: Callable[[], None]) -> None:
-        """The same, but one that was adopted is asked too, and one that others use stays as it is, with the reason in
-        `error`."""
+        """End the server like `stop`, but ask an adopted one too. If others use it, it goes on; `error` says why."""
         if self.connection is None:
             self.stop(now, ask)
             return
@@ -167,7 +166,7 @@ class ServerProcess:
         self._stop(now, ask)
 
     def refuse_stop(self, error: EDTalkError) -> None:
-        """The server, which was asked to end, goes on: others use it."""
+        """Note that the server, which was asked to end, goes on because others use it."""
         if self.state is not ServerState.STOPPING:
             return
         self.state, self._ladder = self._if_refused, None
@@ -177,13 +176,13 @@ class ServerProcess:
 
     # --- what the client has heard ------------------------------------------------------------------------
 
-    def observe(self, heard: str) -> None:
-        """The server told its state (`messages.Pong.state`)."""
-        if heard in _HEARD and self.state in (ServerState.STARTING, *_RUNNING):
-            self.state = _HEARD[heard]
+    def observe(self, reported: str) -> None:
+        """Note the state that the server reported (`messages.Pong.state`)."""
+        if reported in _REPORTED and self.state in (ServerState.STARTING, *_RUNNING):
+            self.state = _REPORTED[reported]
 
     def lost(self, now: float, error: EDTalkError) -> None:
-        """The client's connection has ended, or could not be made."""
+        """Note that the client's connection has ended, or could not be made."""
         if self.state not in (ServerState.STARTING, *_RUNNING):
             return
         if error.code == ErrorCode.VERSION_MISMATCH:
@@ -201,7 +200,7 @@ class ServerProcess:
     # --- as time goes by ----------------------------------------------------------------------------------
 
     def poll(self, now: float) -> ServerState:
-        """Look at the process and the clock; the state afterwards."""
+        """Look at the process and the clock; return the state afterwards."""
         self._dying = [child for child in self._dying if child.poll() is None]
         if self._start_again_at is not None and now >= self._start_again_at:
             self._begin(now)
@@ -347,7 +346,7 @@ class ServerProcess:
 
 
 def last_words(file: Path, most: int = 300) -> str:
-    """The last line of a log that says what went wrong: one that begins with `error:`, else the last one."""
+    """Return the line of a log that says what went wrong: the last that begins with `error:`, else the last."""
     try:
         with file.open("rb") as stream:
             stream.seek(0, os.SEEK_END)

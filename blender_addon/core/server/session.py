@@ -338,7 +338,11 @@ class Session:
         except (EDTalkError, ValueError) as error:
             cause = error.cause if isinstance(error, EDTalkError) else str(error)
             self._lost(
-                EDTalkError(ErrorCode.VERSION_MISMATCH, cause, "Install server and add-on anew, together.")
+                EDTalkError(
+                    ErrorCode.VERSION_MISMATCH,
+                    cause,
+                    "Install the server and the add-on again, in the same version.",
+                )
             )
             return
         self.bundle = bundle

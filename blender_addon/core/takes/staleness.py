@@ -37,14 +37,14 @@ class Run:
 
 
 def state_of(frame: int, signature: str, recorded: Mapping[int, str], finished: Container[int]) -> State:
-    """The state of a frame whose curves are like `signature` now; `recorded` and `finished` are the take's."""
+    """Return the state of a frame whose curves are now like `signature`; `recorded` and `finished` are the take's."""
     if frame not in finished:
         return State.MISSING
     return State.FRESH if recorded.get(frame) == signature else State.STALE
 
 
 class Staleness:
-    """The states of all frames of a range. `look` is called for ever: it goes around."""
+    """The states of all frames of a range. They are looked at in turn, again and again."""
 
     def __init__(self, frames: range) -> None:
         self.frames = frames
@@ -59,15 +59,15 @@ class Staleness:
         return self._unseen == 0
 
     def unsettle(self) -> None:
-        """Something changed: all frames are worth a look."""
+        """Note that something changed: all frames have to be looked at again."""
         self._unseen = len(self.frames)
 
     def next_frame(self) -> int:
-        """The frame to look at next. There must be frames."""
+        """Return the frame to look at next. There must be frames."""
         return self.frames[self._cursor]
 
     def saw(self, state: State) -> bool:
-        """The state of the next frame; True when that is news."""
+        """Set the state of the next frame; return whether it changed."""
         is_news = self._states[self._cursor] != state
         if is_news:
             self._states[self._cursor] = state

@@ -234,7 +234,7 @@ class Take:
 
     @property
     def last_used(self) -> float:
-        """When it was baked into or shown last (seconds since 1970); 0 for one that is not there."""
+        """When it was baked into or shown last (seconds since 1970); 0 where there is none."""
         return _written_at(self.folder / MANIFEST)
 
     @property
@@ -316,7 +316,7 @@ def _written_at(path: Path) -> float:
 
 
 def names_in(folder: Path) -> list[str]:
-    """Return the names in a folder, sorted; none where it is not there."""
+    """Return the names in a folder, sorted; none where it does not exist."""
     try:
         return sorted(entry.name for entry in os.scandir(folder))
     except OSError:

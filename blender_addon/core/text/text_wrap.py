@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Text over several lines, as wide as its letters are: Blender's layouts cut what is too long. No bpy here."""
+"""Text over several lines, by the width of its letters: Blender's layouts cut what is too long. No bpy here."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 
 def wrap_text(text: str, room: float, width: Callable[[str], float]) -> list[str]:
-    """Lines that are no wider than `room`, if a single letter is not. Words that are too wide by themselves are broken,
-    as all is in languages that have no spaces."""
+    """Break text into lines no wider than `room`. Words that are too wide are broken too, as in languages without
+    spaces; a line has at least one letter."""
     lines: list[str] = []
     for word in text.split():
         longer = f"{lines[-1]} {word}" if lines else word

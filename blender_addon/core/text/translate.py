@@ -38,14 +38,14 @@ _translators = ENGLISH
 
 
 def use_translators(translators: Translators) -> None:
-    """From now on words are translated so."""
+    """Translate with these from now on."""
     global _translators
     _translators = translators
 
 
 @contextmanager
 def in_english() -> Iterator[None]:
-    """For what programs and the add-on's makers read: the command line, a report of what went wrong."""
+    """Speak English inside the block: for the command line and bug reports."""
     before = _translators
     use_translators(ENGLISH)
     try:
@@ -55,23 +55,25 @@ def in_english() -> Iterator[None]:
 
 
 def n_(text: str) -> str:
-    """The same text: it says that this is translated elsewhere, where it is shown."""
+    """Return the text unchanged: it marks what is translated later, where it is shown."""
     return text
 
 
 def iface_(text: str, **values: object) -> str:
-    """For panels, dialogs, menus, the status bar and words over a view: a template and its values, or a sentence of an
-    error or of the server as it came."""
+    """Translate for panels, dialogs, menus, the status bar and words over a view.
+
+    `text` is a template for `values`, or a whole sentence of an error or of the server.
+    """
     return _translate_text(_translators.iface, text, values)
 
 
 def tip_(text: str, **values: object) -> str:
-    """The same for tooltips, where a grey button says why."""
+    """Translate like `iface_`, for tooltips and the reason of a grey button."""
     return _translate_text(_translators.tip, text, values)
 
 
 def rpt_(text: str, **values: object) -> str:
-    """The same for reports."""
+    """Translate like `iface_`, for reports."""
     return _translate_text(_translators.rpt, text, values)
 
 
@@ -83,7 +85,7 @@ def _translate_text(translate: Translate, text: str, values: dict[str, object]) 
 
 
 def _translate_filled(translate: Translate, sentence: str) -> str:
-    """A sentence whose values are in already."""
+    """Translate a sentence whose values are filled in already."""
     found = _template_of(sentence, _translators.messages)
     if found is None:
         return sentence
@@ -95,8 +97,8 @@ def _translate_filled(translate: Translate, sentence: str) -> str:
 
 
 def _translate_value(translate: Translate, value: str) -> str:
-    """What stands in a sentence: a word of ours ("portrait"), a sentence of its own, or anything else, such as a name
-    that the artist gave, which stays."""
+    """Translate what stands in a sentence: a word of ours ("portrait") or a sentence. Anything else, as a name that
+    the artist gave, stays."""
     if value.endswith("."):
         return _translate_text(translate, value, {})
     is_word = value.islower() or value.startswith("The ")

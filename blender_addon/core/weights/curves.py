@@ -25,7 +25,7 @@ SWEEPS = 8
 """Red and black sweeps for the slopes. The system's off-diagonal is at most 3/4 of its diagonal, so these leave about a
 hundredth of the first error; what they leave costs at most a key, because the fit is measured afterwards."""
 TURNS_AT_ONCE = 2000
-"""Between two pauses so many places are looked at where a curve may turn."""
+"""Places where a curve may turn that are looked at between two pauses."""
 CHORD_WEIGHT = 1e-3
 """How much a slope tends to its neighbouring chords; alone it decides where there is nothing between the keys."""
 
@@ -46,13 +46,13 @@ class Keys:
 
 
 def dense(first: int, values: npt.ArrayLike) -> Keys:
-    """A key for each of `values` [frames], the first at frame `first`."""
+    """Return a key for each of `values` [frames], the first at frame `first`."""
     samples = np.asarray(values, np.float64)
     return Keys(first + np.arange(len(samples), dtype=np.float64), samples)
 
 
 def reduce(first: int, values: npt.ArrayLike, tolerance: float) -> Steps[Keys]:
-    """Keys for `values` [frames] that miss none of them by more than `tolerance`; the first is at frame `first`."""
+    """Return keys for `values` [frames] that miss none by more than `tolerance`; the first is at frame `first`."""
     samples = np.asarray(values, np.float64)
     keys = yield from _turns(samples, tolerance)
     while True:
@@ -66,7 +66,7 @@ def reduce(first: int, values: npt.ArrayLike, tolerance: float) -> Steps[Keys]:
 
 
 def handles(keys: Keys) -> tuple[Floats, Floats]:
-    """The left and the right handles of `keys`, [keys, 2] of frame and value each; level where there are no slopes."""
+    """Return the left and right handles of `keys`, [keys, 2] of frame and value each; level without slopes."""
     slopes = np.zeros(len(keys)) if keys.slopes is None else keys.slopes
     gaps = np.diff(keys.frames) if len(keys) > 1 else np.ones(1)
     before, after = np.append(gaps[:1], gaps), np.append(gaps, gaps[-1:])

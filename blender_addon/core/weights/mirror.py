@@ -32,7 +32,7 @@ class Mirror:
 
 
 def find_mirror(layout: BankLayout) -> Mirror | None:
-    """The mirror of a bundle; None when its identifiers do not tell left from right (numbered ones)."""
+    """Return the mirror of a bundle; None when its identifiers (numbered ones) do not tell left from right."""
     names = [basis.identifier for basis in layout.bases]
     order, sign = np.arange(len(names)), np.ones(len(names), np.float32)
     for i, basis in enumerate(layout.bases):

@@ -127,8 +127,8 @@ def test_the_recorded_server_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ("{", "cannot be read"),
         ("[1]", "damaged"),
-        ({}, "not there any more"),
-        ({"python": None}, "not there any more"),
+        ({}, "no longer exists"),
+        ({"python": None}, "no longer exists"),
         ({"python": "/nowhere/python"}, "/nowhere/python"),
     ],
 )
