@@ -326,7 +326,7 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
 ) -> None:
     bpy.ops.edtalk.start_server()
     render, session, given = addon("ui.render.loans"), addon.session, list[str]()
-    memory = addon("core.server.link").Memory(1, 5 * 10**9, 8 * 10**9)
+    memory = addon("core.server.status").Memory(1, 5 * 10**9, 8 * 10**9)
     monkeypatch.setattr(type(session), "memory", property(lambda _: memory))
     monkeypatch.setattr(session, "release", lambda: given.append("given"))
     rendering, task = True, object()
@@ -343,12 +343,12 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
     ):
         render.LOANS.release_memory()
         assert len(given) == times, (session.task, rendering)
-    memory = addon("core.server.link").Memory(1, 0, 0)
+    memory = addon("core.server.status").Memory(1, 0, 0)
     rendering = False
     render.LOANS.release_memory()
     rendering = True
     render.LOANS.release_memory()
     assert len(given) == 2, "there is none on a processor"
-    memory = addon("core.server.link").Memory(1, 5 * 10**9, 8 * 10**9)
+    memory = addon("core.server.status").Memory(1, 5 * 10**9, 8 * 10**9)
     render.LOANS.release_memory()
     assert len(given) == 3, "the server told of it later"
