@@ -176,7 +176,7 @@ def is_traced() -> bool:
 
 
 def _stir(image: bpy.types.Image) -> None:
-    """Make Cycles' views read a live picture anew: before Blender 5.2 they take an image for unchanged as long as it is
+    """Let Cycles' views read a live picture again: before Blender 5.2 they take an image for unchanged as long as it is
     the same one with the same settings. Its pixels are opaque, so every alpha mode shows the same.
 
     Blender drops unsaved pixels at that.
@@ -335,7 +335,7 @@ def _copied_live_image(image: bpy.types.Image, name: str) -> bpy.types.Image:
 
 def settle_live_images() -> Steps[None]:
     """Keep the live pictures in the file. Else they would come back black, and Blender would ask at its end what to do
-    with each of them. A picture that changes meanwhile is left for the next time."""
+    with each of them. A picture that changes in between is left for the next time."""
     doomed = [one for one in bpy.data.images if one.get(TAG) == "live" and one.is_dirty and one.is_editable]
     for uid in [image.session_uid for image in doomed]:
         yield from _packed(uid)

@@ -176,7 +176,7 @@ KEY_PARTS = {
 ALIGNED = 3
 """Blender's number of the handle type that keeps a slope."""
 HANDLE_DIGITS = 3
-"""Blender aligns handles anew whenever it updates a curve, and rounds; an artist moves them further than that."""
+"""Blender aligns handles again whenever it updates a curve, and rounds; an artist moves them further than that."""
 
 
 def fingerprint(find_sheet: Callable[[], Sheet | None], paths: Iterable[str]) -> Steps[str]:

@@ -136,7 +136,7 @@ def save_assets(
     ob: bpy.types.Object, found: Sequence[tuple[PoseAsset, Picture]], folder: Path
 ) -> Steps[None]:
     """Put poses into the current file as assets, in our catalog, which is listed in `folder`. The bundle's that were
-    made before are made anew; an artist's own takes no other's place.
+    made before are replaced; an artist's own takes no other's place.
 
     The steps work on drafts; the file changes at the last one. Raises `EDTalkError` when the character is gone by then.
     """

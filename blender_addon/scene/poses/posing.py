@@ -110,7 +110,7 @@ def apply_pose(ob: bpy.types.Object, scene: bpy.types.Scene, pose: Mapping[str, 
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
             "The pose holds no weight that this character has.",
-            "It belongs to another bundle: make the pose anew with this one.",
+            "It belongs to another bundle: make the pose again with this one.",
         )
     held = _driven(ob)
     free = {channel: value for channel, value in known.items() if character.data_path(channel) not in held}

@@ -34,16 +34,16 @@ def owner() -> str:
 
 
 def folder_for_baking(
-    ob: bpy.types.Object, base: Path, take_format: takes.TakeFormat, anew: bool = False
+    ob: bpy.types.Object, base: Path, take_format: takes.TakeFormat, new_take: bool = False
 ) -> Path:
     """The take to bake frames of this format into, below `base`: the one that the character has there, another of its
-    takes with this format, or a new one; with `anew` always that.
+    takes with this format, or a new one; with `new_take` always that.
 
     A take that another character (a duplicate, say) or another .blend bakes into is not free.
     """
     folder, old = takes_folder(ob, base), paths.file_of(ob, "take")
     known = sorted(takes.takes_in(folder), key=lambda one: (one.folder == old, one.last_used), reverse=True)
-    for take in [] if anew else known:
+    for take in [] if new_take else known:
         if is_free(ob, take) and (take.is_empty or take.format.is_like(take_format)):
             return take.folder
     return takes.new_folder(folder)

@@ -170,7 +170,7 @@ class Live:
     def _ask(self, ob: bpy.types.Object, show: _Show) -> None:
         """Request the picture of the newest weights; before that, let the portrait be prepared."""
         uid = ob.session_uid
-        if show.preparing or not show.weights:  # which are read anew soon (see `ask_again`)
+        if show.preparing or not show.weights:  # they are read again soon (see `ask_again`)
             return
         try:
             self._check_bundle(ob)
@@ -213,7 +213,7 @@ class Live:
                 ErrorCode.BAD_WEIGHTS,
                 f"{ob.name} has the {count} weights of {ob.edtalk.bundle or 'another bundle'}; the server runs "
                 f"{bundle.title} with {len(bundle.layout)}.",
-                "Use its bundle (EDTalk > Model Bundles), or predict it anew with this one.",
+                "Use its bundle (EDTalk > Model Bundles), or predict again with this one.",
             )
 
     def _failed(self, show: _Show, cause: str, fix: str) -> None:
