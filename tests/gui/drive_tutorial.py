@@ -3,6 +3,7 @@ it, and the pictures of that page. What a user types into a file browser is set 
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -160,6 +161,8 @@ def make_a_character() -> Iterator[float]:
     yield from press("edtalk.look_at_character")
     yield from hands.until(face_is_seen, SLOW)
     result["face is seen"] = face_is_seen()
+    if "PICTURES" not in os.environ:
+        area("VIEW_3D").spaces.active.shading.type = "SOLID"  # EEVEE without a graphics card: seconds a frame
     yield from buttons.find("edtalk.choose_voice")
     yield 0.5
     workplace("character")
