@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Motion, Random, SwapBatch, swap_sets
 from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import LossWeights, StageConfig, StageName
-from edtalk_server.training.paper.critic import MultiScaleCritic
-from edtalk_server.training.paper.losses import Adversarial, Reconstruction
+from edtalk_server.training.paper.losses import Adversarial, MultiScaleCritic, Reconstruction
 from edtalk_server.training.paper.model import Drawing, MotionLatents, PaperModel
 from edtalk_server.training.paper.perceptual import Perceptual, open_perceptual_network
 from edtalk_server.training.paper.supervision import FlowLoss, LinearProbes, MaskLoss

@@ -19,10 +19,10 @@ from edtalk_server.training.loop.processes import ProcessGroup
 from edtalk_server.training.loop.trainer import Outcome, Schedule, Trainer, learning_rate, set_rate
 from edtalk_server.training.paper import config as configs
 from edtalk_server.training.paper.config import StageConfig, StageName
-from edtalk_server.training.paper.critic import MultiScaleCritic
 from edtalk_server.training.paper.decoupling import MouthPoseStage
 from edtalk_server.training.paper.expression import ExpressionStage
 from edtalk_server.training.paper.feature_stage import FeatureStage
+from edtalk_server.training.paper.losses import MultiScaleCritic
 from edtalk_server.training.paper.reconstruction import ReconstructionStage
 from edtalk_server.training.paper.stage import Batch, Critics, DrawingStage, Stage, missing_stage
 

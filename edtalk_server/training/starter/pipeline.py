@@ -25,9 +25,7 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.media.video.sequence import make_folder, write_whole
 from edtalk_server.training.starter import export
-from edtalk_server.training.starter.fit_stage import FitPlan, FitTrainer
-from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorTrainer
-from edtalk_server.training.starter.motion_stage import MotionPlan, MotionTrainer
+from edtalk_server.training.starter.run import Part, trainers
 from edtalk_server.training.starter.trainer import CompactTrainer, Paths
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -144,10 +142,8 @@ def train(facekit: Path, folders: Folders, scale: Scale, until: float) -> bool:
 
 
 def _trainers(folders: Folders, scale: Scale) -> Iterator[CompactTrainer]:
-    paths = Paths(folders.out, folders.data, folders.holdout)
-    yield MotionTrainer(paths, MotionPlan(**scale.motion))
-    yield GeneratorTrainer(paths, GeneratorPlan(**scale.generator))
-    yield FitTrainer(paths, FitPlan(**scale.fit))
+    config = {"motion": scale.motion, "generator": scale.generator, "fit": scale.fit}
+    return trainers(Paths(folders.out, folders.data, folders.holdout), 0.0, Part.ALL, config)
 
 
 @contextmanager

@@ -16,6 +16,10 @@ from edtalk_server import bundles
 from edtalk_server.cli.training import starter
 from edtalk_server.training.loop.checkpoint import load, save
 from edtalk_server.training.starter import packing, pipeline
+from edtalk_server.training.starter.fit_stage import FitPlan
+from edtalk_server.training.starter.generator_stage import GeneratorPlan, GeneratorTrainer
+from edtalk_server.training.starter.motion_stage import MotionPlan
+from edtalk_server.training.starter.trainer import Paths
 from shared_protocol.errors import EDTalkError
 
 FACEKIT = Path(__file__).resolve().parents[4] / "shared" / "data" / "ict_facekit.npz"
@@ -67,17 +71,17 @@ def test_from_nothing_to_a_judged_bundle_in_two_sittings(tmp_path: Path) -> None
 
 def test_each_scale_names_fields_that_the_plans_have() -> None:
     for scale in pipeline.SCALES.values():
-        plans = pipeline.MotionPlan(**scale.motion), pipeline.GeneratorPlan(**scale.generator)
-        assert min(plan.minutes for plan in (*plans, pipeline.FitPlan(**scale.fit))) > 0
+        plans = MotionPlan(**scale.motion), GeneratorPlan(**scale.generator)
+        assert min(plan.minutes for plan in (*plans, FitPlan(**scale.fit))) > 0
         assert scale.first_frames <= scale.frames
 
 
 def test_a_run_may_begin_with_the_shipped_bundle(tmp_path: Path) -> None:
     face = bundles.load(bundles.STARTER).folder / "face.safetensors"
     scale = pipeline.begun(pipeline.SCALES["tiny"], face)
-    plan = pipeline.GeneratorPlan(**scale.generator)
+    plan = GeneratorPlan(**scale.generator)
     assert plan.trunk_share == 0
-    trainer = pipeline.GeneratorTrainer(pipeline.Paths(tmp_path, tmp_path), plan)
+    trainer = GeneratorTrainer(Paths(tmp_path, tmp_path), plan)
     shipped = bundles.load(bundles.STARTER).face.state_dict()
     assert torch.equal(trainer.network.banks, shipped["banks"])
     assert torch.equal(trainer.average.decoder.draw.weight, shipped["decoder.draw.weight"])
