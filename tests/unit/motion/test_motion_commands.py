@@ -155,7 +155,7 @@ def test_what_is_wrong_is_said_with_cause_and_fix(
     cases = [
         (text, voice, "not a picture"),
         (noise, voice, "No face"),
-        (portrait, broken, "no sound file"),
+        (portrait, broken, "not a sound file"),
         (portrait, tmp_path / "missing.wav", "could not be opened"),
     ]
     for picture, sound, cause in cases:
