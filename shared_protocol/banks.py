@@ -1,7 +1,7 @@
 """The channels of a performance: three banks, their slices, names and ranges.
 
-EDTalk (ECCV 2024, section 3.2) drives a face by three orthogonal banks. A performance is a float32 array
-[frames, channels]; the channels stand in bank order: mouth, pose, expression. Sizes, names and ranges belong
+EDTalk (ECCV 2024, section 3.2) drives a face with three orthogonal banks. A performance is a float32 array
+[frames, channels]; the channels are in bank order: mouth, pose, expression. Sizes, names and ranges belong
 to the model bundle and travel as a `BankLayout`.
 """
 
@@ -20,9 +20,9 @@ class Bank(StrEnum):
 
 
 LIDS = ("blink_left", "blink_right")
-"""Identifiers of the bases that close the lids when they are at their maximum."""
+"""Identifiers of the bases that close the lids at their maximum."""
 HEAD = ("pitch", "yaw", "roll")
-"""Identifiers of the bases that turn the head; 1 is 20 degrees."""
+"""Identifiers of the bases that turn the head; a weight of 1 is 20 degrees."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Basis:
     """One direction of a bank, as the animator sees it.
 
     `identifier` is a Python identifier, unique in the layout and stable between versions of a bundle
-    (F-Curves refer to it); `name` is the label; `minimum` and `maximum` are the sensible slider range (not a
-    hard limit).
+    (F-Curves refer to it); `name` is the label; `minimum` and `maximum` are the usual slider range (not a hard
+    limit).
     """
 
     identifier: str
@@ -51,7 +51,7 @@ class BankLayout:
     def __post_init__(self) -> None:
         order = [list(Bank).index(basis.bank) for basis in self.bases]
         if order != sorted(order):
-            raise ValueError("bases must stand in the order mouth, pose, expression")
+            raise ValueError("bases must be in the order mouth, pose, expression")
         names = [basis.identifier for basis in self.bases]
         if len(set(names)) != len(names):
             raise ValueError("two bases have the same identifier")
@@ -63,16 +63,16 @@ class BankLayout:
         return len(self.bases)
 
     def slice_of(self, bank: Bank) -> slice:
-        """The channels of one bank in a weights row."""
+        """Return the channels of one bank in a row of weights."""
         indices = [i for i, basis in enumerate(self.bases) if basis.bank is bank]
         return slice(indices[0], indices[-1] + 1) if indices else slice(0, 0)
 
     def has(self, *identifiers: str) -> bool:
-        """Are there bases of all these identifiers?"""
+        """Return whether the layout has bases with all these identifiers."""
         return {basis.identifier for basis in self.bases}.issuperset(identifiers)
 
     def index(self, identifier: str) -> int:
-        """The channel of a basis; `KeyError` names what is missing."""
+        """Return the channel of a basis. Raises `KeyError`, which names the missing basis."""
         for i, basis in enumerate(self.bases):
             if basis.identifier == identifier:
                 return i
@@ -80,7 +80,7 @@ class BankLayout:
 
 
 def numbered_layout(mouth: int = 20, pose: int = 6, expression: int = 10) -> BankLayout:
-    """A layout with numbered names, for checkpoints whose directions have no names (the official release)."""
+    """Return a layout with numbered names, for checkpoints that do not name their directions (the official ones)."""
     sizes = {Bank.MOUTH: mouth, Bank.POSE: pose, Bank.EXPRESSION: expression}
     return BankLayout(
         tuple(

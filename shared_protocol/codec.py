@@ -1,13 +1,12 @@
-"""Messages to frames and back, the same code for every message.
+"""Encoding messages as frames and decoding them, with one code path for every message.
 
 A message is `[header][blob]*`: the header is a msgpack map of the dataclass's fields and `type`, the class's
-name; each field annotated `Blob` is one further frame, in the order of the fields. Both directions check
-every field against its annotation, so a decoded message holds nothing but what its class promises, and
-nothing else can be sent.
+name; each field annotated `Blob` is one further frame, in field order. Both directions check every field
+against its annotation, so a message that does not match its class can be neither sent nor received.
 
-Unknown fields and surplus frames are ignored, missing ones take their defaults: that is how versions get
-along. Nothing is copied: encoding hands the blobs on as they are, decoding returns read-only views of the
-frames.
+Unknown fields and surplus frames are ignored and missing ones take their defaults, so different versions
+understand each other. Nothing is copied: encoding passes the blobs through, and decoding returns read-only
+views of the frames.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _INT_LIMIT = 2**63
 
 
 class CodecError(EDTalkError):
-    """These frames, or this message, cannot cross the wire."""
+    """A message that cannot be encoded, or frames that cannot be decoded."""
 
 
 class MalformedMessageError(CodecError):
-    """The frames are no message, or a field has the wrong type."""
+    """Frames that hold no message, or a field of the wrong type."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(
@@ -46,7 +45,7 @@ class MalformedMessageError(CodecError):
 
 
 class OversizedMessageError(CodecError):
-    """A header, a blob or the number of frames is beyond the limits of this module."""
+    """A header, a blob or a number of frames beyond the limits of this module."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(ErrorCode.TOO_LARGE, cause, "Use a smaller file or a shorter range.")
@@ -61,7 +60,7 @@ class UnsupportedMessageError(CodecError):
 
 
 def encode(message: Message) -> list[Buffer]:
-    """The frames of a message. Raises `CodecError` when a field does not have its promised type or size."""
+    """Return the frames of a message. Raises `CodecError` when a field has the wrong type or size."""
     layout = _layout(type(message))
     header: dict[str, Any] = {"type": type(message).__name__}
     for name, check in layout.checks.items():
@@ -76,7 +75,7 @@ def encode(message: Message) -> list[Buffer]:
 
 
 def decode(frames: Sequence[Buffer]) -> Message:
-    """The message in these frames. Raises `CodecError`, and nothing else, whatever the frames hold."""
+    """Return the message in these frames. Raises only `CodecError`, whatever the frames hold."""
     _check_sizes(frames)
     header = _unpack(frames[0])
     name = header.get("type")
@@ -95,17 +94,17 @@ def decode(frames: Sequence[Buffer]) -> Message:
 
 @cache
 def message_types() -> dict[str, type[Message]]:
-    """Every message by the name it has on the wire."""
+    """Return every message class by its wire name."""
     return {kind.__name__: kind for kind in _leaves(Message) if kind.__module__ == messages.__name__}
 
 
 def _leaves(kind: type[Message]) -> Iterator[type[Message]]:
-    """Yield the classes below `kind` that have none below them: the others are bases."""
+    """Yield the subclasses of `kind` that have no subclasses themselves: the others are bases."""
     for below in kind.__subclasses__():
         yield from _leaves(below) if below.__subclasses__() else (below,)
 
 
-# --- layouts: what the annotations of a dataclass promise ---------------------------------------------------
+# --- layouts: the checks that a dataclass's annotations ask for ---------------------------------------------
 
 Check = Callable[[Any, str], Any]
 
@@ -129,7 +128,7 @@ def _layout(kind: type) -> _Layout:
 
 
 def _check_of(hint: Any) -> Check:
-    """A function that returns the value in its promised type, or raises `MalformedMessageError`."""
+    """Return a function that returns a value in the annotated type, or raises `MalformedMessageError`."""
     simple: dict[Any, Check] = {bool: _bool, int: _int, float: _float, str: _str}
     if hint in simple:
         return simple[hint]
@@ -195,7 +194,7 @@ def _wrong(name: str, wanted: str) -> MalformedMessageError:
 
 
 def _plain(value: Any) -> Any:
-    """What msgpack can hold: records become maps, also those in lists."""
+    """Convert a value for msgpack: records, also those in lists, become maps."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple) and value and is_dataclass(value[0]):
@@ -204,7 +203,7 @@ def _plain(value: Any) -> Any:
 
 
 def _blob(value: Any) -> Buffer:
-    """One dimension of bytes over the same memory."""
+    """Return a flat byte view of the same memory."""
     try:
         return memoryview(value).cast("B")
     except (TypeError, ValueError) as error:

@@ -1,9 +1,9 @@
-"""The connection file: how a client of the same user finds a running server, and proves to be that user.
+"""The connection file: how a client finds a running server and proves that it belongs to the same user.
 
-Each server writes one file `server-*.json`, readable by its owner only, into the runtime folder, and removes
-it when it ends. The file holds the endpoint, the server's public CURVE key and the one key pair the server
-accepts. A file whose process is gone, or whose number now belongs to another process, is stale: it is never
-used.
+Each server writes one file `server-*.json`, which only its owner can read, into the runtime folder, and
+removes it when it ends. The file holds the endpoint, the server's public CURVE key and the one key pair the server
+accepts. A file whose process is gone, or whose process number now belongs to another one, is stale:
+it is never used.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ MAX_FILE_BYTES = 16 * 1024
 
 @dataclass(frozen=True)
 class Connection:
-    """All that a client needs. Keys are Z85 texts of 40 characters; `started` is `processes.process_start` of
-    `pid`; `install` is the environment the server runs from (its Python's `sys.prefix`)."""
+    """What a client needs to connect.
+
+    Keys are Z85 texts of 40 characters. `started` is `processes.process_start` of `pid`. `install` is the
+    environment that the server runs from (its Python's `sys.prefix`).
+    """
 
     endpoint: str
     server_public: str
@@ -39,23 +42,23 @@ class Connection:
     protocol_max: int = PROTOCOL_MAX
 
     def is_live(self) -> bool:
-        """Does the process that wrote this still run?"""
+        """Return whether the process that wrote this is still running."""
         return is_running(self.pid, self.started)
 
 
 class ConnectionFileError(EDTalkError):
-    """The connection file is missing, damaged, open to others, or stale."""
+    """A connection file that is missing, damaged, open to others, or stale."""
 
     def __init__(self, cause: str) -> None:
         super().__init__(ErrorCode.SERVER_UNREACHABLE, cause, "Start the EDTalk server again.")
 
 
 class StaleConnectionError(ConnectionFileError):
-    """The process that wrote the file has ended."""
+    """A connection file whose server has ended."""
 
 
 def default_path(pid: int | None = None) -> Path:
-    """Where the server with this process number (default: this process) writes its file."""
+    """Return where the server with this process number (default: this process) writes its file."""
     return paths.runtime_dir() / f"server-{os.getpid() if pid is None else pid}.json"
 
 
@@ -65,7 +68,7 @@ def write(path: Path, connection: Connection) -> None:
 
 
 def read(path: Path) -> Connection:
-    """The file's content. Raises `ConnectionFileError`, also when the server it names is gone."""
+    """Return the file's content. Raises `ConnectionFileError`, also when the server it names is gone."""
     try:
         if not paths.is_private(path):
             raise ConnectionFileError(f"{path.name} can be read or changed by other users.")
@@ -80,8 +83,10 @@ def read(path: Path) -> Connection:
 
 
 def remove(path: Path, pid: int | None = None) -> None:
-    """Remove the file if it is the given process's (default: this one's): another server may have taken the
-    name."""
+    """Remove the file if it belongs to the given process (default: this one).
+
+    Another server may have reused the name.
+    """
     try:
         owner = _parse(path.name, path.read_bytes()).pid
     except (OSError, ConnectionFileError):
@@ -91,8 +96,7 @@ def remove(path: Path, pid: int | None = None) -> None:
 
 
 def find_live() -> Iterator[Connection]:
-    """The running servers of this user, the newest file first. Files of servers that were killed are cleared
-    away."""
+    """Yield this user's running servers, the newest file first, and delete files of servers that were killed."""
     for path in sorted(paths.runtime_dir().glob("server-*.json"), key=_age):
         try:
             yield read(path)

@@ -1,7 +1,7 @@
-"""The closed list of what can go wrong, each with a cause and a fix in words.
+"""The closed list of failures, each with a cause and a fix in words.
 
-`EDTalkError` is what the rooms raise; at the process edge it becomes a `messages.Failed` with the same three
-texts.
+All packages raise `EDTalkError`; where it would leave the server, it becomes a `messages.Failed` with the same
+code, cause and fix.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class ErrorCode(StrEnum):
-    """Every failure that crosses the wire. Codes are added, never re-used."""
+    """Every failure that crosses the wire. Codes are added, never reused."""
 
     INTERNAL = "internal"
     UNSUPPORTED = "unsupported"

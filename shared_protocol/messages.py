@@ -1,10 +1,10 @@
 """Every message on the wire: one frozen dataclass each. `docs/protocol.md` is the normative page.
 
-A message is a msgpack header (the dataclass's fields) and raw buffers. Fields annotated `Blob` never enter
-the header: each is one further frame of the multipart message, in the order of the fields. Fields are added
-with defaults and never change their meaning; unknown fields are ignored by the reader.
+A message is a msgpack header (the dataclass's fields) and raw buffers. Fields annotated `Blob` are not in the
+header: each is one further frame of the multipart message, in field order. New fields have defaults, fields
+never change their meaning, and readers ignore unknown ones.
 
-Every job (a request with a `job`, chosen by the client, unique in its connection) ends in exactly one
+Every job (a request with a `job`, a name that is unique among the client's open jobs) ends in exactly one
 terminal message: `Done`, `Failed` or `Cancelled`. Results (`Prepared`, `Inspected`, `Performance`, `PreviewFrame`,
 `Frame`, `Bundles`) come before it.
 
@@ -20,7 +20,7 @@ PROTOCOL_MIN = 1
 PROTOCOL_MAX = 1
 
 Blob = NewType("Blob", bytes)
-"""Raw bytes that travel as a frame of their own. Decoded, it may be any read-only bytes-like object."""
+"""Raw bytes sent as a separate frame. Decoded, it may be any read-only bytes-like object."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Message:
 
 @dataclass(frozen=True)
 class Hello(Message):
-    """First message of a client on each connection: which protocols it speaks, who it is.
+    """First message of a client on each connection: which protocols it speaks and who it is.
 
-    `client` names the client, the same on all its connections (jobs belong to it, not to a connection). `pid`
-    is its process on the server's own machine, 0 for a client elsewhere: a server that was started for a
-    process stays as long as one of these lives.
+    `client` names the client, the same on all its connections (jobs belong to the client, not to a connection).
+    `pid` is its process on the server's machine, 0 for a client elsewhere: a server that was started for a
+    process runs until all of these processes have ended.
     """
 
     protocol_min: int = PROTOCOL_MIN
@@ -49,7 +49,7 @@ class Hello(Message):
 
 @dataclass(frozen=True)
 class Welcome(Message):
-    """Answer to `Hello`: the protocol to speak, the server, and `bundle`, the shipped description (JSON text:
+    """Answer to `Hello`: the protocol to speak, the server, and `bundle`, the bundle's description (JSON text:
     name, version, native size, bases with ranges, presets, licence; see docs/bundles.md)."""
 
     protocol: int = PROTOCOL_MAX
@@ -62,8 +62,8 @@ class Welcome(Message):
 
 @dataclass(frozen=True)
 class Refused(Message):
-    """Answer to anything the server cannot take as a request (wrong version, no hello, unknown type,
-    malformed, a blob that does not fit its name). `subject` is the job or digest it was about, if known."""
+    """Answer to anything that the server cannot accept as a request (wrong version, no hello, unknown type,
+    malformed, a blob that does not match its digest). `subject` is the job or digest concerned, if known."""
 
     code: str = ""
     cause: str = ""
@@ -73,17 +73,19 @@ class Refused(Message):
 
 @dataclass(frozen=True)
 class Ping(Message):
-    """Is anybody there? Answered at once, also while jobs run."""
+    """Check whether the server lives. Answered at once, also while jobs run."""
 
     serial: int = 0
 
 
 @dataclass(frozen=True)
 class Pong(Message):
-    """Answer to `Ping`: the state (`warming`, `ready`, `busy`, `stopping`), what it is doing, memory in bytes: the
-    process's own, what it holds of the accelerator's, and what the accelerator has (0: none). With serial 0 it is
-    unasked: the state has changed, or the server looks whether the client lives. `users` is how many programs are
-    connected, the receiver among them (0: the server does not tell).
+    """Answer to `Ping`: the server's `state` (`warming`, `ready`, `busy`, `stopping`) and what it is doing.
+
+    Memory is in bytes: `memory` is the process's own, `device_memory` what it holds on the accelerator, and
+    `device_capacity` what the accelerator has (0: none). `uptime` is in seconds. With serial 0 the message is
+    unsolicited: the state has changed, or the server checks that the client lives. `users` counts the connected
+    programs, the receiver included (0: the server does not tell).
     """
 
     serial: int = 0
@@ -99,15 +101,15 @@ class Pong(Message):
 
 @dataclass(frozen=True)
 class Release(Message):
-    """Give the accelerator's memory back: the model moves to main memory until the next job needs it. Answered by an
-    unasked `Pong` once it is done; running jobs end first."""
+    """Free the accelerator's memory: the model moves to main memory until the next job needs it. Running jobs finish
+    first; an unsolicited `Pong` then answers."""
 
 
 @dataclass(frozen=True)
 class Shutdown(Message):
-    """End the server: running jobs are cancelled, then the process exits. With `alone` only if no other program is
-    connected; otherwise the answer is `Refused` (`server_in_use`), which says who is. Only servers with the capability
-    `shutdown.alone` look at that."""
+    """End the server: running jobs are cancelled, then the process exits. With `alone`, only if no other program is
+    connected; otherwise the answer is `Refused` (`server_in_use`), which names the others. Servers without the
+    capability `shutdown.alone` ignore `alone`."""
 
     alone: bool = False
 
@@ -117,14 +119,14 @@ class Shutdown(Message):
 
 @dataclass(frozen=True)
 class HaveBlobs(Message):
-    """Which of these blobs (SHA-256, lower-case hex) does the server hold?"""
+    """Ask which of these blobs (SHA-256, lower-case hex) the server lacks."""
 
     digests: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class BlobsMissing(Message):
-    """Answer to `HaveBlobs`: those to be sent."""
+    """Answer to `HaveBlobs`: the blobs to send."""
 
     digests: tuple[str, ...] = ()
 
@@ -139,8 +141,8 @@ class PutBlob(Message):
 
 @dataclass(frozen=True)
 class PutPart(Message):
-    """Store a blob of `size` bytes that comes in parts: these begin at byte `start`. Parts come in order, and on one
-    connection one blob's after the other's; the last one is answered like `PutBlob`. (Capability `parts`.)"""
+    """Store one part of a blob of `size` bytes: the part begins at byte `start`. A connection sends parts in order, and
+    finishes one blob before the next. The last part is answered like `PutBlob`. (Capability `parts`.)"""
 
     digest: str = ""
     start: int = 0
@@ -150,7 +152,7 @@ class PutPart(Message):
 
 @dataclass(frozen=True)
 class BlobStored(Message):
-    """The blob is held and can be named by its digest."""
+    """Answer to `PutBlob`: the server holds the blob, and requests can name it by its digest."""
 
     digest: str = ""
 
@@ -160,7 +162,7 @@ class BlobStored(Message):
 
 @dataclass(frozen=True)
 class JobReply(Message):
-    """Base of all that a server says about a job."""
+    """Base of all messages of a server about a job."""
 
     job: str = ""
 
@@ -178,8 +180,8 @@ class Crop:
 
 @dataclass(frozen=True)
 class Progress(JobReply):
-    """How far a job is: `done` of `total` units, units a second, seconds to go (-1: unknown), what it does
-    now."""
+    """Progress of a job: `done` of `total` units, `rate` in units a second, `eta` in seconds (-1: unknown), and the
+    current `stage`."""
 
     done: int = 0
     total: int = 0
@@ -190,8 +192,8 @@ class Progress(JobReply):
 
 @dataclass(frozen=True)
 class Prepared(JobReply):
-    """A source is ready: its key (content hash), the crop that was used, size of the frames, notes on the
-    portrait (short sentences, empty when all is well), the portrait's own weights ([1, channels]), the size of frames
+    """A prepared source: its key (a content hash), the crop used, the size of its frames in pixels, notes on the
+    portrait (short sentences, empty when all is well), the portrait's own weights [1, channels], the size of frames
     with the framing `full`, and the verdict as in `Inspected`."""
 
     source: str = ""
@@ -207,9 +209,10 @@ class Prepared(JobReply):
 
 @dataclass(frozen=True)
 class Inspected(JobReply):
-    """What a portrait shows: its size in pixels; all faces, the largest first; the crop that would be used (or was
-    asked about); and a verdict on it: `good`, `no_face`, `several_faces`, `too_small`, `turned`, `cut_off`. `advice`
-    says what to do, empty when all is well. `turned` is about how many degrees the head looks to the side."""
+    """Findings on a portrait: its size in pixels; all faces, the largest first; the crop that `Prepare` would use (or
+    the one asked about); and a verdict on that crop: `good`, `no_face`, `several_faces`, `too_small`, `turned` or
+    `cut_off`. `advice` says what to do, empty when all is well. `turned` is roughly how many degrees the head looks
+    sideways."""
 
     width: int = 0
     height: int = 0
@@ -222,8 +225,8 @@ class Inspected(JobReply):
 
 @dataclass(frozen=True)
 class BundleEntry:
-    """A bundle that is installed or can be fetched: folder name, title, version, size in bytes, licence, native size in
-    pixels, one sentence; `path` is what `--bundle` takes."""
+    """A bundle that is installed or can be downloaded: folder name, title, version, size in bytes, licence, native size
+    in pixels, and a description of one sentence; `path` is what `--bundle` takes."""
 
     name: str = ""
     title: str = ""
@@ -239,7 +242,7 @@ class BundleEntry:
 
 @dataclass(frozen=True)
 class Bundles(JobReply):
-    """The bundles that are installed, and those that can be fetched."""
+    """The bundles that are installed and those that can be downloaded."""
 
     bundles: tuple[BundleEntry, ...] = ()
 
@@ -302,15 +305,15 @@ Answer = TypeVar("Answer", bound=JobReply)
 
 @dataclass(frozen=True)
 class Request(Message, Generic[Answer]):
-    """Base of all jobs; `Answer` is the class of its results (`Done` for a job that has none).
+    """Base of all jobs; `Answer` is the class of a job's results (`Done` if it has none).
 
-    `job` names it: chosen by the client, unique among its open jobs.
+    `job` is its name, chosen by the client and unique among the client's open jobs.
     """
 
     capability = ""
-    """What `Welcome.capabilities` holds where a server knows this request; empty: every server does."""
+    """Entry in `Welcome.capabilities` of servers that know this request; empty: every server does."""
     is_interactive = False
-    """Does a person wait for it? It then travels on the connection where nothing waits behind a bake."""
+    """Whether a person waits for it: it then uses the connection on which no request waits behind a bake."""
 
     job: str = ""
 
@@ -324,8 +327,8 @@ class Request(Message, Generic[Answer]):
 
 @dataclass(frozen=True)
 class Inspect(Request[Inspected]):
-    """Job: look at a portrait before anything is rendered. Without a crop (side 0) all faces are looked for and the
-    largest is chosen; with one, that crop is judged. Results: `Inspected`."""
+    """Job: inspect a portrait before rendering. Without a crop (side 0) the server finds all faces and chooses the
+    largest; with one, it judges that crop. Results: `Inspected`."""
 
     capability = "inspect"
     is_interactive = True
@@ -345,20 +348,20 @@ class Prepare(Request[Prepared]):
 
 
 MOST_BLINKS = 40
-"""Blinks a minute that a prediction may have: with more, one would run into the next."""
+"""Most blinks a minute that a prediction may have: with more, they would overlap."""
 MOST_HEAD = 5
-"""The strongest movement of the head that a prediction may have."""
+"""Largest value of `Predict.head`; 1 is natural movement."""
 
 
 @dataclass(frozen=True)
 class Predict(Request[Performance]):
-    """Job: a voice (an audio file as a blob) to weights. Results: one `Performance`.
+    """Job: predict weights from a voice (an audio file as a blob). Results: one `Performance`.
 
-    `frames` rows are made; row i is the voice at second `offset + i * fps_denominator / fps_numerator`;
-    outside the voice is silence. `frames` = 0 means: to the end of the voice. Other banks rest at the
-    source's own weights, but for `blinks` a minute (0 to `MOST_BLINKS`) and movements of the head (`head`: 0 none,
-    1 as people move when they talk, at most `MOST_HEAD`) where the bundle has named weights for these. Both are
-    dealt out by `seed` and the shot's own clock, on which the voice begins at second `clock`.
+    The result has `frames` rows (0: up to the end of the voice). Row i is the voice at second
+    `offset + i * fps_denominator / fps_numerator`; outside the voice is silence. Other banks rest at the source's own
+    weights, except for `blinks` a minute (0 to `MOST_BLINKS`) and movements of the head (`head`: 0 none, 1 natural
+    for a person who talks, at most `MOST_HEAD`) where the bundle has named weights for them. `seed` and the shot's
+    own clock, on which the voice begins at second `clock`, decide when both happen.
     """
 
     source: str = ""
@@ -376,14 +379,14 @@ class Predict(Request[Performance]):
 
 @dataclass(frozen=True)
 class Capture(Request[Performance]):
-    """Job: a driving video (a file as a blob) to weights. Results: one `Performance`.
+    """Job: capture weights from a driving video (a file as a blob). Results: one `Performance`.
 
-    Row i is the video at second `offset + i * fps_denominator / fps_numerator`, as in `Predict`; before and after the
-    video its first and last pictures hold. The face is tracked with one crop that follows it steadily. The
-    driver's change since the moment of `zero` is added to the source's own weights: `nearest` (the picture that looks
-    most like the source), `calmest` (little movement, near rest) or `second` (`zero_second` of the video). `absolute`
-    takes the driver's weights as they are. `mouth`, `pose` and `expression` are the banks' strengths, 0 to 10: 0 keeps
-    the source's own weights, 1 is the driver's movement.
+    Row i is the video at second `offset + i * fps_denominator / fps_numerator`, as in `Predict`; the video's first and
+    last pictures hold before and after it. One crop follows the face smoothly. The driver's change since the moment
+    `zero` is added to the source's own weights: `nearest` (the picture that looks most like the source), `calmest`
+    (little movement, near rest) or `second` (second `zero_second` of the video). `absolute` uses the driver's weights
+    as they are. `mouth`, `pose` and `expression` are the banks' strengths, 0 to 10: 0 keeps the source's own weights,
+    1 is the driver's movement.
     """
 
     capability = "capture"
@@ -404,8 +407,8 @@ class Capture(Request[Performance]):
 
 @dataclass(frozen=True)
 class Preview(Request[PreviewFrame]):
-    """Job: one frame, newest wins: an older preview of the same connection that has not started is cancelled
-    with reason `superseded`. Results: `PreviewFrame`."""
+    """Job: render one frame for display. A newer preview cancels an older one of the same connection that has not
+    started yet (reason `superseded`). Results: `PreviewFrame`."""
 
     is_interactive = True
 
@@ -416,7 +419,7 @@ class Preview(Request[PreviewFrame]):
 
 @dataclass(frozen=True)
 class Render(Request[Frame]):
-    """Job: frames for keeping. `weights` has one row for each entry of `frames` (the client's frame numbers).
+    """Job: render frames to keep. `weights` has one row for each entry of `frames` (the client's frame numbers).
     Results: `Frame`s in that order. `encoding`: `png` (8-bit file), `exr` (half float file, linear light) or
     `rgba` (raw, bottom-up, 4 bytes a pixel). `framing`: `face` (the crop, the bundle's size) or `full` (the face
     pasted back into the whole portrait). `alpha`: the face's soft matte in the alpha channel.
@@ -435,11 +438,11 @@ class Render(Request[Frame]):
 
 @dataclass(frozen=True)
 class Movie(Request[Done]):
-    """Job: an image sequence on this machine to a movie file with sound, marked as synthetic.
+    """Job: encode an image sequence on this machine as a movie file with sound, marked as synthetic.
 
-    `folder` holds `pattern` (such as `%04d.png`) numbered `first` to `last`; `sound` is a file on this machine or
-    empty, its start at second `sound_offset` of the movie. For clients on the server's own machine only. Results:
-    none but `Done`; the file is at `output`, written whole or not at all.
+    `folder` holds files named by `pattern` (such as `%04d.png`), numbered `first` to `last`. `sound` is a file on this
+    machine or empty; it starts at second `sound_offset` of the movie. Only for clients on the server's machine.
+    Results: none but `Done`; the file is at `output`, written whole or not at all.
     """
 
     capability = "movie"
@@ -457,15 +460,15 @@ class Movie(Request[Done]):
 
 @dataclass(frozen=True)
 class ListBundles(Request[Bundles]):
-    """Job: which model bundles are installed? Results: `Bundles`."""
+    """Job: list the model bundles. Results: `Bundles`."""
 
     capability = "bundles"
 
 
 @dataclass(frozen=True)
 class ImportBundle(Request[Bundles]):
-    """Job: the official checkpoints in `folder` (a file or folder on this machine) become the installed bundle `name`.
-    For clients on the server's own machine only. Results: `Bundles`, the list with the new one."""
+    """Job: import the official checkpoints in `folder` (a file or folder on this machine) as the bundle `name`.
+    Only for clients on the server's machine. Results: `Bundles`, the list with the new one."""
 
     capability = "bundles"
 
@@ -475,8 +478,8 @@ class ImportBundle(Request[Bundles]):
 
 @dataclass(frozen=True)
 class DownloadBundle(Request[Bundles]):
-    """Job: fetch a bundle that the server's catalogue offers (`BundleEntry.installed` false). Only ever at the user's
-    explicit wish. `mirror` replaces the start of the catalogue's addresses. Results: `Bundles`."""
+    """Job: download a bundle that the server's catalogue offers (`BundleEntry.installed` false). Send it only when the
+    user asked for it. `mirror` replaces the start of the catalogue's addresses. Results: `Bundles`."""
 
     capability = "bundles"
 
@@ -497,7 +500,7 @@ class Credit(Message):
 
 @dataclass(frozen=True)
 class Cancel(Message):
-    """End a job of this client, whichever connection started it. The job answers `Cancelled` (or had just
-    ended)."""
+    """Cancel a job of this client, whichever connection started it. The job answers `Cancelled`, unless it has already
+    ended."""
 
     job: str = ""

@@ -1,7 +1,7 @@
-"""Where things live on a user's machine: one rule for the server, the add-on and the installer.
+"""Folders and files on a user's machine, the same for the server, the add-on and the installer.
 
-Standard library only, because Blender and `install.py` use it too. The places are those of the package
-`platformdirs` for the application `edtalk` (no author folder). Each can be moved by an environment variable:
+Standard library only, because Blender and `install.py` use it too. The folders match those of the package
+`platformdirs` for the application `edtalk` (no author folder). Environment variables can move them:
 `EDTALK_RUNTIME_DIR`, `EDTALK_DATA_DIR`, `EDTALK_LOG_DIR`.
 """
 
@@ -22,8 +22,10 @@ PRIVATE_FILE = 0o600
 
 
 def runtime_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Connection files of running servers. Emptied by the system at log-out or restart where it has such a
-    place."""
+    """Return the folder for connection files of running servers.
+
+    Where the system has such a folder, it empties it at log-out or restart.
+    """
     env = os.environ if environ is None else environ
     if override := env.get("EDTALK_RUNTIME_DIR"):
         return Path(override)
@@ -35,7 +37,7 @@ def runtime_dir(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def data_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """What outlives a restart: the record of the installed server, added bundles."""
+    """Return the folder for data that outlives a restart: the record of the installed server and added bundles."""
     env = os.environ if environ is None else environ
     if override := env.get("EDTALK_DATA_DIR"):
         return Path(override)
@@ -47,17 +49,17 @@ def data_dir(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def bundles_dir() -> Path:
-    """The model bundles of this user: a folder for each."""
+    """Return the folder that holds this user's model bundles, one subfolder each."""
     return data_dir() / "bundles"
 
 
 def catalogue_file() -> Path:
-    """What this user or site offers for download, beside what ships (docs/bundles.md)."""
+    """Return the file that lists this user's or site's own downloads, besides those that ship (docs/bundles.md)."""
     return data_dir() / "catalogue.json"
 
 
 def log_dir(environ: Mapping[str, str] | None = None) -> Path:
-    """Log files, rotated."""
+    """Return the folder for log files, which are rotated."""
     env = os.environ if environ is None else environ
     if override := env.get("EDTALK_LOG_DIR"):
         return Path(override)
@@ -69,14 +71,14 @@ def log_dir(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def server_record() -> Path:
-    """The file in which the installer says where the server is: `{"python", "version", "checkout"}`."""
+    """Return the file in which the installer records the server: `{"python", "version", "checkout"}`."""
     return data_dir() / "server.json"
 
 
 def make_private_folder(folder: Path) -> Path:
     """Create `folder` for this user alone.
 
-    Raises `PermissionError` when it belongs to somebody else (who could then read or exchange our files).
+    Raises `PermissionError` when it belongs to another user, who could then read or replace our files.
     """
     folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     if sys.platform != "win32":  # on Windows the user's local folder is private by inheritance
@@ -93,14 +95,14 @@ def write_private(path: Path, content: bytes) -> None:
 
 
 def is_mine(path: Path) -> bool:
-    """Does the file or folder (not a link's target) belong to this user? Always true on Windows."""
+    """Return whether this user owns the file or folder (a link counts as not owned). Always true on Windows."""
     if sys.platform == "win32":
         return True
     return path.lstat().st_uid == os.getuid() and not path.is_symlink()
 
 
 def is_private(path: Path) -> bool:
-    """Is the file this user's, and closed to all others?"""
+    """Return whether this user owns the file and no other user can access it. Always true on Windows."""
     if sys.platform == "win32":
         return True
     return is_mine(path) and stat.S_IMODE(path.stat().st_mode) & 0o077 == 0
@@ -116,7 +118,7 @@ def _xdg(env: Mapping[str, str], name: str, default: str) -> Path:
 
 
 def _unix_runtime(env: Mapping[str, str]) -> Path:
-    """The session's own folder, else the system's for this user, else one in the temporary folder."""
+    """Return the session's own folder, else the system's for this user, else one in the temporary folder."""
     assert sys.platform != "win32"  # noqa: S101 (tells the type checker that getuid exists)
     user = os.getuid()
     for candidate in (env.get("XDG_RUNTIME_DIR", ""), f"/run/user/{user}"):

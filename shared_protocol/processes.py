@@ -1,6 +1,7 @@
-"""Is a process still the one it was? A number alone does not say: systems hand the same number out again.
+"""Checking whether a process is still running.
 
-A process is known by its number and the moment it started, as an opaque text that is only compared.
+Systems reuse process numbers, so a process is identified by its number and its start time. The start time is
+an opaque text that is only compared.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ from pathlib import Path
 
 
 def process_start(pid: int) -> str | None:
-    """A text that is different for every process that ever has this number; None when none runs now.
+    """Return a text that differs for every process that ever has this number; None when no such process runs.
 
-    A process that has ended but was not yet collected by its parent counts as ended.
+    A zombie (ended, but not yet collected by its parent) counts as ended.
     """
     return _start(pid) if pid > 0 else None
 
 
 def is_running(pid: int, started: str) -> bool:
-    """Does the very process run that had this number and start?"""
+    """Return whether the process with this number and start time is still running."""
     return bool(started) and process_start(pid) == started
 
 
@@ -28,13 +29,13 @@ def _start_on_linux(pid: int) -> str | None:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
-    fields = text[text.rindex(")") + 2 :].split()  # the program's name stands in brackets and may hold spaces
+    fields = text[text.rindex(")") + 2 :].split()  # the program's name is in brackets and may hold spaces
     state, start_ticks = fields[0], fields[19]
     return None if state in "ZXx" else f"{_boot_id()}:{start_ticks}"
 
 
 def _boot_id() -> str:
-    """Start times count from the machine's start: another start of the machine, other processes."""
+    """Return the identity of this boot, because start times count from it."""
     path = Path("/proc/sys/kernel/random/boot_id")
     return path.read_text(encoding="ascii").strip() if path.exists() else ""
 
@@ -52,7 +53,7 @@ if sys.platform == "win32":
     from ctypes import wintypes
 
     def _start(pid: int) -> str | None:
-        """The creation time, by the Win32 calls themselves (`os.kill(pid, 0)` would end the process)."""
+        """Return the creation time, by Win32 calls (`os.kill(pid, 0)` would end the process)."""
         query_limited_information, still_active = 0x1000, 259
         kernel = ctypes.WinDLL("kernel32", use_last_error=True)
         kernel.OpenProcess.restype = wintypes.HANDLE

@@ -1,7 +1,7 @@
-"""Frames and seconds: the only place in the project that multiplies or divides by a frame rate.
+"""Converting frames to seconds and back: only this module multiplies or divides by a frame rate.
 
 A time base maps a (possibly fractional) frame number to seconds of the voice. Frame rates are exact
-rationals, as in Blender (`fps / fps_base`), so that ten minutes at 23.976 do not drift.
+rationals, as in Blender (`fps / fps_base`), so a long shot at 23.976 does not drift.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from fractions import Fraction
 import numpy as np
 
 MODEL_FPS = Fraction(25)
-"""EDTalk's own frame rate (audio windows are cut for it); a performance is resampled from and to it."""
+"""EDTalk's own frame rate, in frames a second: audio windows are cut for it, and performances are resampled from it."""
 
 _NTSC = Fraction(1000, 1001)
 
 
 def frame_rate(value: str | float | Fraction) -> Fraction:
-    """Return an exact frame rate from 25, "30000/1001" or 23.976 (broadcast rates are known by their short names).
+    """Return the exact frame rate for 25, "30000/1001" or 23.976 (which stands for 24000/1001).
 
-    Raises `ValueError` for what is no number from 1 to 1000.
+    Raises `ValueError` unless it is a number from 1 to 1000.
     """
     try:
         rate = Fraction(str(value))
@@ -34,9 +34,9 @@ def frame_rate(value: str | float | Fraction) -> Fraction:
 
 @dataclass(frozen=True)
 class TimeBase:
-    """Frame `start` is at second `offset` of the voice; each further frame is `1 / fps` later.
+    """A mapping of frames to seconds: frame `start` is at second `offset` of the voice.
 
-    `fps` is the number of frames a second (> 0); `offset` moves the voice: positive plays a later part of it.
+    `fps` is in frames a second (> 0). With a positive `offset`, frame `start` plays a later part of the voice.
     """
 
     fps: Fraction = MODEL_FPS
@@ -49,20 +49,20 @@ class TimeBase:
 
     @classmethod
     def from_blender(cls, fps: int, fps_base: float, start: int = 0, offset_frames: float = 0.0) -> TimeBase:
-        """A scene's time base. `fps_base` is a float32 in Blender: 1.001 is taken as exactly 1001/1000."""
-        as_typed = str(np.float32(fps_base))  # the shortest decimal number that is stored so
+        """Return a scene's time base. `fps_base` is a float32 in Blender: 1.001 is taken as exactly 1001/1000."""
+        as_typed = str(np.float32(fps_base))  # the shortest decimal that rounds to this float32
         rate = Fraction(fps) / Fraction(as_typed)
         return cls(rate, start, -Fraction(offset_frames).limit_denominator(100_000) / rate)
 
     def seconds(self, frame: float | Fraction) -> float:
-        """The second of the voice that belongs to a frame."""
+        """Return the second of the voice at a frame."""
         return float((Fraction(frame) - self.start) / self.fps + self.offset)
 
     def frame(self, seconds: float | Fraction) -> float:
-        """The (fractional) frame at a second of the voice."""
+        """Return the (fractional) frame at a second of the voice."""
         return float((Fraction(seconds) - self.offset) * self.fps + self.start)
 
     def frame_count(self, seconds: float | Fraction) -> int:
-        """How many whole frames a duration fills, at least one for any positive duration."""
+        """Return how many whole frames a duration in seconds fills; any positive duration fills at least one."""
         exact = Fraction(seconds).limit_denominator(1_000_000) * self.fps
         return max(1, int(exact)) if exact > 0 else 0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The list of asset catalogs that lies beside a .blend. No bpy here."""
+"""The list of asset catalogs beside a .blend. No bpy here."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 FILE = "blender_assets.cats.txt"
 HEADER = "# Catalogs of the assets in this folder and below.\nVERSION 1\n\n"
 EDTALK = "6f6b3b5e-8f37-4d0b-9a9e-2f4b8f0d1c51"
-"""Identity of our catalog; the same in every folder, so that assets keep it when they move."""
+"""Identity of our catalog, the same in every folder, so assets stay in it when they move."""
 
 
 def add(folder: Path, identity: str, name: str) -> Path:
-    """Make sure that `folder`, or the one above it that has a list already, knows a catalog; the list's path.
+    """Add a catalog to the list in `folder`, or in the nearest parent that has one, and return the list's path.
 
-    Catalogs that are there stay as they are. The file is replaced as a whole. Raises `EDTalkError` when it cannot be
+    Existing catalogs stay. The file is replaced atomically. Raises `EDTalkError` when it cannot be
     read or written.
     """
     try:

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Few keys for many samples, within a stated error. No bpy here.
+"""Reducing samples to few keys within a stated error. No bpy here.
 
-Between two keys stands a cubic in time: its handles lie at a third and two thirds of the gap, so that Blender's Bezier
-curve, which is a cubic in its own parameter, is one in time as well and can be computed without Blender. Keys lie on
-samples; slopes are the least-squares choice. Where a span misses a sample by more than the tolerance, that sample
-becomes a key, until none does.
+Between two keys the curve is a cubic in time: its handles are at a third and two thirds of the gap, so Blender's Bezier
+curve, a cubic in its own parameter, is also one in time and can be computed without Blender. Keys lie on samples, and a
+least-squares fit chooses the slopes. A sample that the curve misses by more than the tolerance becomes a key, until
+the curve misses none.
 
-All of it is `Steps` (see `tasks`): between two pauses lies about a millisecond for each ten thousand samples.
+The work is done in `Steps` (see `tasks`) of about one millisecond for each ten thousand samples.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.intp]
 
 SWEEPS = 8
-"""Red and black sweeps for the slopes. The system's off-diagonal is at most 3/4 of its diagonal, so these leave about a
-hundredth of the first error; what they leave costs at most a key, because the fit is measured afterwards."""
+"""Red and black sweeps for the slopes. The system's off-diagonal is at most 3/4 of its diagonal, so they leave about a
+hundredth of the initial error. The fit is measured afterwards, so that error costs at most one more key."""
 TURNS_AT_ONCE = 2000
-"""Places where a curve may turn that are looked at between two pauses."""
+"""Candidate turning points to check in one step."""
 CHORD_WEIGHT = 1e-3
-"""How much a slope tends to its neighbouring chords; alone it decides where there is nothing between the keys."""
+"""Weight that pulls a slope towards its neighbouring chords; without samples between the keys, it alone decides."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ def dense(first: int, values: npt.ArrayLike) -> Keys:
 
 
 def reduce(first: int, values: npt.ArrayLike, tolerance: float) -> Steps[Keys]:
-    """Return keys for `values` [frames] that miss none by more than `tolerance`; the first is at frame `first`."""
+    """Return keys whose curve misses no sample of `values` [frames] by more than `tolerance`, from frame `first` on."""
     samples = np.asarray(values, np.float64)
     keys = yield from _turns(samples, tolerance)
     while True:
@@ -78,7 +78,7 @@ def handles(keys: Keys) -> tuple[Floats, Floats]:
 
 
 def _turns(samples: Floats, swing: float) -> Steps[Indices]:
-    """The first and the last sample, and where the curve turns after having moved by more than `swing`."""
+    """Return the first and last sample, and the turning points after a move of more than `swing`."""
     steps = np.sign(np.diff(samples))
     candidates = np.flatnonzero(steps[1:] != steps[:-1]) + 1
     found, extreme, direction = [0], 0, 0.0
@@ -95,9 +95,9 @@ def _turns(samples: Floats, swing: float) -> Steps[Indices]:
 
 
 def _missed(samples: Floats, keys: Indices, slopes: Floats, tolerance: float) -> Indices:
-    """A sample in each span between `keys` whose curve misses one by more than `tolerance`.
+    """Return one sample in each span between `keys` whose curve misses any by more than `tolerance`.
 
-    The one that is missed most, but not in the outer quarters, which would hardly divide the span.
+    It is the sample with the largest miss, moved out of the outer quarters, which would hardly divide the span.
     """
     if len(keys) < 2:
         return np.empty(0, np.intp)
@@ -112,7 +112,7 @@ def _missed(samples: Floats, keys: Indices, slopes: Floats, tolerance: float) ->
 
 
 def _curve(values: Floats, slopes: Floats, keys: Indices) -> Floats:
-    """The curve through `values` with `slopes` at `keys`, at each sample."""
+    """Return the curve through `values` with `slopes` at `keys`, at each sample."""
     span, gap, u = _spans(keys)
     basis = _hermite(u)
     start = basis[0] * values[span] + basis[1] * gap * slopes[span]
@@ -120,7 +120,7 @@ def _curve(values: Floats, slopes: Floats, keys: Indices) -> Floats:
 
 
 def _spans(keys: Indices) -> tuple[Indices, Floats, Floats]:
-    """For each sample the span between keys it lies in, that span's length, and where in it, 0 to 1."""
+    """Return for each sample its span between keys, that span's length, and its position in the span, 0 to 1."""
     gaps = np.diff(keys)
     span = np.append(np.repeat(np.arange(len(gaps)), gaps), len(gaps) - 1)
     gap = gaps[span].astype(np.float64)
@@ -128,13 +128,13 @@ def _spans(keys: Indices) -> tuple[Indices, Floats, Floats]:
 
 
 def _hermite(u: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """Hermite's basis: of the value and the slope at the start, and of those at the end."""
+    """Return Hermite's basis: factors of the value and slope at the start, then of those at the end."""
     v = 1 - u
     return v * v * (1 + 2 * u), u * v * v, u * u * (3 - 2 * u), -u * u * v
 
 
 def _slopes(samples: Floats, keys: Indices) -> Floats:
-    """The slopes at `keys` with which the curve comes nearest to all samples (least squares)."""
+    """Return the slopes at `keys` that bring the curve closest to all samples (least squares)."""
     if len(keys) < 2:
         return np.zeros(len(keys))
     span, gap, u = _spans(keys)
@@ -155,7 +155,7 @@ def _slopes(samples: Floats, keys: Indices) -> Floats:
 
 
 def _solve(diagonal: Floats, beside: Floats, right: Floats) -> Floats:
-    """x of a symmetric tridiagonal system, nearly: `diagonal` [n], `beside` it [n - 1], `right` [n]."""
+    """Return the approximate x of a symmetric tridiagonal system: `diagonal` [n], `beside` it [n - 1], `right` [n]."""
     x = right / diagonal
     for sweep in range(2 * SWEEPS):
         pull = right.copy()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Emotions in words with times, "happy 0.7", as curves of the eight intensities. No bpy here.
+"""Curves of the eight emotion intensities, from cues such as "happy 0.7" at a time. No bpy here.
 
-A cue says what the face feels from its time on: the emotions it names, and no others. The change begins at the cue and
-takes the blend time.
+From its time on, a cue sets the emotions that it names and clears all others. The change begins at the cue and takes
+the blend time.
 """
 
 from __future__ import annotations
@@ -35,20 +35,20 @@ _TERM = re.compile(r"([a-z]+)(?:\s*[:= ]\s*|(?=\d))?(\d*\.?\d+)?\s*(%?)")
 
 @dataclass(frozen=True)
 class Cue:
-    """From `time` (in seconds) on the face feels `emotions`: (name, intensity 0 to 1) each, and nothing else."""
+    """The emotions from `time` (in seconds) on: a (name, intensity 0 to 1) each; all others are 0."""
 
     time: float
     emotions: tuple[tuple[str, float], ...] = ()
 
 
 Keys = list[tuple[float, float]]
-"""(frame, intensity) of each key, frames rising."""
+"""(frame, intensity) of each key, in rising order of frames."""
 
 
 def parse(text: str) -> tuple[tuple[str, float], ...] | None:
-    """The emotions in "happy", "sad 0.5", "angry 70%" or "happy 0.4 + surprised 0.3"; empty for "none".
+    """Return the emotions in "happy", "sad 0.5", "angry 70%" or "happy 0.4 + surprised 0.3"; empty for "none".
 
-    None when the text does not say an emotion.
+    None when the text names no emotion.
     """
     found: dict[str, float] = {}
     for term in re.split(r"[+,&]", text.strip().lower()):
@@ -66,10 +66,10 @@ def parse(text: str) -> tuple[tuple[str, float], ...] | None:
 
 
 def cues_to_curves(cues: Iterable[Cue], fps: Fraction | float, blend: float) -> dict[str, Keys]:
-    """Keys of each emotion that any cue names; frame 0 is at second 0, `blend` in seconds.
+    """Return the keys of each emotion that any cue names; frame 0 is at second 0, `blend` is in seconds.
 
-    A cue that comes before the last change has ended begins from where that had come (between keys intensities are
-    taken to change evenly). Of cues at the same time the last counts.
+    A cue that interrupts a change begins from the intensity reached so far (intensities change linearly between keys).
+    Of several cues at the same time, the last counts.
     """
     rows = sorted({cue.time: cue for cue in cues}.values(), key=lambda cue: cue.time)
     names = {name for cue in rows for name, _ in cue.emotions}
@@ -78,7 +78,7 @@ def cues_to_curves(cues: Iterable[Cue], fps: Fraction | float, blend: float) -> 
 
 
 def _keys(name: str, cues: Sequence[Cue], base: TimeBase, blend: float) -> Keys:
-    """The keys of one emotion: two for each change."""
+    """Return the keys of one emotion: two for each change."""
     keys: Keys = []
     value, start, began, target = 0.0, 0.0, 0.0, 0.0  # the last change: from `start` at `began` to `target`
     for cue in cues:
@@ -99,7 +99,7 @@ def _key(time: float, base: TimeBase, value: float) -> tuple[float, float]:
 
 
 def _without_doubles(keys: Keys) -> Keys:
-    """Of keys at the same frame the last; a jump (no blend time) begins a frame before."""
+    """Keep only the last of several keys at the same frame; a jump (no blend time) begins one frame earlier."""
     tidy: Keys = []
     for frame, value in keys:
         if tidy and frame <= tidy[-1][0]:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bases of a bundle on the fixed channels of a character. No bpy here.
+"""Mapping of a bundle's bases to the fixed channels of a character. No bpy here.
 
-Paths of F-Curves and drivers must stay what they are, whatever bundle is used. So a character has fixed channels,
-`mouth_01` to `mouth_20`, `pose_01` to `pose_06` and `expression_01` to `expression_10` (the bank sizes of the paper),
-and the n-th basis of a bank lives on its n-th channel. What a channel is called is its bundle's affair (`labels`).
+Paths of F-Curves and drivers must not depend on the bundle. So a character has fixed channels, `mouth_01` to
+`mouth_20`, `pose_01` to `pose_06` and `expression_01` to `expression_10` (the bank sizes of the paper), and the n-th
+basis of a bank uses its n-th channel. The bundle decides what people call a channel (`labels`).
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ CHANNELS_OF = {Bank.MOUTH: 20, Bank.POSE: 6, Bank.EXPRESSION: 10}
 
 
 def channel(bank: Bank, number: int) -> str:
-    """The property of the n-th basis of a bank, counted from 1."""
+    """Return the property of the n-th basis of a bank, counted from 1."""
     return f"{bank.value}_{number:02d}"
 
 
 def channels(layout: BankLayout) -> list[str]:
-    """The property of each basis of a layout, in the order of the weights.
+    """Return the property of each basis of a layout, in the order of the weights.
 
-    Raises `EDTalkError` when a bank is larger than what characters have channels for.
+    Raises `EDTalkError` when a bank has more bases than a character has channels.
     """
     names = []
     for bank, room in CHANNELS_OF.items():
@@ -49,8 +49,11 @@ def channels(layout: BankLayout) -> list[str]:
 
 @dataclass(frozen=True)
 class Label:
-    """What people see of a channel: its name (as the bundle has it: Blender translates names itself), its tooltip (in
-    the user's language, without the last full stop, which Blender sets), and the ends of its slider."""
+    """What people see of a channel.
+
+    `name` is as in the bundle, because Blender translates names itself; `description` is the tooltip in the user's
+    language, without the last full stop, which Blender adds; `minimum` and `maximum` are the ends of the slider.
+    """
 
     name: str
     description: str
@@ -59,9 +62,9 @@ class Label:
 
 
 def labels(layout: BankLayout) -> dict[str, Label]:
-    """What each of the channels is called in a layout, also those that it does not use.
+    """Return the label of each channel in a layout, including channels that it does not use.
 
-    Raises `EDTalkError` when a bank is larger than what characters have channels for.
+    Raises `EDTalkError` when a bank has more bases than a character has channels.
     """
     known = dict(zip(channels(layout), layout.bases, strict=True))
     return {
@@ -81,12 +84,12 @@ def _label_of(basis: Basis) -> Label:
 
 
 def _printable(text: str) -> str:
-    """The text without what no name may hold: line ends, zeros, halves of characters."""
+    """Return the text without characters that no name may hold: line ends, zeros, unpaired surrogates."""
     return "".join(letter for letter in text if letter.isprintable())
 
 
 def _ends(low: float, high: float) -> str:
-    """Which end is which. A description tells what the upper end does."""
+    """Explain the ends of a slider. A basis' description says only what the upper end does."""
     if low == 0.0:
         return tip_("Usual values: 0 (not at all) to {high} (fully)", high=f"{high:g}")
     if low < 0.0 < high:
@@ -106,15 +109,15 @@ def _unused(bank: Bank, number: int) -> Label:
 
 
 def language() -> tuple[str, str]:
-    """What differs when `labels` would be in another language."""
+    """Return texts that change when the language of `labels` does."""
     unused = _unused(Bank.MOUTH, 1)
     return unused.name, unused.description
 
 
 def layout_from_rows(rows: Sequence[Mapping[str, Any]]) -> BankLayout:
-    """The layout in a bundle's description (its list `bases`).
+    """Return the layout in a bundle's description (its list `bases`).
 
-    Raises `EDTalkError` when it is not one.
+    Raises `EDTalkError` when the list holds no valid layout.
     """
     try:
         return BankLayout(
@@ -139,14 +142,14 @@ def layout_from_rows(rows: Sequence[Mapping[str, Any]]) -> BankLayout:
 
 
 def layout_to_json(layout: BankLayout) -> str:
-    """A layout as text, for keeping it in a .blend."""
+    """Return a layout as text, to keep in a .blend."""
     rows = [{**vars(basis), "bank": basis.bank.value} for basis in layout.bases]
     return json.dumps(rows, separators=(",", ":"))
 
 
 @cache
 def layout_from_json(text: str) -> BankLayout:
-    """The layout in a text of `layout_to_json`; the starter bundle's for an empty or damaged one."""
+    """Return the layout in a text of `layout_to_json`; the starter bundle's for an empty or damaged text."""
     try:
         return layout_from_rows(json.loads(text))
     except (ValueError, EDTalkError):
@@ -155,6 +158,6 @@ def layout_from_json(text: str) -> BankLayout:
 
 @cache
 def starter_layout() -> BankLayout:
-    """The bases of the bundle that ships with the server."""
+    """Return the layout of the bundle that ships with the server."""
     text = (Path(__file__).parent / "starter_layout.json").read_text("utf-8")
     return layout_from_rows(json.loads(text))

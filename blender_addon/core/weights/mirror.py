@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What becomes of the weights when left and right change places. No bpy here.
+"""Mirroring weights: exchanging left and right. No bpy here.
 
-A bundle says it by its identifiers. A pair (`blink_left`, `blink_right`) changes places. A direction whose opposite has
-no name of its own (`jaw_left`, any `…_side`, a head's yaw, roll and shift to the side) changes its sign. All else
-stays.
+The bundle's identifiers say how. A pair (`blink_left`, `blink_right`) swaps values. A sideways direction without a
+partner (`jaw_left`, any `…_side`, a head's yaw, roll and sideways shift) changes its sign. All other weights stay.
 """
 
 from __future__ import annotations
@@ -21,18 +20,18 @@ _ODD_POSES = {"yaw", "roll", "shift_x"}
 
 @dataclass(frozen=True)
 class Mirror:
-    """`order`: where each weight comes from; `sign`: -1 where it turns round; both [channels]."""
+    """Mirroring of weights. `order`: where each weight comes from; `sign`: -1 where it is negated; both [channels]."""
 
     order: npt.NDArray[np.intp]
     sign: npt.NDArray[np.float32]
 
     def apply(self, weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Weights [..., channels] of the picture that is flipped horizontally."""
+        """Return the weights [..., channels] of the horizontally flipped picture."""
         return np.asarray(weights[..., self.order] * self.sign, np.float32)
 
 
 def find_mirror(layout: BankLayout) -> Mirror | None:
-    """Return the mirror of a bundle; None when its identifiers (numbered ones) do not tell left from right."""
+    """Return the mirror of a bundle; None when its identifiers (numbers, say) do not tell left from right."""
     names = [basis.identifier for basis in layout.bases]
     order, sign = np.arange(len(names)), np.ones(len(names), np.float32)
     for i, basis in enumerate(layout.bases):
@@ -46,7 +45,7 @@ def find_mirror(layout: BankLayout) -> Mirror | None:
 
 
 def _twin(identifier: str) -> str:
-    """The same identifier for the other side; empty when it names no side."""
+    """Return the same identifier for the other side; empty when it names no side."""
     words = identifier.split("_")
     swapped = [_OPPOSITE.get(word, word) for word in words]
     return "_".join(swapped) if swapped != words else ""

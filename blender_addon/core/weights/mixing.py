@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the animated weights to those that are rendered: a gain for each bank, and emotions on top. No bpy here."""
+"""Mixing animated weights into rendered ones: a gain for each bank, and emotions on top. No bpy here."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ EMOTIONS = ("happy", "sad", "angry", "surprised", "fear", "disgusted", "contempt
 
 
 def presets_to_json(presets: Presets) -> str:
-    """A bundle's presets as text, for keeping them in a .blend."""
+    """Return a bundle's presets as text, to keep in a .blend."""
     return json.dumps({name: dict(values) for name, values in presets.items()}, separators=(",", ":"))
 
 
 def presets_from_rows(rows: object) -> dict[str, dict[str, float]]:
-    """The presets in a bundle's description; what is not one is left out."""
+    """Return the presets in a bundle's description, without invalid ones."""
     found: dict[str, dict[str, float]] = {}
     for name, values in rows.items() if isinstance(rows, Mapping) else ():
         if isinstance(values, Mapping) and all(isinstance(value, int | float) for value in values.values()):
@@ -38,7 +38,7 @@ def presets_from_rows(rows: object) -> dict[str, dict[str, float]]:
 
 @lru_cache(maxsize=64)
 def presets_from_json(text: str) -> dict[str, dict[str, float]]:
-    """The presets in a text of `presets_to_json`; none for an empty or damaged one."""
+    """Return the presets in a text of `presets_to_json`; none for an empty or damaged text."""
     try:
         return presets_from_rows(json.loads(text))
     except ValueError:
@@ -47,10 +47,10 @@ def presets_from_json(text: str) -> dict[str, dict[str, float]]:
 
 @dataclass(frozen=True, eq=False)
 class Mixer:
-    """What a character's bundle and portrait say about mixing.
+    """The values of a character's bundle and portrait that mixing needs.
 
-    `rest`, `minimum`, `maximum`: [channels]. `shift`: what each emotion at intensity 1 adds, [emotions, channels].
-    `bank`: the number of each channel's bank, [channels].
+    `rest` (the portrait's own weights), `minimum`, `maximum`: [channels]. `shift`: what each emotion at intensity 1
+    adds, [emotions, channels]. `bank`: the number of each channel's bank, [channels].
     """
 
     rest: Weights
@@ -60,10 +60,10 @@ class Mixer:
     bank: npt.NDArray[np.intp]
 
     def mix(self, weights: Weights, gains: Weights, intensities: Weights) -> Weights:
-        """The weights to render, [channels].
+        """Return the weights to render, [channels].
 
-        `weights` [channels] as animated; `gains` [banks]: 1 leaves them, 0 is exactly the portrait; `intensities`
-        [emotions]. What emotions add ends at the bundle's range; weights that lie beyond it already stay as they are.
+        `weights` [channels] are the animated ones; `gains` [banks]: 1 keeps the weights, 0 gives exactly the portrait;
+        `intensities` [emotions]. Emotions push no weight beyond the bundle's range; a weight already beyond it stays.
         """
         gain = gains[self.bank]
         base = np.where(gain == 1, weights, self.rest + gain * (weights - self.rest)).astype(np.float32)
@@ -74,7 +74,7 @@ class Mixer:
 
 
 def make_mixer(layout: BankLayout, rest: Weights, presets: Presets) -> Mixer:
-    """The mixer of a character. Emotions that its bundle lacks add nothing."""
+    """Return the mixer of a character. Emotions that its bundle lacks add nothing."""
     bases, banks = layout.bases, list(Bank)
     return Mixer(
         np.asarray(rest, np.float32),
@@ -86,8 +86,10 @@ def make_mixer(layout: BankLayout, rest: Weights, presets: Presets) -> Mixer:
 
 
 def _shift(name: str, layout: BankLayout, rest: Weights, presets: Presets) -> Weights:
-    """An emotion is its preset less the neutral face. The neutral one takes the portrait's own expression away, so that
-    it and another together are exactly that other's preset."""
+    """Return what an emotion adds at intensity 1, [channels]: its preset minus the neutral face.
+
+    Neutral itself removes the portrait's own expression, so neutral plus another emotion is exactly the other's preset.
+    """
     shift = np.zeros(len(layout), np.float32)
     neutral = presets.get(NEUTRAL, {})
     for i, basis in enumerate(layout.bases):
@@ -99,13 +101,13 @@ def _shift(name: str, layout: BankLayout, rest: Weights, presets: Presets) -> We
 
 @lru_cache(maxsize=64)
 def mixer_from_texts(layout: str, rest: str, presets: str) -> Mixer:
-    """The mixer of what a .blend keeps about a character (each as JSON)."""
+    """Return the mixer for the JSON texts that a .blend keeps about a character."""
     bases = layouts.layout_from_json(layout)
     return make_mixer(bases, rest_from_json(rest, len(bases)), presets_from_json(presets))
 
 
 def rest_from_json(text: str, channels: int) -> Weights:
-    """The portrait's own weights as a .blend keeps them, [channels]; zeros for a text that is not that."""
+    """Return the portrait's own weights that a .blend keeps, [channels]; zeros for any other text."""
     try:
         values = np.array(json.loads(text), np.float32)
     except (ValueError, TypeError):

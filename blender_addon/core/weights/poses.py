@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Poses: values of some bases by their identifiers, as text that goes through the clipboard, into assets, and into
-files. No bpy.
+"""Poses: values of some bases by identifier, as text for the clipboard, assets and files. No bpy here.
 
-Identifiers are stable between versions of a bundle, so a pose fits every character whose bundle knows its names. A file
-holds any number of poses by name, like the presets of a `bundle.json`; its lines are sorted, one value each, so that
-artists' files can be compared and merged like any text.
+Identifiers are stable between versions of a bundle, so a pose fits every character whose bundle has these
+identifiers. A file holds any number of poses by name, like the presets of a `bundle.json`. Its lines are sorted, one
+value each, so version control can compare and merge files.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 KIND, FILE_KIND = "edtalk_pose", "edtalk_poses"
 VERSION = 1
 LARGEST = 16 * 2**20
-"""Bytes of a file of poses at most: some ten thousand poses."""
+"""Maximum bytes of a file of poses: enough for some ten thousand poses."""
 MOST = 3.4e38
-"""No value is larger: single precision, which Blender and the networks have, holds no more."""
+"""Largest absolute value: Blender and the networks use single precision, which holds no more."""
 _NOT_THAT = (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError)
-"""What reading another text than ours raises."""
+"""What reading a text in another format raises."""
 _FIX = "Copy a pose from an EDTalk character first."
 _FILE_FIX = "Choose a file that Export Poses wrote."
 
 
 def to_text(pose: Mapping[str, float]) -> str:
-    """A pose as text."""
+    """Return a pose as text."""
     return json.dumps({KIND: VERSION, "weights": _rounded(pose)})
 
 
 def from_text(text: str) -> dict[str, float]:
-    """The pose in a text of `to_text`. Raises `EDTalkError` when it holds none."""
+    """Return the pose in a text of `to_text`. Raises `EDTalkError` when it holds none."""
     try:
         content = json.loads(text)
         version, weights = content[KIND], content["weights"]
@@ -50,7 +49,7 @@ def from_text(text: str) -> dict[str, float]:
 
 
 def write_file(path: Path, poses: Mapping[str, Mapping[str, float]]) -> None:
-    """Write poses by name into a file, whole or not at all. Raises `EDTalkError` when the place does not take it."""
+    """Write poses by name into a file, whole or not at all. Raises `EDTalkError` when that fails."""
     content = {FILE_KIND: VERSION, "poses": {name: _rounded(pose) for name, pose in poses.items()}}
     text = json.dumps(content, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
     try:
@@ -61,19 +60,19 @@ def write_file(path: Path, poses: Mapping[str, Mapping[str, float]]) -> None:
 
 
 def read_file(path: Path) -> dict[str, dict[str, float]]:
-    """The poses of a file by name. Raises `EDTalkError` when it holds none, or cannot be read."""
+    """Return the poses of a file by name. Raises `EDTalkError` when it holds none or cannot be read."""
     try:
         size = path.stat().st_size
         if size > LARGEST:
             raise ValueError(f"{size} bytes")
-        text = path.read_text("utf-8-sig")  # Windows' editors write a mark before the text
+        text = path.read_text("utf-8-sig")  # editors on Windows write a byte order mark
         content = json.loads(text, object_pairs_hook=partial(_once, path.name))
         version = content[FILE_KIND]
         poses = {
             name: _rounded({identifier: float(value) for identifier, value in pose.items()})
             for name, pose in content["poses"].items()
         }
-        "".join(poses).encode()  # half characters, which JSON can spell, are no names
+        "".join(poses).encode()  # raises for unpaired surrogates, which JSON can hold but names cannot
     except OSError as error:
         cause = f"The file {path} cannot be read ({error.strerror or error})."
         raise EDTalkError(ErrorCode.UNSUPPORTED, cause, _FILE_FIX) from error
@@ -86,7 +85,7 @@ def read_file(path: Path) -> dict[str, dict[str, float]]:
 
 
 def _once(file: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """An object in JSON. Of two of one name, as a merge that kept both leaves them, the last would hide the first."""
+    """Return a JSON object; refuse a name that occurs twice, as after a merge, where the last would hide the first."""
     found: dict[str, object] = {}
     for name, value in pairs:
         if name in found:
@@ -97,7 +96,7 @@ def _once(file: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _is_sound(pose: Mapping[str, float]) -> bool:
-    return all(abs(value) <= MOST for value in pose.values())  # false for what is no number, too
+    return all(abs(value) <= MOST for value in pose.values())  # NaN fails, too
 
 
 def _rounded(pose: Mapping[str, float]) -> dict[str, float]:
