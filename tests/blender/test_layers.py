@@ -136,46 +136,6 @@ def test_editing_the_performance_itself_and_going_back(addon: Any, talking: bpy.
     assert seen(talking, 6) == pytest.approx(raised), "predicted anew"
 
 
-def test_a_performance_of_the_first_version_comes_onto_its_track(
-    addon: Any, talking: bpy.types.Object
-) -> None:
-    """That wrote into the object's own action, and its tag was only True."""
-    data = talking.animation_data
-    action = data.nla_tracks[0].strips[0].action
-    before = course(talking)
-    data.nla_tracks.remove(data.nla_tracks[0])
-    action["edtalk"] = True
-    data.action_blend_type = "REPLACE"
-    data.action = action
-    assert data.action is not None and seen(talking, 3) == pytest.approx(before[2])
-    bpy.ops.edtalk.edit_on_top()
-    assert data.action is None and [track.name for track in data.nla_tracks] == ["EDTalk Performance"]
-    np.testing.assert_allclose(course(talking), before, atol=1e-6)
-    bpy.ops.edtalk.predict()
-    assert [action.name for action in bpy.data.actions] == ["EDTalk face"], "nothing had been edited"
-
-
-def test_a_first_version_performance_in_the_artists_action_is_taken_out_of_it(
-    addon: Any, talking: bpy.types.Object
-) -> None:
-    layers, actions = addon("scene.keys.layers"), addon("scene.keys.actions")
-    data = talking.animation_data
-    sheet = layers.find_sheet(talking, "performance")
-    talking.location.x = 3
-    talking.keyframe_insert("location", frame=5)
-    own = actions.assigned_sheet(talking)
-    for path in layers.weight_paths(talking):
-        actions.copy_keys(sheet.find(path), own.ensure(path, "Mouth"))
-    data.nla_tracks.remove(data.nla_tracks[0])
-    bpy.data.actions.remove(sheet.action)
-    data.action_blend_type = "REPLACE"
-    bpy.ops.edtalk.predict()
-    assert {curve.data_path for curve in actions.assigned_sheet(talking).curves()} == {"location"}
-    assert data.action_blend_type == "COMBINE"
-    assert len(layers.find_sheet(talking, "performance").curves()) == 36
-    assert not [action for action in bpy.data.actions if "before" in action.name]
-
-
 def test_tracks_of_the_artist_stay_where_and_what_they_are(
     addon: Any, resting: bpy.types.Object, voice: Path
 ) -> None:

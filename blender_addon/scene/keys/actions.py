@@ -106,9 +106,8 @@ def copy_sheet(sheet: Sheet) -> Sheet:
 
 
 def role_of(action: bpy.types.Action | None) -> str:
-    """Return what an action of ours is for; empty for the artist's. (Version 0.1 tagged with True.)"""
-    tag = action.get(TAG, "") if action is not None else ""
-    return tag if isinstance(tag, str) else PERFORMANCE
+    """Return what an action of ours is for; empty for the artist's."""
+    return str(action.get(TAG, "")) if action is not None else ""
 
 
 def action_of(ob: bpy.types.Object) -> bpy.types.Action | None:
@@ -258,15 +257,6 @@ def write_steps(find_curve: Callable[[], bpy.types.FCurve], keys: Keys) -> Steps
         find_curve().keyframe_points.foreach_set(part, data.ravel())
         yield
     find_curve().update()
-
-
-def copy_keys(source: bpy.types.FCurve, target: bpy.types.FCurve) -> None:
-    """Copy the keys of a curve to another one."""
-    target.keyframe_points.clear()
-    target.keyframe_points.add(len(source.keyframe_points))
-    for part, data in run_to_end(_reading(lambda: source)).items():
-        target.keyframe_points.foreach_set(part, data.ravel())
-    target.update()
 
 
 def insert(curve: bpy.types.FCurve, frame: float, value: float) -> None:

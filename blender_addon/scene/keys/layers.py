@@ -157,7 +157,6 @@ def write_performance(
     Raises `EDTalkError` when the NLA is in tweak mode.
     """
     _refuse_tweaking(ob)
-    adopt(ob)
     looks, strip = weight_paths(ob), find_strip(ob, PERFORMANCE)
     is_ours = strip is not None and _plays_as_written(strip)
     draft = Draft(ob, actions.strip_sheet(strip) if is_ours else None, f"EDTalk {ob.name}", PERFORMANCE)
@@ -339,30 +338,11 @@ def _plays_as_written(strip: bpy.types.NlaStrip) -> bool:
 # --- where keys go ---------------------------------------------------------------------------------------------------
 
 
-def adopt(ob: bpy.types.Object) -> None:
-    """Move a performance that version 0.1 wrote into the object's own action onto our track."""
-    own = actions.assigned_sheet(ob)
-    if own is None or not own.action.is_editable or find_strip(ob, PERFORMANCE) is not None:
-        return
-    if actions.role_of(own.action) == PERFORMANCE:
-        own.action[actions.TAG] = PERFORMANCE
-        ob.animation_data.action = None
-        _play(ob, PERFORMANCE, own)
-    elif ob.edtalk.predicted and (curves := own.keyed(weight_paths(ob))):
-        sheet = actions.new_sheet(f"EDTalk {ob.name}", PERFORMANCE, ob)
-        for path, curve in curves.items():
-            actions.copy_keys(curve, sheet.ensure(path, weight_paths(ob)[path].group))
-        own.remove(curves)
-        _play(ob, PERFORMANCE, sheet)
-    _let_keys_lie_on_top(ob)
-
-
 def edit_on_top(ob: bpy.types.Object) -> None:
     """From now on keys change the performance instead of replacing it. Keys that replace it stay as they are, on a
     track of their own."""
     data = ob.animation_data or ob.animation_data_create()
     data.use_tweak_mode = False
-    adopt(ob)
     _let_keys_lie_on_top(ob)
     if data.action_blend_type not in LAYERED:
         _push_down(ob)
@@ -371,7 +351,6 @@ def edit_on_top(ob: bpy.types.Object) -> None:
 
 def edit_performance(ob: bpy.types.Object) -> None:
     """Open the performance in the editors (the NLA's tweak mode). Raises `EDTalkError` when there is none."""
-    adopt(ob)
     strip = find_strip(ob, PERFORMANCE)
     if strip is None:
         raise EDTalkError(
