@@ -11,6 +11,8 @@ Four things differ from the published network, each because it was measured to l
 * Coarse motion is computed at `trunk_size`, detail at `detail_size`; flow and mask are then applied to the photo at
   full `size`, so that sharpness comes from the photo and not from the network.
 * Without a change the picture is the photo itself, by construction: flow and mask fade to rest as the change vanishes.
+
+A config with `detail` adds painters of mouth and eyes, which draw over the picture (`detail.py`).
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ from edtalk_server.networks.compact_blocks import (
     warp,
 )
 from edtalk_server.networks.compact_motion_encoder import LANDMARKS, MotionEncoder
+from edtalk_server.networks.detail import DetailConfig, DetailNetwork, PreparedDetail
 from edtalk_server.networks.interface import Encoding, check_source
 
 FLOW_SCALE = 0.25
@@ -53,7 +56,7 @@ class CompactConfig:
     `reader` is `plain` (numbers at once) or `points` (see `compact_motion_encoder`); with `tone` the decoder also
     predicts how the light on moved parts changes; `refined` deepens it. `gain` scales weights in natural units (1 =
     full movement) to the style latent; `rest_radius` is the length of a change of weights at which flow and mask are
-    half awake.
+    half awake. `detail` configures the painters of mouth and eyes; None leaves them out.
     """
 
     size: int = 256
@@ -78,6 +81,7 @@ class CompactConfig:
     locator_size: int = 64
     locator_channels: tuple[int, ...] = (24, 48, 96, 128)
     locator_hidden: int = 192
+    detail: DetailConfig | None = None
 
     def __post_init__(self) -> None:
         if self.detail_size != 2 * self.trunk_size or self.size % self.detail_size:
@@ -90,11 +94,15 @@ class CompactConfig:
     def from_dict(cls, values: dict[str, Any]) -> CompactConfig:
         """Build from JSON (lists become tuples). Raises `TypeError` that names an unknown field."""
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        if fields.get("detail") is not None:
+            fields["detail"] = DetailConfig.from_dict(fields["detail"])
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object that `from_dict` reads."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        """Return the JSON object that `from_dict` reads. Without painters older programs can read it too."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        del values["detail"]
+        return values if self.detail is None else {**values, "detail": self.detail.to_dict()}
 
 
 class Level(NamedTuple):
@@ -122,6 +130,7 @@ class Prepared:
     weights: Tensor
     encoding: Encoding
     basis: Tensor
+    detail: PreparedDetail | None = None
 
 
 class Regressor(nn.Module):
@@ -287,6 +296,7 @@ class CompactNetwork(nn.Module):
         self.locator = Regressor(
             config.locator_size, config.locator_channels, config.locator_hidden, 2 * LANDMARKS
         )
+        self.detail = DetailNetwork(config.detail) if config.detail is not None else None
 
     @classmethod
     def from_config(cls, values: dict[str, Any]) -> CompactNetwork:
@@ -362,9 +372,16 @@ class CompactNetwork(nn.Module):
         own where the truth is known."""
         check_source(images, self.size)
         own = self.weights_of(images) if weights is None else weights.float()
-        return Prepared(images, own, self.encode(images), self.basis())
+        detail = None
+        if self.detail is not None:
+            detail = self.detail.prepare(images, self.cropped_landmarks_of(images), own)
+        return Prepared(images, own, self.encode(images), self.basis(), detail)
 
     def decode(self, prepared: Prepared, weights: Tensor) -> Tensor:
         """Return frames [B, 3, size, size] of one source under B rows of weights."""
-        drawing = self.draw(prepared.encoding, prepared.basis, weights - prepared.weights)
-        return self.compose(prepared.photo, drawing)
+        change = weights - prepared.weights
+        drawing = self.draw(prepared.encoding, prepared.basis, change)
+        frames = self.compose(prepared.photo, drawing)
+        if self.detail is None or prepared.detail is None:
+            return frames
+        return self.detail.refine(frames, drawing.levels[-1].flow, prepared.detail, change)

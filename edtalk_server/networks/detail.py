@@ -1,0 +1,430 @@
+"""Mouth and eyes drawn finely, over what the face network draws.
+
+Small networks look at the box of a mouth or an eye (`detail_boxes`) in the source and in the drawn frame, and say for
+every pixel what it shows: the drawn frame, the source moved a little, or a colour of their own:
+
+    frame = drawn + awake * inside(box) * (p_source * warp(source) + p_colour * colour - (1 - p_drawn) * drawn)
+
+What an open mouth shows cannot be read off a closed one: a decoder that must guess draws the mean of all mouths, a
+fog. So the teeth are no guess: a small network says where a head like this has its teeth under these weights, a plain
+texture of teeth is laid there in the brightness that the portrait's skin asks for (the guide), and the mouth's
+network decides what of it the lips leave to see, and in what light. At no change the frame is untouched, to the bit.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from edtalk_server.networks.compact_blocks import activate, convolution, enlarge, head
+from edtalk_server.networks.detail_boxes import (
+    ANCHORS,
+    EYE_SIZE,
+    MOUTH_SIZE,
+    Boxes,
+    FaceBoxes,
+    box_coordinates,
+    cut_boxes,
+    face_boxes,
+    follow,
+    paste_grid,
+)
+
+TEETH = 16
+"""Teeth in a row."""
+ENAMEL_SIZE = (16, 128)
+"""Rows and columns of a texture of teeth: upper row above, one column group a tooth, each from edge to root."""
+GUIDE_CHANNELS = 5
+"""Colour of the teeth (3), where upper and where lower teeth stand."""
+IVORY = (1.0, 0.98, 0.92)
+MARGIN = 0.12
+"""Rim of a box, a part of its half, over which what is painted fades."""
+SEEN_SIZE = 256
+"""The painters see frames in this size, however fine these are."""
+_FLOW_SCALE = 0.3
+_QUIET = 1.5
+"""Logit by which the drawn frame is preferred before anything was learned."""
+
+
+@dataclass(frozen=True)
+class DetailConfig:
+    """Sizes. Channels belong to a half, a quarter and an eighth of a box. `rest_radius` is the length of a change of
+    weights at which half is painted. Without `eye_channels` eyes stay as the face network draws them.
+
+    `teeth_over_cheek` is the display brightness of the brightest teeth over that of the cheek; `teeth_shown` is how
+    much further the upper row reaches down than on the renderer's heads, in halves of a mouth's box. Both as in film.
+    """
+
+    weights: int = 36
+    mouth_channels: tuple[int, int, int] = (48, 64, 96)
+    eye_channels: tuple[int, int, int] | None = (32, 48, 64)
+    style: int = 64
+    teeth_hidden: int = 96
+    teeth_shapes: int = 12
+    rest_radius: float = 0.1
+    teeth_over_cheek: float = 1.25
+    teeth_shown: float = 0.08
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> DetailConfig:
+        """Build from JSON (lists become tuples). Raises `TypeError` that names an unknown field."""
+        fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**fields)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object that `from_dict` reads."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+
+
+class Tone(NamedTuple):
+    """The colours of a box, taken out before a network sees it: `mean` [B, 3, 1, 1], `spread` [B, 1, 1, 1]."""
+
+    mean: Tensor
+    spread: Tensor
+
+    @classmethod
+    def of(cls, box: Tensor) -> Tone:
+        """Measure boxes [B, 3, rows, columns]."""
+        mean = box.mean((2, 3), keepdim=True)
+        return cls(mean, (box - mean).square().mean((1, 2, 3), keepdim=True).sqrt().clamp_min(0.03))
+
+    def take(self, box: Tensor) -> Tensor:
+        """Return the box without its tone."""
+        return (box - self.mean) / self.spread
+
+
+class Painted(NamedTuple):
+    """What a painter says of B boxes: shares [B, 3, rows, columns] of the drawn frame, the moved source and the colour,
+    which sum to 1; `flow` [B, 2, rows, columns] in box units; `colour` [B, 3, rows, columns]."""
+
+    shares: Tensor
+    flow: Tensor
+    colour: Tensor
+
+    def compose(self, source: Tensor, drawn: Tensor) -> Tensor:
+        """Return the painted box, [B, 3, rows, columns]."""
+        moved = warp_box(source, self.flow)
+        return self.shares[:, :1] * drawn + self.shares[:, 1:2] * moved + self.shares[:, 2:] * self.colour
+
+    def over(self, source: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what is laid over the drawn frame: how much of it is hidden, and the colours, multiplied by that."""
+        moved = warp_box(source, self.flow)
+        return 1 - self.shares[:, :1], self.shares[:, 1:2] * moved + self.shares[:, 2:] * self.colour
+
+
+def warp_box(box: Tensor, flow: Tensor) -> Tensor:
+    """Sample boxes through a backward flow [B, 2, rows, columns] in units of which a box has 2 either way."""
+    rows, columns = flow.shape[2:]
+    x = (torch.arange(columns, device=flow.device) + 0.5) / columns * 2 - 1
+    y = (torch.arange(rows, device=flow.device) + 0.5) / rows * 2 - 1
+    grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None] + flow.float().permute(0, 2, 3, 1)
+    return F.grid_sample(box.float(), grid, padding_mode="border", align_corners=False)
+
+
+class Styled(nn.Module):
+    """A 3x3 convolution whose outputs are scaled and shifted by a style."""
+
+    def __init__(self, inputs: int, outputs: int, style: int, stride: int = 1) -> None:
+        super().__init__()
+        self.maps = convolution(inputs, outputs, stride=stride)
+        self.style = nn.Linear(style, 2 * outputs)
+        nn.init.normal_(self.style.weight, 0.0, 0.3 / style**0.5)
+        nn.init.zeros_(self.style.bias)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        scale, shift = self.style(style)[:, :, None, None].chunk(2, 1)
+        return activate(self.maps(x) * (1 + scale) + shift)
+
+
+class Painter(nn.Module):
+    """Boxes of source and drawn frame (and guides) and weights -> what every pixel shows. Works on halves of a box."""
+
+    def __init__(self, inputs: int, channels: tuple[int, int, int], weights: int, style: int) -> None:
+        super().__init__()
+        half, quarter, eighth = channels
+        self.style = nn.Sequential(
+            nn.Linear(2 * weights, style), nn.LeakyReLU(0.2), nn.Linear(style, style), nn.LeakyReLU(0.2)
+        )
+        self.stem = Styled(4 * inputs, half, style)
+        self.down = Styled(half, quarter, style, stride=2)
+        self.look = Styled(quarter, quarter, style)
+        self.deep = Styled(quarter, eighth, style, stride=2)
+        self.think = Styled(eighth, eighth, style)
+        self.up = Styled(eighth, quarter, style)
+        self.blend = Styled(quarter, quarter, style)
+        self.rise = Styled(quarter, half, style)
+        self.finish = Styled(half, half, style)
+        self.say = head(half, 4 * 8)
+
+    def forward(self, source: Tensor, drawn: Tensor, guide: Tensor | None, weights: Tensor) -> Painted:
+        """Paint boxes [B, 3, rows, columns]. `weights` [B, 2 * weights]: the source's own, and their change."""
+        tone = Tone.of(drawn)
+        seen, base = [tone.take(source), tone.take(drawn)], drawn
+        if guide is not None:
+            cover = guide[:, 3:].amax(1, keepdim=True)
+            seen += [tone.take(guide[:, :3]) * cover, guide[:, 3:]]
+            base = drawn + cover * (guide[:, :3] - drawn)
+        style = self.style(weights)
+        fine = self.stem(F.pixel_unshuffle(torch.cat(seen, 1), 2), style)
+        middle = self.look(self.down(fine, style), style)
+        x = self.think(self.deep(middle, style), style)
+        x = self.blend(enlarge(self.up(x, style)) + middle, style)
+        x = self.finish(enlarge(self.rise(x, style)) + fine, style)
+        said = F.pixel_shuffle(self.say(x).float(), 2)
+        quiet = said.new_tensor([_QUIET, 0.0, 0.0])[:, None, None]
+        colour = base + tone.spread * said[:, 5:]
+        return Painted((said[:, :3] + quiet).softmax(1), said[:, 3:5] * _FLOW_SCALE, colour)
+
+
+class TeethFinder(nn.Module):
+    """Where a head has its teeth: landmarks of the source in its mouth's box [B, 68, 2] and weights [B, 2 * weights] ->
+    [B, 2, 16, 2, 2], upper and lower row, edge and root, x and y in the moved mouth's box.
+
+    It chooses among the arches that heads have, `shapes` of them beside their mean, so that no answer is a broken set.
+    """
+
+    def __init__(self, weights: int, hidden: int, shapes: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Linear(2 * weights + 136, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, shapes),
+        )
+        self.arches = nn.Linear(shapes, 2 * TEETH * 4)
+
+    def forward(self, points: Tensor, weights: Tensor) -> Tensor:
+        chosen = self.layers(torch.cat([weights, points.flatten(1) * 0.5], 1).float())
+        return self.arches(chosen).reshape(-1, 2, TEETH, 2, 2)
+
+
+def teeth_guide(teeth: Tensor, enamel: Tensor, size: tuple[int, int] = MOUTH_SIZE) -> Tensor:
+    """Lay a texture of teeth [B, 3, 16, 128] where the teeth stand [B, 2, 16, 2, 2]. Return [B, 5, rows, columns].
+
+    Columns of the box are told apart by tooth, rows by the way from edge to root; upper teeth stand before lower ones.
+    """
+    rows, columns = size
+    device = teeth.device
+    x = (torch.arange(columns, device=device) + 0.5) / columns * 2 - 1
+    y = ((torch.arange(rows, device=device) + 0.5) / rows * 2 - 1)[None, None, :, None]
+    places = _rising(teeth[..., 0].mean(3))
+    after = torch.searchsorted(places, x.expand(*places.shape[:2], -1).contiguous()).clamp(1, TEETH - 1)
+    left, right = places.gather(2, after - 1), places.gather(2, after)
+    part = ((x - left) / (right - left)).clamp(-0.5, 1.5)
+    tooth = after - 1 + part  # 0 is the middle of the first tooth
+
+    def between(values: Tensor) -> Tensor:
+        low, high = values.gather(2, after - 1), values.gather(2, after)
+        return (low + (high - low) * part)[:, :, None]
+
+    edge, root = between(teeth[..., 0, 1]), between(teeth[..., 1, 1])
+    length = root - edge
+    along = (y - edge) / torch.where(length.abs() < 1e-3, torch.full_like(length, 1e-3), length)
+    pixel = 2.0 / rows / length.abs().clamp_min(0.02)  # of a tooth's length
+    cover = (along / pixel + 0.5).clamp(0, 1) * ((1 - along) / pixel + 0.5).clamp(0, 1)
+    cover = cover * ((tooth > -0.5) & (tooth < TEETH - 0.5))[:, :, None]
+    u = ((tooth + 0.5) / TEETH * 2 - 1)[:, :, None].expand_as(along)
+    v = (0.02 + 0.46 * along.clamp(0, 1)) * 2 - 1
+    v = v + torch.tensor([0.0, 1.0], device=device)[None, :, None, None]
+    upper, lower = (
+        F.grid_sample(
+            enamel, torch.stack([u[:, row], v[:, row]], -1), padding_mode="border", align_corners=False
+        )
+        for row in (0, 1)
+    )
+    front = cover[:, :1]
+    return torch.cat([upper * front + lower * (1 - front), cover], 1)
+
+
+def _rising(places: Tensor) -> Tensor:
+    """Make teeth's places [B, 2, 16] rise from left to right: what an arch hides behind itself goes outwards."""
+    step = torch.arange(TEETH // 2, device=places.device) * 2e-3
+    right = torch.cummax(places[..., TEETH // 2 :], -1).values + step
+    left = -torch.cummax(-places[..., : TEETH // 2].flip(-1), -1).values - step
+    return torch.cat([left.flip(-1), right], -1)
+
+
+def window(size: tuple[int, int], margin: float, device: torch.device) -> Tensor:
+    """Return 1 inside a box, falling to 0 over `margin` (a part of its half) at its rim, [1, 1, rows, columns]."""
+    rows, columns = size
+    x = 1 - ((torch.arange(columns, device=device) + 0.5) / columns * 2 - 1).abs()
+    y = 1 - ((torch.arange(rows, device=device) + 0.5) / rows * 2 - 1).abs()
+    return ((x / margin).clamp(0, 1)[None, :] * (y / margin).clamp(0, 1)[:, None])[None, None]
+
+
+class Layer(NamedTuple):
+    """What is laid over a frame in a box: how much of the frame it hides [B, 1, rows, columns], and its colours times
+    that [B, 3, rows, columns]."""
+
+    place: Boxes
+    size: tuple[int, int]
+    share: Tensor
+    colour: Tensor
+
+
+@dataclass(frozen=True)
+class PreparedDetail:
+    """All of one source that does not depend on the weights: anchors [1, 7, 2], the boxes of mouth [1, 3, ...] and eyes
+    [2, 3, ...] (the right one mirrored), its landmarks in the mouth's box, the teeth in its light, and its weights."""
+
+    anchors: Tensor
+    mouth: Tensor
+    eyes: Tensor
+    points: Tensor
+    enamel: Tensor
+    weights: Tensor
+
+
+def teeth_light(photo: Tensor, landmarks: Tensor, over_cheek: float) -> Tensor:
+    """Return how bright teeth are on this photo, [1, 3, 1, 1] in 0..1: so many times as bright as the lighter cheek,
+    and ivory where the photo has colour."""
+    cheeks = torch.stack(
+        [(landmarks[:, 36] + landmarks[:, 48]) / 2, (landmarks[:, 45] + landmarks[:, 54]) / 2], 1
+    )
+    line = torch.linspace(-0.03, 0.03, 5, device=photo.device)
+    around = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(1, 1, -1, 2)
+    patches = F.grid_sample(
+        (photo.float() + 1) / 2,
+        (cheeks[:, :, None] + around) * 2 - 1,
+        padding_mode="border",
+        align_corners=False,
+    )
+    colour = patches.median(3).values[0]  # [3, 2]
+    grey = (colour * colour.new_tensor([[0.299], [0.587], [0.114]])).sum(0)
+    level = (grey.max() * over_cheek).clamp(0.3, 0.97)
+    cheek = colour[:, grey.argmax()]
+    warmth = ((cheek.amax() - cheek.amin()) / cheek.amax().clamp_min(0.05) / 0.3).clamp(0, 1)
+    ivory = 1 + warmth * (colour.new_tensor(IVORY) - 1)
+    return (level * ivory)[None, :, None, None]
+
+
+def paste(frames: Tensor, place: Boxes, share: Tensor, colour: Tensor) -> Tensor:
+    """Lay boxes over frames [B, 3, n, n]: `share` of the frame gives way to `colour`, which is already
+    multiplied by it."""
+    rows, columns, grid = paste_grid(place, (share.shape[2], share.shape[3]), frames.shape[-1])
+    if not grid.numel():
+        return frames
+    layer = torch.cat([share, colour], 1).float()
+    laid = F.grid_sample(layer, grid, padding_mode="zeros", align_corners=False)
+    out = frames.clone()
+    out[:, :, rows, columns] = frames[:, :, rows, columns] * (1 - laid[:, :1]) + laid[:, 1:]
+    return out
+
+
+class DetailNetwork(nn.Module):
+    """Painters of mouth and eyes, the finder of teeth, and the texture of teeth [3, 16, 128] that it lays: at most 1.
+
+    `mirror_order` and `mirror_sign` make the weights of a mirrored face: one painter draws both eyes. `mouth_moves`
+    and `eye_moves` are 1 for the weights that ask for a mouth or for eyes to be painted: a turned head keeps its own.
+    """
+
+    enamel: Tensor
+    mouth_moves: Tensor
+    eye_moves: Tensor
+    mirror_order: Tensor
+    mirror_sign: Tensor
+
+    def __init__(self, config: DetailConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.mouth = Painter(6 + GUIDE_CHANNELS, config.mouth_channels, config.weights, config.style)
+        self.eye = (
+            Painter(6, config.eye_channels, config.weights, config.style) if config.eye_channels else None
+        )
+        self.teeth = TeethFinder(config.weights, config.teeth_hidden, config.teeth_shapes)
+        self.register_buffer("enamel", torch.ones(3, *ENAMEL_SIZE))
+        self.register_buffer("mirror_order", torch.arange(config.weights))
+        self.register_buffer("mirror_sign", torch.ones(config.weights))
+        self.register_buffer("mouth_moves", torch.ones(config.weights))
+        self.register_buffer("eye_moves", torch.ones(config.weights))
+
+    @classmethod
+    def from_config(cls, values: dict[str, Any]) -> DetailNetwork:
+        """Build the network that a bundle's `config` describes, with untrained tensors."""
+        return cls(DetailConfig.from_dict(values))
+
+    # --- over a face network's frames ---
+
+    def prepare(self, photo: Tensor, landmarks: Tensor, weights: Tensor) -> PreparedDetail:
+        """Compute everything that depends on one source alone: its picture [1, 3, n, n] in -1..1, its 68 landmarks
+        [1, 68, 2] in 0..1 and its own weights."""
+        anchors = landmarks[:, list(ANCHORS)]
+        boxes = face_boxes(anchors)
+        eyes = torch.cat(
+            [cut_boxes(photo, boxes.left_eye, EYE_SIZE), cut_boxes(photo, boxes.right_eye, EYE_SIZE).flip(-1)]
+        )
+        return PreparedDetail(
+            anchors=anchors,
+            mouth=cut_boxes(photo, boxes.mouth, MOUTH_SIZE),
+            eyes=eyes,
+            points=box_coordinates(boxes.mouth, landmarks, MOUTH_SIZE),
+            enamel=self.enamel[None] * teeth_light(photo, landmarks, self.config.teeth_over_cheek),
+            weights=weights,
+        )
+
+    def refine(self, frames: Tensor, flow: Tensor, prepared: PreparedDetail, change: Tensor) -> Tensor:
+        """Paint mouth and eyes over frames [B, 3, n, n] in -1..1 that the face network drew with `flow` [B, 2, m, m]
+        for a `change` [B, C] of weights. Where nothing changes the frames come back as they were."""
+        count = len(frames)
+        boxes = face_boxes(follow(prepared.anchors.expand(count, -1, -1), flow))
+        own = prepared.weights.expand(count, -1)
+        seen = F.avg_pool2d(frames, frames.shape[-1] // SEEN_SIZE) if frames.shape[-1] > SEEN_SIZE else frames
+        out = frames
+        for moves, painted in ((self.eye_moves, self._eyes), (self.mouth_moves, self._mouth)):
+            awake = self._awake(change * moves)
+            for layer in painted(seen, boxes, prepared, own, change) if bool(awake.any()) else ():
+                rim = window(layer.size, MARGIN, frames.device) * awake
+                out = paste(out, layer.place, layer.share * rim, layer.colour * rim)
+        return out
+
+    def _awake(self, change: Tensor) -> Tensor:
+        """Return how much is painted for changes [B, C] of the weights that matter: 0 for none, 1 for large ones,
+        [B, 1, 1, 1]."""
+        power = change.square().sum(1)
+        return (power / (power + self.config.rest_radius**2))[:, None, None, None]
+
+    def _mouth(
+        self, seen: Tensor, boxes: FaceBoxes, prepared: PreparedDetail, own: Tensor, change: Tensor
+    ) -> tuple[Layer, ...]:
+        told = torch.cat([own, change], 1)
+        teeth = self.teeth(prepared.points.expand(len(seen), -1, -1), told)
+        lower = teeth.new_tensor([0.0, self.config.teeth_shown])
+        teeth = torch.stack([teeth[:, 0] + lower, teeth[:, 1]], 1)
+        enamel = prepared.enamel.expand(len(seen), -1, -1, -1)
+        guide = teeth_guide(teeth, enamel)
+        guide = torch.cat([guide[:, :3].clamp(0, 1) * 2 - 1, guide[:, 3:]], 1)
+        drawn = cut_boxes(seen, boxes.mouth, MOUTH_SIZE)
+        source = prepared.mouth.expand(len(seen), -1, -1, -1)
+        return (Layer(boxes.mouth, MOUTH_SIZE, *self.mouth(source, drawn, guide, told).over(source)),)
+
+    def _eyes(
+        self, seen: Tensor, boxes: FaceBoxes, prepared: PreparedDetail, own: Tensor, change: Tensor
+    ) -> tuple[Layer, ...]:
+        if self.eye is None:
+            return ()
+        count = len(seen)
+        both = torch.cat(
+            [
+                cut_boxes(seen, boxes.left_eye, EYE_SIZE),
+                cut_boxes(seen, boxes.right_eye, EYE_SIZE).flip(-1),
+            ]
+        )
+        source = prepared.eyes.repeat_interleave(count, 0)
+        told = torch.cat(
+            [torch.cat([own, change], 1), torch.cat([self._mirrored(own), self._mirrored(change)], 1)]
+        )
+        share, colour = self.eye(source, both, None, told).over(source)
+        return (
+            Layer(boxes.left_eye, EYE_SIZE, share[:count], colour[:count]),
+            Layer(boxes.right_eye, EYE_SIZE, share[count:].flip(-1), colour[count:].flip(-1)),
+        )
+
+    def _mirrored(self, weights: Tensor) -> Tensor:
+        """Return the weights of the mirrored face."""
+        return weights[:, self.mirror_order] * self.mirror_sign
