@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is said, from plain text, SubRip (.srt) or WebVTT (.vtt), with emotions in brackets. No bpy here.
+"""Reading transcripts: plain text, SubRip (.srt) or WebVTT (.vtt), with emotions in brackets. No bpy here.
 
-"[happy 0.7]" and "(sad)" are directions, not speech: they are taken out of the text and become emotion cues. In text
-with times a cue lies in its line's time, in plain text in the whole voice's: as far in as the letters before it. Other
+"[happy 0.7]" and "(sad)" are directions, not speech: they are removed from the text and become emotion cues. The share
+of letters before a cue gives its time: within its line in text with times, within the whole voice in plain text. Other
 words in brackets stay as they are.
 """
 
@@ -21,9 +21,9 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from .weights import emotions
 
 Span = tuple[float, float]
-"""Beginning and end, in seconds."""
+"""Start and end, in seconds."""
 MAX_BYTES = 128 * 1024
-"""A request's header holds the text (`codec.MAX_HEADER_BYTES`); this is some two hours of speech."""
+"""Maximum bytes of a transcript, about two hours of speech; it must fit in a header (`codec.MAX_HEADER_BYTES`)."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _TIME = r"(?:(\d+):)?(\d{1,2}):(\d{1,2})(?:[.,](\d{1,3}))?"
 _TIMING = re.compile(rf"\s*{_TIME}\s*-+>\s*{_TIME}(?:\s.*)?")
@@ -36,7 +36,7 @@ _NO_SPACE_BEFORE = ",.;:!?…"
 
 @dataclass(frozen=True)
 class Line:
-    """A text as written, without markup, and when it is said (None: nobody knows)."""
+    """A text as written, without markup, and when it is spoken (None: unknown)."""
 
     text: str
     span: Span | None = None
@@ -44,13 +44,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Transcript:
-    """Lines in the order in which they are said."""
+    """Lines in the order in which they are spoken."""
 
     lines: tuple[Line, ...] = ()
 
     @property
     def is_timed(self) -> bool:
-        """Do the lines know when they are said?"""
+        """Whether any line has a time."""
         return any(line.span is not None for line in self.lines)
 
     @cached_property
@@ -59,21 +59,21 @@ class Transcript:
 
     @cached_property
     def speech(self) -> str:
-        """What is said, a line each, without the emotions."""
+        """The spoken text, one row for each line, without the emotions."""
         return "\n".join(filter(None, (speech for speech, _ in self._parts)))
 
     @cached_property
     def words(self) -> int:
-        """How many words are said."""
+        """Number of spoken words."""
         return len(self.speech.split())
 
     @cached_property
     def directions(self) -> int:
-        """How many emotions are in the text."""
+        """Number of emotion cues in the text."""
         return sum(len(found) for _, found in self._parts)
 
     def feelings(self, whole: Span) -> list[emotions.Cue]:
-        """The emotions in the text, with seconds; a line without a time is spread evenly, by letters, over `whole`."""
+        """Return the emotion cues with their seconds; a line without a time is spread evenly over `whole`."""
         cues = []
         for line, (speech, found) in zip(self.lines, self._parts, strict=True):
             start, end = line.span or whole
@@ -83,9 +83,9 @@ class Transcript:
 
 
 def parse(text: str, name: str = "") -> Transcript:
-    """A transcript of any of the kinds; `name` ends with .srt or .vtt, or the text itself shows what it is.
+    """Parse a transcript. The format follows from the suffix of `name` (.srt, .vtt), else from the text itself.
 
-    Raises `EDTalkError` with the line that cannot be understood, and for text that is too long.
+    Raises `EDTalkError`, which names the line that cannot be understood, and for text that is too long.
     """
     if len(text.encode("utf-8", "replace")) > MAX_BYTES:
         raise _error(
@@ -102,9 +102,9 @@ def parse(text: str, name: str = "") -> Transcript:
 
 
 def decode(data: bytes) -> str:
-    """The text of a file: Unicode with or without its mark, or Western European as old subtitle programs write it.
+    """Decode a file: Unicode with or without a byte order mark, or Western European from old subtitle programs.
 
-    Raises `EDTalkError` when it is no text.
+    Raises `EDTalkError` when the file is not text.
     """
     for mark, encoding in _BOMS:
         if data.startswith(mark):
@@ -121,7 +121,7 @@ def decode(data: bytes) -> str:
 
 
 def _without_asides(rows: Sequence[str]) -> list[str]:
-    """WebVTT without its header, notes, styles and regions: empty rows in their place, so that numbers stay."""
+    """Replace WebVTT's header, notes, styles and regions by empty rows, so that row numbers stay."""
     kept, skipping = [], True
     for i, row in enumerate(rows):
         begins = i > 0 and not rows[i - 1].strip()
@@ -135,7 +135,7 @@ def _without_asides(rows: Sequence[str]) -> list[str]:
 
 
 def _cues(rows: Sequence[str], *, is_vtt: bool) -> list[Line]:
-    """The lines with their times, in the order of these. Blank rows between cues may be missing, or stand amid one."""
+    """Return the lines sorted by time. Blank rows may be missing between cues, or occur within one."""
     starts = [i for i, row in enumerate(rows) if "-->" in row or _TIMING.fullmatch(row)]
     if not starts:
         if any(row.strip() for row in rows):
@@ -156,7 +156,7 @@ def _cues(rows: Sequence[str], *, is_vtt: bool) -> list[Line]:
 
 
 def _end_of_text(rows: Sequence[str], timing: int, is_vtt: bool) -> int:
-    """Where the rows before a cue's timing end, without its number or (in WebVTT, after a blank row) its name."""
+    """Return where the text before a cue's timing ends, without its number or (WebVTT, after a blank row) its name."""
     if timing in (0, len(rows)):
         return timing
     is_first = timing == 1 or not rows[timing - 2].strip()
@@ -190,7 +190,7 @@ def _seconds(parts: Sequence[str | None], number: int) -> float:
 
 
 def _plain(rows: Sequence[str]) -> str:
-    """The text of a cue, without markup."""
+    """Return the text of a cue, without markup."""
     return html.unescape(_MARKUP.sub("", " ".join(" ".join(rows).split()))).strip()
 
 
@@ -200,7 +200,7 @@ Felt = tuple[tuple[str, float], ...]
 
 
 def _parted(text: str) -> tuple[str, list[tuple[int, Felt]]]:
-    """What is said, and the emotions in it, each with the number of letters before it."""
+    """Return the spoken text and its emotions, each with the number of letters before it."""
     speech, found, end = "", [], 0
     for match, felt in _tags(text):
         speech += text[end : match.start()]

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The character's plane: mesh, material, pictures, and their colours.
 
-The material is an Image Texture into an Emission, nothing else, so that the plane's picture is the server's picture. To
-stay so under another view transform than Standard, the image is declared to be in that transform's own display space,
-where Blender has one: the transform then undoes exactly what was declared.
+The material is only an Image Texture into an Emission, so the plane shows exactly the server's picture. To keep this
+under view transforms other than Standard, the image is declared to be in that transform's display space, where Blender
+has one: the transform then undoes exactly what was declared.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from ..core.text.translate import iface_
 from . import character, paths
 
 TAG = "edtalk"
-"""Custom property that marks the data that this add-on made."""
+"""Custom property that marks data made by this add-on."""
 
 ASPECT = "edtalk_aspect"
-"""Custom property of a plane's mesh: width by height of the picture that it is as wide as."""
+"""Custom property of a plane's mesh: the aspect (width / height) of the picture that it was fitted to."""
 SAME_ASPECT = 1e-4
-"""Ratios that differ by less are the same."""
+"""Relative difference below which two aspects count as equal."""
 
 USERS_OF_LIVE = 2
-"""A live picture's usual users: its character and the node that shows it."""
+"""Users of a live picture that no duplicate shares: its character and the node that shows it."""
 
 COLOR_SPACES = {
     "Standard": "sRGB",
@@ -36,11 +36,11 @@ COLOR_SPACES = {
     "ACES 1.3": "ACES 1.3 sRGB",
     "ACES 2.0": "ACES 2.0 sRGB",
 }
-"""View transform -> the colour space whose pictures it shows unchanged."""
+"""The colour space that each view transform shows unchanged."""
 LINEAR = "Linear Rec.709"
-"""What OpenEXR files hold."""
+"""Colour space of OpenEXR files."""
 _missing_spaces: set[str] = set()
-"""Those of them that this Blender's colour configuration does not have (known once they were tried)."""
+"""Colour spaces that this Blender's colour configuration turned out to lack."""
 
 
 # --- making ----------------------------------------------------------------------------------------------------------
@@ -73,7 +73,7 @@ def new_live_image(name: str, width: int, height: int) -> bpy.types.Image:
 
 
 def new_material(name: str, image: bpy.types.Image) -> bpy.types.Material:
-    """Image Texture -> Emission -> Output."""
+    """Make a material: Image Texture -> Emission -> Output."""
     material = bpy.data.materials.new(name)
     material[TAG] = True
     if bpy.app.version < (5, 0, 0):
@@ -104,9 +104,9 @@ def texture_node(ob: bpy.types.Object) -> bpy.types.ShaderNodeTexImage | None:
 
 
 def fit(ob: bpy.types.Object, width: int, height: int) -> None:
-    """Make the plane as wide as a picture of this size needs it, whatever became of its mesh; the height stays.
+    """Give the plane the aspect of a picture of this size by scaling its width, also of an edited mesh.
 
-    A mesh that others use too is left to them. One that is linked, or being edited, stays as it is.
+    A shared mesh is copied first. A mesh that is linked, or in Edit Mode, stays as it is.
     """
     if not width or not height or ob.type != "MESH" or ob.mode == "EDIT" or not ob.data.is_editable:
         return
@@ -124,13 +124,13 @@ def fit(ob: bpy.types.Object, width: int, height: int) -> None:
 
 
 class PictureBuffer:
-    """Turns frames into what `pixels.foreach_set` takes, in memory that is kept between frames."""
+    """A buffer that converts frames for `pixels.foreach_set` and is reused between frames."""
 
     def __init__(self) -> None:
         self._floats = np.empty(0, np.float32)
 
     def floats(self, pixels: bytes | memoryview) -> np.ndarray:
-        """RGBA bytes -> float32 in [0, 1], the same length."""
+        """Return RGBA bytes as float32 in [0, 1], of the same length."""
         bytes_ = np.frombuffer(pixels, np.uint8)
         if self._floats.size != bytes_.size:
             self._floats = np.empty(bytes_.size, np.float32)
@@ -141,7 +141,7 @@ _buffer = PictureBuffer()
 _pictures_shown = 0
 """Number of live pictures shown so far."""
 PACKED_ROWS = 64
-"""Rows of a picture that are converted between two pauses."""
+"""Rows of a picture to convert in one step."""
 ALPHA_MODES = ("STRAIGHT", "PREMUL", "CHANNEL_PACKED", "NONE")
 
 
@@ -154,10 +154,10 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
         image = ob.edtalk.live_image = new_live_image(f"{ob.name} live", width, height)
         apply_show(ob)
     elif image.users > USERS_OF_LIVE:
-        apply_show(ob)  # perhaps a duplicate: it gets a picture of its own
+        apply_show(ob)  # perhaps a duplicate, which gets its own picture
         image = ob.edtalk.live_image
     _stir(image)
-    if 0 in image.size:  # it was unpacked, say, and its file is gone
+    if 0 in image.size:  # its pixels are gone: it was unpacked and its file deleted, say
         image.source = "GENERATED"
     if tuple(image.size) != (width, height):
         image.scale(width, height)
@@ -176,17 +176,17 @@ def is_traced() -> bool:
 
 
 def _stir(image: bpy.types.Image) -> None:
-    """Let Cycles' views read a live picture again: before Blender 5.2 they take an image for unchanged as long as it is
-    the same one with the same settings. Its pixels are opaque, so every alpha mode shows the same.
+    """Make Cycles' views reload a live picture, by changing its alpha mode.
 
-    Blender drops unsaved pixels at that.
+    Before Blender 5.2, they take the same image with the same settings for unchanged. All pixels are opaque, so every
+    alpha mode looks the same. Blender drops unsaved pixels when the mode changes.
     """
     if bpy.app.version < (5, 2, 0) and is_traced():
         image.alpha_mode = ALPHA_MODES[(ALPHA_MODES.index(image.alpha_mode) + 1) % len(ALPHA_MODES)]
 
 
 def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> None:
-    """Show the frames `first` to `last` of a take on the plane. Before and after them it holds the nearest one."""
+    """Show the frames `first` to `last` of a take on the plane, and the nearest one before and after them."""
     group = ob.edtalk
     make_own(ob)
     take.hold_before(first)
@@ -243,7 +243,7 @@ def take_back(ob: bpy.types.Object) -> None:
 
 
 def _show_sequence(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image, first: int, last: int) -> None:
-    """Let a node play frames. Before and after them it holds the nearest one."""
+    """Let a node play frames, and hold the nearest one before and after them."""
     node.image, user = image, node.image_user
     user.frame_start, user.frame_duration = first, last - first + 1
     user.frame_offset = first - 1  # the files are numbered like the scene's frames
@@ -251,7 +251,7 @@ def _show_sequence(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image, f
 
 
 def _see_through(ob: bpy.types.Object) -> None:
-    """Make the plane transparent where its picture is. A material that the artist rebuilt stays as it is."""
+    """Make the plane transparent where its picture is. A material that the artist rebuilt stays."""
     texture = texture_node(ob)
     emission = _only_next(texture.outputs["Color"]) if texture is not None else None
     output = _only_next(emission.node.outputs[0]) if emission is not None else None
@@ -303,8 +303,10 @@ def _fit_to_take(ob: bpy.types.Object) -> None:
 
 
 def make_own(ob: bpy.types.Object) -> None:
-    """Give a duplicate pictures and a material of its own: Blender lets it share those of the original. (A linked
-    character is its library's, and stands for itself.)"""
+    """Give a duplicate its own pictures and material, which in Blender it shares with the original.
+
+    Linked characters belong to their library and stay as they are.
+    """
     if not ob.is_editable:
         return
     group = ob.edtalk
@@ -323,7 +325,7 @@ def make_own(ob: bpy.types.Object) -> None:
 
 
 def _copied_live_image(image: bpy.types.Image, name: str) -> bpy.types.Image:
-    """Copy a live picture with its pixels (`copy` leaves out what was written from Python)."""
+    """Copy a live picture with its pixels (`Image.copy` leaves out pixels written from Python)."""
     twin = new_live_image(name, *image.size)
     twin.colorspace_settings.name = image.colorspace_settings.name
     pixels = np.empty(len(image.pixels), np.float32)
@@ -334,21 +336,26 @@ def _copied_live_image(image: bpy.types.Image, name: str) -> bpy.types.Image:
 
 
 def settle_live_images() -> Steps[None]:
-    """Keep the live pictures in the file. Else they would come back black, and Blender would ask at its end what to do
-    with each of them. A picture that changes in between is left for the next time."""
+    """Pack the live pictures into the file.
+
+    Otherwise they would be black after loading, and Blender would ask about each of them when it quits. A picture that
+    changes while it is packed waits for the next call.
+    """
     doomed = [one for one in bpy.data.images if one.get(TAG) == "live" and one.is_dirty and one.is_editable]
     for uid in [image.session_uid for image in doomed]:
         yield from _packed(uid)
 
 
 def _image(uid: int) -> bpy.types.Image | None:
-    """Return the image with this `session_uid`: another file may have one of the same name."""
+    """Return the image with this `session_uid` (names are not unique: another file may have been opened)."""
     return next((image for image in bpy.data.images if image.session_uid == uid), None)
 
 
 def _packed(uid: int) -> Steps[None]:
-    """Keep a picture's pixels in the file, as a BMP: nothing is faster to write. (`Image.pack` alone takes ten times as
-    long to make a PNG.)"""
+    """Pack a picture's pixels into the file as a BMP, the fastest format to write.
+
+    `Image.pack` alone makes a PNG, which takes ten times as long.
+    """
     image, before = _image(uid), _pictures_shown
     if image is None:
         return
@@ -368,8 +375,8 @@ def _packed(uid: int) -> Steps[None]:
     image.pack(data=data, data_len=len(data))
     if image.source != "FILE":
         image.source = "FILE"
-    image.buffers_free()  # what is shown from now on is what was packed: nothing is unsaved
-    _stir(image)  # after as many changes as there are modes Cycles has seen none
+    image.buffers_free()  # Blender now shows the packed pixels, and nothing is unsaved
+    _stir(image)  # Cycles misses a picture when the changes since its last look end at the same mode
 
 
 # --- colours ---------------------------------------------------------------------------------------------------------
@@ -394,13 +401,13 @@ def _follow(image: bpy.types.Image, scene: bpy.types.Scene) -> None:
 
 
 def _declare_color_space(image: bpy.types.Image, name: str) -> None:
-    """Set the colour space, and restore pixels that were written from Python, which Blender drops."""
+    """Set the colour space, and restore pixels written from Python, which Blender drops."""
     pixels = np.empty(len(image.pixels) if image.get(TAG) == "live" else 0, np.float32)
     if pixels.size:
         image.pixels.foreach_get(pixels)
     try:
         image.colorspace_settings.name = name
-    except TypeError:  # a studio's own colour configuration has other names: `color_remark` says so
+    except TypeError:  # a studio's own colour configuration; `color_remark` tells the user
         _missing_spaces.add(name)
         return
     if pixels.size:
@@ -415,7 +422,7 @@ def is_linear(image: bpy.types.Image | None) -> bool:
 
 
 def color_remark(scene: bpy.types.Scene) -> str:
-    """Return what keeps the plane from showing the server's colours, for people; empty when nothing does."""
+    """Return a sentence on what changes the server's colours on the plane; empty when nothing does."""
     view = scene.view_settings
     if view.view_transform not in COLOR_SPACES or color_space(scene) in _missing_spaces:
         return iface_("View transform {name} changes the picture's colours", name=view.view_transform)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a bug report needs, as one block of text without anything private. No bpy here."""
+"""Diagnostics for bug reports: one block of text without private data. No bpy here."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ def report(
     home: str,
     secrets: Iterable[str] = (),
 ) -> str:
-    """Facts by name, how the server's state went until `now`, and the last lines of logs by file name; masked."""
+    """Return a masked report.
+
+    It holds facts by name, the history of the server's state up to `now` (in seconds, the clock of `history`), and the
+    last lines of logs by file name.
+    """
     lines = ["EDTalk diagnostics", *(f"{name}: {value}" for name, value in facts.items())]
     lines += ["", "Server's states"]
     lines += [f"  {format_duration(now - change.since)} ago: {change.state.value}" for change in history]
@@ -37,11 +41,11 @@ def report(
 
 
 def masked(text: str, home: str, secrets: Iterable[str] = ()) -> str:
-    """Text without the home folder's name (`~`), without these secrets, and without what looks like one."""
+    """Return the text with `~` for the home folder, and without these secrets and whatever looks like one."""
     for secret in filter(None, secrets):
         text = text.replace(secret, MASK)
     text = _IN_ADDRESS.sub(rf"\1{MASK}@", _NAMED.sub(rf"\1{MASK}", text))
-    if len(home) < 2:  # of "/" there is nothing to hide
+    if len(home) < 2:  # "/" reveals nothing
         return text
     forms = {home, home.replace("\\", "/"), home.replace("\\", "\\\\")}
     pattern = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
@@ -49,7 +53,7 @@ def masked(text: str, home: str, secrets: Iterable[str] = ()) -> str:
 
 
 def tail(file: Path, most: int = LOG_LINES) -> list[str]:
-    """The last lines of a log; none where there is no such file."""
+    """Return the last lines of a log; none when the file cannot be read."""
     try:
         with file.open("rb") as stream:
             stream.seek(max(0, file.stat().st_size - _TAIL_BYTES))

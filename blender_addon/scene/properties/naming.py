@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ob.edtalk` itself: the weights' names, ranges and tooltips are those of the bundle that a character was made with.
+"""`ob.edtalk` with the weights' names, ranges and tooltips from the active character's bundle.
 
-Blender gives all objects the same properties, so there is one set of names at a time: that of the active character's
-bundle (what panels, the Graph Editor, menus and tooltips show is mostly his). Each set is a class of its own with the
-same properties, and `Object.edtalk` is pointed at the one that is wanted: paths, values, keys, drivers, overrides and
-undo lie in the data and do not notice. A class that was in use stays registered, because the window refers to the
-properties of what it has drawn (a slider under the mouse, say) until it draws anew: redefining them in place would free
-them under its hands.
+All objects in Blender have the same properties, so only one set of names is in use at a time: that of the active
+character's bundle, because panels, the Graph Editor, menus and tooltips mostly show this character. Each set is a class
+with the same properties, and `Object.edtalk` points to the wanted one. Paths, values, keys, drivers, overrides and undo
+are in the data, which does not change. Classes stay registered after use, because a window refers to the properties
+that it has drawn (a slider under the mouse, say) until it redraws; redefining them in place would free them too early.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from .character_properties import EDTalkCharacter
 from .options import OVERRIDABLE
 
 _EVALUATING_JOBS = ("RENDER", "RENDER_PREVIEW", "OBJECT_BAKE")
-"""While these run, other threads may be reading the properties."""
+"""Jobs whose threads may read the properties."""
 
 Naming = tuple[BankLayout, tuple[str, str]]
 """The bundle's weights, and the language of their tooltips."""
@@ -35,22 +34,22 @@ _in_use: Naming | None = None
 
 
 def follow(ob: bpy.types.Object) -> bool:
-    """Let the weights be called as in the bundle of this character; True when they had other names before.
+    """Name the weights as in this character's bundle, and return whether their names changed.
 
-    Not for drawing code and handlers that other threads call. During a render everything stays as it is.
+    Do not call it while drawing, or from handlers that run on other threads. During a render it does nothing.
     """
     wanted = character.layout_of(ob), layouts.language()
     if wanted == _in_use or any(map(bpy.app.is_job_running, _EVALUATING_JOBS)):
         return False
     try:
         _use(wanted)
-    except EDTalkError:  # a file from a newer add-on, with more weights than there are here
+    except EDTalkError:  # a newer add-on's file, with more weights than this version has
         return False
     return True
 
 
 def first_character() -> bpy.types.Object | None:
-    """The first character of the file, if there is one."""
+    """Return the first character of the file, or None."""
     return next(filter(character.is_character, bpy.data.objects), None)
 
 
@@ -63,7 +62,7 @@ def _use(wanted: Naming) -> None:
 
 
 def _registered(layout: BankLayout) -> type[bpy.types.PropertyGroup]:
-    """A new class with the names of a layout. Raises `EDTalkError` when it has too many weights."""
+    """Register a new class with the names of a layout. Raises `EDTalkError` when it has too many weights."""
     weights = {name: _weight(label) for name, label in layouts.labels(layout).items()}
     name = f"EDTalkCharacter{len(_classes) + 1}"
     made = type(name, (EDTalkCharacter, bpy.types.PropertyGroup), {"__annotations__": weights})
