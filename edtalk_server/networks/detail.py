@@ -58,6 +58,9 @@ class DetailConfig:
 
     `teeth_over_cheek` is the display brightness of the brightest teeth over that of the cheek; `teeth_shown` is how
     much further the upper row reaches down than on the renderer's heads, in halves of a mouth's box. Both as in film.
+
+    `mouth_wakes` are the weights that alone ask for a mouth to be painted; None: those that the tensor `mouth_moves`
+    names. A laughing portrait that smiles more keeps its own teeth: only what parts the lips shows others.
     """
 
     weights: int = 36
@@ -69,6 +72,7 @@ class DetailConfig:
     rest_radius: float = 0.1
     teeth_over_cheek: float = 1.25
     teeth_shown: float = 0.08
+    mouth_wakes: tuple[int, ...] | None = None
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DetailConfig:
@@ -376,12 +380,20 @@ class DetailNetwork(nn.Module):
         own = prepared.weights.expand(count, -1)
         seen = F.avg_pool2d(frames, frames.shape[-1] // SEEN_SIZE) if frames.shape[-1] > SEEN_SIZE else frames
         out = frames
-        for moves, painted in ((self.eye_moves, self._eyes), (self.mouth_moves, self._mouth)):
+        for moves, painted in ((self.eye_moves, self._eyes), (self._mouth_wakes(), self._mouth)):
             awake = self._awake(change * moves)
             for layer in painted(seen, boxes, prepared, own, change) if bool(awake.any()) else ():
                 rim = window(layer.size, MARGIN, frames.device) * awake
                 out = paste(out, layer.place, layer.share * rim, layer.colour * rim)
         return out
+
+    def _mouth_wakes(self) -> Tensor:
+        """Return 1 for each weight that asks for a mouth to be painted, [C]."""
+        if self.config.mouth_wakes is None:
+            return self.mouth_moves
+        wakes = torch.zeros_like(self.mouth_moves)
+        wakes[list(self.config.mouth_wakes)] = 1.0
+        return wakes
 
     def _awake(self, change: Tensor) -> Tensor:
         """Return how much is painted for changes [B, C] of the weights that matter: 0 for none, 1 for large ones,

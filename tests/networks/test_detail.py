@@ -89,6 +89,23 @@ def test_a_turned_head_keeps_its_own_mouth_and_eyes(network: CompactNetwork, pho
     assert torch.equal(network.decode(network.prepare(photo), rows), _plain(network, photo, rows))
 
 
+def test_a_config_may_say_which_weights_wake_the_mouths_painter(
+    network: CompactNetwork, photo: Tensor
+) -> None:
+    detail = _detail(network)
+    before, rows = detail.config, network.prepare(photo).weights.clone()
+    rows[0, JAW] += 1
+    try:
+        detail.config = replace(before, mouth_wakes=(JAW + 1,))
+        asleep = network.decode(network.prepare(photo), rows)
+        detail.config = replace(before, mouth_wakes=(JAW,))
+        awake = network.decode(network.prepare(photo), rows)
+    finally:
+        detail.config = before
+    assert torch.equal(asleep, _plain(network, photo, rows))
+    assert not torch.equal(awake, asleep)
+
+
 def test_without_a_painter_of_eyes_a_lid_paints_nothing(photo: Tensor) -> None:
     alone = replace(CONFIG, detail=DetailConfig(eye_channels=None))
     network = CompactNetwork(alone).eval().requires_grad_(requires_grad=False)

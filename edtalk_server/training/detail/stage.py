@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edtalk_server.networks.detail import MARGIN, DetailConfig, DetailNetwork, Painted, Painter, window
-from edtalk_server.synthetic.controls import MIRROR_PERMUTATION, MIRROR_SIGN, MOUTH, STARTER_LAYOUT
+from edtalk_server.synthetic.controls import MIRROR_PERMUTATION, MIRROR_SIGN, STARTER_LAYOUT
 from edtalk_server.training.detail.batches import Boxed, Rows, batch_of
 from edtalk_server.training.detail.teeth import even_enamel, fit_teeth
 from edtalk_server.training.loop import checkpoint
@@ -34,9 +34,16 @@ _COVER_SHARE = 0.15
 """Weight of saying which pixels are painted, against the pictures' errors."""
 _WRONG = 0.08
 """A drawn eye's pixel further from the truth than this is to be painted."""
-_MOUTH_NAMES = (*(basis.identifier for basis in STARTER_LAYOUT.bases[MOUTH]), "smile", "frown", "sneer")
+_MOUTH_NAMES = (
+    "jaw_open",
+    "funnel",
+    "lower_lip_down",
+    "upper_lip_up",
+    "lower_lip_down_side",
+    "upper_lip_up_side",
+)
 _EYE_NAMES = ("blink_left", "blink_right", "squint", "gaze_left", "gaze_up")
-"""Weights that ask for a mouth, or for eyes, to be painted."""
+"""Weights that ask for a mouth, or for eyes, to be painted: what parts the lips, what moves lids and irises."""
 EYES = tuple(STARTER_LAYOUT.index(name) for name in ("blink_left", "blink_right", "gaze_left", "gaze_up"))
 
 
