@@ -116,10 +116,10 @@ def prepare() -> Iterator[float]:
 
 
 def plane_on_screen() -> bytes:
-    """The pixels of the 3D view as the user sees them."""
+    """The pixels of the whole plane in the 3D view, without the sidebar's slider, as the user sees them."""
     where = window.area("VIEW_3D")
-    top = window.window().height - where.y - where.height // 2 - 100
-    return window.pixels(where.x + where.width // 3, top, 200, 200).tobytes()
+    top = window.window().height - where.y - where.height + 60
+    return window.pixels(where.x + where.width // 3, top, 300, 300).tobytes()
 
 
 def drag_a_slider() -> Iterator[float]:
@@ -151,6 +151,7 @@ def drag_a_slider() -> Iterator[float]:
     yield from until(lambda: abs(picture(ob) - before).max() > 0.02)
     result["dragged to"] = ob.edtalk.mouth_01
     result["picture while dragging"] = float(abs(picture(ob) - before).max())
+    yield from until(lambda: plane_on_screen() != seen)  # the view is drawn after the picture has come
     result["view while dragging"] = plane_on_screen() != seen
     photograph("dragging.png")
     subprocess.run(["xdotool", "mouseup", "1"], check=True)
