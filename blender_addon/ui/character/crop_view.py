@@ -150,7 +150,7 @@ class AdjustCrop(bpy.types.Operator):
 
     # --- the end -----------------------------------------------------------------------------------------------------
 
-    def _use(self) -> set[str]:
+    def _apply(self) -> set[str]:
         ob = find_object(self._uid)
         if ob is None:
             self.report({"WARNING"}, rpt_("The character was removed."))
