@@ -70,15 +70,15 @@ class Transcript:
     @cached_property
     def directions(self) -> int:
         """Number of emotion cues in the text."""
-        return sum(len(found) for _, found in self._parts)
+        return sum(len(tags) for _, tags in self._parts)
 
     def feelings(self, whole: Span) -> list[emotions.Cue]:
         """Return the emotion cues with their seconds; a line without a time is spread evenly over `whole`."""
         cues = []
-        for line, (speech, found) in zip(self.lines, self._parts, strict=True):
+        for line, (speech, tags) in zip(self.lines, self._parts, strict=True):
             start, end = line.span or whole
             letters = max(_letters(speech), 1)
-            cues += [emotions.Cue(start + (end - start) * at / letters, felt) for at, felt in found]
+            cues += [emotions.Cue(start + (end - start) * at / letters, felt) for at, felt in tags]
         return cues
 
 
@@ -122,7 +122,7 @@ def decode(data: bytes) -> str:
 
 def _without_asides(rows: Sequence[str]) -> list[str]:
     """Replace WebVTT's header, notes, styles and regions by empty rows, so that row numbers stay."""
-    kept, skipping = [], True
+    output, skipping = [], True
     for i, row in enumerate(rows):
         begins = i > 0 and not rows[i - 1].strip()
         word = row.split(maxsplit=1)[0] if row.strip() else ""
@@ -130,8 +130,8 @@ def _without_asides(rows: Sequence[str]) -> list[str]:
             skipping = False
         elif begins:
             skipping = word in _ASIDE
-        kept.append("" if skipping else row)
-    return kept
+        output.append("" if skipping else row)
+    return output
 
 
 def _cues(rows: Sequence[str], *, is_vtt: bool) -> list[Line]:
@@ -201,14 +201,14 @@ Felt = tuple[tuple[str, float], ...]
 
 def _parted(text: str) -> tuple[str, list[tuple[int, Felt]]]:
     """Return the spoken text and its emotions, each with the number of letters before it."""
-    speech, found, end = "", [], 0
+    speech, tags, end = "", [], 0
     for match, felt in _tags(text):
         speech += text[end : match.start()]
         end = match.end()
         if speech and text[end : end + 1] not in {"", *_NO_SPACE_BEFORE}:
             speech += " "
-        found.append((_letters(speech), felt))
-    return " ".join((speech + text[end:]).split()), found
+        tags.append((_letters(speech), felt))
+    return " ".join((speech + text[end:]).split()), tags
 
 
 def _tags(text: str) -> Iterator[tuple[re.Match[str], Felt]]:

@@ -35,7 +35,7 @@ def find_lost_paths(ob: bpy.types.Object) -> None:
 
 def _meant(ob: bpy.types.Object, name: str, blend: str) -> Path | None:
     """Return what a character's relative path means in the file `blend`; None for an absolute path."""
-    kept = getattr(ob.edtalk, name)
-    if not kept.startswith("//"):
+    stored = getattr(ob.edtalk, name)
+    if not stored.startswith("//"):
         return None
-    return paths.absolute_from(paths.absolute(blend).parent, kept)
+    return paths.absolute_from(paths.absolute(blend).parent, stored)

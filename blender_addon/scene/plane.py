@@ -170,8 +170,12 @@ def show_live(ob: bpy.types.Object, width: int, height: int, pixels: bytes | mem
 
 def is_traced() -> bool:
     """Return whether any view shows the scene as Cycles renders it."""
-    windows = [one for one in bpy.context.window_manager.windows if one.scene.render.engine == "CYCLES"]
-    spaces = (area.spaces.active for one in windows for area in one.screen.areas if area.type == "VIEW_3D")
+    windows = [
+        window for window in bpy.context.window_manager.windows if window.scene.render.engine == "CYCLES"
+    ]
+    spaces = (
+        area.spaces.active for window in windows for area in window.screen.areas if area.type == "VIEW_3D"
+    )
     return any(space.shading.type == "RENDERED" for space in spaces)
 
 
@@ -311,11 +315,11 @@ def make_own(ob: bpy.types.Object) -> None:
         return
     group = ob.edtalk
     others = [other for other in bpy.data.objects if other != ob and other.edtalk.is_character]
-    if group.live_image is not None and any(one.edtalk.live_image == group.live_image for one in others):
+    if group.live_image is not None and any(other.edtalk.live_image == group.live_image for other in others):
         group.live_image = _copied_live_image(group.live_image, f"{ob.name} live")
-    if group.take_image is not None and any(one.edtalk.take_image == group.take_image for one in others):
+    if group.take_image is not None and any(other.edtalk.take_image == group.take_image for other in others):
         group.take_image = group.take_image.copy()
-    theirs = {slot.material for one in others for slot in one.material_slots}
+    theirs = {slot.material for other in others for slot in other.material_slots}
     for slot in ob.material_slots:
         material = slot.material
         if material is not None and material.get(TAG) and material in theirs:
@@ -341,8 +345,12 @@ def settle_live_images() -> Steps[None]:
     Otherwise they would be black after loading, and Blender would ask about each of them when it quits. A picture that
     changes while it is packed waits for the next call.
     """
-    doomed = [one for one in bpy.data.images if one.get(TAG) == "live" and one.is_dirty and one.is_editable]
-    for uid in [image.session_uid for image in doomed]:
+    unsaved = [
+        image
+        for image in bpy.data.images
+        if image.get(TAG) == "live" and image.is_dirty and image.is_editable
+    ]
+    for uid in [image.session_uid for image in unsaved]:
         yield from _packed(uid)
 
 

@@ -53,17 +53,17 @@ def identity(ob: bpy.types.Object) -> str:
 # --- what the server saw ---------------------------------------------------------------------------------------------
 
 
-def remember(ob: bpy.types.Object, found: Inspected) -> None:
+def remember(ob: bpy.types.Object, inspected: Inspected) -> None:
     """Note on the character what the server said about the picture."""
-    seen = {
+    record = {
         "of": identity(ob),
-        "verdict": found.verdict,
-        "advice": found.advice,
-        "size": (found.width, found.height),
-        "crop": _numbers(found.crop),
-        "faces": [_numbers(face) for face in found.faces],
+        "verdict": inspected.verdict,
+        "advice": inspected.advice,
+        "size": (inspected.width, inspected.height),
+        "crop": _numbers(inspected.crop),
+        "faces": [_numbers(face) for face in inspected.faces],
     }
-    ob.edtalk.picture.seen = json.dumps(seen)
+    ob.edtalk.picture.seen = json.dumps(record)
 
 
 def remember_prepared(ob: bpy.types.Object, prepared: Prepared) -> None:
@@ -76,21 +76,21 @@ def remember_prepared(ob: bpy.types.Object, prepared: Prepared) -> None:
 
 def is_seen(ob: bpy.types.Object) -> bool:
     """Return whether the server looked at this picture and crop."""
-    return _seen(ob).get("of") == identity(ob)
+    return _record(ob).get("of") == identity(ob)
 
 
 def seen(ob: bpy.types.Object) -> Inspected | None:
     """Return what the server saw last, perhaps with another crop; None when it was never asked."""
-    known = _seen(ob)
+    known = _record(ob)
     if not known:
         return None
     faces, (width, height) = tuple(Crop(*face) for face in known["faces"]), known["size"]
     return Inspected("", width, height, known["verdict"], known["advice"], Crop(*known["crop"]), faces)
 
 
-def check_upright(size: tuple[int, int], found: Inspected | None) -> None:
+def check_upright(size: tuple[int, int], inspected: Inspected | None) -> None:
     """Raise `EDTalkError` when the server rotates the photo as its EXIF says: Blender shows it on its side."""
-    if found is not None and (found.width, found.height) == size[::-1] and size[0] != size[1]:
+    if inspected is not None and (inspected.width, inspected.height) == size[::-1] and size[0] != size[1]:
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,
             "The photo is stored lying on its side, and Blender shows it so.",
@@ -98,7 +98,7 @@ def check_upright(size: tuple[int, int], found: Inspected | None) -> None:
         )
 
 
-def _seen(ob: bpy.types.Object) -> dict[str, Any]:
+def _record(ob: bpy.types.Object) -> dict[str, Any]:
     text = ob.edtalk.picture.seen
     known: dict[str, Any] = json.loads(text) if text else {}
     return known

@@ -50,10 +50,10 @@ class Exit(IntEnum):
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    made = argparse.ArgumentParser(
+    command = argparse.ArgumentParser(
         prog=f"blender -b FILE.blend --command {NAME}", description=__doc__.split("\n")[0]
     )
-    actions = made.add_subparsers(dest="action", required=True)
+    actions = command.add_subparsers(dest="action", required=True)
     for action, text in (
         ("bake", "render every frame that changed"),
         ("predict", "let the character speak its voice (saves the file)"),
@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
     actions.choices["export"].add_argument(
         "-o", "--output", type=Path, required=True, help="the movie, an .mp4"
     )
-    return made
+    return command
 
 
 def frames(text: str) -> tuple[int, int]:
@@ -163,8 +163,10 @@ def _do(
         ):
             answer = operator(**options)
     except RuntimeError as error:  # what an operator reported as an error
-        said = str(error).strip()
-        _complain(" ".join(session.failure) if session.failure else said.partition(".poll() ")[2] or said)
+        message = str(error).strip()
+        _complain(
+            " ".join(session.failure) if session.failure else message.partition(".poll() ")[2] or message
+        )
         return Exit.NO_SERVER if session.server.state in _WITHOUT_SERVER else Exit.FAILED
     finally:
         task_operator.LISTENERS.remove(lines)
@@ -197,28 +199,28 @@ def _chosen(arguments: argparse.Namespace) -> list[bpy.types.Object]:
     """The characters to work on; empty, with a word on standard error, when there is none of that name."""
     everybody = character.characters(_scene(arguments))
     if arguments.character is None:  # what is linked from another file is worked on there
-        found = bakeable(_scene(arguments)) or everybody
+        chosen = bakeable(_scene(arguments)) or everybody
     else:
-        found = [ob for ob in everybody if ob.name == arguments.character]
-    if not found:
+        chosen = [ob for ob in everybody if ob.name == arguments.character]
+    if not chosen:
         wanted = "no character" if arguments.character is None else f"no character {arguments.character!r}"
         _complain(f"The scene has {wanted}. It has: {_names(everybody)}.")
-    return found
+    return chosen
 
 
 def _single(arguments: argparse.Namespace) -> bpy.types.Object | None:
     """The one character; None, with a word, when there is none or a choice."""
-    found = _chosen(arguments)
-    if len(found) > 1:
-        _complain(f"Say which with --character: {_names(found)}.")
-    return found[0] if len(found) == 1 else None
+    chosen = _chosen(arguments)
+    if len(chosen) > 1:
+        _complain(f"Say which with --character: {_names(chosen)}.")
+    return chosen[0] if len(chosen) == 1 else None
 
 
 def _bake(arguments: argparse.Namespace) -> int:
-    found, scene = _chosen(arguments), _scene(arguments)
+    chosen, scene = _chosen(arguments), _scene(arguments)
     target = _target(None) if arguments.save else None
-    worst: int = Exit.DONE if found else Exit.NO_CHARACTER
-    for ob in found:
+    worst: int = Exit.DONE if chosen else Exit.NO_CHARACTER
+    for ob in chosen:
         answer = _do(bpy.ops.edtalk.bake, ob, scene, **_span(arguments))
         worst = worst or answer
         if answer in (Exit.NO_SERVER, Exit.STOPPED):  # else the others can be baked all the same

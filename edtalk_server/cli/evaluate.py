@@ -52,9 +52,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--portrait", type=Path, action="append", default=[], help="a photo on the sheets (repeatable)"
     )
     out.add_argument("--draw-only", action="store_true", help="draw the portraits and measure nothing")
-    given = parser.add_argument_group("your own weights", "nothing is downloaded; see docs/evaluation.md")
-    given.add_argument("--lpips-weights", type=Path, metavar="FILE", help="VGG-16 of torchvision, for LPIPS")
-    given.add_argument("--fid-weights", type=Path, metavar="FILE", help="Inception of pytorch-fid, for FID")
+    own_weights = parser.add_argument_group(
+        "your own weights", "nothing is downloaded; see docs/evaluation.md"
+    )
+    own_weights.add_argument(
+        "--lpips-weights", type=Path, metavar="FILE", help="VGG-16 of torchvision, for LPIPS"
+    )
+    own_weights.add_argument(
+        "--fid-weights", type=Path, metavar="FILE", help="Inception of pytorch-fid, for FID"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:

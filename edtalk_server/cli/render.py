@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edtalk_server import api
 
     with clean_termination():
-        made = api.animate(
+        result = api.animate(
             arguments.portrait,
             arguments.voice,
             arguments.output,
@@ -57,6 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
             on_note=lambda note: print(f"note: {note}", file=sys.stderr),
             on_progress=StepLine().show,
         )
-    width, height = made.size
-    print(f"{made.out}: {made.frames} frames, {width} x {height}, at {made.fps} a second")
+    width, height = result.size
+    print(f"{result.out}: {result.frames} frames, {width} x {height}, at {result.fps} a second")
     return 0

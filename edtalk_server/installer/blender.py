@@ -86,10 +86,10 @@ def module_host(options: Options, runner: Runner, versions: Sequence[str]) -> Ho
     )
 
 
-def candidates(asked: Path | None) -> list[str]:
+def candidates(requested: Path | None) -> list[str]:
     """Return programs that may be a Blender, the likeliest first; only the requested one if there is one."""
-    if asked:
-        return [str(asked)]
+    if requested:
+        return [str(requested)]
     on_path = shutil.which("blender")
     places = [
         path for folder, pattern in _usual_places() for path in sorted(folder.glob(pattern), reverse=True)

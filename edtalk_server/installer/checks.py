@@ -296,8 +296,8 @@ def _make_window(options: Options, runner: Runner, name: str, root: Path) -> Out
         return Outcome(Status.PASSED, "was there")
     if program is None:
         return Outcome(Status.FAILED, f"{root} is not there")
-    made = runner.show(name, [program, str(root)], options.root)
-    return Outcome(Status.PASSED) if made else Outcome(Status.SKIPPED, "it could not be made")
+    succeeded = runner.show(name, [program, str(root)], options.root)
+    return Outcome(Status.PASSED) if succeeded else Outcome(Status.SKIPPED, "it could not be made")
 
 
 def _window_job(options: Options, runner: Runner, python: str, root: Path, is_newest: bool) -> Job:

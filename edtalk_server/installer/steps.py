@@ -37,8 +37,8 @@ class Runner:
 
     def say(self, text: str) -> None:
         encoding = sys.stdout.encoding or "utf-8"  # a console of Windows has few letters
-        shown = text.encode(encoding, "replace").decode(encoding)
-        print(f"{shown}\n", end="", flush=True)  # in one piece, beside others
+        printable = text.encode(encoding, "replace").decode(encoding)
+        print(f"{printable}\n", end="", flush=True)  # in one piece, beside others
 
     def run(self, title: str, command: Sequence[str], **environment: str) -> str:
         """Run one program to its end and return its output. Raises `CalledProcessError` with the output."""
@@ -130,18 +130,18 @@ def _lines_or_silence(process: subprocess.Popen[str]) -> Iterator[str | None]:
         lines.put("")  # what a file gives at its end
 
     threading.Thread(target=read, daemon=True).start()
-    shown = time.monotonic()
+    last_news = time.monotonic()
     while True:
         try:
-            line = lines.get(timeout=max(0.0, shown + SIGN_OF_LIFE - time.monotonic()))
+            line = lines.get(timeout=max(0.0, last_news + SIGN_OF_LIFE - time.monotonic()))
         except queue.Empty:
-            shown = time.monotonic()
+            last_news = time.monotonic()
             yield None
             continue
         if not line:
             return
         if line.startswith(NEWS):
-            shown = time.monotonic()
+            last_news = time.monotonic()
         yield line
 
 
@@ -160,8 +160,8 @@ def _start(command: Sequence[str], environment: dict[str, str]) -> subprocess.Po
 def clean_environment() -> dict[str, str]:
     """Return this process's environment without the variables that would mix another Python into ours."""
     mixing = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV")
-    kept = {name: value for name, value in os.environ.items() if name not in mixing}
-    return kept | {"PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    environment = {name: value for name, value in os.environ.items() if name not in mixing}
+    return environment | {"PYTHONNOUSERSITE": "1", "PYTHONUTF8": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
 def need_disk(

@@ -73,8 +73,8 @@ def to_bytes(levels: Floats) -> Picture:
 
 def linear_light(levels: Levels) -> npt.NDArray[np.float16]:
     """Decode sRGB levels (IEC 61966-2-1) to half floats; 255 becomes 1."""
-    shown = np.clip(levels, 0.0, 255.0) / np.float32(255.0)
-    light = np.where(shown <= 0.04045, shown / 12.92, ((shown + 0.055) / 1.055) ** 2.4)
+    encoded = np.clip(levels, 0.0, 255.0) / np.float32(255.0)
+    light = np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4)
     return light.astype(np.float16)
 
 

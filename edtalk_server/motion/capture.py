@@ -153,31 +153,31 @@ def _span(clip: Clip, first: float, last: float, fps: Fraction) -> _Span:
 def _estimate(engine: MotionEstimator, clip: Clip, track: FaceTrack, span: _Span) -> Steps[_Estimates]:
     presence = FacePresence()
     rows: list[Weights] = []
-    seen: list[bool] = []
+    has_face: list[bool] = []
     faces = cut_faces(clip, track, engine.size, span.fps, span.begin, span.count)
     with contextlib.closing(faces) as pictures:
         while batch := list(itertools.islice(pictures, engine.batch)):
-            yield Step(len(seen), span.count, _STAGE)
+            yield Step(len(has_face), span.count, _STAGE)
             rows.append(engine.estimate(np.stack(batch)))
-            seen += [presence.sees(picture) for picture in batch]
-    if not any(seen):
+            has_face += [presence.sees(picture) for picture in batch]
+    if not any(has_face):
         raise EDTalkError(
             ErrorCode.NO_FACE,
             "No face was found in this part of the video.",
             "Check the frame range, and where the video begins.",
         )
-    return _Estimates(span, np.concatenate(rows), _reliable(np.array(seen), span.fps))
+    return _Estimates(span, np.concatenate(rows), _reliable(np.array(has_face), span.fps))
 
 
 # --- from estimates to a performance ---
 
 
-def _reliable(seen: Bools, fps: Fraction) -> Bools:
+def _reliable(has_face: Bools, fps: Fraction) -> Bools:
     """Drop moments close to one without a face; if none would remain, keep all."""
     reach = math.ceil(_UNRELIABLE_S * fps)
     kernel = np.ones(2 * reach + 1)
-    reliable = np.convolve(~seen, kernel)[reach : reach + len(seen)] < 0.5
-    return reliable if reliable.any() else seen
+    reliable = np.convolve(~has_face, kernel)[reach : reach + len(has_face)] < 0.5
+    return reliable if reliable.any() else has_face
 
 
 def _bridged(estimates: _Estimates) -> Doubles:
@@ -208,27 +208,27 @@ def _zero(rows: Doubles, estimates: _Estimates, layout: BankLayout, own: Weights
     return min(max(index, 0), len(rows) - 1)
 
 
-def _nearest(rows: Doubles, seen: Bools, layout: BankLayout, own: Weights) -> int:
+def _nearest(rows: Doubles, reliable: Bools, layout: BankLayout, own: Weights) -> int:
     """Return the picture whose weights are nearest to the portrait's, each measured in widths of its range.
 
     The head's place in the picture does not count: video and portrait are each cropped by their own face.
     """
     counts = np.array([basis.identifier not in _PLACE for basis in layout.bases])
     away = np.square((rows - own) / _extents(layout))[:, counts].sum(axis=1)
-    return int(np.argmin(np.where(seen, away, np.inf)))
+    return int(np.argmin(np.where(reliable, away, np.inf)))
 
 
-def _calmest(rows: Doubles, seen: Bools, layout: BankLayout) -> int:
+def _calmest(rows: Doubles, reliable: Bools, layout: BankLayout) -> int:
     """Return the picture in which the face rests: little movement, and every weight near its rest.
 
     A weight that only goes one way (an open jaw, a smile) rests at its lowest, the others at their median.
     """
     lows = np.array([basis.minimum for basis in layout.bases])
-    usual = np.median(rows[seen], axis=0)
+    usual = np.median(rows[reliable], axis=0)
     rest = np.where(lows == 0.0, np.minimum(usual, 0.0), usual)
     away = np.square((rows - rest) / _extents(layout)).sum(axis=1)
     speed = np.square(np.gradient(rows, axis=0) / _extents(layout)).sum(axis=1) if len(rows) > 1 else 0.0
-    return int(np.argmin(np.where(seen, away + speed, np.inf)))
+    return int(np.argmin(np.where(reliable, away + speed, np.inf)))
 
 
 def _extents(layout: BankLayout) -> Doubles:

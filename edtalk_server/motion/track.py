@@ -154,11 +154,14 @@ def _crops(
             "Use a video of one face from the front, well lit and not covered, and check the frame range.",
         )
     people.sort(key=lambda person: -person.weight)
-    seen = people[0].seen
+    sightings = people[0].seen
     rows = np.array(
-        [_row(probe.picture, crop_around(probe.picture, face, landmark_detector)) for probe, face in seen]
+        [
+            _row(probe.picture, crop_around(probe.picture, face, landmark_detector))
+            for probe, face in sightings
+        ]
     )
-    return np.array([probe.second for probe, _ in seen]), rows, _notes(people)
+    return np.array([probe.second for probe, _ in sightings]), rows, _notes(people)
 
 
 def _row(picture: Picture, crop: Crop) -> tuple[float, float, float, float]:

@@ -65,9 +65,9 @@ class MotionEncoder(nn.Module):
             maps.append(x)
         overview = self.overview(x)
         points = self._places(maps) + self.beyond(overview).float().reshape(-1, LANDMARKS, 2)
-        seen = self.closely(_look(fine, points.detach()))
+        details = self.closely(_look(fine, points.detach()))
         shape = self.shape(((points - 0.5) * _COORDINATE_SCALE).flatten(1))
-        numbers = self.numbers(self.mix(torch.cat([overview, seen, shape], 1)))
+        numbers = self.numbers(self.mix(torch.cat([overview, details, shape], 1)))
         return torch.cat([numbers.float(), (points - 0.5).flatten(1)], 1)
 
     def _places(self, maps: list[Tensor]) -> Tensor:

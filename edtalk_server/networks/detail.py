@@ -168,21 +168,21 @@ class Painter(nn.Module):
     def forward(self, source: Tensor, drawn: Tensor, guide: Tensor | None, weights: Tensor) -> Painted:
         """Paint boxes [B, 3, rows, columns]. `weights` [B, 2 * weights]: the source's own, and their change."""
         tone = Tone.of(drawn)
-        seen, base = [tone.take(source), tone.take(drawn)], drawn
+        inputs, base = [tone.take(source), tone.take(drawn)], drawn
         if guide is not None:
             cover = guide[:, 3:].amax(1, keepdim=True)
-            seen += [tone.take(guide[:, :3]) * cover, guide[:, 3:]]
+            inputs += [tone.take(guide[:, :3]) * cover, guide[:, 3:]]
             base = drawn + cover * (guide[:, :3] - drawn)
         style = self.style(weights)
-        fine = self.stem(F.pixel_unshuffle(torch.cat(seen, 1), 2), style)
+        fine = self.stem(F.pixel_unshuffle(torch.cat(inputs, 1), 2), style)
         middle = self.look(self.down(fine, style), style)
         x = self.think(self.deep(middle, style), style)
         x = self.blend(enlarge(self.up(x, style)) + middle, style)
         x = self.finish(enlarge(self.rise(x, style)) + fine, style)
-        said = F.pixel_shuffle(self.say(x).float(), 2)
-        quiet = said.new_tensor([_QUIET, 0.0, 0.0])[:, None, None]
-        colour = base + tone.spread * said[:, 5:]
-        return Painted((said[:, :3] + quiet).softmax(1), said[:, 3:5] * _FLOW_SCALE, colour)
+        output = F.pixel_shuffle(self.say(x).float(), 2)
+        quiet = output.new_tensor([_QUIET, 0.0, 0.0])[:, None, None]
+        colour = base + tone.spread * output[:, 5:]
+        return Painted((output[:, :3] + quiet).softmax(1), output[:, 3:5] * _FLOW_SCALE, colour)
 
 
 class TeethFinder(nn.Module):
@@ -378,11 +378,13 @@ class DetailNetwork(nn.Module):
         count = len(frames)
         boxes = face_boxes(follow(prepared.anchors.expand(count, -1, -1), flow))
         own = prepared.weights.expand(count, -1)
-        seen = F.avg_pool2d(frames, frames.shape[-1] // SEEN_SIZE) if frames.shape[-1] > SEEN_SIZE else frames
+        small = (
+            F.avg_pool2d(frames, frames.shape[-1] // SEEN_SIZE) if frames.shape[-1] > SEEN_SIZE else frames
+        )
         out = frames
         for moves, painted in ((self.eye_moves, self._eyes), (self._mouth_wakes(), self._mouth)):
             awake = self._awake(change * moves)
-            for layer in painted(seen, boxes, prepared, own, change) if bool(awake.any()) else ():
+            for layer in painted(small, boxes, prepared, own, change) if bool(awake.any()) else ():
                 rim = window(layer.size, MARGIN, frames.device) * awake
                 out = paste(out, layer.place, layer.share * rim, layer.colour * rim)
         return out
@@ -402,36 +404,36 @@ class DetailNetwork(nn.Module):
         return (power / (power + self.config.rest_radius**2))[:, None, None, None]
 
     def _mouth(
-        self, seen: Tensor, boxes: FaceBoxes, prepared: PreparedDetail, own: Tensor, change: Tensor
+        self, small: Tensor, boxes: FaceBoxes, prepared: PreparedDetail, own: Tensor, change: Tensor
     ) -> tuple[Layer, ...]:
-        told = torch.cat([own, change], 1)
-        teeth = self.teeth(prepared.points.expand(len(seen), -1, -1), told)
+        conditions = torch.cat([own, change], 1)
+        teeth = self.teeth(prepared.points.expand(len(small), -1, -1), conditions)
         lower = teeth.new_tensor([0.0, self.config.teeth_shown])
         teeth = torch.stack([teeth[:, 0] + lower, teeth[:, 1]], 1)
-        enamel = prepared.enamel.expand(len(seen), -1, -1, -1)
+        enamel = prepared.enamel.expand(len(small), -1, -1, -1)
         guide = teeth_guide(teeth, enamel)
         guide = torch.cat([guide[:, :3].clamp(0, 1) * 2 - 1, guide[:, 3:]], 1)
-        drawn = cut_boxes(seen, boxes.mouth, MOUTH_SIZE)
-        source = prepared.mouth.expand(len(seen), -1, -1, -1)
-        return (Layer(boxes.mouth, MOUTH_SIZE, *self.mouth(source, drawn, guide, told).over(source)),)
+        drawn = cut_boxes(small, boxes.mouth, MOUTH_SIZE)
+        source = prepared.mouth.expand(len(small), -1, -1, -1)
+        return (Layer(boxes.mouth, MOUTH_SIZE, *self.mouth(source, drawn, guide, conditions).over(source)),)
 
     def _eyes(
-        self, seen: Tensor, boxes: FaceBoxes, prepared: PreparedDetail, own: Tensor, change: Tensor
+        self, small: Tensor, boxes: FaceBoxes, prepared: PreparedDetail, own: Tensor, change: Tensor
     ) -> tuple[Layer, ...]:
         if self.eye is None:
             return ()
-        count = len(seen)
+        count = len(small)
         both = torch.cat(
             [
-                cut_boxes(seen, boxes.left_eye, EYE_SIZE),
-                cut_boxes(seen, boxes.right_eye, EYE_SIZE).flip(-1),
+                cut_boxes(small, boxes.left_eye, EYE_SIZE),
+                cut_boxes(small, boxes.right_eye, EYE_SIZE).flip(-1),
             ]
         )
         source = prepared.eyes.repeat_interleave(count, 0)
-        told = torch.cat(
+        conditions = torch.cat(
             [torch.cat([own, change], 1), torch.cat([self._mirrored(own), self._mirrored(change)], 1)]
         )
-        share, colour = self.eye(source, both, None, told).over(source)
+        share, colour = self.eye(source, both, None, conditions).over(source)
         return (
             Layer(boxes.left_eye, EYE_SIZE, share[:count], colour[:count]),
             Layer(boxes.right_eye, EYE_SIZE, share[count:].flip(-1), colour[count:].flip(-1)),

@@ -32,6 +32,6 @@ class SourceCache:
         """Keep a source, and drop the least recently used ones beyond the limits."""
         self._sources[source.key] = source
         self._sources.move_to_end(source.key)
-        size = sum(kept.nbytes for kept in self._sources.values())
+        size = sum(cached.nbytes for cached in self._sources.values())
         while len(self._sources) > self._max_sources or (size > self._max_bytes and len(self._sources) > 1):
             size -= self._sources.popitem(last=False)[1].nbytes

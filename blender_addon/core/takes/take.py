@@ -269,8 +269,8 @@ class Take:
         Raises `EDTalkError` when a file cannot be deleted.
         """
         try:
-            doomed = yield from self._own_files()
-            for number, name in enumerate(doomed):
+            own_files = yield from self._own_files()
+            for number, name in enumerate(own_files):
                 (self.folder / name).unlink(missing_ok=True)
                 if number % _DELETED_PER_STEP == _DELETED_PER_STEP - 1:
                     yield

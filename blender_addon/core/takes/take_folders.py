@@ -47,12 +47,12 @@ class TakeUsage:
 def choose_to_delete(usages: Iterable[TakeUsage], cap: int) -> list[TakeUsage]:
     """Return what to delete so that all takes hold `cap` bytes at most: the longest unused first, none in use."""
     takes = sorted(usages, key=lambda take: take.last_used)
-    total, doomed = sum(take.size for take in takes), []
+    total, chosen = sum(take.size for take in takes), []
     for take in takes:
         if total > cap and not take.in_use:
-            doomed.append(take)
+            chosen.append(take)
             total -= take.size
-    return doomed
+    return chosen
 
 
 def runs(frames: Collection[int]) -> list[range]:

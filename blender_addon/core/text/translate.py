@@ -86,10 +86,10 @@ def _translate_text(translate: Translate, text: str, values: dict[str, object]) 
 
 def _translate_filled(translate: Translate, sentence: str) -> str:
     """Translate a sentence whose values are filled in already."""
-    found = _template_of(sentence, _translators.messages)
-    if found is None:
+    match = _template_of(sentence, _translators.messages)
+    if match is None:
         return sentence
-    template, values = found
+    template, values = match
     translated = translate(template)
     if translated == template:
         return sentence

@@ -32,7 +32,9 @@ def add(folder: Path, identity: str, name: str) -> Path:
 
 
 def _add(folder: Path, identity: str, name: str) -> Path:
-    path = next((one / FILE for one in (folder, *folder.parents) if (one / FILE).is_file()), folder / FILE)
+    path = next(
+        (place / FILE for place in (folder, *folder.parents) if (place / FILE).is_file()), folder / FILE
+    )
     text = path.read_text("utf-8") if path.is_file() else HEADER
     if any(line.startswith(f"{identity}:") for line in text.splitlines()):
         return path

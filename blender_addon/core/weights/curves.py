@@ -81,17 +81,17 @@ def _turns(samples: Floats, swing: float) -> Steps[Indices]:
     """Return the first and last sample, and the turning points after a move of more than `swing`."""
     steps = np.sign(np.diff(samples))
     candidates = np.flatnonzero(steps[1:] != steps[:-1]) + 1
-    found, extreme, direction = [0], 0, 0.0
+    turns, extreme, direction = [0], 0, 0.0
     for number, i in enumerate(candidates.tolist(), 1):
         if number % TURNS_AT_ONCE == 0:
             yield
         move = samples[i] - samples[extreme]
         if direction * move < 0 and abs(move) > swing:
-            found.append(extreme)
+            turns.append(extreme)
             extreme, direction = i, -direction
         elif direction * move >= 0 and (direction or abs(move) > swing):
             extreme, direction = i, direction or float(np.sign(move))
-    return np.unique([*found, extreme, len(samples) - 1])
+    return np.unique([*turns, extreme, len(samples) - 1])
 
 
 def _missed(samples: Floats, keys: Indices, slopes: Floats, tolerance: float) -> Indices:

@@ -50,7 +50,7 @@ def parse(text: str) -> tuple[tuple[str, float], ...] | None:
 
     None when the text names no emotion.
     """
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for term in re.split(r"[+,&]", text.strip().lower()):
         match = _TERM.fullmatch(term.strip())
         if match is None:
@@ -59,10 +59,10 @@ def parse(text: str) -> tuple[tuple[str, float], ...] | None:
         name = _OTHER_WORDS.get(word, word)
         if name in EMOTIONS:
             value = float(number or 1) / (100 if percent and number else 1)
-            found[name] = min(max(value, 0.0), 1.0)
+            weights[name] = min(max(value, 0.0), 1.0)
         elif name not in NOTHING or number:
             return None
-    return tuple(found.items())
+    return tuple(weights.items())
 
 
 def cues_to_curves(cues: Iterable[Cue], fps: Fraction | float, blend: float) -> dict[str, Keys]:

@@ -29,11 +29,11 @@ def presets_to_json(presets: Presets) -> str:
 
 def presets_from_rows(rows: object) -> dict[str, dict[str, float]]:
     """Return the presets in a bundle's description, without invalid ones."""
-    found: dict[str, dict[str, float]] = {}
+    presets: dict[str, dict[str, float]] = {}
     for name, values in rows.items() if isinstance(rows, Mapping) else ():
         if isinstance(values, Mapping) and all(isinstance(value, int | float) for value in values.values()):
-            found[str(name)] = {str(key): float(value) for key, value in values.items()}
-    return found
+            presets[str(name)] = {str(key): float(value) for key, value in values.items()}
+    return presets
 
 
 @lru_cache(maxsize=64)

@@ -86,13 +86,13 @@ def read_file(path: Path) -> dict[str, dict[str, float]]:
 
 def _once(file: str, pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Return a JSON object; refuse a name that occurs twice, as after a merge, where the last would hide the first."""
-    found: dict[str, object] = {}
+    members: dict[str, object] = {}
     for name, value in pairs:
-        if name in found:
+        if name in members:
             cause = f"{file} holds two of the name {name}."
             raise EDTalkError(ErrorCode.UNSUPPORTED, cause, "Rename one of them in the file.")
-        found[name] = value
-    return found
+        members[name] = value
+    return members
 
 
 def _is_sound(pose: Mapping[str, float]) -> bool:

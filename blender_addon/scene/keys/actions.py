@@ -76,15 +76,15 @@ class Sheet:
         bag = self._bag()
         if bag is None:
             return 0
-        doomed = [curve for path in paths if (curve := bag.fcurves.find(path, index=0)) is not None]
-        for curve in doomed:
+        fcurves = [curve for path in paths if (curve := bag.fcurves.find(path, index=0)) is not None]
+        for curve in fcurves:
             bag.fcurves.remove(curve)
-        return len(doomed)
+        return len(fcurves)
 
     def keyed(self, paths: Iterable[str]) -> dict[str, bpy.types.FCurve]:
         """Return the curves of these properties that have keys."""
-        found = {path: self.find(path) for path in paths}
-        return {path: curve for path, curve in found.items() if curve is not None and curve.keyframe_points}
+        fcurves = {path: self.find(path) for path in paths}
+        return {path: curve for path, curve in fcurves.items() if curve is not None and curve.keyframe_points}
 
     def span(self) -> tuple[float, float]:
         """Return the first and the last key's frame; 0, 0 for an action without keys."""
@@ -279,13 +279,14 @@ def _pin(curve: bpy.types.FCurve, first: float, last: float) -> None:
         insert(curve, frame, value)
 
 
-def _key_parts(keys: Keys, made: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return `keys` in Blender's parts, with handles that keep the slopes, or those that Blender has just `made`."""
-    made["co"][: len(keys)] = np.stack([keys.frames, keys.values], axis=1)
-    made["handle_left"][: len(keys)], made["handle_right"][: len(keys)] = handles(keys)
+def _key_parts(keys: Keys, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Write `keys` into `parts`, the arrays of Blender's new keys, and return them. The handles keep the slopes; keys
+    without slopes keep Blender's handle types."""
+    parts["co"][: len(keys)] = np.stack([keys.frames, keys.values], axis=1)
+    parts["handle_left"][: len(keys)], parts["handle_right"][: len(keys)] = handles(keys)
     if keys.slopes is not None:
-        made["handle_left_type"][:] = made["handle_right_type"][:] = ALIGNED
-    return made
+        parts["handle_left_type"][:] = parts["handle_right_type"][:] = ALIGNED
+    return parts
 
 
 def _reading(find_curve: FindCurve) -> Steps[dict[str, np.ndarray]]:

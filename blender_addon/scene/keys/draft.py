@@ -33,7 +33,7 @@ class Draft:
     @property
     def sheet(self) -> Sheet:
         """Return what is written into. Raises `EDTalkError` when it is gone."""
-        sheet = _found(self._draft)
+        sheet = _find_sheet(self._draft)
         if sheet is None:
             raise _undone()
         return sheet
@@ -41,7 +41,7 @@ class Draft:
     @property
     def source(self) -> Sheet | None:
         """Return what was copied; None when there was nothing, or it is gone."""
-        return _found(self._source)
+        return _find_sheet(self._source)
 
     def curve(self, path: str) -> bpy.types.FCurve:
         """Return a curve of the draft. Raises `EDTalkError` when it is gone."""
@@ -56,7 +56,7 @@ class Draft:
 
     def drop(self) -> None:
         """Remove the draft, unless it is used."""
-        sheet = _found(self._draft)
+        sheet = _find_sheet(self._draft)
         if sheet is not None and not self._is_used:
             bpy.data.actions.remove(sheet.action)
 
@@ -68,9 +68,9 @@ def _identity(sheet: Sheet | None) -> tuple[int, int]:
     return sheet.action.session_uid, sheet.slot.handle if sheet.slot is not None else 0
 
 
-def _found(identity: tuple[int, int]) -> Sheet | None:
+def _find_sheet(identity: tuple[int, int]) -> Sheet | None:
     uid, handle = identity
-    action = next((one for one in bpy.data.actions if one.session_uid == uid), None)
+    action = next((candidate for candidate in bpy.data.actions if candidate.session_uid == uid), None)
     if action is None:
         return None
     slots = action.slots if actions.SLOTTED else ()

@@ -178,14 +178,14 @@ def write_performance(
 def _play_draft(draft: Draft, frames: range, before: str, after: str) -> WriteResult:
     """Let the character play the draft. `before`, `after`: fingerprints of what it played and plays now."""
     ob, sheet = draft.owner, draft.sheet
-    kept = _give_moved_strip_away(ob)
+    artist_action = _give_moved_strip_away(ob)
     edited = before not in {"", ob.edtalk.predicted}
-    old = draft.source if not kept else None
+    old = draft.source if not artist_action else None
     if old is not None:
         name, sheet.action.use_fake_user = old.action.name, old.action.use_fake_user
         if (strip := find_strip(ob, PERFORMANCE)) is not None:  # its track may have been deleted since
             _assign(strip, sheet)
-        kept = _retire(old.action, edited)
+        artist_action = _retire(old.action, edited)
         sheet.action.name = name
     draft.mark_used()
     _play(ob, PERFORMANCE, sheet)
@@ -193,7 +193,7 @@ def _play_draft(draft: Draft, frames: range, before: str, after: str) -> WriteRe
     stays = edited and actions.has_keys_outside(sheet, weight_paths(ob), frames)
     ob.edtalk.predicted = "" if stays else after
     _let_keys_lie_on_top(ob)
-    return WriteResult(kept, _hiding(ob), _covered(ob))
+    return WriteResult(artist_action, _hiding(ob), _covered(ob))
 
 
 def _retire(action: bpy.types.Action, is_edited: bool) -> str:

@@ -62,17 +62,17 @@ def bundle_poses(ob: bpy.types.Object) -> list[PoseAsset]:
     """The poses that a bundle offers: its expressions, and each basis at the end of its range (both ends, where it has
     two)."""
     presets = mixing.presets_from_json(ob.edtalk.emotion.presets)
-    found = [
+    assets = [
         PoseAsset(name.capitalize(), f"The expression {name}", dict(pose))
         for name, pose in sorted(presets.items())
         if pose
     ]
     for basis in character.layout_of(ob).bases:
-        found.append(PoseAsset(basis.name, basis.description, {basis.identifier: basis.maximum}))
+        assets.append(PoseAsset(basis.name, basis.description, {basis.identifier: basis.maximum}))
         if basis.minimum < 0:
             opposite = f"The opposite of {basis.name}"
-            found.append(PoseAsset(f"{basis.name} -", opposite, {basis.identifier: basis.minimum}))
-    return found
+            assets.append(PoseAsset(f"{basis.name} -", opposite, {basis.identifier: basis.minimum}))
+    return assets
 
 
 def own_poses() -> dict[str, posing.Pose]:
@@ -95,23 +95,23 @@ def _is_own(action: bpy.types.Action) -> bool:
     )
 
 
-def compatible_poses(ob: bpy.types.Object, given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
+def compatible_poses(ob: bpy.types.Object, offered: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
     """Return the poses with a weight that the character has. Raises `EDTalkError` when there are none."""
     known = set(posing.channels_by_identifier(ob))
-    found = {name: pose for name, pose in given.items() if not known.isdisjoint(pose)}
-    if not found:
+    compatible = {name: pose for name, pose in offered.items() if not known.isdisjoint(pose)}
+    if not compatible:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
             "There is no pose with a weight that this character has.",
             "Choose a file that Export Poses wrote, of characters with this one's bundle.",
         )
-    return found
+    return compatible
 
 
-def new_poses(given: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
+def new_poses(offered: Mapping[str, posing.Pose]) -> dict[str, posing.Pose]:
     """Return the poses that are not in this file yet, under the same name or what Blender made of it."""
-    there = {_identity(name, pose) for name, pose in own_poses().items()}
-    return {name: pose for name, pose in given.items() if _identity(name, pose) not in there}
+    existing = {_identity(name, pose) for name, pose in own_poses().items()}
+    return {name: pose for name, pose in offered.items() if _identity(name, pose) not in existing}
 
 
 def asset_name(name: str) -> str:
@@ -133,7 +133,7 @@ def weights_of(ob: bpy.types.Object, pose: posing.Pose) -> np.ndarray:
 
 
 def save_assets(
-    ob: bpy.types.Object, found: Sequence[tuple[PoseAsset, Picture]], folder: Path
+    ob: bpy.types.Object, assets: Sequence[tuple[PoseAsset, Picture]], folder: Path
 ) -> Steps[None]:
     """Put poses into the current file as assets, in our catalog, which is listed in `folder`. The bundle's that were
     made before are replaced; an artist's own takes no other's place.
@@ -143,7 +143,7 @@ def save_assets(
     looks, channels = layers.weight_paths(ob), posing.channels_by_identifier(ob)
     drafts: list[tuple[PoseAsset, Draft]] = []
     try:
-        for asset, picture in found:
+        for asset, picture in assets:
             owner = drafts[-1][1].owner if drafts else ob
             drafts.append((asset, draft := Draft(owner, None, asset.name, actions.POSE)))
             for identifier in filter(
@@ -224,10 +224,10 @@ def pose_of_file(library: str, name: str) -> posing.Pose:
 def _text_of_file(library: str, name: str) -> str | None:
     """What an action of another file keeps. Nothing that holds the temporary data leaves: Blender would crash."""
     with bpy.data.temp_data() as temporary:
-        with temporary.libraries.load(library, link=False) as (there, here):
-            here.actions = [name] if name in there.actions else []
-        kept = here.actions[0].get(POSE) if here.actions else None
-        return kept if isinstance(kept, str) else None
+        with temporary.libraries.load(library, link=False) as (available, loaded):
+            loaded.actions = [name] if name in available.actions else []
+        text = loaded.actions[0].get(POSE) if loaded.actions else None
+        return text if isinstance(text, str) else None
 
 
 def pose_of_action(action: bpy.types.Action | None) -> posing.Pose:

@@ -69,14 +69,14 @@ def mirror_pose(ob: bpy.types.Object, banks: Iterable[Bank] = Bank) -> Pose:
 
     Raises `EDTalkError` when the bundle's weights have no names.
     """
-    found = mirror.find_mirror(character.layout_of(ob))
-    if found is None:
+    mirroring = mirror.find_mirror(character.layout_of(ob))
+    if mirroring is None:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
             "This bundle's weights have numbers for names: nothing tells left from right.",
             "Set the weights by hand, or use a bundle with named weights.",
         )
-    return _of_row(ob, found.apply(character.read_weights(ob)), banks)
+    return _of_row(ob, mirroring.apply(character.read_weights(ob)), banks)
 
 
 def preset_pose(ob: bpy.types.Object, name: str) -> Pose:

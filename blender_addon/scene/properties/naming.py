@@ -65,8 +65,8 @@ def _registered(layout: BankLayout) -> type[bpy.types.PropertyGroup]:
     """Register a new class with the names of a layout. Raises `EDTalkError` when it has too many weights."""
     weights = {name: _weight(label) for name, label in layouts.labels(layout).items()}
     name = f"EDTalkCharacter{len(_classes) + 1}"
-    made = type(name, (EDTalkCharacter, bpy.types.PropertyGroup), {"__annotations__": weights})
-    cls = cast("type[bpy.types.PropertyGroup]", made)
+    new_class = type(name, (EDTalkCharacter, bpy.types.PropertyGroup), {"__annotations__": weights})
+    cls = cast("type[bpy.types.PropertyGroup]", new_class)
     bpy.utils.register_class(cls)
     return cls
 

@@ -29,16 +29,16 @@ def from_markers(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[Cue]:
     for marker in scene.timeline_markers:
         name, colon, words = marker.name.partition(":")
         is_named = colon and name.strip().lower() == ob.name.lower()
-        found = parse(words if is_named else marker.name)
-        if found is not None:
-            cues.append(Cue(time.seconds(marker.frame), found))
+        emotions = parse(words if is_named else marker.name)
+        if emotions is not None:
+            cues.append(Cue(time.seconds(marker.frame), emotions))
     return cues
 
 
 def mark(scene: bpy.types.Scene, words: str) -> None:
     """Put a marker for everyone's emotion at the current frame; one that is there says something else from now on."""
-    here = [marker for marker in scene.timeline_markers if marker.frame == scene.frame_current]
-    marker = next((marker for marker in here if parse(marker.name) is not None), None)
+    current = [marker for marker in scene.timeline_markers if marker.frame == scene.frame_current]
+    marker = next((marker for marker in current if parse(marker.name) is not None), None)
     if marker is None:
         scene.timeline_markers.new(words, frame=scene.frame_current)
     else:

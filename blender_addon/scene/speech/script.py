@@ -68,5 +68,5 @@ def emotion_cues(ob: bpy.types.Object, scene: bpy.types.Scene) -> list[Cue]:
         return transcript.feelings((0.0, 0.0))  # each has its time
     voice = sound.beginning(ob, scene)
     first, last = (0.0, 0.0) if transcript.is_timed else map(voice.seconds, sound.span(ob, scene))
-    found = transcript.feelings((first, last))
-    return [Cue(clock.seconds(voice.frame(cue.time)), cue.emotions) for cue in found]
+    feelings = transcript.feelings((first, last))
+    return [Cue(clock.seconds(voice.frame(cue.time)), cue.emotions) for cue in feelings]

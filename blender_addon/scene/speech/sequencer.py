@@ -57,12 +57,12 @@ def is_muted(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
 
 def _switches(scene: bpy.types.Scene, strip: bpy.types.Strip) -> Iterator[Any]:
     """Yield all that must not be muted for a strip to play."""
-    here: Any = strip
-    while here is not None:
-        meta = here.parent_meta()
-        yield here
-        yield (meta if meta is not None else scene.sequence_editor).channels[here.channel]
-        here = meta
+    item: Any = strip
+    while item is not None:
+        meta = item.parent_meta()
+        yield item
+        yield (meta if meta is not None else scene.sequence_editor).channels[item.channel]
+        item = meta
 
 
 def sounding(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
@@ -77,8 +77,8 @@ def sounds(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
 
 def spoken_texts(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
     """Return the visible text strips, in the order in which they begin."""
-    found = [s for s in all_strips(scene) if s.type == "TEXT" and not is_muted(scene, s)]
-    return sorted(found, key=lambda strip: span(strip)[0])
+    texts = [s for s in all_strips(scene) if s.type == "TEXT" and not is_muted(scene, s)]
+    return sorted(texts, key=lambda strip: span(strip)[0])
 
 
 # --- mixing ----------------------------------------------------------------------------------------------------------
@@ -112,7 +112,7 @@ def mixdown(
                 container="WAV",
                 codec="PCM",
                 format="S16",
-                mixrate=_rate([one for one in sounding(scene) if _is_in(one, frames)], for_people),
+                mixrate=_rate([item for item in sounding(scene) if _is_in(item, frames)], for_people),
             )
         if not path.is_file() or path.stat().st_size == 0:
             raise OSError(
@@ -132,7 +132,7 @@ def _is_in(strip: bpy.types.Strip, frames: range) -> bool:
     return first <= frames[-1] and frames[0] < end
 
 
-def _rate(heard: list[bpy.types.Strip], for_people: bool) -> int:
+def _rate(mixed: list[bpy.types.Strip], for_people: bool) -> int:
     """The rate to mix at, in Hz.
 
     Where Blender (4.3 to 5.2) raises a sound's rate, as of a speech recording of 8, 11, 12 or 16 kHz to a film's 48, it
@@ -140,10 +140,10 @@ def _rate(heard: list[bpy.types.Strip], for_people: bool) -> int:
     for the networks. People get the finest sound as it is, and beside it what Blender plays and renders itself; sounds
     that are not files of their own count as fine.
     """
-    rates = [strip.sound.samplerate for strip in heard if strip.type == "SOUND" and strip.sound is not None]
+    rates = [strip.sound.samplerate for strip in mixed if strip.type == "SOUND" and strip.sound is not None]
     if not for_people:
         return max(min([HEARD_RATE, *rates]), LOWEST_RATE)
-    if not rates or any(strip.type != "SOUND" for strip in heard):
+    if not rates or any(strip.type != "SOUND" for strip in mixed):
         return FILM_RATE
     return max(min(FILM_RATE, max(rates)), LOWEST_RATE)
 
@@ -162,11 +162,11 @@ def _set_up(scene: bpy.types.Scene, frames: range, strip: bpy.types.Strip | None
     try:
         put(scene, "use_audio", True)  # muted playback would be mixed as silence
         if strip is not None:
-            heard = list(_switches(scene, strip))
-            for item in heard:
+            switches = list(_switches(scene, strip))
+            for item in switches:
                 put(item, "mute", False)
             for other in all_strips(scene):
-                if other.type in SOUNDING and other not in heard:
+                if other.type in SOUNDING and other not in switches:
                     put(other, "mute", True)
         scene.frame_start, scene.frame_end = frames[0], frames[-1]
         yield
@@ -180,8 +180,8 @@ def add_sound(scene: bpy.types.Scene, path: Path, frame: int) -> bpy.types.Strip
     """Put a sound file into the sequencer, on the first free channel, so that it is heard while playing; its strip."""
     if scene.sequence_editor is None:
         scene.sequence_editor_create()
-    found = strips(scene)
-    channel = max((strip.channel for strip in found), default=0) + 1
-    return found.new_sound(
+    existing = strips(scene)
+    channel = max((strip.channel for strip in existing), default=0) + 1
+    return existing.new_sound(
         name=path.stem, filepath=paths.to_stored_path(path), channel=channel, frame_start=frame
     )

@@ -54,10 +54,12 @@ def voice_of(
             f"The scene {scene.name} plays no sound.",
             "Add a sound strip in the Video Sequencer, or choose a voice file.",
         )
-    heard = _heard(ob, scene, frames or range(scene.frame_start, scene.frame_end + 1), strip is not None)
+    mixed = _frames_to_mix(
+        ob, scene, frames or range(scene.frame_start, scene.frame_end + 1), strip is not None
+    )
     path = folder / "voice.wav"
-    sequencer.mixdown(scene, heard, path, strip, for_people=for_people)
-    return _voice(path, ob, scene, heard[0])
+    sequencer.mixdown(scene, mixed, path, strip, for_people=for_people)
+    return _voice(path, ob, scene, mixed[0])
 
 
 def _voice(path: Path, ob: bpy.types.Object, scene: bpy.types.Scene, start: int, shift: float = 0.0) -> Voice:
@@ -68,7 +70,7 @@ def _time(scene: bpy.types.Scene, start: int, shift: float) -> TimeBase:
     return TimeBase.from_blender(scene.render.fps, scene.render.fps_base, start, shift)
 
 
-def _heard(ob: bpy.types.Object, scene: bpy.types.Scene, frames: range, is_strip: bool) -> range:
+def _frames_to_mix(ob: bpy.types.Object, scene: bpy.types.Scene, frames: range, is_strip: bool) -> range:
     """Return the frames to mix: of a scene only those in its range, as in playback."""
     lead = math.ceil(LEAD_S * _time(scene, 0, 0.0).fps)
     offset = ob.edtalk.voice_offset
@@ -83,7 +85,7 @@ def _heard(ob: bpy.types.Object, scene: bpy.types.Scene, frames: range, is_strip
 def _strip_of(ob: bpy.types.Object, scene: bpy.types.Scene) -> bpy.types.Strip:
     """Return the sound strip that is the voice. Raises `EDTalkError` when it is missing."""
     name = ob.edtalk.speech.strip
-    strip = next((one for one in sequencer.sounds(scene) if one.name == name), None)
+    strip = next((candidate for candidate in sequencer.sounds(scene) if candidate.name == name), None)
     if strip is None:
         raise EDTalkError(
             ErrorCode.AUDIO_EMPTY,

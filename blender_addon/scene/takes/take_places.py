@@ -42,7 +42,9 @@ def folder_for_baking(
     A take that another character (a duplicate, say) or another .blend bakes into is not free.
     """
     folder, old = takes_folder(ob, base), paths.file_of(ob, "take")
-    known = sorted(takes.takes_in(folder), key=lambda one: (one.folder == old, one.last_used), reverse=True)
+    known = sorted(
+        takes.takes_in(folder), key=lambda take: (take.folder == old, take.last_used), reverse=True
+    )
     for take in [] if new_take else known:
         if is_free(ob, take) and (take.is_empty or take.format.is_like(take_format)):
             return take.folder
@@ -74,7 +76,7 @@ def _is_anothers(ob: bpy.types.Object, take: takes.Take) -> bool:
     """Return whether another character made this take, even if it does not show it."""
     if take.character in ("", ob.name) or take.is_empty or paths.file_of(ob, "take") == take.folder:
         return False
-    return any(one.name == take.character for one in bpy.data.objects if character.is_character(one))
+    return any(other.name == take.character for other in bpy.data.objects if character.is_character(other))
 
 
 def _users_of(folder: Path, but: bpy.types.Object) -> list[bpy.types.Object]:
@@ -97,14 +99,14 @@ class Entry:
 
 def scan_takes() -> Steps[list[Entry]]:
     """Find the takes of all characters of this file, a little at a time."""
-    entries, shown = list[Entry](), _shown()
-    for base in sorted({default_base(), *(folder.parent.parent for folder in shown)}):
+    entries, users = list[Entry](), _find_users()
+    for base in sorted({default_base(), *(folder.parent.parent for folder in users)}):
         for folder in _folders_in(base):
             for take in takes.takes_in(folder):
                 if is_mine(take):
                     whole = yield from takes.Take.open_in_steps(take.folder)
                     size = yield from whole.size()
-                    entries.append(Entry(whole, size, tuple(shown.get(take.folder, ()))))
+                    entries.append(Entry(whole, size, tuple(users.get(take.folder, ()))))
                 yield
     return entries
 
@@ -117,7 +119,7 @@ def _folders_in(base: Path) -> list[Path]:
         return []
 
 
-def _shown() -> dict[Path, list[str]]:
+def _find_users() -> dict[Path, list[str]]:
     """Return the take folders that characters show, with the characters' names."""
     users: dict[Path, list[str]] = {}
     for ob in bpy.data.objects:

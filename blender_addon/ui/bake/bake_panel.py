@@ -36,10 +36,10 @@ class FramesPanel(CharacterSubPanel, bpy.types.Panel):
 
     def _draw_state(self, ob: bpy.types.Object) -> None:
         """Which frames are to be baked."""
-        seen = WATCH.map
-        if seen is not None and seen.words:
-            fresh = not seen.count(State.STALE, State.MISSING)
-            draw_words(self.layout, seen.words, "CHECKMARK" if fresh else "ERROR")
+        staleness = WATCH.map
+        if staleness is not None and staleness.words:
+            fresh = not staleness.count(State.STALE, State.MISSING)
+            draw_words(self.layout, staleness.words, "CHECKMARK" if fresh else "ERROR")
         if has_drivers(ob):
             text = iface_("Weights are driven: only Bake Changes can tell whether they changed")
             draw_words(self.layout, text, "INFO")
@@ -54,25 +54,25 @@ class FramesPanel(CharacterSubPanel, bpy.types.Panel):
 
 
 def _remarks(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[tuple[str, str]]:
-    group, found = ob.edtalk, list[tuple[str, str]]()
+    group, remarks = ob.edtalk, list[tuple[str, str]]()
     if group.take_image is None:
-        found.append((iface_("Bake before you render"), "INFO"))
+        remarks.append((iface_("Bake before you render"), "INFO"))
     elif group.show == "LIVE":
-        found.append((iface_("Renders show the live picture: switch to Baked before rendering"), "INFO"))
+        remarks.append((iface_("Renders show the live picture: switch to Baked before rendering"), "INFO"))
     if group.show == "LIVE" and not runtime.session().is_connected:
-        found.append((iface_("Start the server to see the live picture"), "INFO"))
+        remarks.append((iface_("Start the server to see the live picture"), "INFO"))
     if plane.texture_node(ob) is None:
-        found.append((iface_("The EDTalk material was removed: the picture has no place"), "ERROR"))
+        remarks.append((iface_("The EDTalk material was removed: the picture has no place"), "ERROR"))
     if (
         group.show == "TAKE"
         and plane.is_linear(group.take_image)
         and scene.view_settings.view_transform != "Standard"
     ):
         text = iface_("OpenEXR frames are linear light: the view transform changes their colours")
-        found.append((text, "INFO"))
+        remarks.append((text, "INFO"))
     elif remark := plane.color_remark(scene):
-        found.append((remark, "INFO"))
-    return found
+        remarks.append((remark, "INFO"))
+    return remarks
 
 
 class FormatPanel(SidebarPanel, bpy.types.Panel):

@@ -111,7 +111,7 @@ class DeleteTake(DeletingOperator, bpy.types.Operator):
 
     def to_delete(self, entries: list[Entry]) -> list[takes.TakeUsage]:
         folder = paths.absolute(self.folder)
-        entry = next((one for one in entries if one.take.folder == folder), None)
+        entry = next((candidate for candidate in entries if candidate.take.folder == folder), None)
         if entry is None:
             raise EDTalkError(ErrorCode.DISK, f"{folder} is no take of this file.", "Choose one of the list.")
         if entry.users:

@@ -102,16 +102,16 @@ class Rows:
 
 
 def _fill(takes: EDTalkTakeList, ob: bpy.types.Object) -> None:
-    shown = paths.file_of(ob, "take")
+    current = paths.file_of(ob, "take")
     folder = take_places.takes_folder(
-        ob, shown.parent.parent if shown is not None else take_places.default_base()
+        ob, current.parent.parent if current is not None else take_places.default_base()
     )
     takes.rows.clear()
     for entry in LIBRARY.entries:
         if entry.take.folder.parent == folder:
             row = takes.rows.add()
             row.name, row.folder = entry.take.folder.name, str(entry.take.folder)
-            row.words, row.is_shown = _describe(entry), entry.take.folder == shown
+            row.words, row.is_shown = _describe(entry), entry.take.folder == current
     takes.index = max(next((i for i, row in enumerate(takes.rows) if row.is_shown), 0), 0)
 
 

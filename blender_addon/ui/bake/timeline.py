@@ -26,8 +26,8 @@ def _draw() -> None:
     import gpu
     from gpu_extras.batch import batch_for_shader
 
-    region, shown = bpy.context.region, WATCH.map
-    if shown is None or not preferences().draw_stale:
+    region, staleness = bpy.context.region, WATCH.map
+    if staleness is None or not preferences().draw_stale:
         return
     scale = bpy.context.preferences.system.ui_scale
     low, high = region.height - BELOW_TOP * scale, region.height - (BELOW_TOP - HEIGHT) * scale
@@ -45,8 +45,8 @@ def _draw() -> None:
 
 def _spans(region: bpy.types.Region, state: State) -> list[Rectangle]:
     """Return the pixels of the region's frames in a state, as spans; touching spans are joined."""
-    shown, view, spans = WATCH.map, region.view2d, list[Rectangle]()
-    for run in shown.runs if shown is not None else ():
+    staleness, view, spans = WATCH.map, region.view2d, list[Rectangle]()
+    for run in staleness.runs if staleness is not None else ():
         left = max(view.view_to_region(run.first - 0.5, 0, clip=False)[0], 0)
         right = min(view.view_to_region(run.last + 0.5, 0, clip=False)[0], region.width)
         if run.state != state or right < left:

@@ -112,18 +112,18 @@ class Watch:
             self._files, self._reading = done.result, None
             self.unsettle()
 
-    def _look_at_frames(self, ob: bpy.types.Object, seen: Staleness) -> None:
+    def _look_at_frames(self, ob: bpy.types.Object, staleness: Staleness) -> None:
         begun = time.perf_counter()
         if begun < self._next_look:
             return
-        self._next_look = begun + (IDLE_PAUSE_S if seen.is_settled else HURRY_PAUSE_S)
+        self._next_look = begun + (IDLE_PAUSE_S if staleness.is_settled else HURRY_PAUSE_S)
         signature, files = Signature(ob), self._files
         recorded = files.take.signatures if files is not None else {}
         finished = files.finished if files is not None else ()
-        end = begun + (IDLE_S if seen.is_settled else HURRY_S)
-        for _ in seen.frames:
-            frame = seen.next_frame()
-            self._is_news |= seen.saw(state_of(frame, signature.at(frame), recorded, finished))
+        end = begun + (IDLE_S if staleness.is_settled else HURRY_S)
+        for _ in staleness.frames:
+            frame = staleness.next_frame()
+            self._is_news |= staleness.saw(state_of(frame, signature.at(frame), recorded, finished))
             if time.perf_counter() > end:
                 break
         self._redraw()

@@ -77,7 +77,7 @@ class NewFromImage(TaskOperator, bpy.types.Operator):
 
     def _images(self, _context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
         _choices[:] = [
-            (one.name, one.name, "") for one in bpy.data.images if portrait_crop.can_be_portrait(one)
+            (image.name, image.name, "") for image in bpy.data.images if portrait_crop.can_be_portrait(image)
         ]
         return _choices
 

@@ -47,7 +47,7 @@ class AdjustCrop(bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         ob = context.object
         self._uid, self._area = ob.session_uid, context.area
-        self._region = next(one for one in context.area.regions if one.type == "WINDOW")
+        self._region = next(region for region in context.area.regions if region.type == "WINDOW")
         try:
             portrait = character.portrait_bytes(ob)
             self._picture = load_portrait(portrait, portrait_crop.seen(ob))
@@ -177,7 +177,7 @@ class AdjustCrop(bpy.types.Operator):
             overlay.write(self._lines, 0.0, 0.0)
 
 
-def load_portrait(data: bytes, seen: Inspected | None) -> bpy.types.Image:
+def load_portrait(data: bytes, inspected: Inspected | None) -> bpy.types.Image:
     """Load the portrait as a temporary image.
 
     It is declared to be sRGB, so that its texture is linear light wherever it is drawn.
@@ -190,7 +190,7 @@ def load_portrait(data: bytes, seen: Inspected | None) -> bpy.types.Image:
     image.source = "FILE"
     image.colorspace_settings.name = "sRGB"
     try:
-        portrait_crop.check_upright(tuple(image.size), seen)
+        portrait_crop.check_upright(tuple(image.size), inspected)
     except EDTalkError:
         bpy.data.images.remove(image)
         raise
@@ -201,9 +201,9 @@ def first_crop(ob: bpy.types.Object, size: tuple[int, int]) -> Crop:
     """Return the crop to start with: the chosen one, the one that the server found, or the middle of the picture."""
     if (crop := portrait_crop.crop_of(ob)) is not None:
         return crop
-    seen = portrait_crop.seen(ob)
-    if seen is not None and seen.crop.side > 0 and portrait_crop.is_seen(ob):
-        return seen.crop
+    inspected = portrait_crop.seen(ob)
+    if inspected is not None and inspected.crop.side > 0 and portrait_crop.is_seen(ob):
+        return inspected.crop
     return Crop(size[0] / 2, size[1] / 2, float(min(size)))
 
 

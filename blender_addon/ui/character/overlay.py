@@ -47,9 +47,14 @@ def _corner(
     from bpy_extras.view3d_utils import location_3d_to_region_2d
     from mathutils import Vector
 
-    corners = [location_3d_to_region_2d(region, view, ob.matrix_world @ Vector(one)) for one in ob.bound_box]
-    seen = [one for one in corners if one is not None]
-    x, y = min((one.x for one in seen), default=0.0), min((one.y for one in seen), default=0.0)
+    corners = [
+        location_3d_to_region_2d(region, view, ob.matrix_world @ Vector(corner)) for corner in ob.bound_box
+    ]
+    visible = [corner for corner in corners if corner is not None]
+    x, y = (
+        min((corner.x for corner in visible), default=0.0),
+        min((corner.y for corner in visible), default=0.0),
+    )
     is_inside = 0 <= x < region.width and 0 <= y < region.height
     return (x, y) if is_inside else (0.0, 0.0)
 

@@ -40,18 +40,19 @@ class PortraitPanel(CharacterSubPanel, bpy.types.Panel):
 
     def _draw_verdict(self, ob: bpy.types.Object) -> None:
         """What the server thinks of the picture, as far as it saw what is chosen now."""
-        seen = portrait_crop.seen(ob) if portrait_crop.is_seen(ob) else None
+        inspected = portrait_crop.seen(ob) if portrait_crop.is_seen(ob) else None
         row = self.layout.row()
-        if seen is None:
+        if inspected is None:
             row.label(text="Not looked at yet", icon="QUESTION")
         else:
-            good = seen.verdict == "good"
+            good = inspected.verdict == "good"
             row.label(
-                text=iface_(VERDICTS.get(seen.verdict, seen.verdict)), icon="CHECKMARK" if good else "ERROR"
+                text=iface_(VERDICTS.get(inspected.verdict, inspected.verdict)),
+                icon="CHECKMARK" if good else "ERROR",
             )
         row.operator("edtalk.check_portrait", icon="VIEWZOOM", text="")
-        if seen is not None and seen.advice and seen.advice not in ob.edtalk.notes:
-            draw_words(self.layout, iface_(seen.advice), "INFO")
+        if inspected is not None and inspected.advice and inspected.advice not in ob.edtalk.notes:
+            draw_words(self.layout, iface_(inspected.advice), "INFO")
 
 
 CLASSES = (PortraitPanel,)

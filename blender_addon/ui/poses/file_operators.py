@@ -75,8 +75,8 @@ class ImportPoses(PoseAssetOperator, bpy.types.Operator):
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         ob, path = context.object, paths.absolute(self.filepath)
-        given = poses.read_file(path)
-        fitting = pose_assets.compatible_poses(ob, given)
+        imported = poses.read_file(path)
+        fitting = pose_assets.compatible_poses(ob, imported)
         new = [
             pose_assets.PoseAsset(pose_assets.asset_name(name), f"A pose from {path.name}", pose, is_own=True)
             for name, pose in pose_assets.new_poses(fitting).items()
@@ -86,7 +86,7 @@ class ImportPoses(PoseAssetOperator, bpy.types.Operator):
         parts = [rpt_("{count} poses of {file} were added", count=len(new), file=path.name)]
         if existing := len(fitting) - len(new):
             parts.append(rpt_("{count} were there already", count=existing))
-        if foreign := len(given) - len(fitting):
+        if foreign := len(imported) - len(fitting):
             parts.append(rpt_("{count} are of another bundle", count=foreign))
         return ", ".join(parts)
 

@@ -142,19 +142,19 @@ class Live:
         if count != known or time.monotonic() > until:
             keys = [_key(ob) for ob in character.characters(scene)]
             self._known[scene.name_full] = count, keys, time.monotonic() + KNOWN_FOR_S
-        found = map(bpy.data.objects.get, keys)
-        return [ob for ob in found if character.is_character(ob)]
+        objects = map(bpy.data.objects.get, keys)
+        return [ob for ob in objects if character.is_character(ob)]
 
     def update(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
         """Request pictures of the characters whose evaluated weights changed. Return whether there were any."""
         if depsgraph is None or sampling.is_sampling() or not self._session.is_ready:
             return False
-        asked = False
+        is_requested = False
         for ob in self.characters(scene):
             if ob.edtalk.show == "LIVE":
                 weights = character.final_weights(ob.evaluated_get(depsgraph))
-                asked |= self._request_if_changed(ob, weights.tobytes())
-        return asked
+                is_requested |= self._request_if_changed(ob, weights.tobytes())
+        return is_requested
 
     def _request_if_changed(self, ob: bpy.types.Object, weights: bytes) -> bool:
         portrait, framing = portrait_crop.identity(ob), _framing(ob)

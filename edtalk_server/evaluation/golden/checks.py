@@ -174,9 +174,9 @@ def check_audio(comparison: Comparison, golden: GoldenSet) -> None:
     if "wave" in comparison.stored:
         _offer_voice(comparison, golden)
     if "formula_windows" in comparison.stored:
-        made = rule.mel_windows(golden.name, len(comparison.stored["formula_windows"]))
-        comparison.offer("formula_windows", made)
-        result = golden.audio2lip(torch.from_numpy(made)[:, None], _flat_offer(comparison))
+        windows = rule.mel_windows(golden.name, len(comparison.stored["formula_windows"]))
+        comparison.offer("formula_windows", windows)
+        result = golden.audio2lip(torch.from_numpy(windows)[:, None], _flat_offer(comparison))
         if "formula_audio2lip" in comparison.stored:
             shape = comparison.stored["formula_audio2lip"].shape
             comparison.offer("formula_audio2lip", result.reshape(shape))

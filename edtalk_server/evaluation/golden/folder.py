@@ -136,8 +136,8 @@ def _readable(files: list[Path]) -> Iterator[Arrays]:
 
 def _agrees(name: str, evidence: Evidence) -> bool:
     key, stored = evidence
-    made = _AGREEMENTS[key](name, stored.shape)
-    return bool(made.shape == stored.shape and np.allclose(made, stored, atol=1e-5))
+    computed = _AGREEMENTS[key](name, stored.shape)
+    return bool(computed.shape == stored.shape and np.allclose(computed, stored, atol=1e-5))
 
 
 def _source_picture(name: str, shape: tuple[int, ...]) -> npt.NDArray[np.generic]:

@@ -101,8 +101,8 @@ class Presets:
         drawn = self._changes(neutral)
         self._gram += drawn @ drawn.T
         for emotion, picture in pictures.items():
-            seen = drawn @ (coarse(picture[None]) - coarse(neutral[None])).ravel()
-            self._shown[emotion] = self._shown.get(emotion, 0.0) + seen
+            projection = drawn @ (coarse(picture[None]) - coarse(neutral[None])).ravel()
+            self._shown[emotion] = self._shown.get(emotion, 0.0) + projection
 
     def _changes(self, neutral: Picture) -> Doubles:
         """Return the change of rendered pictures for a unit of each weight, [weights, pixels]."""
@@ -116,7 +116,7 @@ class Presets:
 
     def values(self) -> dict[str, dict[str, float]]:
         """Return emotion -> expression basis -> weight, with two decimals; bases that no emotion moves are left out."""
-        solved = {emotion: self._solve(seen) for emotion, seen in self._shown.items()}
+        solved = {emotion: self._solve(projection) for emotion, projection in self._shown.items()}
         part = self.layout.slice_of(Bank.EXPRESSION)
         used = [
             i
@@ -128,12 +128,12 @@ class Presets:
             for emotion, weights in solved.items()
         }
 
-    def _solve(self, seen: Doubles) -> FloatArray:
-        """Return the weights [C] that minimise w' G w − 2 w' seen with a ridge, within the sliders' ranges."""
+    def _solve(self, projection: Doubles) -> FloatArray:
+        """Return the weights [C] that minimise w' G w − 2 w' projection with a ridge, within the sliders' ranges."""
         bases = [self.layout.bases[channel] for channel in self._channels]
         limits = tuple(np.array([getattr(basis, end) for basis in bases]) for end in ("minimum", "maximum"))
         held = self._gram + np.diag(_RIDGE * np.diag(self._gram) + 1e-6)
         lower = np.linalg.cholesky(held)
         weights = np.zeros(len(self.layout), np.float32)
-        weights[self._channels] = lsq_linear(lower.T, np.linalg.solve(lower, seen), limits).x
+        weights[self._channels] = lsq_linear(lower.T, np.linalg.solve(lower, projection), limits).x
         return np.asarray(0.5 * (weights + controls.mirror(weights))) if self.symmetric else weights

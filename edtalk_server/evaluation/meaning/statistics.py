@@ -59,8 +59,8 @@ def render_correlation(
             continue
         first = person.clip.frames[0]
         steps = person.perturbed.weights - person.clip.weights[0]
-        made = model.draw(model.prepare(first), model.estimate(first[None]) + steps)
-        for step, drawn, true in zip(steps, coarse(made), coarse(person.perturbed.frames), strict=True):
+        pictures = model.draw(model.prepare(first), model.estimate(first[None]) + steps)
+        for step, drawn, true in zip(steps, coarse(pictures), coarse(person.perturbed.frames), strict=True):
             a, b = (picture - coarse(first[None])[0] for picture in (drawn, true))
             sums[:, int(np.abs(step).argmax())] += (a * b).sum(), (a * a).sum(), (b * b).sum()
     both = np.sqrt(sums[1] * sums[2])

@@ -111,10 +111,10 @@ class Disentanglement:
 
     def _responses(self, changes: FloatArray, estimated: FloatArray) -> list[Response]:
         responses = []
-        for change, seen in zip(changes, estimated, strict=True):
+        for change, estimate in zip(changes, estimated, strict=True):
             channel = int(np.abs(change).argmax())
             sign = 1.0 if change[channel] >= 0 else -1.0
-            responses.append(Response(channel, np.asarray(sign * seen / self.deviations, np.float64)))
+            responses.append(Response(channel, np.asarray(sign * estimate / self.deviations, np.float64)))
         return responses
 
     def numbers(self) -> dict[str, float]:

@@ -85,69 +85,69 @@ class Reenactment:
         """Drive the first frame by the weights estimated from each of the others."""
         estimated = self.model.estimate(clip.frames)
         source = self.model.prepare(clip.frames[0])
-        made, true = self.model.draw(source, estimated), clip.frames
-        yield {"rest_psnr": psnr(made[0], true[0])}
+        drawn, true = self.model.draw(source, estimated), clip.frames
+        yield {"rest_psnr": psnr(drawn[0], true[0])}
         unmoved = np.broadcast_to(true[:1], true.shape)
-        yield from self._psnr_rows("self", made[1:], clip, slice(1, None))
+        yield from self._psnr_rows("self", drawn[1:], clip, slice(1, None))
         yield from self._psnr_rows("unmoved", unmoved[1:], clip, slice(1, None))
-        yield from self._metric_rows(made[1:], true[1:])
-        yield from self._landmark_rows(made, clip)
+        yield from self._metric_rows(drawn[1:], true[1:])
+        yield from self._landmark_rows(drawn, clip)
         if clip.weights is not None and self.controlled:
             by_truth = self.model.draw(source, estimated[:1] + clip.weights[1:] - clip.weights[:1])
             yield from self._psnr_rows("true", by_truth, clip, slice(1, None))
 
-    def _psnr_rows(self, name: str, made: Picture, clip: Clip, part: slice) -> Iterator[Row]:
+    def _psnr_rows(self, name: str, drawn: Picture, clip: Clip, part: slice) -> Iterator[Row]:
         points = clip.landmarks[part] if clip.landmarks is not None else None
-        for i, (picture, true) in enumerate(zip(made, clip.frames[part], strict=True)):
+        for i, (picture, true) in enumerate(zip(drawn, clip.frames[part], strict=True)):
             row = {f"{name}_psnr": psnr(picture, true)}
             if points is not None:
                 box = landmarks.face_box(points[i], true.shape[0])
                 row[f"face_{name}_psnr"] = psnr(picture[box], true[box])
             yield row
 
-    def _metric_rows(self, made: Picture, true: Picture) -> Iterator[Row]:
+    def _metric_rows(self, drawn: Picture, true: Picture) -> Iterator[Row]:
         for name, summarise in self.metrics.distribution.items():
-            self._summaries[name].append((summarise(made), summarise(true)))
+            self._summaries[name].append((summarise(drawn), summarise(true)))
         for name, compare in self.metrics.frame.items():
-            for value in compare(made, true):
+            for value in compare(drawn, true):
                 yield {name: value}
 
-    def _landmark_rows(self, made: Picture, clip: Clip) -> Iterator[Row]:
+    def _landmark_rows(self, drawn: Picture, clip: Clip) -> Iterator[Row]:
         """Yield landmark distances, by the network's own detector."""
         if not self.model.finds_landmarks:
             return
-        size, mouth = made.shape[1], landmarks.MOUTH
-        in_made, in_true = self.model.landmarks(made), self.model.landmarks(clip.frames)
-        for i in range(1, len(made)):
+        size, mouth = drawn.shape[1], landmarks.MOUTH
+        in_drawn, in_true = self.model.landmarks(drawn), self.model.landmarks(clip.frames)
+        for i in range(1, len(drawn)):
             row = {
-                "m_lmd": landmarks.centred_distance(in_made[i, mouth], in_true[i, mouth], size),
-                "f_lmd": landmarks.centred_distance(in_made[i], in_true[i], size),
+                "m_lmd": landmarks.centred_distance(in_drawn[i, mouth], in_true[i, mouth], size),
+                "f_lmd": landmarks.centred_distance(in_drawn[i], in_true[i], size),
             }
             if clip.landmarks is not None:
                 row["landmark_px"] = landmarks.distance(in_true[i], clip.landmarks[i], size)
-                row["made_landmark_px"] = landmarks.distance(in_made[i], clip.landmarks[i], size)
+                row["made_landmark_px"] = landmarks.distance(in_drawn[i], clip.landmarks[i], size)
             yield row
 
     def _cross_reenactment(self, person: Person, driver: Clip, driven: Picture) -> Iterator[Row]:
         """Drive this person by another's frames, and compare with the true render of that."""
         source = self.model.prepare(person.clip.frames[0])
         own, theirs = self.model.estimate(person.clip.frames[:1])[0], self.model.estimate(driver.frames)
-        made = self.model.draw(source, transfer(own, theirs[1:] - theirs[0], self.layout))
+        drawn = self.model.draw(source, transfer(own, theirs[1:] - theirs[0], self.layout))
         by_itself = self.model.draw(source, self.model.estimate(driven))
         for i, true in enumerate(driven):
             yield {
-                "cross_psnr": psnr(made[i], true),
+                "cross_psnr": psnr(drawn[i], true),
                 "cross_unmoved_psnr": psnr(person.clip.frames[0], true),
-                "leakage": image_distance.difference(made[i], by_itself[i]),
+                "leakage": image_distance.difference(drawn[i], by_itself[i]),
                 "leakage_movement": image_distance.difference(by_itself[i], person.clip.frames[0]),
             }
 
     def flicker(self, motion: Motion) -> Row:
         """Return the flicker of still pixels in one row for the whole motion."""
         source = self.model.prepare(motion.frames[0])
-        made = self.model.draw(source, self.model.estimate(motion.frames))
+        drawn = self.model.draw(source, self.model.estimate(motion.frames))
         return {
-            "flicker": image_distance.flicker(made, motion.still),
+            "flicker": image_distance.flicker(drawn, motion.still),
             "flicker_true": image_distance.flicker(motion.frames, motion.still),
         }
 
@@ -155,7 +155,7 @@ class Reenactment:
         """Return the Fréchet distances of rendered and true frames, where there are more frames than features."""
         out = {}
         for name, pairs in self._summaries.items():
-            made, true = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
-            if len(made) > made.shape[1]:
-                out[name] = features.frechet(made, true)
+            drawn, true = (np.concatenate(rows) for rows in zip(*pairs, strict=True))
+            if len(drawn) > drawn.shape[1]:
+                out[name] = features.frechet(drawn, true)
         return out

@@ -47,10 +47,10 @@ def stages(frames: Picture) -> list[Tensor]:
     return maps
 
 
-def distances(made: Picture, true: Picture) -> list[float]:
+def distances(drawn: Picture, true: Picture) -> list[float]:
     """Return a distance for each frame: squared distance of channel-normalised features, averaged over places and
     summed over stages (as LPIPS with equal channel weights). 0 for equal pictures."""
-    pairs = zip(stages(made), stages(true), strict=True)
+    pairs = zip(stages(drawn), stages(true), strict=True)
     apart = [_normalised_distance(a, b).mean((1, 2)) for a, b in pairs]
     return [float(value) for value in torch.stack(apart).sum(0)]
 
@@ -64,11 +64,11 @@ def summary(frames: Picture) -> Doubles:
     return 100.0 * np.asarray(stages(frames)[-1].mean((2, 3)).numpy(), np.float64)
 
 
-def frechet(made: Doubles, true: Doubles) -> float:
+def frechet(drawn: Doubles, true: Doubles) -> float:
     """Return the Fréchet distance of two sets of rows [N, D] (Heusel et al. 2017): |m - m'|² + tr(C + C' - 2 (C
     C')^½)."""
-    apart = float(np.square(made.mean(0) - true.mean(0)).sum())
-    a, b = np.cov(made, rowvar=False), np.cov(true, rowvar=False)
+    apart = float(np.square(drawn.mean(0) - true.mean(0)).sum())
+    a, b = np.cov(drawn, rowvar=False), np.cov(true, rowvar=False)
     # the eigenvalues of C C' are real and not negative; rounding makes some slightly complex or negative
     root = np.sqrt(np.clip(np.linalg.eigvals(a @ b).real, 0, None)).sum()
     return float(max(0.0, apart + np.trace(a) + np.trace(b) - 2 * root))

@@ -38,7 +38,7 @@ def difference(a: Picture, b: Picture) -> float:
     return float(np.abs(a.astype(np.int16) - b.astype(np.int16)).mean())
 
 
-def ssim(made: Picture, true: Picture) -> list[float]:
+def ssim(drawn: Picture, true: Picture) -> list[float]:
     """Return the structural similarity of each frame of [N, S, S, 3] (Wang et al. 2004: Gaussian window of 11, sigma
     1.5)."""
     with warnings.catch_warnings():
@@ -47,7 +47,7 @@ def ssim(made: Picture, true: Picture) -> list[float]:
         from torchmetrics.functional.image import structural_similarity_index_measure
 
     values = structural_similarity_index_measure(
-        (to_tensor(made) + 1) / 2, (to_tensor(true) + 1) / 2, data_range=1.0, reduction="none"
+        (to_tensor(drawn) + 1) / 2, (to_tensor(true) + 1) / 2, data_range=1.0, reduction="none"
     )
     assert isinstance(values, Tensor)  # noqa: S101 (a tuple only where the full image is asked for)
     return [float(value) for value in values.reshape(-1)]

@@ -88,19 +88,23 @@ class _Mixed(nn.Module):
         return self.branch_pool(F.avg_pool2d(x, 3, 1, 1, count_include_pad=False))  # type: ignore[no-any-return]
 
 
-def _one(name: str, channels: int) -> Layer:
+def _pointwise(name: str, channels: int) -> Layer:
     return (name, channels, (1, 1), 1)
 
 
 def _block_35(inputs: int, pool: int) -> _Mixed:
-    five = [_one("branch5x5_1", 48), ("branch5x5_2", 64, (5, 5), 1)]
-    three = [_one("branch3x3dbl_1", 64), ("branch3x3dbl_2", 96, (3, 3), 1), ("branch3x3dbl_3", 96, (3, 3), 1)]
-    return _Mixed(inputs, [[_one("branch1x1", 64)], five, three], pool)
+    five = [_pointwise("branch5x5_1", 48), ("branch5x5_2", 64, (5, 5), 1)]
+    three = [
+        _pointwise("branch3x3dbl_1", 64),
+        ("branch3x3dbl_2", 96, (3, 3), 1),
+        ("branch3x3dbl_3", 96, (3, 3), 1),
+    ]
+    return _Mixed(inputs, [[_pointwise("branch1x1", 64)], five, three], pool)
 
 
 def _to_17(inputs: int) -> _Mixed:
     double = [
-        _one("branch3x3dbl_1", 64),
+        _pointwise("branch3x3dbl_1", 64),
         ("branch3x3dbl_2", 96, (3, 3), 1),
         ("branch3x3dbl_3", 96, (3, 3), 2),
     ]
@@ -108,17 +112,25 @@ def _to_17(inputs: int) -> _Mixed:
 
 
 def _block_17(inputs: int, width: int) -> _Mixed:
-    single = [_one("branch7x7_1", width), ("branch7x7_2", width, (1, 7), 1), ("branch7x7_3", 192, (7, 1), 1)]
-    double = [_one("branch7x7dbl_1", width)]
+    single = [
+        _pointwise("branch7x7_1", width),
+        ("branch7x7_2", width, (1, 7), 1),
+        ("branch7x7_3", 192, (7, 1), 1),
+    ]
+    double = [_pointwise("branch7x7dbl_1", width)]
     for number, kernel in ((2, (7, 1)), (3, (1, 7)), (4, (7, 1))):
         double.append((f"branch7x7dbl_{number}", width, kernel, 1))
     double.append(("branch7x7dbl_5", 192, (1, 7), 1))
-    return _Mixed(inputs, [[_one("branch1x1", 192)], single, double], 192)
+    return _Mixed(inputs, [[_pointwise("branch1x1", 192)], single, double], 192)
 
 
 def _to_8(inputs: int) -> _Mixed:
-    three = [_one("branch3x3_1", 192), ("branch3x3_2", 320, (3, 3), 2)]
-    seven = [_one("branch7x7x3_1", 192), ("branch7x7x3_2", 192, (1, 7), 1), ("branch7x7x3_3", 192, (7, 1), 1)]
+    three = [_pointwise("branch3x3_1", 192), ("branch3x3_2", 320, (3, 3), 2)]
+    seven = [
+        _pointwise("branch7x7x3_1", 192),
+        ("branch7x7x3_2", 192, (1, 7), 1),
+        ("branch7x7x3_3", 192, (7, 1), 1),
+    ]
     return _Mixed(inputs, [three, [*seven, ("branch7x7x3_4", 192, (3, 3), 2)]], 0)
 
 
@@ -126,13 +138,13 @@ def _block_8(inputs: int, maximum: bool) -> _Mixed:
     def fork(stem: str) -> tuple[Layer, Layer]:
         return (f"{stem}a", 384, (1, 3), 1), (f"{stem}b", 384, (3, 1), 1)
 
-    single: list[Layer | tuple[Layer, Layer]] = [_one("branch3x3_1", 384), fork("branch3x3_2")]
+    single: list[Layer | tuple[Layer, Layer]] = [_pointwise("branch3x3_1", 384), fork("branch3x3_2")]
     double: list[Layer | tuple[Layer, Layer]] = [
-        _one("branch3x3dbl_1", 448),
+        _pointwise("branch3x3dbl_1", 448),
         ("branch3x3dbl_2", 384, (3, 3), 1),
         fork("branch3x3dbl_3"),
     ]
-    return _Mixed(inputs, [[_one("branch1x1", 320)], single, double], 192, maximum)
+    return _Mixed(inputs, [[_pointwise("branch1x1", 320)], single, double], 192, maximum)
 
 
 class Inception(nn.Module):

@@ -58,15 +58,15 @@ class Lpips:
     def from_file(cls, vgg: Path) -> Lpips:
         """Load the user's VGG-16. Raises `EDTalkError(BUNDLE_INVALID)` when the file holds something else."""
         network = Vgg()
-        given = {name: tensor for name, tensor in tensors_of(vgg).items() if name.startswith("features.")}
-        fill(network, given, vgg)
+        tensors = {name: tensor for name, tensor in tensors_of(vgg).items() if name.startswith("features.")}
+        fill(network, tensors, vgg)
         return cls(network, _channel_weights())
 
     @torch.inference_mode()
-    def compare(self, made: Picture, true: Picture) -> list[float]:
+    def compare(self, drawn: Picture, true: Picture) -> list[float]:
         """Return a distance for each frame; 0 for equal pictures."""
-        total = torch.zeros(len(made))
-        for a, b, weight in zip(self._features(made), self._features(true), self.weights, strict=True):
+        total = torch.zeros(len(drawn))
+        for a, b, weight in zip(self._features(drawn), self._features(true), self.weights, strict=True):
             apart = (F.normalize(a, eps=1e-10) - F.normalize(b, eps=1e-10)).square()
             total += (apart * weight[:, None, None]).sum(1).mean((1, 2))
         return [float(value) for value in total]

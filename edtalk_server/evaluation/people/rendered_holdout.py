@@ -34,13 +34,13 @@ _SOURCES = (
 _BESIDE_CHECKOUT = "shared/data/ict_facekit.npz"
 
 
-def find_facekit(given: Path | None = None) -> Path:
+def find_facekit(requested: Path | None = None) -> Path:
     """Return the packed face kit: the given one, else that of EDTALK_FACEKIT, else the one beside the checkout.
 
     Raises `EDTalkError(NOT_READY)` where it is missing.
     """
     variable = os.environ.get("EDTALK_FACEKIT")
-    named = given or (Path(variable) if variable else None)
+    named = requested or (Path(variable) if variable else None)
     path = named or Path(__file__).resolve().parents[4] / _BESIDE_CHECKOUT
     if path.is_file():
         return path

@@ -133,8 +133,12 @@ def _voice_lines(engine: Engine, source: Source, voice: Waveform, rounds: int) -
 
     measured = speeds({str(count): with_threads(count, work) for count in _THREADS}, rounds)
     what = f"voice to weights at 25 frames/s, {float(voice.duration):.1f} s of speech, CPU"
-    one, two = (
+    one_thread, two_threads = (
         Line.of(f"voice_{count}", measured[str(count)], "x real time", f"warm: {what}, {words}")
         for count, words in _THREADS.items()
     )
-    return [one, two, ratio("voice_2_to_1", two, one, "voice to weights, 2 threads / 1")]
+    return [
+        one_thread,
+        two_threads,
+        ratio("voice_2_to_1", two_threads, one_thread, "voice to weights, 2 threads / 1"),
+    ]

@@ -35,7 +35,7 @@ class _Scene:
             renderer.render(*frame, _SIZE)
         return float(len(self.frames))
 
-    def at_once(self, batch: BatchRenderer) -> float:
+    def draw_batch(self, batch: BatchRenderer) -> float:
         people, weights, lights, backgrounds, cameras = zip(*self.frames, strict=True)
         batch.render(people, np.stack(weights), lights, backgrounds, cameras, _SIZE)
         if batch.device.type == "cuda":
@@ -69,12 +69,12 @@ def renderer_lines(facekit: Path, rounds: int) -> list[Line]:
 
     kinds: dict[str, tuple[str, Work]] = {
         "numba": ("one by one by numba, 1 thread", lambda: scene.one_by_one(renderer)),
-        "torch": ("the same frames by batched torch, CPU, 1 thread", lambda: scene.at_once(batch)),
+        "torch": ("the same frames by batched torch, CPU, 1 thread", lambda: scene.draw_batch(batch)),
     }
     if torch.cuda.is_available():
         card, many = BatchRenderer(renderer, "cuda"), _scene(renderer, _CARD_FRAMES)
         what = f"{_CARD_FRAMES} such frames by batched torch, {torch.cuda.get_device_name()}"
-        kinds["cuda"] = what, lambda: many.at_once(card)
+        kinds["cuda"] = what, lambda: many.draw_batch(card)
     works = {name: with_threads(1, work) for name, (_, work) in kinds.items()}
     measured = speeds({"person": paint, **works}, rounds)
     lines = {

@@ -235,7 +235,7 @@ def _best_pair(boxes: list[_Box]) -> tuple[Point, Point] | None:
 
 
 def _unusual(pair: tuple[Point, Point]) -> float:
-    return sum(math.dist(seen, usual) for seen, usual in zip(pair, _USUAL_EYES, strict=True))
+    return sum(math.dist(eye, usual) for eye, usual in zip(pair, _USUAL_EYES, strict=True))
 
 
 def _detect(name: str, gray: Gray, smallest: float) -> list[_Box]:

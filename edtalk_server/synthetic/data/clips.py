@@ -77,10 +77,10 @@ def jittered_camera(random: Random, renderer: Renderer, person: Identity, first:
 def as_shown(camera: Camera, first: FloatArray) -> FloatArray:
     """Return the first frame's weights in its chosen crop: the head is where it was when the crop was fitted."""
     angles = first[[controls.PITCH, controls.YAW, controls.ROLL]] * controls.POSE_ANGLE
-    shown = first.copy()
+    weights = first.copy()
     pose = HeadPose(float(angles[0]), float(angles[1]), float(angles[2]), np.zeros(3))
-    shown[controls.POSE] = camera.pose_weights(pose)
-    return shown
+    weights[controls.POSE] = camera.pose_weights(pose)
+    return weights
 
 
 def clip_weights(random: Random, camera: Camera, first: FloatArray) -> npt.NDArray[np.float32]:
@@ -151,9 +151,10 @@ def make_clips(renderer: BatchRenderer, plans: Sequence[ClipPlan], size: int) ->
         for source in both
     ]
     flows, visible = renderer.flow(drawn, [to for to, _ in pairs], [of for _, of in pairs], FLOW_SIZE)
-    flow, seen = flows.cpu().numpy(), visible.cpu().numpy()
+    flow, visibility = flows.cpu().numpy(), visible.cpu().numpy()
     ways = [
-        Correspondence(source % CLIP_LENGTH, flow[row], seen[row]) for row, (_, source) in enumerate(pairs)
+        Correspondence(source % CLIP_LENGTH, flow[row], visibility[row])
+        for row, (_, source) in enumerate(pairs)
     ]
     couples = list(zip(ways[0::2], ways[1::2], strict=True))
     image, parts, landmarks = (x.cpu().numpy() for x in (drawn.image, drawn.parts, drawn.landmarks))

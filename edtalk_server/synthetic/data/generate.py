@@ -154,27 +154,27 @@ def main() -> None:
     parser.add_argument(
         "--painters", type=int, default=4, help="processes that make people for a card (default: 4)"
     )
-    given = parser.parse_args()
+    options = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    run(given)
+    run(options)
 
 
-def run(given: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> None:
     """Render what the options say. `EDTalkError` for a seed whose people belong to hold-out sets."""
-    if not 0 < given.seed < HOLDOUT_SEED:
+    if not 0 < options.seed < HOLDOUT_SEED:
         raise EDTalkError(
             ErrorCode.BAD_MESSAGE,
-            f"The seed {given.seed} would draw people that are kept for measuring.",
+            f"The seed {options.seed} would draw people that are kept for measuring.",
             f"Give --seed 1 to {HOLDOUT_SEED - 1}.",
         )
-    frames, seed, size = given.frames, given.seed, given.size
-    if given.holdout:
-        frames, seed, size = given.holdout * CLIPS_PER_IDENTITY * CLIP_LENGTH, seed + HOLDOUT_SEED, 256
-    what = (given.facekit, given.out, given.worker, frames, seed, size)
-    if given.device == "cpu":
+    frames, seed, size = options.frames, options.seed, options.size
+    if options.holdout:
+        frames, seed, size = options.holdout * CLIPS_PER_IDENTITY * CLIP_LENGTH, seed + HOLDOUT_SEED, 256
+    what = (options.facekit, options.out, options.worker, frames, seed, size)
+    if options.device == "cpu":
         generate(*what)
     else:
-        generate_on(given.device, *what, given.painters)
+        generate_on(options.device, *what, options.painters)
 
 
 if __name__ == "__main__":

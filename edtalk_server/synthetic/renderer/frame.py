@@ -96,10 +96,10 @@ class Renderer:
         barycentric = np.zeros((side, side, 2), np.float32)
         raster.rasterise(screen, self.mesh.triangles, self.mesh.two_sided, depth, ids, barycentric)
         image = self._shade(identity, vertices, light, background, camera, ids, barycentric)
-        seen = ids[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
+        pixel_ids = ids[SUPERSAMPLING // 2 :: SUPERSAMPLING, SUPERSAMPLING // 2 :: SUPERSAMPLING]
         return Render(
             image=image,
-            parts=np.where(seen >= 0, self.mesh.part[seen], mesh.BACKGROUND).astype(np.uint8),
+            parts=np.where(pixel_ids >= 0, self.mesh.part[pixel_ids], mesh.BACKGROUND).astype(np.uint8),
             landmarks=screen[self.mesh.kit.landmarks, :2] / np.float32(side),
             weights=np.asarray(weights, np.float32),
             screen=screen,
@@ -164,7 +164,7 @@ class Renderer:
         size]: 0 hidden in the source, 1 visible, 2 background in both. `size` divides the raster's size.
         """
         step = target.triangle.shape[0] // size
-        flow, seen = np.empty((size, size, 2), np.float32), np.empty((size, size), np.uint8)
+        flow, visibility = np.empty((size, size, 2), np.float32), np.empty((size, size), np.uint8)
         raster.trace(
             target.triangle,
             target.barycentric,
@@ -174,9 +174,9 @@ class Renderer:
             step,
             shading.SLACK,
             flow,
-            seen,
+            visibility,
         )
         middle = slice(step // 2, None, step)
         empty = (target.triangle[middle, middle] < 0) & (source.triangle[middle, middle] < 0)
-        seen[empty] = BOTH_BACKGROUND
-        return flow / step, seen
+        visibility[empty] = BOTH_BACKGROUND
+        return flow / step, visibility

@@ -173,8 +173,8 @@ def _clear_of_skin(rings: npt.NDArray, around: npt.NDArray, vertices: npt.NDArra
     reach = np.zeros((levels, angles))
     np.maximum.at(reach, (level, turn), np.hypot(skin[:, 0], skin[:, 2]))
     reach = np.maximum(reach, np.maximum(np.roll(reach, 1, axis=1), np.roll(reach, -1, axis=1)))
-    here = np.clip((-7 - rings[:, 1]).astype(int), 0, levels - 1)
-    least = reach[here, (around / (2 * np.pi) * angles).astype(int) % angles] + 0.25
+    ring_level = np.clip((-7 - rings[:, 1]).astype(int), 0, levels - 1)
+    least = reach[ring_level, (around / (2 * np.pi) * angles).astype(int) % angles] + 0.25
     offset = rings - [0, 0, -1.2]
     radius = np.hypot(offset[:, 0], offset[:, 2])
     grown = np.where(rings[:, 1] > -7 - levels, np.maximum(least / radius, 1), 1)[:, None]

@@ -60,19 +60,19 @@ def _sit(renderer: Renderer, seed: int, size: int) -> list[Render]:
     person, light = renderer.identity(seed), make_light(random)
     background, first = make_background(random, 2 * size), sampling.sample_first(random)
     camera = jittered_camera(random, renderer, person, first)
-    shown = as_shown(camera, first)
-    weights = shown, sampling.sample_free(random, shown), sampling.sample_speech(random, shown)
+    cropped = as_shown(camera, first)
+    weights = cropped, sampling.sample_free(random, cropped), sampling.sample_speech(random, cropped)
     return [renderer.render(person, row, light, background, camera, size) for row in weights]
 
 
 def _views(
     renderer: Renderer, target: Render, source: Render, size: int
 ) -> tuple[list[ByteArray], tuple[float, float]]:
-    flow, seen = renderer.flow(target, source, size)
+    flow, visibility = renderer.flow(target, source, size)
     x, y = np.meshgrid(np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32))
     warped = cv2.remap(source.image, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR)
     off, before = (np.abs(picture.astype(int) - target.image) for picture in (warped, source.image))
-    visible, hidden = seen == VISIBLE, seen == HIDDEN
+    visible, hidden = visibility == VISIBLE, visibility == HIDDEN
     warped[hidden] = _GREY
     left = np.minimum(off * 3, 255).astype(np.uint8)
     left[hidden] = _GREY

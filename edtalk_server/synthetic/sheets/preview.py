@@ -57,12 +57,12 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--first-seed", type=int, default=1)
     parser.add_argument("--size", type=int, default=128)
-    given = parser.parse_args()
+    options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
-    seeds = list(range(given.first_seed, given.first_seed + given.rows))
-    sheet = contact_sheet(Renderer(given.facekit), seeds, given.size)
-    cv2.imwrite(str(given.out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
-    log.info("Wrote %s", given.out)
+    seeds = list(range(options.first_seed, options.first_seed + options.rows))
+    sheet = contact_sheet(Renderer(options.facekit), seeds, options.size)
+    cv2.imwrite(str(options.out), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+    log.info("Wrote %s", options.out)
 
 
 if __name__ == "__main__":

@@ -44,11 +44,11 @@ def main() -> None:
     parser.add_argument("--facekit", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=58)
-    given = parser.parse_args()
+    options = parser.parse_args()
     logging.basicConfig(level=logging.INFO)
-    image = draw_portrait(Renderer(given.facekit), given.seed)
-    cv2.imwrite(str(given.out), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    log.info("Wrote %s", given.out)
+    image = draw_portrait(Renderer(options.facekit), options.seed)
+    cv2.imwrite(str(options.out), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    log.info("Wrote %s", options.out)
 
 
 if __name__ == "__main__":

@@ -123,8 +123,8 @@ class RenderedClips:
 
     def _motion(self, target: Render, source: Render) -> Motion:
         size = self._flow_size
-        flow, seen = self._renderer.flow(target, source, size)
-        return Motion.from_render(flow / size, seen, self._thinned(target))
+        flow, visibility = self._renderer.flow(target, source, size)
+        return Motion.from_render(flow / size, visibility, self._thinned(target))
 
     def _parts(self, frames: Sequence[Render]) -> torch.Tensor:
         return torch.from_numpy(np.stack([self._thinned(frame) for frame in frames])).long()

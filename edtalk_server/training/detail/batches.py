@@ -143,8 +143,8 @@ def batch_of(rows: dict[str, npt.NDArray], *, dressed: bool) -> Boxed:
         inside=inside,
         eyes=_signed(eye_boxes, dressed=dressed),
         balls=eye_balls,
-        weights=_told(weights, dressed=dressed),
-        eye_weights=_told(eye_weights, dressed=dressed),
+        weights=_conditions(weights, dressed=dressed),
+        eye_weights=_conditions(eye_weights, dressed=dressed),
         points=points,
         teeth=teeth,
     )
@@ -156,9 +156,9 @@ def _recoloured(mouth: Tensor, eyes: Tensor) -> tuple[Tensor, Tensor]:
     flat = [x.flatten(2)[..., None] for x in wide]
     coloured = augment.recolour(*flat)
     back = [new.reshape(old.shape) for new, old in zip(coloured, wide, strict=True)]
-    one = back[0].reshape(len(mouth), 3, 3, *MOUTH_SIZE).permute(0, 2, 1, 3, 4)
-    two = back[1].reshape(len(eyes), 3, 2, 3, *EYE_SIZE).permute(0, 2, 3, 1, 4, 5)
-    return one.contiguous(), two.contiguous()
+    new_mouth = back[0].reshape(len(mouth), 3, 3, *MOUTH_SIZE).permute(0, 2, 1, 3, 4)
+    new_eyes = back[1].reshape(len(eyes), 3, 2, 3, *EYE_SIZE).permute(0, 2, 3, 1, 4, 5)
+    return new_mouth.contiguous(), new_eyes.contiguous()
 
 
 def _lit(mouth: Tensor, guide: Tensor, inside: Tensor, *, dressed: bool) -> tuple[Tensor, Tensor]:
@@ -192,7 +192,7 @@ def _signed(boxes: Tensor, *, dressed: bool) -> tuple[Tensor, Tensor, Tensor]:
     return source * 2 - 1, drawn * 2 - 1, true * 2 - 1
 
 
-def _told(weights: Tensor, *, dressed: bool) -> Tensor:
+def _conditions(weights: Tensor, *, dressed: bool) -> Tensor:
     """Return what the painters are told of weights [B, 2, 36]: the source's own, and the change."""
     own, change = weights[:, 0], weights[:, 1] - weights[:, 0]
     if dressed:

@@ -84,9 +84,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder of the new bundle")
     parser.add_argument("--version", default="", help="of the new bundle (default: as it was)")
     parser.add_argument("--mouth-only", action="store_true", help="leave the painter of eyes out")
-    given = parser.parse_args(arguments)
-    detail = mouth_only(trained(given.run)) if given.mouth_only else trained(given.run)
-    export(bundles.load(given.bundle), detail, given.out, given.version)
+    options = parser.parse_args(arguments)
+    detail = mouth_only(trained(options.run)) if options.mouth_only else trained(options.run)
+    export(bundles.load(options.bundle), detail, options.out, options.version)
 
 
 if __name__ == "__main__":

@@ -312,9 +312,9 @@ class Maker:
         before, after = (
             FaceBoxes(*(Boxes(b.centre[i : i + 1], b.across[i : i + 1]) for b in boxes)) for i in (0, 1)
         )
-        shown = [(source.picture[None], before), (drawn[None], after), (target.picture[None], after)]
+        views = [(source.picture[None], before), (drawn[None], after), (target.picture[None], after)]
         eyes = [
-            [_pictures(getattr(where, side), EYE_SIZE, picture)[0] for picture, where in shown]
+            [_pictures(getattr(where, side), EYE_SIZE, picture)[0] for picture, where in views]
             for side in ("left_eye", "right_eye")
         ]
         balls = [
@@ -326,7 +326,7 @@ class Maker:
         ]
         teeth = torch.from_numpy(target.teeth)[None]
         return {
-            "mouth": np.stack([_pictures(where.mouth, MOUTH_SIZE, picture)[0] for picture, where in shown]),
+            "mouth": np.stack([_pictures(where.mouth, MOUTH_SIZE, picture)[0] for picture, where in views]),
             "inside": _bytes(cut_boxes(target.inside[None, :2], after.mouth, MOUTH_SIZE))[0],
             "eyes": np.array(eyes),
             "balls": np.array(balls),
@@ -372,8 +372,8 @@ def generate(bundle: str, facekit: Path, out: Path, worker: int, rows: int, *, h
     started, began = time.monotonic(), int(done[0])
     base = (HOLDOUT_SEED if holdout else SEED) + worker * 1_000_000
     for first in range(began, len(arrays["mouth"]), TARGETS):
-        made = maker.rows(base + first // TARGETS)
-        for offset, values in enumerate(made):
+        new_rows = maker.rows(base + first // TARGETS)
+        for offset, values in enumerate(new_rows):
             for name, value in values.items():
                 arrays[name][first + offset] = value
         done[0] = first + TARGETS
@@ -393,9 +393,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rows", type=int, default=20_000)
     parser.add_argument("--bundle", default="starter", help="whose face network draws (default: starter)")
     parser.add_argument("--holdout", action="store_true", help="people of another seed, to measure on")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
-    generate(given.bundle, given.facekit, given.out, given.worker, given.rows, holdout=given.holdout)
+    generate(
+        options.bundle, options.facekit, options.out, options.worker, options.rows, holdout=options.holdout
+    )
 
 
 if __name__ == "__main__":

@@ -69,10 +69,10 @@ def _loss(
     """Compare what was painted with the truth. `matter` weighs pixels; where `free` is 0 the drawn frame should
     stand, where `covered` is 1 it should not."""
     source, drawn, true = boxes
-    made = painted.compose(source, drawn)
-    rim = window((made.shape[2], made.shape[3]), MARGIN, made.device)
-    made = drawn + rim * (made - drawn)
-    error = made - true
+    picture = painted.compose(source, drawn)
+    rim = window((picture.shape[2], picture.shape[3]), MARGIN, picture.device)
+    picture = drawn + rim * (picture - drawn)
+    error = picture - true
     look = matter * (0.2 + 0.8 * rim)
     plain = (error.abs() * look).sum() / (look.sum() * 3)
     across = (error[..., 1:] - error[..., :-1]).abs() * look[..., 1:]
@@ -80,8 +80,8 @@ def _loss(
     edges = (across.sum() + down.sum()) / (look.sum() * 3)
     own = (painted.colour - true).abs() * free
     invented = ((1 - painted.shares[:, :1]) * (1 - free)).mean()
-    kept = painted.shares[:, :1].clamp(1e-4, 1 - 1e-4)
-    cover = -(covered * (1 - kept).log() + (1 - free) * kept.log()).mean()
+    drawn_share = painted.shares[:, :1].clamp(1e-4, 1 - 1e-4)
+    cover = -(covered * (1 - drawn_share).log() + (1 - free) * drawn_share.log()).mean()
     return plain + 0.7 * edges + 0.1 * own.mean() + 0.04 * invented + _COVER_SHARE * cover
 
 
@@ -119,12 +119,12 @@ def validate(network: DetailNetwork, rows: dict[str, npt.NDArray]) -> dict[str, 
     mouth = network.mouth(*batch.mouth[:2], batch.guide, batch.weights).compose(*batch.mouth[:2])
     eyes = _eye(network)(*batch.eyes[:2], None, batch.eye_weights).compose(*batch.eyes[:2])
     ball = _grown(batch.balls.amax(1, keepdim=True), 1)
-    for name, made, (_, drawn, true), mask in (
+    for name, painted, (_, drawn, true), mask in (
         ("mouth", mouth, batch.mouth, batch.inside[:, :1]),
         ("eyes", eyes, batch.eyes, ball),
     ):
         share = mask.sum() * 3
-        values[name] = round(float(((made - true).abs() * mask).sum() / share), 5)
+        values[name] = round(float(((painted - true).abs() * mask).sum() / share), 5)
         values[f"{name}_drawn"] = round(float(((drawn - true).abs() * mask).sum() / share), 5)
     return values
 
@@ -231,18 +231,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--teeth-steps", type=int, default=plan.teeth_steps)
     parser.add_argument("--start", type=Path, help="checkpoint whose painters a new run begins with")
     parser.add_argument("--only", choices=plan.parts, help="only one of the painters learns")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     torch.set_num_threads(1)
     plan = DetailPlan(
-        minutes=given.minutes,
-        batch=given.batch,
-        rate=given.rate,
-        teeth_steps=given.teeth_steps,
-        start=given.start,
-        parts=(given.only,) if given.only else plan.parts,
+        minutes=options.minutes,
+        batch=options.batch,
+        rate=options.rate,
+        teeth_steps=options.teeth_steps,
+        start=options.start,
+        parts=(options.only,) if options.only else plan.parts,
     )
-    DetailTrainer(given.data, given.holdout, given.out, plan).train()
+    DetailTrainer(options.data, options.holdout, options.out, plan).train()
 
 
 if __name__ == "__main__":

@@ -23,8 +23,8 @@ def even_enamel(seed: int = 3) -> Tensor:
     ones."""
     random = np.random.default_rng(seed)
     sets = [paint_teeth(random)[0] for _ in range(_SETS)]
-    shown = np.mean([np.clip(linear, 0, 1) ** (1 / 2.2) for linear in sets], axis=0)
-    small = shown.reshape(ENAMEL_SIZE[0], -1, ENAMEL_SIZE[1], shown.shape[1] // ENAMEL_SIZE[1], 3).mean(
+    average = np.mean([np.clip(linear, 0, 1) ** (1 / 2.2) for linear in sets], axis=0)
+    small = average.reshape(ENAMEL_SIZE[0], -1, ENAMEL_SIZE[1], average.shape[1] // ENAMEL_SIZE[1], 3).mean(
         (1, 3)
     )
     even = torch.from_numpy(small.astype(np.float32)).permute(2, 0, 1)
@@ -62,17 +62,17 @@ def fit_teeth(finder: TeethFinder, rows: dict[str, npt.NDArray], steps: int, see
     for _ in range(steps):
         index = torch.randint(0, len(teeth), (128,), generator=random)
         own, change = weights[index, 0], weights[index, 1] - weights[index, 0]
-        told = torch.cat(
+        conditions = torch.cat(
             [
                 own + OWN_NOISE * torch.randn(own.shape, generator=random),
                 change + CHANGE_NOISE * torch.randn(own.shape, generator=random),
             ],
             1,
         )
-        seen = points[index]
-        seen = seen + POINT_NOISE * torch.randn(len(index), 1, 2, generator=random)
-        seen = seen + POINT_NOISE / 2 * torch.randn(seen.shape, generator=random)
-        loss = (finder(seen, told) - teeth[index]).square().mean()
+        noisy = points[index]
+        noisy = noisy + POINT_NOISE * torch.randn(len(index), 1, 2, generator=random)
+        noisy = noisy + POINT_NOISE / 2 * torch.randn(noisy.shape, generator=random)
+        loss = (finder(noisy, conditions) - teeth[index]).square().mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -81,9 +81,9 @@ class TunableCompact:
 
     def film_loss(self, pairs: FilmPairs) -> Tensor:
         source, target = self._smaller(pairs.source), self._smaller(pairs.target)
-        drawing, made = self._drawn(self.face, source, pairs.target_weights - pairs.source_weights)
-        look = losses.attention(pairs.landmarks, made.shape[-1], mouth=12.0, eyes=8.0)
-        error = made - target
+        drawing, output = self._drawn(self.face, source, pairs.target_weights - pairs.source_weights)
+        look = losses.attention(pairs.landmarks, output.shape[-1], mouth=12.0, eyes=8.0)
+        error = output - target
         drawn = (_rgb(drawing) - target).abs() * look
         picture = losses.picture_loss(error, look) + 0.7 * losses.edge_loss(error, look)
         return picture + 0.15 * drawn.mean()
@@ -92,12 +92,12 @@ class TunableCompact:
         sources = self._smaller(sources)
         with torch.no_grad():
             before, picture = self._drawn(self._before, sources, change)
-        drawing, made = self._drawn(self.face, sources, change)
+        drawing, output = self._drawn(self.face, sources, change)
         pairs = list(zip(drawing.levels, before.levels, strict=True))
         flow = torch.stack([(now.flow - then.flow).abs().mean() for now, then in pairs]).sum()
         mask = (drawing.levels[-1].mask_logits.sigmoid() - before.levels[-1].mask_logits.sigmoid()).abs()
         drawn = (_rgb(drawing) - _rgb(before)).abs().mean()
-        return 3 * (made - picture).abs().mean() + _FLOW_SHARE * flow + 0.3 * mask.mean() + 0.15 * drawn
+        return 3 * (output - picture).abs().mean() + _FLOW_SHARE * flow + 0.3 * mask.mean() + 0.15 * drawn
 
     def _smaller(self, pictures: Tensor) -> Tensor:
         return F.adaptive_avg_pool2d(pictures, self.face.config.detail_size)

@@ -60,12 +60,12 @@ class FineTuner(Trainer):
 
     def loss(self) -> Outcome:
         plan, rng = self.plan, generator_of(self.plan.seed, self.batch_number)
-        kept = round(plan.keep * plan.batch)
-        values = {"film": self.model.film_loss(self.film.pairs(rng, plan.batch - kept))}
+        keep_count = round(plan.keep * plan.batch)
+        values = {"film": self.model.film_loss(self.film.pairs(rng, plan.batch - keep_count))}
         total = values["film"]
-        if kept:
-            change = self.others.changes(rng, kept, self.film)
-            values["keep"] = self.model.keep_loss(self.others.sources(rng, kept), change)
+        if keep_count:
+            change = self.others.changes(rng, keep_count, self.film)
+            values["keep"] = self.model.keep_loss(self.others.sources(rng, keep_count), change)
             total = total + _KEEP_WEIGHT * values["keep"]
         return Outcome(total, values, samples=plan.batch)
 

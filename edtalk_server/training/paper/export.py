@@ -81,10 +81,10 @@ def _without_expression(model: PaperModel) -> PaperModel:
     if config == model.network.config:
         return model
     smaller = PaperModel(config)
-    kept = dict(model.state_dict())
-    kept["network.banks.directions"] = kept["network.banks.directions"][:, : config.channels]
+    state = dict(model.state_dict())
+    state["network.banks.directions"] = state["network.banks.directions"][:, : config.channels]
     own = smaller.state_dict()
-    smaller.load_state_dict({name: kept[name] for name in own})
+    smaller.load_state_dict({name: state[name] for name in own})
     return smaller
 
 

@@ -115,8 +115,8 @@ class PaperModel(nn.Module):
             picture = self.network.generator(
                 source.latent + motion, source.features, self._enhance(expression), record
             )
-        made = [Level(levels["grid"][size], levels["mask"][size]) for size in levels["grid"]]
-        return Drawing(picture.float(), made)
+        drawn_levels = [Level(levels["grid"][size], levels["mask"][size]) for size in levels["grid"]]
+        return Drawing(picture.float(), drawn_levels)
 
     def _enhance(self, expression: Tensor | None) -> Enhance:
         blocks = self.network.enhancement

@@ -101,8 +101,8 @@ class Perceptual(nn.Module):
         features_of = self.network.features
         with torch.no_grad():
             wanted = features_of(true)  # type: ignore[operator]
-        made = features_of(drawn)  # type: ignore[operator]
-        return torch.stack([(a - b).abs().mean() for a, b in zip(made, wanted, strict=True)]).sum()
+        features = features_of(drawn)  # type: ignore[operator]
+        return torch.stack([(a - b).abs().mean() for a, b in zip(features, wanted, strict=True)]).sum()
 
 
 def open_feature_network(judging: Judging) -> FeatureNetwork:

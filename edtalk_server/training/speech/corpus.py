@@ -140,8 +140,8 @@ def _held_out(config: CorpusConfig, rng: np.random.Generator) -> Iterator[tuple[
         yield _clip(_espeak_sentences(voice, rng, 2, written=False), rng), Kind.ESPEAK
         if flite.available() and index % 2 == 0:
             yield _clip(_flite_sentences(HELD_OUT_FLITE[0], rng, 1, written=False), rng), Kind.FLITE
-            seen = TRAIN_FLITE[index // 2 % len(TRAIN_FLITE)]
-            yield _clip(_flite_sentences(seen, rng, 1, written=False), rng), Kind.FLITE_NEW_TEXT
+            train_voice = TRAIN_FLITE[index // 2 % len(TRAIN_FLITE)]
+            yield _clip(_flite_sentences(train_voice, rng, 1, written=False), rng), Kind.FLITE_NEW_TEXT
 
 
 def _espeak_sentences(

@@ -65,8 +65,8 @@ class FitTrainer(CompactTrainer):
 
     def loss(self) -> Outcome:
         plan = self.plan
-        made = self.take("pairs", lambda rng: self.corpus.pairs(rng, plan.batch, 128))
-        picture, flow, estimates = self._losses(dress(made.on(self.device), rest_share=0.0))
+        pairs = self.take("pairs", lambda rng: self.corpus.pairs(rng, plan.batch, 128))
+        picture, flow, estimates = self._losses(dress(pairs.on(self.device), rest_share=0.0))
         total = plan.picture_share * picture + plan.flow_share * flow + estimates
         return Outcome(total, {"picture": picture, "flow": flow, "estimates": estimates}, samples=plan.batch)
 
@@ -79,14 +79,14 @@ class FitTrainer(CompactTrainer):
             drawing = network.draw(
                 network.encode(pairs.source), network.basis(), weights[count:] - weights[:count]
             )
-            made = network.compose(pairs.source, drawing)
+            picture = network.compose(pairs.source, drawing)
         flow, _ = losses.motion_losses(drawing.levels, pairs, PICTURE_LEVELS)
         truth = torch.cat([pairs.source_weights, pairs.target_weights])
         change = (weights[count:] - weights[:count]) - (pairs.target_weights - pairs.source_weights)
         error = ((weights - truth).square() + change.square().repeat(2, 1)) * self.importance
         landmarks = (output[count:, CHANNELS:] - (pairs.landmarks - 0.5).flatten(1)).abs().mean()
         estimates = 0.5 * error.mean() + losses.ENCODER_LANDMARK_SHARE * landmarks
-        return (made - pairs.target).abs().mean(), flow, estimates
+        return (picture - pairs.target).abs().mean(), flow, estimates
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:

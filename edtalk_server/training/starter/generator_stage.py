@@ -64,10 +64,10 @@ def picture_step(network: CompactNetwork, pairs: Pairs, noise: float) -> tuple[T
     with torch.autocast(pairs.source.device.type, torch.bfloat16):
         encoding = network.encode(pairs.source)
         drawing = network.draw(encoding, network.basis(), _change(pairs, noise))
-        made = network.compose(pairs.source, drawing)
+        output = network.compose(pairs.source, drawing)
     flow, mask = losses.motion_losses(drawing.levels, pairs, PICTURE_LEVELS)
-    look = losses.attention(pairs.landmarks, made.shape[-1], mouth=12.0, eyes=8.0) + 12 * pairs.inside
-    error = made - pairs.target
+    look = losses.attention(pairs.landmarks, output.shape[-1], mouth=12.0, eyes=8.0) + 12 * pairs.inside
+    error = output - pairs.target
     picture, edge = losses.picture_loss(error, look), losses.edge_loss(error, look)
     drawn = ((_rgb(drawing) - pairs.target).abs() * look).mean()
     # The mask counts more than its share of the error: blending everywhere would score as well, but blur photos.
@@ -165,8 +165,8 @@ class GeneratorTrainer(CompactTrainer):
         plan, size = self.plan, self.size
         count = plan.trunk_batch if self.in_trunk else plan.picture_batch
         share = plan.estimate_share if self.has_estimates and self.done >= plan.estimate_from else 0.0
-        made = self.take((size, share), lambda rng: self.corpus.pairs(rng, count, size, share))
-        pairs = dress(made.on(self.device), plan.rest_share)
+        batch = self.take((size, share), lambda rng: self.corpus.pairs(rng, count, size, share))
+        pairs = dress(batch.on(self.device), plan.rest_share)
         total, values = self._step(self.network, pairs, plan.weight_noise)
         return Outcome(total, values, samples=count)
 

@@ -119,8 +119,8 @@ class Shard:
         weighted = (flow * trust[..., None]).reshape(n, 2, COARSE, 2, COARSE, 2, 2).mean((3, 5))
         self.flow[part] = weighted / (total[..., None] + 1e-6)
         self.trust[part] = np.round(total * 255)
-        seen = (vis > 0).astype(np.float32).reshape(n, 2, COARSE, 2, COARSE, 2).mean((3, 5))
-        self.visible[part] = np.round(seen * 255)
+        visible = (vis > 0).astype(np.float32).reshape(n, 2, COARSE, 2, COARSE, 2).mean((3, 5))
+        self.visible[part] = np.round(visible * 255)
 
 
 def _average(images: npt.NDArray[np.float32], factor: int) -> npt.NDArray[np.float32]:

@@ -56,8 +56,8 @@ def motion_losses(levels: list[Level], pairs: Pairs, weights: tuple[float, ...])
         w = F.avg_pool2d(weight, factor)
         truth = F.avg_pool2d(pairs.flow * weight, factor) / (w + 1e-4)
         flow_loss = flow_loss + share * ((flow - truth).abs().sum(1, keepdim=True) * w).sum() / w.sum()
-        seen, looked = F.avg_pool2d(pairs.visible, factor), F.avg_pool2d(look, factor)
-        mask_loss = mask_loss + F.binary_cross_entropy_with_logits(logits, seen, weight=looked / 2)
+        visible, looked = F.avg_pool2d(pairs.visible, factor), F.avg_pool2d(look, factor)
+        mask_loss = mask_loss + F.binary_cross_entropy_with_logits(logits, visible, weight=looked / 2)
     return flow_loss, mask_loss
 
 

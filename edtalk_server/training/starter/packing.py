@@ -56,7 +56,7 @@ def unpack(folder: Path, run: Path) -> list[str]:
     tensors = {name: tensor for part in parts for name, tensor in load_file(part).items()}
     restored = []
     make_folder(run)
-    for stage, kept in about["stages"].items():
+    for stage, state in about["stages"].items():
         if (run / f"{stage}.pt").is_file():
             continue
         own = {
@@ -64,7 +64,7 @@ def unpack(folder: Path, run: Path) -> list[str]:
             for name, tensor in tensors.items()
             if name.startswith(f"{stage}/")
         }
-        checkpoint.save(run / f"{stage}.pt", {**kept, "network": own, "average": own})
+        checkpoint.save(run / f"{stage}.pt", {**state, "network": own, "average": own})
         restored.append(stage)
     return restored
 

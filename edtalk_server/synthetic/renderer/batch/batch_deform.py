@@ -169,28 +169,30 @@ class BatchDeformer:
     def heads(self, people: Tensor, weights: Tensor, pose: Poses) -> tuple[Tensor, Tensor]:
         """Return vertices and unit normals [B, mesh.size, 3] of the persons at places `people` [B] under `weights` [B,
         36], whose pose part is given by `pose`."""
-        kept = self.people
+        stored = self.people
         face = self._twist(self._faces(people, weights, pose), self._neck.expand(len(people), -1), pose)
         normals = self._kit.normals(face)
-        shell = face[:, self._scalp] + normals[:, self._scalp] * kept.hair[people][..., None]
-        rigid = self._twist(kept.attached[people], kept.share[people], pose)
+        shell = face[:, self._scalp] + normals[:, self._scalp] * stored.hair[people][..., None]
+        rigid = self._twist(stored.attached[people], stored.share[people], pose)
         rest = torch.cat([shell, rigid], dim=1)
         vertices = torch.cat([face, rest], dim=1) + pose.translation[:, None]
         return vertices, torch.cat([normals, self._rest.normals(rest)], dim=1)
 
     def _faces(self, people: Tensor, weights: Tensor, pose: Poses) -> Tensor:
         """Return kit vertices [B, V, 3] with expression and gaze, heads unturned."""
-        kept = self.people
+        stored = self.people
         # doubles: a trainer may have allowed this device to multiply matrices of floats coarsely
         above, below = weights.relu().double(), (-weights).relu().double()
-        amounts = (above @ self._above + below @ self._below) * kept.gains[people]
-        rest = kept.faces[people]
+        amounts = (above @ self._above + below @ self._below) * stored.gains[people]
+        rest = stored.faces[people]
         moved = rest + (amounts @ self._deltas).float().view_as(rest)
         for side, (eye, lids) in enumerate(zip(self._eyes, self._lids, strict=True)):
-            centre = kept.eye_centres[people, side][:, None]
+            centre = stored.eye_centres[people, side][:, None]
             moved[:, eye] = mapped(rest[:, eye] - centre, pose.gaze) + centre
             offset = moved[:, lids] - centre
-            moved[:, lids] += offset * self._push(offset, pose.gaze[..., 2], kept.eye_profiles[people, side])
+            moved[:, lids] += offset * self._push(
+                offset, pose.gaze[..., 2], stored.eye_profiles[people, side]
+            )
         return moved
 
     @staticmethod

@@ -201,11 +201,11 @@ class BatchRenderer:
         within = (sx >= 0) & (sx < side) & (sy >= 0) & (sy < side)
         pixel = sy.clamp(0, side - 1).long() * side + sx.clamp(0, side - 1).long()
         front = batch.depth[of].flatten(1).gather(1, pixel)
-        shown = ids[to] >= 0
-        seen = (shown & within & (front < sz + shading.SLACK)).byte() * shading.VISIBLE
-        seen[~shown & (ids[of] < 0)] = shading.BOTH_BACKGROUND
-        flow = torch.stack([sx - x, sy - y], dim=-1) * shown[..., None] / step
-        return flow.view(-1, size, size, 2), seen.view(-1, size, size)
+        covered = ids[to] >= 0
+        visibility = (covered & within & (front < sz + shading.SLACK)).byte() * shading.VISIBLE
+        visibility[~covered & (ids[of] < 0)] = shading.BOTH_BACKGROUND
+        flow = torch.stack([sx - x, sy - y], dim=-1) * covered[..., None] / step
+        return flow.view(-1, size, size, 2), visibility.view(-1, size, size)
 
 
 def _unique(pictures: Iterable[FloatArray]) -> list[FloatArray]:

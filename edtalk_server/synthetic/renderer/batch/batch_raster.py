@@ -58,12 +58,12 @@ def _boxes(screen: Tensor, surface: Surface, side: int) -> _Boxes:
     top, bottom = _span(y, side)
     drawn = (area <= -_THIN) | (surface.two_sided & (area >= _THIN))
     frame, triangle = (drawn & (left <= right) & (top <= bottom)).nonzero(as_tuple=True)
-    kept = frame, triangle
-    left, top = left[kept], top[kept]
-    columns, rows = right[kept] - left + 1, bottom[kept] - top + 1
-    x, y = x[kept] - (left[:, None] + 0.5), y[kept] - (top[:, None] + 0.5)
+    index = frame, triangle
+    left, top = left[index], top[index]
+    columns, rows = right[index] - left + 1, bottom[index] - top + 1
+    x, y = x[index] - (left[:, None] + 0.5), y[index] - (top[:, None] + 0.5)
     depth = screen[..., 2][frame[:, None], surface.triangles[triangle]]
-    plane = _plane(x.unbind(-1), y.unbind(-1), depth.unbind(-1), area[kept].reciprocal())
+    plane = _plane(x.unbind(-1), y.unbind(-1), depth.unbind(-1), area[index].reciprocal())
     return _Boxes(plane, triangle, (frame * side + top) * side + left, columns, columns * rows)
 
 

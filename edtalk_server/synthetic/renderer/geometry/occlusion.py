@@ -59,7 +59,7 @@ def bake(mesh: HeadMesh, positions: FloatArray) -> FloatArray:
     lifted, both = positions + normals * _LIFT, np.ones(len(triangles), bool)
     depth, ids = np.empty((_SIDE, _SIDE), np.float32), np.empty((_SIDE, _SIDE), np.int32)
     weights = np.empty((_SIDE, _SIDE, 2), np.float32)
-    seen, total = np.zeros(len(positions)), np.zeros(len(positions))
+    unoccluded, total = np.zeros(len(positions)), np.zeros(len(positions))
 
     def on_screen(points: npt.NDArray, axes: npt.NDArray) -> npt.NDArray:
         return _SIDE / 2 + points @ (axes * [[1], [-1]]).T * (_SIDE / _EXTENT)
@@ -70,9 +70,9 @@ def bake(mesh: HeadMesh, positions: FloatArray) -> FloatArray:
         rasterise(screen, triangles, both, depth, ids, weights)
         x, y = np.clip(on_screen(lifted, axes), 0, _SIDE - 1).astype(int).T
         cosine = np.clip(normals @ direction, 0, 1)
-        seen += cosine * (lifted @ direction > depth[y, x] - _LIFT)
+        unoccluded += cosine * (lifted @ direction > depth[y, x] - _LIFT)
         total += cosine
-    openness = np.clip(seen / np.maximum(total, 1e-6), 0.03, 1)
+    openness = np.clip(unoccluded / np.maximum(total, 1e-6), 0.03, 1)
     return _smoothed(openness, triangles).astype(np.float32)
 
 

@@ -77,10 +77,10 @@ def _upper(mesh: HeadMesh) -> npt.NDArray:
 
 def shape_mouth(random: Random, where: MouthMap, vertices: npt.NDArray) -> npt.NDArray:
     """Return `vertices` [V, 3] with teeth that show more or less, and a higher or lower tongue."""
-    shown = np.array([0.0, -random.uniform(0.0, 0.24), 0.0])
+    lowered = np.array([0.0, -random.uniform(0.0, 0.24), 0.0])
     raised = np.array([0.0, random.uniform(-0.1, 0.2), random.uniform(-0.15, 0.05)])
     rest = np.array([0.0, random.uniform(-0.7, 0.05), random.uniform(-0.9, 0.1)])
-    moved = where.upper[:, None] * shown + where.lower[:, None] * raised + where.tongue[:, None] * rest
+    moved = where.upper[:, None] * lowered + where.lower[:, None] * raised + where.tongue[:, None] * rest
     return np.asarray(vertices + moved)
 
 
