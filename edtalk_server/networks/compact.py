@@ -105,7 +105,7 @@ class CompactConfig:
         return values if self.detail is None else {**values, "detail": self.detail.to_dict()}
 
 
-class Level(NamedTuple):
+class FlowLevel(NamedTuple):
     """The output of one level of the decoder: flow [B, 2, n, n] and mask logits [B, 1, n, n], both float32."""
 
     flow: Tensor
@@ -116,7 +116,7 @@ class Drawing(NamedTuple):
     """The output of the decoder: every level, coarse to fine; the drawn picture [B, 3, detail_size, detail_size]
     (None when only the trunk ran); the change in brightness of moved parts, [B, 3, n, n], smooth (None: not at all)."""
 
-    levels: list[Level]
+    levels: list[FlowLevel]
     rgb: Tensor | None
     tone: Tensor | None = None
 
@@ -250,7 +250,7 @@ class Decoder(nn.Module):
         x = encoding.features[4].expand(latent.shape[0], -1, -1, -1)
         flow = x.new_zeros((latent.shape[0], 2, 8, 8), dtype=torch.float32)
         logits = flow[:, :1]
-        levels: list[Level] = []
+        levels: list[FlowLevel] = []
         stages = [*self.trunk] if trunk_only else [*self.trunk, self.thin]
         tone = None
         for stage in stages:
@@ -260,7 +260,7 @@ class Decoder(nn.Module):
             x, output = stage(x, flow, encoding.features[size], latent)
             flow = flow + awake * output[:, :2] * (FINE_FLOW_SCALE if stage is self.thin else FLOW_SCALE)
             logits = logits + output[:, 2:]
-            levels.append(Level(flow, _resting(logits, awake)))
+            levels.append(FlowLevel(flow, _resting(logits, awake)))
             if stage is self.trunk[-1] and self.to_tone is not None:
                 tone = awake * self.to_tone(x).float()
         if trunk_only:
@@ -271,7 +271,7 @@ class Decoder(nn.Module):
             drawn = self.refine(drawn, latent)
         output = F.pixel_shuffle(self.to_picture(drawn), 2).float()
         fine = enlarge(flow) + awake * output[:, :2] * FINE_FLOW_SCALE
-        levels.append(Level(fine, _resting(enlarge(logits) + output[:, 2:3], awake)))
+        levels.append(FlowLevel(fine, _resting(enlarge(logits) + output[:, 2:3], awake)))
         return Drawing(levels, output[:, 3:], tone)
 
 

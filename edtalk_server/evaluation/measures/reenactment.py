@@ -15,7 +15,7 @@ import numpy as np
 from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics import features, image_distance, landmarks
 from edtalk_server.evaluation.metrics.image_distance import Picture, psnr
-from edtalk_server.evaluation.people.holdout import Clip, Motion, Person, transfer
+from edtalk_server.evaluation.people.holdout import Clip, Footage, Person, transfer
 from shared_protocol.banks import BankLayout
 
 Row = dict[str, float]
@@ -142,7 +142,7 @@ class Reenactment:
                 "leakage_movement": image_distance.difference(by_itself[i], person.clip.frames[0]),
             }
 
-    def flicker(self, motion: Motion) -> Row:
+    def flicker(self, motion: Footage) -> Row:
         """Return the flicker of still pixels in one row for the whole motion."""
         source = self.model.prepare(motion.frames[0])
         drawn = self.model.draw(source, self.model.estimate(motion.frames))

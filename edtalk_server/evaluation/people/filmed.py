@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from edtalk_server.evaluation.metrics.image_distance import Mask, Picture
-from edtalk_server.evaluation.people.holdout import Clip, Motion, Person
+from edtalk_server.evaluation.people.holdout import Clip, Footage, Person
 from edtalk_server.media.faces.portrait import LandmarkDetector
 from edtalk_server.media.steps import run_to_end
 from edtalk_server.media.video import reader as videos
@@ -72,7 +72,7 @@ def film_person(path: Path, size: int, frames: int, landmark_detector: LandmarkD
             "Leave it out.",
         )
     pictures = np.stack(cuts)
-    return Person(Clip(pictures), motion=Motion(pictures, find_still_pixels(pictures)))
+    return Person(Clip(pictures), motion=Footage(pictures, find_still_pixels(pictures)))
 
 
 def find_still_pixels(frames: Picture) -> Mask:

@@ -52,7 +52,7 @@ class PerturbedFrames:
 
 
 @dataclass(frozen=True)
-class Motion:
+class Footage:
     """Consecutive frames at 25 a second [T, S, S, 3], and the still pixels [S, S] among them."""
 
     frames: Picture
@@ -71,7 +71,7 @@ class Person:
     driver: Clip | None = None
     driven: Picture | None = None
     perturbed: PerturbedFrames | None = None
-    motion: Motion | None = None
+    motion: Footage | None = None
 
 
 def transfer(own: FloatArray, change: FloatArray, layout: BankLayout) -> FloatArray:

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import platformdirs
 
-from edtalk_server.evaluation.people.holdout import Clip, Motion, Person, PerturbedFrames, with_drivers
+from edtalk_server.evaluation.people.holdout import Clip, Footage, Person, PerturbedFrames, with_drivers
 from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.paths import APPLICATION
@@ -140,5 +140,5 @@ def _read(path: Path) -> Person:
     clip = Clip(arrays["frames"], arrays["weights"], arrays["landmarks"], int(arrays["identity"]))
     moves = PerturbedFrames(arrays["moved_weights"], arrays["moved_frames"])
     moving = "motion_frames" in arrays
-    motion = Motion(arrays["motion_frames"], arrays["motion_still"]) if moving else None
+    motion = Footage(arrays["motion_frames"], arrays["motion_still"]) if moving else None
     return Person(clip, driven=arrays["driven"], perturbed=moves, motion=motion)

@@ -19,7 +19,7 @@ from edtalk_server.evaluation.people.holdout import (
     STILL_MARGIN,
     Clip,
     FloatArray,
-    Motion,
+    Footage,
     Person,
     PerturbedFrames,
     transfer,
@@ -106,14 +106,14 @@ class PersonRenderer:
             self.renderer.render(s.identity, row, s.light, s.background, s.camera, self.size) for row in rows
         ]
 
-    def _motion(self, scene: Scene, number: int) -> Motion:
+    def _motion(self, scene: Scene, number: int) -> Footage:
         """Render a movement from the first frame half the way to another one, as a head moves in 0.4 seconds."""
         own, other = scene.weights[0], scene.weights[1 + number % (CLIP - 1)]
         share = 0.25 * (1 - np.cos(np.pi * np.linspace(0, 1, MOTION_FRAMES)))
         renders = self.draw(scene, (own + share[:, None] * (other - own)).astype(np.float32))
         moving = np.any([render.parts != BACKGROUND for render in renders], axis=0).astype(np.uint8)
         near = cv2.dilate(moving, np.ones((2 * STILL_MARGIN + 1,) * 2, np.uint8))
-        return Motion(_pictures(renders), near == 0)
+        return Footage(_pictures(renders), near == 0)
 
 
 def _pictures(renders: list[Render]) -> Picture:

@@ -40,7 +40,7 @@ def first_rows(encoding: Encoding, count: int) -> Encoding:
     return Encoding(encoding.latent[:count], {size: f[:count] for size, f in encoding.features.items()})
 
 
-class Level(NamedTuple):
+class DrawnLevel(NamedTuple):
     """The generator's output at n pixels: sampling positions [B, 2, n, n] (x, y in the units of `grid_sample`), and the
     mask [B, 1, n, n]."""
 
@@ -52,7 +52,7 @@ class Drawing(NamedTuple):
     """Pictures [B, 3, S, S], not clamped, and the levels that they were made from, coarse to fine."""
 
     picture: Tensor
-    levels: list[Level]
+    levels: list[DrawnLevel]
 
 
 class PaperModel(nn.Module):
@@ -115,7 +115,7 @@ class PaperModel(nn.Module):
             picture = self.network.generator(
                 source.latent + motion, source.features, self._enhance(expression), record
             )
-        drawn_levels = [Level(levels["grid"][size], levels["mask"][size]) for size in levels["grid"]]
+        drawn_levels = [DrawnLevel(levels["grid"][size], levels["mask"][size]) for size in levels["grid"]]
         return Drawing(picture.float(), drawn_levels)
 
     def _enhance(self, expression: Tensor | None) -> Enhance:

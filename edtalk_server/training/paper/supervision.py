@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from edtalk_server.networks.generator import identity_grid
 from edtalk_server.training.datasets.interface import Motion
-from edtalk_server.training.paper.model import Level, MotionLatents
+from edtalk_server.training.paper.model import DrawnLevel, MotionLatents
 
 _EPSILON = 1e-6
 """Keeps divisions and logarithms finite."""
@@ -31,10 +31,10 @@ class FlowLoss:
     A level's offsets are tanh of logits; the truth is clamped to the 1 that they can reach.
     """
 
-    def __call__(self, levels: list[Level], motion: Motion) -> Tensor:
+    def __call__(self, levels: list[DrawnLevel], motion: Motion) -> Tensor:
         return torch.stack([self._level(level, motion) for level in levels]).mean()
 
-    def _level(self, level: Level, motion: Motion) -> Tensor:
+    def _level(self, level: DrawnLevel, motion: Motion) -> Tensor:
         size = min(level.grid.shape[-1], motion.flow.shape[-1])
         grid = F.adaptive_avg_pool2d(level.grid, size)
         true, trust = true_grid(motion, size)
@@ -49,10 +49,10 @@ class FlowLoss:
 class MaskLoss:
     """Cross-entropy of each level's mask with visibility: keep what the source shows, draw what it hides."""
 
-    def __call__(self, levels: list[Level], motion: Motion) -> Tensor:
+    def __call__(self, levels: list[DrawnLevel], motion: Motion) -> Tensor:
         return torch.stack([self._level(level, motion) for level in levels]).mean()
 
-    def _level(self, level: Level, motion: Motion) -> Tensor:
+    def _level(self, level: DrawnLevel, motion: Motion) -> Tensor:
         size = min(level.mask.shape[-1], motion.visible.shape[-1])
         mask = F.adaptive_avg_pool2d(level.mask, size).clamp(_EPSILON, 1 - _EPSILON)
         visible = F.adaptive_avg_pool2d(motion.visible, size)

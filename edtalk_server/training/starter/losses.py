@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edtalk_server.networks.compact import Level
+from edtalk_server.networks.compact import FlowLevel
 from edtalk_server.training.starter.loader import Pairs
 
 RIGHT_EYE, LEFT_EYE, MOUTH = slice(36, 42), slice(42, 48), slice(48, 68)
@@ -41,7 +41,7 @@ def attention(landmarks: Tensor, size: int, mouth: float, eyes: float) -> Tensor
     )
 
 
-def motion_losses(levels: list[Level], pairs: Pairs, weights: tuple[float, ...]) -> tuple[Tensor, Tensor]:
+def motion_losses(levels: list[FlowLevel], pairs: Pairs, weights: tuple[float, ...]) -> tuple[Tensor, Tensor]:
     """Return (flow, mask): L1 of the flow where the source shows the spot, and the cross-entropy of the mask with
     visibility, summed over levels with `weights`; levels finer than the truth are averaged down to it."""
     size = pairs.flow.shape[-1]

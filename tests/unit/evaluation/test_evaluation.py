@@ -22,7 +22,7 @@ from edtalk_server.evaluation.metrics.landmarks import MOUTH, centred_distance
 from edtalk_server.evaluation.metrics.lpips import Lpips, Vgg, _channel_weights
 from edtalk_server.evaluation.people.holdout import (
     Clip,
-    Motion,
+    Footage,
     Person,
     PerturbedFrames,
     transfer,
@@ -236,7 +236,7 @@ def test_flicker_is_measured_on_a_moving_face() -> None:
     frames = np.stack([blockface.picture(row) for row in rows])
     still = np.zeros(frames.shape[1:3], bool)
     still[:8, :8] = True
-    one = replace(people()[0], motion=Motion(frames, still))
+    one = replace(people()[0], motion=Footage(frames, still))
     values = evaluate(blockface.bundle(BlockFace()), [one, people()[1]], {}).values
     assert values["flicker"] == pytest.approx(values["flicker_true"], abs=0.5)
 

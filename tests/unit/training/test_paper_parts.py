@@ -22,7 +22,7 @@ from edtalk_server.training.paper.losses import (
     MouthConsistency,
     Reconstruction,
 )
-from edtalk_server.training.paper.model import Level, MotionLatents
+from edtalk_server.training.paper.model import DrawnLevel, MotionLatents
 from edtalk_server.training.paper.perceptual import (
     Perceptual,
     Vgg19,
@@ -105,8 +105,8 @@ def test_the_true_grid_samples_the_target_out_of_the_source() -> None:
     assert (drawn - wanted)[inner].abs().mean() < 0.1 * (draw(SKIN, source) - wanted)[inner].abs().mean()
 
 
-def _level(grid: torch.Tensor, mask: float = 0.5) -> Level:
-    return Level(grid, torch.full((len(grid), 1, grid.shape[-1], grid.shape[-1]), mask))
+def _level(grid: torch.Tensor, mask: float = 0.5) -> DrawnLevel:
+    return DrawnLevel(grid, torch.full((len(grid), 1, grid.shape[-1], grid.shape[-1]), mask))
 
 
 def test_the_flow_loss_is_zero_at_the_truth_and_counts_trusted_spots_only() -> None:
@@ -137,7 +137,7 @@ def test_the_mask_loss_wants_the_drawn_where_the_source_hides() -> None:
     visible = moved.visible.clone()
     visible[..., :16] = 0
     half = type(moved)(moved.flow, visible, moved.trust)
-    good = Level(moved.flow, visible.clamp(0.02, 0.98))
+    good = DrawnLevel(moved.flow, visible.clamp(0.02, 0.98))
     loss = MaskLoss()
     assert float(loss([good], half)) < 0.1 < float(loss([_level(moved.flow)], half))
 
