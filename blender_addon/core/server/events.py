@@ -47,7 +47,7 @@ class StateChanged:
 
 @dataclass(frozen=True)
 class StopRefused:
-    """The server was asked to end and goes on, because others use it."""
+    """The server refused to end because others use it."""
 
     error: EDTalkError
 

@@ -158,7 +158,7 @@ class ServerProcess:
         self._stop(now, ask)
 
     def end(self, now: float, ask: Callable[[], None]) -> None:
-        """End the server like `stop`, but ask an adopted one too. If others use it, it goes on; `error` says why."""
+        """End the server like `stop`, but ask an adopted one too. It stays if others use it; `error` says why."""
         if self.connection is None:
             self.stop(now, ask)
             return
@@ -166,7 +166,7 @@ class ServerProcess:
         self._stop(now, ask)
 
     def refuse_stop(self, error: EDTalkError) -> None:
-        """Note that the server, which was asked to end, goes on because others use it."""
+        """Note that the server refused to end because others use it."""
         if self.state is not ServerState.STOPPING:
             return
         self.state, self._ladder = self._if_refused, None

@@ -224,7 +224,7 @@ class Session:
         self.server.stop(time.monotonic(), self._ask_to_end)
 
     def end_server(self) -> None:
-        """Begin to end the server, whoever started it; one that others use goes on, and stays connected. Never waits.
+        """Begin to end the server, whoever started it. If others use it, it keeps running and connected. Never waits.
 
         Raises `EDTalkError` when somebody else started it and it cannot tell whether others use it: it is too old, or
         has not answered yet.
@@ -253,7 +253,7 @@ class Session:
         """End the server, whoever started it, and start it again with the options that are wanted now.
 
         When this Blender wants one of its own now, what others started or use is only let go.
-        Raises `EDTalkError` when others use it (it then goes on), or when none could be started.
+        Raises `EDTalkError` when others use it (it keeps running), or when none could be started.
         """
         if self.server.wants_own():
             self.stop_server()
