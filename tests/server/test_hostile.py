@@ -7,6 +7,7 @@ import itertools
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any, get_type_hints
 
 import msgpack
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 import zmq
 
+from blender_addon.core.server import client as client_module
 from blender_addon.core.server.client import Client
 from blender_addon.core.server.events import Event
 from edtalk_server.service import dispatcher
@@ -229,10 +231,11 @@ def test_a_newer_client_that_knows_our_protocol_too_is_welcome(server: RunningSe
 def test_the_client_tells_a_refused_version_as_lost(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hello = messages.Hello
-    monkeypatch.setattr(
-        messages, "Hello", lambda **fields: hello(**fields | {"protocol_min": 7, "protocol_max": 8})
-    )
+    def newer(**fields: Any) -> messages.Hello:
+        return messages.Hello(**fields | {"protocol_min": 7, "protocol_max": 8})
+
+    # only what the client sees: the server reads the real class at the same time
+    monkeypatch.setattr(client_module, "messages", SimpleNamespace(**vars(messages) | {"Hello": newer}))
     client = Client(server.server.connection)
     monkeypatch.undo()
     with pytest.raises(Exception, match="same protocol"):
