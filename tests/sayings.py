@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-ADDON, SERVER = ROOT / "blender_addon", ROOT / "edtalk_server"
+ADDON, SERVER, PROTOCOL = (ROOT / room for room in ("blender_addon", "edtalk_server", "shared_protocol"))
 ENGLISH_ONLY = {"build.py", "batch.py"}
 """Not for the window: the packing, and the command line."""
 
@@ -148,7 +148,7 @@ def said_by_addon() -> dict[str, str]:
     """All that stands in the add-on's source, and where. Raises `UnreadableError` for an f-string that is handed to a
     translator."""
     found: dict[str, str] = {}
-    for path in sorted(ADDON.rglob("*.py")):
+    for path in (*sorted(ADDON.rglob("*.py")), PROTOCOL / "transcripts.py"):
         if path.name not in ENGLISH_ONLY and path.parent.name != "languages":
             source = Source.of(path)
             for node, text in said_in(source):

@@ -11,6 +11,7 @@ import bpy
 import numpy as np
 
 from shared_protocol.banks import Bank, BankLayout
+from shared_protocol.emotions import EMOTIONS, Presets
 from shared_protocol.errors import ErrorCode
 
 from ..core.server import uploads
@@ -66,7 +67,7 @@ def final_weights(ob: bpy.types.Object) -> np.ndarray:
     group = ob.edtalk
     mixer = mixing.mixer_from_texts(group.layout, group.rest, group.emotion.presets)
     gains = np.array([getattr(group.gain, bank.value) for bank in Bank], np.float32)
-    felt = np.array([getattr(group.emotion, name) for name in mixing.EMOTIONS], np.float32)
+    felt = np.array([getattr(group.emotion, name) for name in EMOTIONS], np.float32)
     return mixer.mix(read_weights(ob), gains, felt * np.float32(group.emotion.strength))
 
 
@@ -74,7 +75,7 @@ def mixing_settings(ob: bpy.types.Object) -> dict[str, float]:
     """Return the values on which `final_weights` depends beside the weights, by their F-Curve paths."""
     group = ob.edtalk
     gains = {f"edtalk.gain.{bank.value}": getattr(group.gain, bank.value) for bank in Bank}
-    names = (*mixing.EMOTIONS, "strength")
+    names = (*EMOTIONS, "strength")
     return gains | {f"edtalk.emotion.{name}": getattr(group.emotion, name) for name in names}
 
 
@@ -97,7 +98,7 @@ def set_source(
     layout: BankLayout,
     rest: np.ndarray,
     notes: Sequence[str],
-    presets: mixing.Presets | None = None,
+    presets: Presets | None = None,
 ) -> None:
     """Note on the character what the server said about the portrait and its bundle."""
     group = ob.edtalk
@@ -111,7 +112,7 @@ def set_source(
         set_presets(ob, presets)
 
 
-def set_presets(ob: bpy.types.Object, presets: mixing.Presets) -> None:
+def set_presets(ob: bpy.types.Object, presets: Presets) -> None:
     """Note the bundle's expressions on the character, if they changed."""
     text = mixing.presets_to_json(presets)
     if ob.edtalk.emotion.presets != text:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from shared_protocol.banks import BankLayout
+from shared_protocol.emotions import Presets
 from shared_protocol.messages import Pong
 
 from ..tasks import format_duration, translate_parts
@@ -36,7 +37,7 @@ class Bundle:
     title: str
     identity: str
     layout: BankLayout
-    presets: mixing.Presets = field(default_factory=dict)
+    presets: Presets = field(default_factory=dict)
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Bundle:

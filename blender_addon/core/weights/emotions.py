@@ -7,62 +7,14 @@ the blend time.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
+from shared_protocol.emotions import EMOTIONS, Cue
 from shared_protocol.timebase import TimeBase
-
-from .mixing import EMOTIONS
-
-NOTHING = ("none", "rest", "portrait")
-"""Words for the portrait's own expression."""
-_OTHER_WORDS = {
-    "joy": "happy",
-    "happiness": "happy",
-    "sadness": "sad",
-    "anger": "angry",
-    "surprise": "surprised",
-    "afraid": "fear",
-    "fearful": "fear",
-    "disgust": "disgusted",
-    "contemptuous": "contempt",
-    "calm": "neutral",
-}
-_TERM = re.compile(r"([a-z]+)(?:\s*[:= ]\s*|(?=\d))?(\d*\.?\d+)?\s*(%?)")
-
-
-@dataclass(frozen=True)
-class Cue:
-    """The emotions from `time` (in seconds) on: a (name, intensity 0 to 1) each; all others are 0."""
-
-    time: float
-    emotions: tuple[tuple[str, float], ...] = ()
-
 
 Keys = list[tuple[float, float]]
 """(frame, intensity) of each key, in rising order of frames."""
-
-
-def parse(text: str) -> tuple[tuple[str, float], ...] | None:
-    """Return the emotions in "happy", "sad 0.5", "angry 70%" or "happy 0.4 + surprised 0.3"; empty for "none".
-
-    None when the text names no emotion.
-    """
-    weights: dict[str, float] = {}
-    for term in re.split(r"[+,&]", text.strip().lower()):
-        match = _TERM.fullmatch(term.strip())
-        if match is None:
-            return None
-        word, number, percent = match.groups()
-        name = _OTHER_WORDS.get(word, word)
-        if name in EMOTIONS:
-            value = float(number or 1) / (100 if percent and number else 1)
-            weights[name] = min(max(value, 0.0), 1.0)
-        elif name not in NOTHING or number:
-            return None
-    return tuple(weights.items())
 
 
 def cues_to_curves(cues: Iterable[Cue], fps: Fraction | float, blend: float) -> dict[str, Keys]:

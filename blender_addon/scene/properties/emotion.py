@@ -9,7 +9,8 @@ from collections.abc import Iterator
 import bpy
 from bpy.props import FloatProperty, StringProperty
 
-from ...core.weights.mixing import EMOTIONS, NEUTRAL
+from shared_protocol.emotions import EMOTIONS, NEUTRAL
+
 from .options import OVERRIDABLE
 
 

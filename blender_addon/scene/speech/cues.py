@@ -8,10 +8,11 @@ from collections.abc import Iterable
 import bpy
 import numpy as np
 
+from shared_protocol.emotions import Cue, parse
 from shared_protocol.timebase import TimeBase
 
 from ...core.weights.curves import Keys
-from ...core.weights.emotions import Cue, cues_to_curves, parse
+from ...core.weights.emotions import cues_to_curves
 from ..keys import layers
 
 

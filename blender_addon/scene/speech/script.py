@@ -8,11 +8,11 @@ from pathlib import Path
 
 import bpy
 
+from shared_protocol import transcripts
+from shared_protocol.emotions import Cue
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.transcripts import Line, Transcript
 
-from ...core import transcripts
-from ...core.transcripts import Line, Transcript
-from ...core.weights.emotions import Cue
 from .. import paths
 from . import cues, sequencer, sound
 

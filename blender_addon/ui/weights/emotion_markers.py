@@ -7,8 +7,9 @@ from __future__ import annotations
 import bpy
 from bpy.props import StringProperty
 
+from shared_protocol.emotions import parse
+
 from ...core.text.translate import rpt_
-from ...core.weights.emotions import parse
 from ...scene.keys import actions, layers
 from ...scene.speech import cues
 from ..runtime.polls import has_editable_character, is_not_tweaking, refuse

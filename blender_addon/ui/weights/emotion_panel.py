@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import bpy
 
+from shared_protocol.emotions import EMOTIONS, Presets
+
 from ...core.text.translate import iface_
 from ...core.weights import mixing
 from ..sidebar import CharacterSubPanel, draw_words
@@ -22,7 +24,7 @@ class EmotionPanel(CharacterSubPanel, bpy.types.Panel):
         presets = mixing.presets_from_json(emotion.presets)
         layout.use_property_split = True
         column = layout.column(align=True)
-        for name in mixing.EMOTIONS:
+        for name in EMOTIONS:
             row = column.row()
             row.enabled = name in presets
             row.prop(emotion, name, slider=True)
@@ -38,11 +40,11 @@ class EmotionPanel(CharacterSubPanel, bpy.types.Panel):
         column.prop(emotion, "blend")
 
 
-def explain_grey(presets: mixing.Presets) -> str:
+def explain_grey(presets: Presets) -> str:
     """Return why some of the sliders are grey, in the user's language; empty where none is."""
     if not presets:
         return iface_("This bundle has no expressions, or is not known yet: predict or bake once")
-    names = [iface_(name.capitalize()) for name in mixing.EMOTIONS if name not in presets]
+    names = [iface_(name.capitalize()) for name in EMOTIONS if name not in presets]
     return iface_("This bundle does not know: {names}", names=", ".join(names)) if names else ""
 
 

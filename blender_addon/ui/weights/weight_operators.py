@@ -11,6 +11,7 @@ import bpy
 from bpy.props import EnumProperty, StringProperty
 
 from shared_protocol.banks import Bank
+from shared_protocol.emotions import NEUTRAL
 from shared_protocol.errors import EDTalkError
 
 from ...core.text.translate import rpt_
@@ -187,13 +188,13 @@ class Neutralise(PoseOperator, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not super().poll(context):
             return False
-        if mixing.NEUTRAL not in mixing.presets_from_json(context.object.edtalk.emotion.presets):
+        if NEUTRAL not in mixing.presets_from_json(context.object.edtalk.emotion.presets):
             return refuse(cls, "This bundle has no neutral face")
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         def neutralise() -> str:
-            posing.set_slider(context.object, context.scene, mixing.NEUTRAL, 1.0)
+            posing.set_slider(context.object, context.scene, NEUTRAL, 1.0)
             return rpt_("The emotion Neutral is set")
 
         return self.run_and_report(neutralise)

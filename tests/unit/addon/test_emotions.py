@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from blender_addon.core.weights.emotions import Cue, cues_to_curves, parse
+from blender_addon.core.weights.emotions import cues_to_curves
+from shared_protocol.emotions import Cue, parse
 
 
 @pytest.mark.parametrize(

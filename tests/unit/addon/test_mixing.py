@@ -11,6 +11,7 @@ import pytest
 from blender_addon.core.weights import asset_catalogs, layouts, mirror, mixing, poses
 from edtalk_server.synthetic import controls
 from shared_protocol.banks import Bank, numbered_layout
+from shared_protocol.emotions import EMOTIONS, Mixer, Presets, make_mixer
 from shared_protocol.errors import EDTalkError
 
 LAYOUT = layouts.starter_layout()
@@ -21,35 +22,35 @@ ONES = np.ones(3, np.float32)
 
 
 @pytest.fixture(scope="module")
-def presets() -> mixing.Presets:
+def presets() -> Presets:
     return mixing.presets_from_rows(json.loads(BUNDLE.read_text("utf-8"))["presets"])
 
 
 @pytest.fixture(scope="module")
-def mixer(presets: mixing.Presets) -> mixing.Mixer:
-    return mixing.make_mixer(LAYOUT, REST, presets)
+def mixer(presets: Presets) -> Mixer:
+    return make_mixer(LAYOUT, REST, presets)
 
 
 def felt(**values: float) -> np.ndarray:
-    return np.array([values.get(name, 0.0) for name in mixing.EMOTIONS], np.float32)
+    return np.array([values.get(name, 0.0) for name in EMOTIONS], np.float32)
 
 
-def expected(presets: mixing.Presets, weights: np.ndarray, name: str) -> np.ndarray:
+def expected(presets: Presets, weights: np.ndarray, name: str) -> np.ndarray:
     row = weights.copy()
     for identifier, value in presets[name].items():
         row[LAYOUT.index(identifier)] = value
     return row
 
 
-def test_the_shipped_bundle_has_the_eight_emotions(presets: mixing.Presets) -> None:
-    assert set(presets) == set(mixing.EMOTIONS)
+def test_the_shipped_bundle_has_the_eight_emotions(presets: Presets) -> None:
+    assert set(presets) == set(EMOTIONS)
 
 
-def test_without_gains_and_emotions_every_bit_of_the_weights_stays(mixer: mixing.Mixer) -> None:
+def test_without_gains_and_emotions_every_bit_of_the_weights_stays(mixer: Mixer) -> None:
     np.testing.assert_array_equal(mixer.mix(ANIMATED, ONES, felt()), ANIMATED)
 
 
-def test_gain_zero_is_exactly_the_portrait_in_that_bank_alone(mixer: mixing.Mixer) -> None:
+def test_gain_zero_is_exactly_the_portrait_in_that_bank_alone(mixer: Mixer) -> None:
     for i, bank in enumerate(Bank):
         gains = ONES.copy()
         gains[i] = 0
@@ -58,12 +59,12 @@ def test_gain_zero_is_exactly_the_portrait_in_that_bank_alone(mixer: mixing.Mixe
         np.testing.assert_array_equal(np.delete(mixed, part), np.delete(ANIMATED, part))
 
 
-def test_a_gain_scales_the_way_from_the_portrait(mixer: mixing.Mixer) -> None:
+def test_a_gain_scales_the_way_from_the_portrait(mixer: Mixer) -> None:
     mixed = mixer.mix(ANIMATED, ONES * 1.5, felt())
     np.testing.assert_allclose(mixed - REST, 1.5 * (ANIMATED - REST), rtol=1e-5, atol=1e-6)
 
 
-def test_neutral_and_an_emotion_are_exactly_its_preset(mixer: mixing.Mixer, presets: mixing.Presets) -> None:
+def test_neutral_and_an_emotion_are_exactly_its_preset(mixer: Mixer, presets: Presets) -> None:
     for name in ("happy", "angry", "disgusted"):
         shown = mixer.mix(REST, ONES, felt(neutral=1, **{name: 1}))
         for identifier, value in presets[name].items():
@@ -71,15 +72,13 @@ def test_neutral_and_an_emotion_are_exactly_its_preset(mixer: mixing.Mixer, pres
                 assert shown[LAYOUT.index(identifier)] == pytest.approx(value, abs=1e-6)
 
 
-def test_neutral_takes_the_portraits_own_expression_away(
-    mixer: mixing.Mixer, presets: mixing.Presets
-) -> None:
+def test_neutral_takes_the_portraits_own_expression_away(mixer: Mixer, presets: Presets) -> None:
     np.testing.assert_allclose(
         mixer.mix(REST, ONES, felt(neutral=1)), expected(presets, REST, "neutral"), atol=1e-6
     )
 
 
-def test_emotions_mix_and_lie_on_top_of_the_speech(mixer: mixing.Mixer) -> None:
+def test_emotions_mix_and_lie_on_top_of_the_speech(mixer: Mixer) -> None:
     rows = json.loads(BUNDLE.read_text("utf-8"))["presets"]
     happy, surprised = (rows[name]["brow_raise"] for name in ("happy", "surprised"))
     speech = REST.copy()
@@ -90,7 +89,7 @@ def test_emotions_mix_and_lie_on_top_of_the_speech(mixer: mixing.Mixer) -> None:
     assert both[LAYOUT.index("brow_raise")] == pytest.approx(raised, abs=1e-6)
 
 
-def test_an_emotion_ends_at_the_range_but_leaves_what_lies_beyond_it(mixer: mixing.Mixer) -> None:
+def test_an_emotion_ends_at_the_range_but_leaves_what_lies_beyond_it(mixer: Mixer) -> None:
     row, smile = REST.copy(), LAYOUT.index("smile")
     row[smile] = 0.9
     assert mixer.mix(row, ONES, felt(happy=1))[smile] == 1.0
@@ -99,11 +98,11 @@ def test_an_emotion_ends_at_the_range_but_leaves_what_lies_beyond_it(mixer: mixi
 
 
 def test_a_bundle_without_presets_has_no_emotions() -> None:
-    mixer = mixing.make_mixer(LAYOUT, REST, {})
+    mixer = make_mixer(LAYOUT, REST, {})
     np.testing.assert_array_equal(mixer.mix(ANIMATED, ONES, felt(happy=1)), ANIMATED)
 
 
-def test_what_the_file_keeps_is_read_back_and_damage_is_forgiven(presets: mixing.Presets) -> None:
+def test_what_the_file_keeps_is_read_back_and_damage_is_forgiven(presets: Presets) -> None:
     assert mixing.presets_from_json(mixing.presets_to_json(presets)) == presets
     for text in ("", "{", "[1]", '{"happy": 3}', '{"happy": {"smile": "much"}}'):
         assert mixing.presets_from_json(text) == {}

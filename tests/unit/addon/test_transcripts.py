@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from blender_addon.core.transcripts import MAX_BYTES, Line, Transcript, decode, parse
-from blender_addon.core.weights.emotions import Cue
+from shared_protocol.emotions import Cue
 from shared_protocol.errors import EDTalkError
+from shared_protocol.transcripts import MAX_BYTES, Line, Transcript, decode, parse
 
 SRT = """1
 00:00:01,000 --> 00:00:02,500

@@ -1,5 +1,4 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading transcripts: plain text, SubRip (.srt) or WebVTT (.vtt), with emotions in brackets. No bpy here.
+"""Reading transcripts: plain text, SubRip (.srt) or WebVTT (.vtt), with emotions in brackets.
 
 "[happy 0.7]" and "(sad)" are directions, not speech: they are removed from the text and become emotion cues. The share
 of letters before a cue gives its time: within its line in text with times, within the whole voice in plain text. Other
@@ -16,9 +15,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
 
-from shared_protocol.errors import EDTalkError, ErrorCode
-
-from .weights import emotions
+from . import emotions
+from .errors import EDTalkError, ErrorCode
 
 Span = tuple[float, float]
 """Start and end, in seconds."""
