@@ -16,6 +16,11 @@ FORMAT = "edtalk-bundle"
 FORMAT_VERSION = 1
 MANIFEST_FILE = "bundle.json"
 ROLES = ("face", "lip_pose", "audio_to_lip", "landmarks")
+PHOTO_MOVERS = ("compact", "fake")
+"""Kinds of face networks that move the photo itself: they also move one that is finer than their own pictures. (The
+engine that stands in for a model knows the same sizes.)"""
+FINEST = 4
+"""The largest pictures of such networks, in multiples of their own size."""
 
 T = TypeVar("T")
 
@@ -83,6 +88,12 @@ class BundleManifest:
     files: Mapping[str, FileEntry] = field(default_factory=dict)
     description: str = ""
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """The sides in pixels that face pictures can have, rising; the first is `size`."""
+        finest = FINEST if self.face.kind in PHOTO_MOVERS else 1
+        return tuple(self.size * factor for factor in range(1, finest + 1))
+
     def parts(self) -> dict[str, NetworkPart]:
         """Return the networks that this bundle has, by role."""
         return {role: part for role in ROLES if (part := getattr(self, role)) is not None}
@@ -113,8 +124,8 @@ class BundleManifest:
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def public_json(self) -> str:
-        """Return what clients receive: the text of `bundle.json` without the networks and files."""
-        values = self.to_dict()
+        """Return what clients receive: the text of `bundle.json` without the networks and files, and `sizes`."""
+        values = self.to_dict() | {"sizes": self.sizes}
         return json.dumps({name: values[name] for name in values if name not in (*ROLES, "files")})
 
     @classmethod

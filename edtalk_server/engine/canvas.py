@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from edtalk_server.arrays import Levels, Picture
 from edtalk_server.engine.source import Source
 from edtalk_server.media.faces.paste import Plate, bounded
-from edtalk_server.media.faces.portrait import cut
 from shared_protocol.messages import Crop
 
 MAX_CANVASES = 8
 """Canvases that an engine keeps."""
-FINEST = 4
-"""The largest face, in multiples of the bundle's size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +52,6 @@ class CanvasCache:
         return self._canvases[key]
 
 
-def fine_photo(portrait: Picture, crop: Crop, size: int) -> Picture | None:
-    """Return the crop in a multiple of the bundle's size, as fine as the portrait is; None where `size` is enough."""
-    factor = min(FINEST, math.ceil(crop.side / size))
-    return cut(portrait, crop, factor * size) if factor > 1 else None
+def fine_side(crop: Crop, sizes: Sequence[int]) -> int:
+    """Return the first of some rising sizes that loses nothing of a crop, or the last."""
+    return next((side for side in sizes if side >= crop.side), sizes[-1])

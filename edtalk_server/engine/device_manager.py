@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import weakref
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -33,7 +33,7 @@ ON_CPU = "on the CPU because the graphics memory is full"
 class EncodedFace:
     """A source's face, uint8 [size, size, 3], and the network's `state` for it (None: dropped).
 
-    `photo`: the same face in a multiple of that size, for networks that warp the photo; their frames are as large.
+    `photo`: the same face in a multiple of that size, for networks that move the photo; their frames are as large.
     """
 
     picture: Picture
@@ -83,7 +83,7 @@ class DeviceManager:
         if encoded.state is None:
             encoded.state = self.face.prepare(self.tensor(encoded.picture[None]))
             if encoded.photo is not None:
-                encoded.state = replace(encoded.state, photo=self.tensor(encoded.photo[None]))
+                encoded.state = self.face.with_photo(encoded.state, self.tensor(encoded.photo[None]))
         self._encoded[id(encoded)] = weakref.ref(encoded)
         self._encoded.move_to_end(id(encoded))
         while len(self._encoded) > MAX_ENCODED_FACES:

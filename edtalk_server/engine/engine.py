@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from torch import Tensor
 from edtalk_server import bundles
 from edtalk_server.arrays import Levels, Picture, Rendered, Weights
 from edtalk_server.bundles import Bundle
-from edtalk_server.engine.canvas import CanvasCache, fine_photo
+from edtalk_server.engine.canvas import CanvasCache, fine_side
 from edtalk_server.engine.device import choose_device, device_name
 from edtalk_server.engine.device_manager import DeviceManager, EncodedFace, is_out_of_memory, out_of_memory
 from edtalk_server.engine.source import Source, check_portrait, check_weights, new_source
@@ -33,7 +34,6 @@ from edtalk_server.media.faces.portrait_quality import (
     no_face,
 )
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
-from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.networks.fast import accelerate
 from shared_protocol.messages import Crop
 
@@ -46,7 +46,10 @@ GPU_BATCH = 16
 """Frames per batch on an accelerator."""
 
 MAX_PIXELS_PER_BATCH = 2**24
-"""Pixels of the full frames that are rendered together."""
+"""Pixels of the frames that are rendered together."""
+
+MAX_FINE_FACES = 8
+"""Faces that are kept in a size of their own; the photo of one has at most 1024 pixels a side."""
 
 _YAW, _DEGREES_PER_YAW = "yaw", 20.0
 """The weight that turns the head, and the degrees of one unit of it (docs/bundles.md)."""
@@ -66,11 +69,12 @@ class Engine:
         self.bundle = bundle
         self.face = accelerate(bundle.face) if fast else bundle.face
         self.device = device
-        self.size = bundle.manifest.size
+        self.size, self.sizes = bundle.manifest.size, bundle.manifest.sizes
         self.channels = len(bundle.layout)
         self.batch = _batch_on(device)
         self._manager = DeviceManager(self.face, device)
         self._canvases = CanvasCache()
+        self._fine_faces = OrderedDict[tuple[str, int], EncodedFace]()
         self._lock = threading.Lock()
 
     @classmethod
@@ -124,19 +128,21 @@ class Engine:
     def _encode(self, portrait: Picture, quality: QualityReport) -> Source:
         encoded = EncodedFace(portraits.cut(portrait, quality.crop, self.size))
         weights = self._compute(lambda manager: manager.state_of(encoded).weights.flatten())
-        return new_source(self.bundle.digest, portrait, quality, self.size, weights, encoded)
+        return new_source(self.bundle.digest, portrait, quality, self.sizes, weights, encoded)
 
     def estimate(self, pictures: Picture) -> Weights:
         """Estimate the weights [B, channels] of cropped faces, RGB uint8 [B, size, size, 3] (paper section 3.2)."""
         return self._compute(lambda manager: manager.face.weights_of(manager.tensor(pictures)))
 
     def render(self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT) -> Rendered:
-        """Render a source under weights [B, channels]: uint8 [B, size, size, 3] unless `output` asks for another form.
+        """Render a source under weights [B, channels]: uint8 [B, size, size, 3] unless `output` asks for another form
+        or size.
 
         Raises `EDTalkError`: BAD_WEIGHTS, OUT_OF_MEMORY (one frame does not fit).
         """
         parts = list(self.stream(source, weights, output))
-        return np.concatenate(parts) if parts else np.empty((0, self.size, self.size, 3), np.uint8)
+        side = source.side(output.size)
+        return np.concatenate(parts) if parts else np.empty((0, side, side, 3), np.uint8)
 
     def stream(
         self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT
@@ -151,14 +157,9 @@ class Engine:
             yield part
 
     def _renderer(self, source: Source, output: OutputSpec) -> Callable[[Weights], Rendered]:
-        """Return a function that renders the first of some rows. Default frames are rounded on the device."""
-        if output == DEFAULT_OUTPUT:
-            return lambda rows: self._render_batch(source.encoded, rows, round_levels)
+        """Return a function that renders the first of some rows."""
         if output.framing == FACE:
-            matte = face_matte(self.size)
-            return lambda rows: np.stack(
-                [output.finish(face, matte) for face in self._levels(source.encoded, rows)]
-            )
+            return self._face_renderer(source, output)
         canvas = self._canvases.get(
             source,
             output.largest,
@@ -170,12 +171,41 @@ class Engine:
             [canvas.plate.picture(face, output) for face in self._levels(canvas.encoded, rows[:most])]
         )
 
+    def _face_renderer(self, source: Source, output: OutputSpec) -> Callable[[Weights], Rendered]:
+        """Return a function that renders the first face pictures of some rows; 8-bit ones are rounded on the device."""
+        side = source.side(output.size)
+        encoded = self._face_of_side(source, side)
+        most = max(1, MAX_PIXELS_PER_BATCH // side**2)
+        if not output.alpha and not output.deep:
+            return lambda rows: self._render_batch(encoded, rows[:most], round_levels)
+        matte = face_matte(side)
+        return lambda rows: np.stack(
+            [output.finish(face, matte) for face in self._levels(encoded, rows[:most])]
+        )
+
+    def _face_of_side(self, source: Source, side: int) -> EncodedFace:
+        """Return the source's face with a photo of `side` pixels, one of `source.sizes`; the newest ones are kept."""
+        if side == self.size:
+            encoded: EncodedFace = source.encoded
+            return encoded
+        key = source.key, side
+        face = self._fine_faces.pop(key, None) or self._with_photo(
+            source, source.portrait, source.place, side
+        )
+        self._fine_faces[key] = face
+        while len(self._fine_faces) > MAX_FINE_FACES:
+            self._fine_faces.popitem(last=False)
+        return face
+
     def _with_fine_photo(self, source: Source, portrait: Picture, crop: Crop) -> EncodedFace:
-        """Return the source's face, with a photo as fine as the portrait if the network warps the photo."""
+        """Return the source's face, with a photo as fine as the portrait if the network moves the photo."""
+        return self._with_photo(source, portrait, crop, fine_side(crop, self.sizes))
+
+    def _with_photo(self, source: Source, portrait: Picture, crop: Crop, side: int) -> EncodedFace:
         encoded: EncodedFace = source.encoded
-        warps_photo = isinstance(self.bundle.face, CompactNetwork)
-        photo = fine_photo(portrait, crop, self.size) if warps_photo else None
-        return encoded if photo is None else EncodedFace(encoded.picture, photo)
+        if side == self.size:
+            return encoded
+        return EncodedFace(encoded.picture, portraits.cut(portrait, crop, side))
 
     def _levels(self, encoded: EncodedFace, rows: Weights) -> Levels:
         """Render the faces [B, N, N, 3] of the first rows, before rounding."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from edtalk_server.arrays import Doubles, Picture, Rendered, Weights
+from edtalk_server.bundles.manifest import FINEST
 from edtalk_server.engine.canvas import CanvasCache
 from edtalk_server.engine.source import Source, check_portrait, check_weights, new_source
 from edtalk_server.media.faces.detection import Face
@@ -35,6 +36,7 @@ class FakeEngine:
         batch: int = 4,
     ) -> None:
         self.size = size
+        self.sizes = tuple(size * factor for factor in range(1, FINEST + 1))
         self.layout = layout or numbered_layout()
         self._identity = "fake" if layout is None else f"fake {[basis.identifier for basis in layout.bases]}"
         self.channels = len(self.layout)
@@ -51,7 +53,7 @@ class FakeEngine:
         self.calls["prepare"] += 1
         own = np.linspace(-0.5, 0.5, self.channels, dtype=np.float32)
         return new_source(
-            self._identity, portrait, quality, self.size, own, portrait.reshape(-1, 3).mean(axis=0)
+            self._identity, portrait, quality, self.sizes, own, portrait.reshape(-1, 3).mean(axis=0)
         )
 
     def assess(
@@ -67,8 +69,8 @@ class FakeEngine:
     def render(self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT) -> Rendered:
         """As `Engine.render`."""
         parts = list(self.stream(source, weights, output))
-        empty = np.empty((0, self.size, self.size, 3), np.uint8)
-        return np.concatenate(parts) if parts else empty
+        side = source.side(output.size)
+        return np.concatenate(parts) if parts else np.empty((0, side, side, 3), np.uint8)
 
     def stream(
         self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT
@@ -77,24 +79,26 @@ class FakeEngine:
         rows = check_weights(weights, self.channels)
         self.calls["render"] += 1
         finish = self._finisher(source, output)
+        side = source.side(output.size) if output.framing == FACE else self.size
         for start in range(0, len(rows), self._batch):
-            yield np.stack([finish(self._frame(source, row)) for row in rows[start : start + self._batch]])
+            part = rows[start : start + self._batch]
+            yield np.stack([finish(self._frame(source, row, side)) for row in part])
 
     def _finisher(self, source: Source, output: OutputSpec) -> Callable[[Picture], Rendered]:
         if output.framing == FACE:
-            matte = face_matte(self.size)
+            matte = face_matte(source.side(output.size))
             return lambda face: output.finish(face.astype(np.float32), matte)
         rest = _bars(source.weights, source.encoded, self.size).astype(np.float32)
         canvas = self._canvases.get(source, output.largest, lambda *_: None, lambda _: rest)
         return lambda face: canvas.plate.picture(face.astype(np.float32), output)
 
-    def _frame(self, source: Source, row: Weights) -> Picture:
+    def _frame(self, source: Source, row: Weights, side: int) -> Picture:
         if self.fail_at_frame is not None and self.calls["frame"] >= self.fail_at_frame:
             raise RuntimeError("the fake engine was told to fail here")
         self.calls["frame"] += 1
         if self.seconds_per_frame:
             time.sleep(self.seconds_per_frame)
-        return _bars(row, source.encoded, self.size)
+        return _bars(row, source.encoded, side)
 
 
 def _bars(row: Weights, colour: Doubles, size: int) -> Picture:

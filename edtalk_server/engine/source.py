@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,13 +18,17 @@ from edtalk_server.media.output_spec import LARGEST_SIDE
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
+HELD = 7 / 8
+"""A portrait holds a size when its crop has at least this share of the pixels: a larger picture would show no more."""
+
 
 @dataclass(frozen=True, eq=False)
 class Source:
     """An encoded portrait, immutable.
 
     `key`: content hash of bundle, portrait and crop. `weights` [channels]: the portrait's own. `crop`: the square that
-    is animated. `verdict` and `notes`: the portrait's quality (`media.faces.portrait_quality`). `portrait`: the whole
+    is animated. `size`: the side of its frames in pixels; `sizes`: all that the bundle draws and the portrait holds,
+    rising. `verdict` and `notes`: the portrait's quality (`media.faces.portrait_quality`). `portrait`: the whole
     picture, scaled down if it is very large, and `place`, the crop on it. `encoded` belongs to the engine that made it.
     """
 
@@ -36,6 +41,11 @@ class Source:
     place: Crop
     encoded: Any = field(repr=False)
     verdict: str = Verdict.GOOD.value
+    sizes: tuple[int, ...] = ()
+
+    def side(self, most: int) -> int:
+        """Return the side of a face picture of at most `most` pixels; `size`, the smallest, for 0."""
+        return max((side for side in self.sizes if side <= most), default=self.size)
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -50,9 +60,14 @@ class Source:
 
 
 def new_source(
-    digest: str, portrait: Picture, quality: QualityReport, size: int, weights: Weights, encoded: Any
+    digest: str,
+    portrait: Picture,
+    quality: QualityReport,
+    sizes: Sequence[int],
+    weights: Weights,
+    encoded: Any,
 ) -> Source:
-    """Return the source of an assessed portrait. `digest`: the bundle's; `size`: the side of its frames in pixels."""
+    """Return the source of an assessed portrait. `digest`: the bundle's; `sizes`: the sides of its frames, rising."""
     whole, place = bounded(portrait, quality.crop, LARGEST_SIDE)
     whole = whole.copy()
     for array in (whole, weights):
@@ -63,8 +78,18 @@ def new_source(
             f"The portrait is very large; full frames have {whole.shape[1]} x {whole.shape[0]} pixels.",
         )
     key = source_key(digest, portrait, quality.crop)
+    held = (sizes[0], *(side for side in sizes[1:] if HELD * side <= place.side))
     return Source(
-        key, weights, replace(quality.crop), notes, size, whole, place, encoded, quality.verdict.value
+        key=key,
+        weights=weights,
+        crop=replace(quality.crop),
+        notes=notes,
+        size=sizes[0],
+        portrait=whole,
+        place=place,
+        encoded=encoded,
+        verdict=quality.verdict.value,
+        sizes=held,
     )
 
 

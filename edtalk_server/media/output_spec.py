@@ -15,6 +15,8 @@ import numpy.typing as npt
 from edtalk_server.arrays import Doubles, Floats, Levels, Picture, Rendered
 
 FACE, FULL = "face", "full"
+DEFAULT_SIZE = 512
+"""Side in pixels of a face picture for film, where the portrait is so fine."""
 LARGEST_SIDE = 4096
 """Largest side of a full frame in pixels: it must fit graphics cards and usual main memory."""
 
@@ -27,13 +29,15 @@ class OutputSpec:
     """The form of rendered pictures.
 
     `framing`: `face` (the crop) or `full` (the face in the whole portrait, at most `largest` pixels a side). `alpha`:
-    with the face's matte. `deep`: half floats in linear light instead of 8 bits in sRGB.
+    with the face's matte. `deep`: half floats in linear light instead of 8 bits in sRGB. `size`: the side of a `face`
+    picture in pixels, at most; the source's next smaller size is taken (`Source.side`), and for 0 the bundle's own.
     """
 
     framing: str = FACE
     alpha: bool = False
     deep: bool = False
     largest: int = LARGEST_SIDE
+    size: int = 0
 
     def finish(self, levels: Levels, matte: Floats) -> Rendered:
         """Return the picture of `levels` [H, W, 3] with the matte [H, W] (0 to 1) in this form."""

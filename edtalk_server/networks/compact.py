@@ -18,7 +18,7 @@ A config with `detail` adds painters of mouth and eyes, which draw over the pict
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -377,8 +377,16 @@ class CompactNetwork(nn.Module):
             detail = self.detail.prepare(images, self.cropped_landmarks_of(images), own)
         return Prepared(images, own, self.encode(images), self.basis(), detail)
 
+    def with_photo(self, prepared: Prepared, photo: Tensor) -> Prepared:
+        """Return a prepared source whose frames are as large as `photo` [1, 3, n, n], the same picture in a multiple n
+        of `size`."""
+        detail = prepared.detail
+        if self.detail is not None and detail is not None:
+            detail = self.detail.with_photo(detail, photo)
+        return replace(prepared, photo=photo, detail=detail)
+
     def decode(self, prepared: Prepared, weights: Tensor) -> Tensor:
-        """Return frames [B, 3, size, size] of one source under B rows of weights."""
+        """Return frames [B, 3, n, n] of one source under B rows of weights, as large as its photo."""
         change = weights - prepared.weights
         drawing = self.draw(prepared.encoding, prepared.basis, change)
         frames = self.compose(prepared.photo, drawing)

@@ -14,7 +14,7 @@ network decides what of it the lips leave to see, and in what light. At no chang
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
@@ -120,6 +120,15 @@ class Painted(NamedTuple):
         moved = warp_box(source, self.flow)
         return 1 - self.shares[:, :1], self.shares[:, 1:2] * moved + self.shares[:, 2:] * self.colour
 
+    def finer(self, base: Tensor, fine_base: Tensor) -> Painted:
+        """Return the same in the size of `fine_base`. The colour was painted over `base`: what it adds to that is
+        enlarged and added to the fine one, so that edges stay as sharp as these."""
+        shares, flow, added = (
+            F.interpolate(maps, fine_base.shape[2:], mode="bilinear", align_corners=False)
+            for maps in (self.shares, self.flow, self.colour - base)
+        )
+        return Painted(shares, flow, fine_base + added)
+
 
 def warp_box(box: Tensor, flow: Tensor) -> Tensor:
     """Sample boxes through a backward flow [B, 2, rows, columns] in units of which a box has 2 either way."""
@@ -128,6 +137,11 @@ def warp_box(box: Tensor, flow: Tensor) -> Tensor:
     y = (torch.arange(rows, device=flow.device) + 0.5) / rows * 2 - 1
     grid = torch.stack(torch.meshgrid(x, y, indexing="xy"), -1)[None] + flow.float().permute(0, 2, 3, 1)
     return F.grid_sample(box.float(), grid, padding_mode="border", align_corners=False)
+
+
+def laid(drawn: Tensor, guide: Tensor) -> Tensor:
+    """Return drawn boxes with the guide's teeth laid over them, [B, 3, rows, columns]."""
+    return drawn + guide[:, 3:].amax(1, keepdim=True) * (guide[:, :3] - drawn)
 
 
 class Styled(nn.Module):
@@ -172,7 +186,7 @@ class Painter(nn.Module):
         if guide is not None:
             cover = guide[:, 3:].amax(1, keepdim=True)
             inputs += [tone.take(guide[:, :3]) * cover, guide[:, 3:]]
-            base = drawn + cover * (guide[:, :3] - drawn)
+            base = laid(drawn, guide)
         style = self.style(weights)
         fine = self.stem(F.pixel_unshuffle(torch.cat(inputs, 1), 2), style)
         middle = self.look(self.down(fine, style), style)
@@ -275,7 +289,8 @@ class Layer(NamedTuple):
 @dataclass(frozen=True)
 class PreparedDetail:
     """All of one source that does not depend on the weights: anchors [1, 7, 2], the boxes of mouth [1, 3, ...] and eyes
-    [2, 3, ...] (the right one mirrored), its landmarks in the mouth's box, the teeth in its light, and its weights."""
+    [2, 3, ...] (the right one mirrored), its landmarks in the mouth's box, the teeth in its light, and its weights.
+    `fine_mouth` and `fine_eyes` are the boxes of a finer photo, as many times larger; None: there is none."""
 
     anchors: Tensor
     mouth: Tensor
@@ -283,6 +298,8 @@ class PreparedDetail:
     points: Tensor
     enamel: Tensor
     weights: Tensor
+    fine_mouth: Tensor | None = None
+    fine_eyes: Tensor | None = None
 
 
 def teeth_light(photo: Tensor, landmarks: Tensor, over_cheek: float) -> Tensor:
@@ -319,6 +336,22 @@ def paste(frames: Tensor, place: Boxes, share: Tensor, colour: Tensor) -> Tensor
     out = frames.clone()
     out[:, :, rows, columns] = frames[:, :, rows, columns] * (1 - laid[:, :1]) + laid[:, 1:]
     return out
+
+
+def _times(size: tuple[int, int], factor: int) -> tuple[int, int]:
+    return size[0] * factor, size[1] * factor
+
+
+def _both_eyes(pictures: Tensor, boxes: FaceBoxes, size: tuple[int, int]) -> Tensor:
+    """Cut the left eyes of B pictures and their right ones, mirrored, [2 B, C, rows, columns]."""
+    left, right = cut_boxes(pictures, boxes.left_eye, size), cut_boxes(pictures, boxes.right_eye, size)
+    return torch.cat([left, right.flip(-1)])
+
+
+def _guide(teeth: Tensor, enamel: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the guide [B, 5, rows, columns] with colours in -1..1."""
+    guide = teeth_guide(teeth, enamel, size)
+    return torch.cat([guide[:, :3].clamp(0, 1) * 2 - 1, guide[:, 3:]], 1)
 
 
 class DetailNetwork(nn.Module):
@@ -360,16 +393,24 @@ class DetailNetwork(nn.Module):
         [1, 68, 2] in 0..1 and its own weights."""
         anchors = landmarks[:, list(ANCHORS)]
         boxes = face_boxes(anchors)
-        eyes = torch.cat(
-            [cut_boxes(photo, boxes.left_eye, EYE_SIZE), cut_boxes(photo, boxes.right_eye, EYE_SIZE).flip(-1)]
-        )
         return PreparedDetail(
             anchors=anchors,
             mouth=cut_boxes(photo, boxes.mouth, MOUTH_SIZE),
-            eyes=eyes,
+            eyes=_both_eyes(photo, boxes, EYE_SIZE),
             points=box_coordinates(boxes.mouth, landmarks, MOUTH_SIZE),
             enamel=self.enamel[None] * teeth_light(photo, landmarks, self.config.teeth_over_cheek),
             weights=weights,
+        )
+
+    def with_photo(self, prepared: PreparedDetail, photo: Tensor) -> PreparedDetail:
+        """Return what `prepare` made, for frames as large as `photo` [1, 3, n, n]: the same picture, finer."""
+        boxes, times = face_boxes(prepared.anchors), photo.shape[-1] // SEEN_SIZE
+        if times < 2:
+            return replace(prepared, fine_mouth=None, fine_eyes=None)
+        return replace(
+            prepared,
+            fine_mouth=cut_boxes(photo, boxes.mouth, _times(MOUTH_SIZE, times)),
+            fine_eyes=_both_eyes(photo, boxes, _times(EYE_SIZE, times)),
         )
 
     def refine(self, frames: Tensor, flow: Tensor, prepared: PreparedDetail, change: Tensor) -> Tensor:
@@ -384,7 +425,7 @@ class DetailNetwork(nn.Module):
         out = frames
         for moves, painted in ((self.eye_moves, self._eyes), (self._mouth_wakes(), self._mouth)):
             awake = self._awake(change * moves)
-            for layer in painted(small, boxes, prepared, own, change) if bool(awake.any()) else ():
+            for layer in painted(small, frames, boxes, prepared, own, change) if bool(awake.any()) else ():
                 rim = window(layer.size, MARGIN, frames.device) * awake
                 out = paste(out, layer.place, layer.share * rim, layer.colour * rim)
         return out
@@ -404,39 +445,56 @@ class DetailNetwork(nn.Module):
         return (power / (power + self.config.rest_radius**2))[:, None, None, None]
 
     def _mouth(
-        self, small: Tensor, boxes: FaceBoxes, prepared: PreparedDetail, own: Tensor, change: Tensor
+        self,
+        small: Tensor,
+        frames: Tensor,
+        boxes: FaceBoxes,
+        prepared: PreparedDetail,
+        own: Tensor,
+        change: Tensor,
     ) -> tuple[Layer, ...]:
         conditions = torch.cat([own, change], 1)
         teeth = self.teeth(prepared.points.expand(len(small), -1, -1), conditions)
         lower = teeth.new_tensor([0.0, self.config.teeth_shown])
         teeth = torch.stack([teeth[:, 0] + lower, teeth[:, 1]], 1)
         enamel = prepared.enamel.expand(len(small), -1, -1, -1)
-        guide = teeth_guide(teeth, enamel)
-        guide = torch.cat([guide[:, :3].clamp(0, 1) * 2 - 1, guide[:, 3:]], 1)
+        guide = _guide(teeth, enamel, MOUTH_SIZE)
         drawn = cut_boxes(small, boxes.mouth, MOUTH_SIZE)
         source = prepared.mouth.expand(len(small), -1, -1, -1)
-        return (Layer(boxes.mouth, MOUTH_SIZE, *self.mouth(source, drawn, guide, conditions).over(source)),)
+        painted, size = self.mouth(source, drawn, guide, conditions), MOUTH_SIZE
+        if prepared.fine_mouth is not None:
+            size = _times(MOUTH_SIZE, frames.shape[-1] // SEEN_SIZE)
+            source = prepared.fine_mouth.expand(len(small), -1, -1, -1)
+            fine = laid(cut_boxes(frames, boxes.mouth, size), _guide(teeth, enamel, size))
+            painted = painted.finer(laid(drawn, guide), fine)
+        return (Layer(boxes.mouth, size, *painted.over(source)),)
 
     def _eyes(
-        self, small: Tensor, boxes: FaceBoxes, prepared: PreparedDetail, own: Tensor, change: Tensor
+        self,
+        small: Tensor,
+        frames: Tensor,
+        boxes: FaceBoxes,
+        prepared: PreparedDetail,
+        own: Tensor,
+        change: Tensor,
     ) -> tuple[Layer, ...]:
         if self.eye is None:
             return ()
         count = len(small)
-        both = torch.cat(
-            [
-                cut_boxes(small, boxes.left_eye, EYE_SIZE),
-                cut_boxes(small, boxes.right_eye, EYE_SIZE).flip(-1),
-            ]
-        )
+        both = _both_eyes(small, boxes, EYE_SIZE)
         source = prepared.eyes.repeat_interleave(count, 0)
         conditions = torch.cat(
             [torch.cat([own, change], 1), torch.cat([self._mirrored(own), self._mirrored(change)], 1)]
         )
-        share, colour = self.eye(source, both, None, conditions).over(source)
+        painted, size = self.eye(source, both, None, conditions), EYE_SIZE
+        if prepared.fine_eyes is not None:
+            size = _times(EYE_SIZE, frames.shape[-1] // SEEN_SIZE)
+            source = prepared.fine_eyes.repeat_interleave(count, 0)
+            painted = painted.finer(both, _both_eyes(frames, boxes, size))
+        share, colour = painted.over(source)
         return (
-            Layer(boxes.left_eye, EYE_SIZE, share[:count], colour[:count]),
-            Layer(boxes.right_eye, EYE_SIZE, share[count:].flip(-1), colour[count:].flip(-1)),
+            Layer(boxes.left_eye, size, share[:count], colour[:count]),
+            Layer(boxes.right_eye, size, share[count:].flip(-1), colour[count:].flip(-1)),
         )
 
     def _mirrored(self, weights: Tensor) -> Tensor:

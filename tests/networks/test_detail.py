@@ -117,7 +117,7 @@ def test_without_a_painter_of_eyes_a_lid_paints_nothing(photo: Tensor) -> None:
 
 def test_a_finer_photo_is_painted_in_the_same_place(network: CompactNetwork, photo: Tensor) -> None:
     prepared = network.prepare(photo)
-    large = replace(prepared, photo=torch.nn.functional.interpolate(photo, scale_factor=2))
+    large = network.with_photo(prepared, torch.nn.functional.interpolate(photo, scale_factor=2))
     rows = prepared.weights.clone()
     rows[0, JAW] += 1
     small_place = _where(network.decode(prepared, rows), _plain(network, photo, rows))
@@ -141,6 +141,30 @@ def test_a_config_without_painters_is_written_as_before_and_one_with_them_comes_
     assert CompactConfig.from_dict(CONFIG.to_dict()) == CONFIG
     with pytest.raises(TypeError, match="moustache"):
         CompactConfig.from_dict({**CompactConfig().to_dict(), "detail": {"moustache": 1}})
+
+
+def test_teeth_have_finer_edges_in_a_finer_photo(network: CompactNetwork, photo: Tensor) -> None:
+    rows = network.prepare(photo).weights.clone()
+    rows[0, JAW] += 1
+    large = torch.nn.functional.interpolate(photo, scale_factor=3, mode="bilinear")
+    prepared = network.with_photo(network.prepare(photo), large)
+    detail = prepared.detail
+    assert detail is not None and detail.fine_mouth is not None
+    assert detail.fine_mouth.shape[2:] == (3 * MOUTH_SIZE[0], 3 * MOUTH_SIZE[1])
+    fine, coarse = (
+        network.decode(prepared, rows),
+        network.decode(replace(prepared, detail=replace(detail, fine_mouth=None)), rows),
+    )
+    box = face_boxes(POINTS[:, list(ANCHORS)]).mouth
+    seen = [cut_boxes(frames, box, (3 * MOUTH_SIZE[0], 3 * MOUTH_SIZE[1])) for frames in (fine, coarse)]
+    sharp, soft = (boxes.diff(dim=2).abs().mean() for boxes in seen)
+    assert sharp > soft
+
+
+def test_at_rest_a_finer_frame_is_the_finer_photo(network: CompactNetwork, photo: Tensor) -> None:
+    large = torch.nn.functional.interpolate(photo, scale_factor=4)
+    prepared = network.with_photo(network.prepare(photo), large)
+    assert (network.decode(prepared, prepared.weights) - large).abs().max() < 1 / 127
 
 
 def test_boxes_lie_on_mouth_and_eyes_and_turn_with_the_head() -> None:

@@ -83,6 +83,25 @@ def test_frames_come_in_the_bundles_size_one_for_each_row(
     assert frames.dtype == np.uint8
 
 
+def test_face_pictures_have_the_largest_size_that_is_asked_for_and_held(
+    portrait: npt.NDArray[np.uint8],
+) -> None:
+    engine = FakeEngine()
+    large = np.kron(portrait, np.ones((4, 4, 1), np.uint8))
+    side = float(min(large.shape[:2]))
+    for held, sizes in ((60.0, (64,)), (120.0, (64, 128)), (side, (64, 128, 192, 256))):
+        source = engine.prepare(large, Crop(side / 2, side / 2, held))
+        assert source.sizes == sizes
+        for asked in (0, 1, 64, 130, 192, 5000):
+            got = max((size for size in sizes if size <= asked), default=64)
+            frames = engine.render(source, source.weights[None], OutputSpec(size=asked))
+            assert frames.shape == (1, got, got, 3) and source.side(asked) == got
+        assert engine.render(source, source.weights[None], OutputSpec("full", size=128)).shape == (
+            1,
+            *large.shape,
+        )
+
+
 def test_a_frame_depends_on_its_own_row_alone(any_engine: AnyEngine, portrait: npt.NDArray[np.uint8]) -> None:
     source, rows = any_engine.prepare(portrait, WHOLE), _rows(6)
     frames = any_engine.render(source, rows)
