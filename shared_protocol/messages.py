@@ -194,7 +194,8 @@ class Progress(JobReply):
 class Prepared(JobReply):
     """A prepared source: its key (a content hash), the crop used, the size of its frames in pixels, notes on the
     portrait (short sentences, empty when all is well), the portrait's own weights [1, channels], the size of frames
-    with the framing `full`, and the verdict as in `Inspected`."""
+    with the framing `full`, and the verdict as in `Inspected`. `sizes` are all sides that frames with the framing
+    `face` can have, rising; the first is `width` (empty: the server knows no other)."""
 
     source: str = ""
     crop: Crop = Crop()
@@ -205,6 +206,7 @@ class Prepared(JobReply):
     full_width: int = 0
     full_height: int = 0
     verdict: str = "good"
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -408,21 +410,24 @@ class Capture(Request[Performance]):
 @dataclass(frozen=True)
 class Preview(Request[PreviewFrame]):
     """Job: render one frame for display. A newer preview cancels an older one of the same connection that has not
-    started yet (reason `superseded`). Results: `PreviewFrame`."""
+    started yet (reason `superseded`). `size`: as in `Render`. Results: `PreviewFrame`."""
 
     is_interactive = True
 
     source: str = ""
     weights: Blob = Blob(b"")
     framing: str = "face"
+    size: int = 0
 
 
 @dataclass(frozen=True)
 class Render(Request[Frame]):
     """Job: render frames to keep. `weights` has one row for each entry of `frames` (the client's frame numbers).
     Results: `Frame`s in that order. `encoding`: `png` (8-bit file), `exr` (half float file, linear light) or
-    `rgba` (raw, bottom-up, 4 bytes a pixel). `framing`: `face` (the crop, the bundle's size) or `full` (the face
-    pasted back into the whole portrait). `alpha`: the face's soft matte in the alpha channel.
+    `rgba` (raw, bottom-up, 4 bytes a pixel). `framing`: `face` (the crop) or `full` (the face pasted back into the
+    whole portrait). `alpha`: the face's soft matte in the alpha channel. `size`: the side of `face` pictures at most,
+    in pixels; the largest of `Prepared.sizes` that is not above it is taken, the bundle's own for 0. (Capability
+    `size`.)
 
     The server sends at most `credit` frames; each `Credit` allows more. `Progress` comes in between.
     """
@@ -434,6 +439,7 @@ class Render(Request[Frame]):
     weights: Blob = Blob(b"")
     framing: str = "face"
     alpha: bool = False
+    size: int = 0
 
 
 @dataclass(frozen=True)

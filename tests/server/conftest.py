@@ -41,6 +41,11 @@ class PlainSource:
     verdict: str = "too_small"
     full_size: tuple[int, int] = (2 * SIZE, SIZE)
     nbytes: int = 1000
+    size: int = SIZE
+    sizes: tuple[int, ...] = (SIZE, 2 * SIZE)
+
+    def side(self, most: int) -> int:
+        return max((side for side in self.sizes if side <= most), default=self.size)
 
 
 @dataclass
@@ -126,6 +131,8 @@ class PlainBackend:
         frames[..., 0] = source.tone
         frames[..., 1] = np.round(weights[:, 0] * 100).astype(np.uint8)[:, None, None]
         frames[:, 0, :, 2] = 255  # the top row is blue
+        if output.framing != FULL and source.side(output.size) > SIZE:
+            frames = frames.repeat(2, axis=1).repeat(2, axis=2)
         if output.framing == FULL:  # twice as wide
             frames = np.concatenate([frames, frames], axis=2)
         matte = np.full(frames.shape[1:3], 0.2, np.float32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -61,6 +62,22 @@ def test_preparing_tells_the_verdict_and_the_size_of_full_frames(client: Client)
     answer = prepared(client)
     assert (answer.verdict, answer.full_width, answer.full_height) == ("too_small", 2 * SIZE, SIZE)
     assert (answer.width, answer.height) == (SIZE, SIZE)
+
+
+def test_pictures_have_the_size_that_is_asked_for_and_the_bundles_own_for_old_clients(client: Client) -> None:
+    answer = prepared(client)
+    assert answer.sizes == (SIZE, 2 * SIZE)
+    for asked, side in (
+        ({}, SIZE),
+        ({"size": 2 * SIZE}, 2 * SIZE),
+        ({"size": 4096}, 2 * SIZE),
+        ({"size": -1}, SIZE),
+    ):
+        (frame,) = frames_of(client, answer.source, 1, **asked)
+        assert (frame.width, frame.height) == (side, side)
+    request, files, slot = asking.preview(answer.source, np.zeros(CHANNELS))
+    shown = client.wait(client.start(replace(request, size=2 * SIZE), files, slot), 20)[0]
+    assert isinstance(shown, PreviewFrame) and shown.width == 2 * SIZE
 
 
 def test_full_frames_have_the_portraits_size(client: Client) -> None:

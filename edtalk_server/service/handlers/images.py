@@ -41,11 +41,12 @@ def output_spec_of(request: messages.Preview | messages.Render) -> OutputSpec:
     """Return how a request wants its pictures. Raises `EDTalkError(UNSUPPORTED)` for an unknown framing or encoding."""
     if request.framing not in (FACE, FULL):
         raise _unknown_format(request.framing)
+    size = max(0, request.size)
     if isinstance(request, messages.Preview):
-        return OutputSpec(request.framing, largest=PREVIEW_SIDE)
+        return OutputSpec(request.framing, largest=PREVIEW_SIDE, size=size)
     if request.encoding not in _ENCODERS:
         raise _unknown_format(request.encoding)
-    return OutputSpec(request.framing, request.alpha, request.encoding == "exr")
+    return OutputSpec(request.framing, request.alpha, request.encoding == "exr", size=size)
 
 
 def encode(picture: Rendered, encoding: str) -> EncodedImage:

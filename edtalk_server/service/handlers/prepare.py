@@ -66,7 +66,7 @@ class PrepareHandler(Handler[messages.Prepare]):
 
     def answer(self, value: Source, seconds: float, now: float) -> Answer:
         """Answer with `Prepared`."""
-        size, (full_width, full_height) = self.resources.backend.size, value.full_size
+        size, (full_width, full_height) = value.size, value.full_size
         prepared = messages.Prepared(
             self.request.job,
             value.key,
@@ -78,6 +78,7 @@ class PrepareHandler(Handler[messages.Prepare]):
             full_width,
             full_height,
             value.verdict,
+            tuple(value.sizes),
         )
         return Answer((prepared,))
 

@@ -18,7 +18,7 @@ class PreviewHandler(Handler[messages.Preview]):
 
     turn = Turn.PREVIEW
     newest_wins = True
-    capabilities = ("preview", "full")
+    capabilities = ("preview", "full", "size")
 
     def __init__(self, request: messages.Preview, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)

@@ -19,7 +19,7 @@ from .throughput import Throughput
 class RenderHandler(Handler[messages.Render]):
     """Render frames in their order. Each step is one batch; a slow reader holds the job back by its credit."""
 
-    capabilities = ("render.png", "render.rgba", "render.exr", "full", "alpha")
+    capabilities = ("render.png", "render.rgba", "render.exr", "full", "alpha", "size")
 
     def __init__(self, request: messages.Render, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
@@ -48,8 +48,10 @@ class RenderHandler(Handler[messages.Render]):
 
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], list[EncodedImage]]:
         """Return the work of one batch; its frames are paid from the credit."""
-        # large pictures take long enough one at a time
-        batch = 1 if self._output.framing == FULL else self.resources.batch_size.frames
+        is_large = self._output.framing == FULL or self._source.side(self._output.size) > self._source.size
+        batch = (
+            1 if is_large else self.resources.batch_size.frames
+        )  # large ones take long enough one at a time
         rows = self._weights[self._next_row : self._next_row + min(batch, self.credit)]
         self._next_row += len(rows)
         self.credit -= len(rows)
