@@ -17,7 +17,7 @@ from edtalk_server.bundles import STARTER, Bundle
 from edtalk_server.engine import Engine, Source
 from edtalk_server.media.audio.voice import Waveform, load_voice
 from edtalk_server.media.faces.portrait import load_portrait
-from edtalk_server.media.output_spec import FACE, FULL, OutputSpec
+from edtalk_server.media.output_spec import DEFAULT_SIZE, FACE, FULL, OutputSpec
 from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.media.video.sequence import SequenceWriter, check_output, is_deep, is_pattern
@@ -83,6 +83,7 @@ def animate(
     seed: int = 0,
     full: bool = False,
     alpha: bool = False,
+    size: int = DEFAULT_SIZE,
     on_note: OnNote = _ignore,
     on_progress: OnProgress = _ignore,
 ) -> Animation:
@@ -91,26 +92,29 @@ def animate(
     `portrait` is a file, its bytes, or RGB uint8 [H, W, 3]; `voice` a sound file. `out` ends in .mp4, .mov or .mkv, or
     is a pattern such as frames/%04d.png or, for half floats in linear light, frames/%04d.exr. `engine` reuses an
     opened engine in place of `bundle` and `device`. `full` shows the face in the whole portrait; `alpha` adds the
-    face's matte (sequences only). `predict` explains the other options. Frames are written as they come, so memory
-    does not grow with the voice. `on_note` receives sentences about the portrait and the bundle, `on_progress` the
-    frames that are done.
+    face's matte (sequences only). `size` is the largest side of a face picture in pixels: frames have the largest size
+    up to it that the bundle draws and the portrait holds (starter: 256, 512, 768, 1024). `predict` explains the other
+    options. Frames are written as they come, so memory does not grow with the voice. `on_note` receives sentences about
+    the portrait and the bundle, `on_progress` the frames that are done.
 
     Raises `EDTalkError`: UNSUPPORTED (no such device or kind of output), BUNDLE_INVALID, AUDIO_UNREADABLE,
     AUDIO_EMPTY, IMAGE_UNREADABLE, NO_FACE, TOO_LARGE, OUT_OF_MEMORY, DISK; and `ValueError` for a frame rate outside
     1 to 1000.
     """
     target, rate = Path(out), frame_rate(fps)
-    spec = _output_spec(target, full, alpha)
+    spec = _output_spec(target, full, alpha, size)
     sound = load_voice(voice)
     picture = _picture(portrait)
     engine = engine or Engine.open(bundle, device)
     source = prepare(engine, picture)
-    for note in (*source.notes, *idle_notes(engine.bundle.layout, blinks, head)):
+    notes = [*source.notes, *idle_notes(engine.bundle.layout, blinks, head)]
+    for note in notes if full else [*notes, *size_notes(engine, source, size)]:
         on_note(note)
     weights = predict(engine, source, sound, fps=rate, blinks=blinks, head=head, seed=seed)
     frames = _counted(_frames(engine, source, weights, spec), len(weights), engine, on_progress)
     count = write(target, frames, fps=rate, voice=voice)
-    return Animation(target, count, source.full_size if full else (engine.size, engine.size), rate)
+    side = source.side(size)
+    return Animation(target, count, source.full_size if full else (side, side), rate)
 
 
 def prepare(engine: Engine, portrait: File | bytes | Picture, crop: Crop | None = None) -> Source:
@@ -172,13 +176,14 @@ def render(
     full: bool = False,
     alpha: bool = False,
     deep: bool = False,
+    size: int = DEFAULT_SIZE,
 ) -> Iterator[Rendered]:
     """Render one frame after the other under weights [frames, channels], in constant memory.
 
-    A frame is uint8 [H, W, 3] in sRGB; with `alpha` [H, W, 4]; with `deep` float16 in linear light.
-    Raises `EDTalkError`: BAD_WEIGHTS, OUT_OF_MEMORY.
+    A frame is uint8 [H, W, 3] in sRGB; with `alpha` [H, W, 4]; with `deep` float16 in linear light. `size`: as in
+    `animate`. Raises `EDTalkError`: BAD_WEIGHTS, OUT_OF_MEMORY.
     """
-    return _frames(engine, source, weights, OutputSpec(FULL if full else FACE, alpha, deep))
+    return _frames(engine, source, weights, OutputSpec(FULL if full else FACE, alpha, deep, size=size))
 
 
 def write(out: File, frames: Iterable[Rendered], *, fps: Rate = 25, voice: File | None = None) -> int:
@@ -213,6 +218,14 @@ def idle_notes(layout: BankLayout, blinks: float, head: float) -> list[str]:
     return notes
 
 
+def size_notes(engine: Engine, source: Source, size: int) -> list[str]:
+    """Return a sentence where face pictures are smaller than the `size` that is asked for."""
+    side = source.side(size)
+    if side < min(size, engine.sizes[-1]):
+        return [f"the portrait shows the face in {source.crop.side:.0f} pixels, so frames have {side}"]
+    return [f"this bundle draws {side} pixels at most"] if size > DEFAULT_SIZE and side < size else []
+
+
 def _picture(portrait: File | bytes | Picture) -> Picture:
     return load_portrait(portrait) if isinstance(portrait, Path | str | bytes) else portrait
 
@@ -221,7 +234,7 @@ def _own(source: Source | Weights) -> Weights:
     return source.weights if isinstance(source, Source) else source
 
 
-def _output_spec(out: Path, full: bool, alpha: bool) -> OutputSpec:
+def _output_spec(out: Path, full: bool, alpha: bool, size: int) -> OutputSpec:
     check_output(out)
     if alpha and not is_pattern(out):
         raise EDTalkError(
@@ -229,7 +242,7 @@ def _output_spec(out: Path, full: bool, alpha: bool) -> OutputSpec:
             "A movie holds no alpha.",
             "Render a sequence, such as frames/%04d.png, or leave alpha out.",
         )
-    return OutputSpec(FULL if full else FACE, alpha, is_pattern(out) and is_deep(out))
+    return OutputSpec(FULL if full else FACE, alpha, is_pattern(out) and is_deep(out), size=size)
 
 
 def _frames(engine: Engine, source: Source, weights: Weights, spec: OutputSpec) -> Iterator[Rendered]:

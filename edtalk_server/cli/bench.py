@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edtalk_server.cli.options import add_model_options
+from edtalk_server.cli.options import add_model_options, whole_number
 
 if TYPE_CHECKING:
     from edtalk_server.evaluation.speed.timing import Line
@@ -20,16 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--facekit", type=Path, help="packed ICT-FaceKit (.npz): measure the renderer as well"
     )
     parser.add_argument(
-        "--rounds", type=_positive, default=5, help="rounds of which each number is the median (default: 5)"
+        "--rounds",
+        type=whole_number,
+        default=5,
+        help="rounds of which each number is the median (default: 5)",
     )
     parser.add_argument("--json", type=Path, help="write the numbers here as well")
     add_model_options(parser)
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 def run(arguments: argparse.Namespace) -> int:

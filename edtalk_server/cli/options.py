@@ -31,6 +31,13 @@ def exact_rate(text: str) -> Fraction:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def whole_number(text: str) -> int:
+    """Return a number above 0. Raises `argparse.ArgumentTypeError`."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def movie_or_sequence(text: str) -> Path:
     """Return the path of a movie or the pattern of a sequence. Raises `argparse.ArgumentTypeError` for others."""
     from edtalk_server.media.video import sequence

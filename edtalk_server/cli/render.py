@@ -13,6 +13,7 @@ from edtalk_server.cli.options import (
     add_voice_option,
     clean_termination,
     movie_or_sequence,
+    whole_number,
 )
 
 
@@ -31,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--full", action="store_true", help="the face in the whole portrait (default: the face alone)"
+    )
+    parser.add_argument(
+        "--size",
+        type=whole_number,
+        default=512,
+        metavar="PIXELS",
+        help="largest side of face pictures: 256, 512, 768 or 1024, as bundle and portrait allow (default: 512)",
     )
     parser.add_argument(
         "--alpha", action="store_true", help="the face's soft matte as straight alpha (sequences only)"
@@ -54,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
             seed=arguments.seed,
             full=arguments.full,
             alpha=arguments.alpha,
+            size=arguments.size,
             on_note=lambda note: print(f"note: {note}", file=sys.stderr),
             on_progress=StepLine().show,
         )
