@@ -53,7 +53,8 @@ class LossWeights:
     adversarial: float = 1.0
     feature: float = 1.0
     self_reconstruction: float = 1.0
-    motion: float = 1.0
+    motion: float = 10.0
+    """L_mot; 10 in the paper."""
     mouth_consistency: float = 1.0
     flow: float = 5.0
     mask: float = 0.2

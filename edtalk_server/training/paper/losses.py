@@ -65,6 +65,9 @@ class MotionObserver(Protocol):
 class MotionReconstruction:
     """L_mot (section 3.2): two frozen observers must see the same motion in the drawn and in the true picture.
 
+    ||phi(drawn) - phi(true)|| + ||psi(drawn) - psi(true)||, Euclidean norms of each picture's difference, mean over
+    pictures. Unlike a mean of squares, a norm's gradient does not fade as the pictures come near each other.
+
     The paper takes a 3D face reconstruction and an emotion network. Here both are our feature network: its landmarks
     and weights for the geometry, its pooled deepest features for the expression.
     """
@@ -76,7 +79,12 @@ class MotionReconstruction:
         with torch.no_grad():
             geometry, expression = self._observer.describe(true)
         drawn_geometry, drawn_expression = self._observer.describe(drawn)
-        return F.mse_loss(drawn_geometry, geometry) + F.mse_loss(drawn_expression, expression)
+        return _distance(drawn_geometry, geometry) + _distance(drawn_expression, expression)
+
+
+def _distance(drawn: Tensor, true: Tensor) -> Tensor:
+    """Return the mean Euclidean distance of rows [B, N]; its gradient at equal rows is zero."""
+    return torch.linalg.vector_norm(drawn - true, dim=1).mean()
 
 
 class Adversarial:

@@ -14,7 +14,7 @@ from edtalk_server.networks.generator import sample
 from edtalk_server.synthetic.controls import CHANNELS, SHIFT_X
 from edtalk_server.training.paper import perceptual
 from edtalk_server.training.paper.composites import paste_mouths
-from edtalk_server.training.paper.config import Judging
+from edtalk_server.training.paper.config import Judging, LossWeights
 from edtalk_server.training.paper.features import FeatureNetwork
 from edtalk_server.training.paper.losses import (
     FeatureConsistency,
@@ -170,6 +170,35 @@ def test_losses_fall_as_pictures_come_nearer() -> None:
     reader = open_feature_network(Judging())
     for loss in (Reconstruction(), Perceptual(reader, scales=2), MotionReconstruction(reader)):
         assert 0.0 == float(loss(true, true)) < float(loss(near, true)) < float(loss(far, true))
+
+
+class _Pixels:
+    """Sees every pixel as geometry and every column's mean as expression."""
+
+    def describe(self, pictures: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return pictures.flatten(1), pictures.mean((1, 2))
+
+
+def test_the_motion_loss_is_the_papers_sum_of_norms_with_weight_ten() -> None:
+    true, drawn = torch.randn(3, 3, 8, 8), torch.randn(3, 3, 8, 8)
+    loss = MotionReconstruction(_Pixels())
+    geometry = (drawn - true).flatten(1).norm(dim=1)
+    expression = (drawn - true).mean((1, 2)).norm(dim=1)
+    assert torch.allclose(loss(drawn, true), (geometry + expression).mean())
+    assert LossWeights().motion == 10
+
+
+def test_the_motion_losss_pull_does_not_fade_near_the_truth_and_ends_there() -> None:
+    true, away = torch.randn(2, 3, 8, 8), torch.randn(2, 3, 8, 8)
+
+    def pull(distance: float) -> float:
+        drawn = (true + distance * away).requires_grad_()
+        MotionReconstruction(_Pixels())(drawn, true).backward()
+        assert drawn.grad is not None
+        return float(drawn.grad.norm())
+
+    assert pull(1e-3) == pytest.approx(pull(1.0), rel=1e-3)
+    assert pull(0.0) == 0.0
 
 
 def test_gradients_pass_through_the_judges_but_judges_do_not_learn() -> None:
