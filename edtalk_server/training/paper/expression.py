@@ -26,12 +26,14 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 
 class _Task(NamedTuple):
-    """Redraw `target` from `source` with `motion`, whose mouth and pose are known and whose expression is learned."""
+    """Redraw `target` from `source` with `motion`, whose mouth and pose are known and whose expression is learned.
+    `mouth` [B, style_dim] is the mouth's latent in the target itself."""
 
     source_pictures: Tensor
     target: Tensor
     source: Encoding
     motion: MotionLatents
+    mouth: Tensor
     truth: Motion | None
     weights: Tensor | None
 
@@ -84,7 +86,7 @@ class ExpressionStage(DrawingStage):
         if adversarial:
             self.critics.add_adversarial(losses, drawn)
         losses.add("motion", lambda: self._same_motion(drawn, task.target))
-        losses.add("mouth_consistency", lambda: self._same_mouth(self._mouth_of(drawn), mouth.detach()))
+        losses.add("mouth_consistency", lambda: self._same_mouth(self._mouth_of(drawn), task.mouth.detach()))
         if task.truth is not None:
             self.add_motion_losses(losses, drawing, task.truth)
         if task.weights is not None:
@@ -115,19 +117,21 @@ class ExpressionStage(DrawingStage):
             target=batch.frames[:, middle],
             source=first_rows(encoded, count),
             motion=MotionLatents(mouth[:, middle], pose[:, middle], expression.mean(1)),
+            mouth=mouth[:, middle],
             truth=batch.motion.frame(middle) if batch.motion is not None else None,
             weights=weights,
         )
 
     def _swap(self, batch: SwapBatch) -> _Task:
         count = len(batch.target)
-        encoded = self._encoded(batch.source, batch.mouth, batch.pose, batch.expression)
-        _, mouth, pose, expression = self.model.estimate(encoded.latent).split(count)
+        encoded = self._encoded(batch.source, batch.mouth, batch.pose, batch.expression, batch.target)
+        _, mouth, pose, expression, target = self.model.estimate(encoded.latent).split(count)
         return _Task(
             source_pictures=batch.source,
             target=batch.target,
             source=first_rows(encoded, count),
             motion=MotionLatents(mouth.mouth, pose.pose, expression.expression),
+            mouth=target.mouth,
             truth=batch.motion,
             weights=batch.weights,
         )

@@ -6,7 +6,7 @@ import copy
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from edtalk_server.training.paper.config import (
     StageName,
     path_of,
 )
+from edtalk_server.training.paper.losses import MouthConsistency
 from edtalk_server.training.paper.model import Drawing, MotionLatents, PaperModel
 from edtalk_server.training.paper.stage import DrawingStage
 from edtalk_server.training.paper.trainer import PaperTrainer
@@ -172,6 +173,10 @@ def test_every_part_of_the_first_stages_is_reached_by_a_gradient(tmp_path: Path)
         assert all("enhancement" in n or "heads.banks.2" in n or "probes.maps.2" in n for n in frozen)
 
 
+def _no_losses() -> dict[str, float]:
+    return {field.name: 0.0 for field in fields(LossWeights)}
+
+
 def _has_gradient(parameter: Tensor) -> bool:
     return parameter.grad is not None and bool((parameter.grad != 0).any())
 
@@ -306,6 +311,25 @@ def test_swaps_take_each_factor_from_its_driver(
         + estimated(trainer, swap.expression).expression
     )
     assert torch.allclose(styles_drawn(trainer, swap, monkeypatch)[0], whole, atol=1e-4)
+
+
+def test_mouth_consistency_reads_the_target_also_where_another_person_lends_the_mouth(
+    trained: Path, tmp_path: Path
+) -> None:
+    only = LossWeights(**{**_no_losses(), "mouth_consistency": 1.0})
+    trainer = PaperTrainer(
+        StageName.EXPRESSION,
+        replace(CONFIG, weights=only),
+        SwappingCartoons(),
+        begun(trained, tmp_path, DRAWING[1]),
+        ALONE,
+    )
+    swap = SwappingCartoons().factor_swaps(np.random.default_rng(0), 2)
+    outcome = trainer.stage(swap, adversarial=False)
+    drawn, target, driver = (estimated(trainer, one).mouth for one in (outcome.drawn, swap.target, swap.mouth))
+    wanted, other = (float(MouthConsistency()(drawn, mouth)) for mouth in (target, driver))
+    assert wanted != pytest.approx(other, rel=1e-3)
+    assert float(outcome.total.detach()) == pytest.approx(wanted, rel=1e-4)
 
 
 # --- orthogonality and ablations ---
