@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -37,6 +38,9 @@ class MouthPoseStage(ReconstructionStage):
     Clips come in pairs of people a and b. On each the other's mouth is pasted; then a's frame must be drawn with the
     mouth of "b with a's mouth" and the pose of "a with b's mouth", and likewise b's. Swaps need no pasting:
     the true picture of mouth and pose together is known.
+
+    Without L_self (its factor 0) nothing is drawn by the target's own mouth and pose, so neither critic nor truth
+    teaches that branch; L_fea still compares its latents.
     """
 
     name = StageName.MOUTH_POSE
@@ -58,23 +62,23 @@ class MouthPoseStage(ReconstructionStage):
     def forward(self, batch: Batch, adversarial: bool) -> Outcome:
         task = self._swap(batch) if isinstance(batch, SwapBatch) else self._pairs(batch)
         losses = LossSum(self.config.weights, task.target.device)
-        crossed = self.model.draw(task.source, task.cross.mouth + task.cross.pose)
-        itself = self.model.draw(task.source, task.direct.mouth + task.direct.pose)
-        self.critics.add_picture_losses(losses, crossed.picture, task.target)
-        losses.add("self_reconstruction", lambda: self._picture_loss(itself.picture, task.target))
+        branches = [task.cross, task.direct] if self.config.weights.self_reconstruction else [task.cross]
+        drawings = [self.model.draw(task.source, latents.mouth + latents.pose) for latents in branches]
+        self.critics.add_picture_losses(losses, drawings[0].picture, task.target)
+        for itself in drawings[1:]:
+            losses.add("self_reconstruction", partial(self._picture_loss, itself.picture, task.target))
         losses.add("feature", lambda: self._features_agree(task))
-        drawn = torch.cat([crossed.picture, itself.picture])
+        drawn = torch.cat([drawing.picture for drawing in drawings])
         if adversarial:
             self.critics.add_adversarial(losses, drawn)
         if task.motion is not None:
-            self.add_motion_losses(losses, crossed, task.motion)
-            self.add_motion_losses(losses, itself, task.motion)
+            for drawing in drawings:
+                self.add_motion_losses(losses, drawing, task.motion)
         if task.weights is not None:
-            for latents in (task.cross, task.direct):
+            for latents in branches:
                 self.add_probe_loss(losses, latents, task.weights, (MOUTH, POSE))
-        twice = torch.cat([task.target, task.target])
-        sources = torch.cat([task.source_pictures, task.source_pictures])
-        return Outcome(losses.total, losses.values, sources, drawn, twice)
+        repeated = [torch.cat([pictures] * len(drawings)) for pictures in (task.source_pictures, task.target)]
+        return Outcome(losses.total, losses.values, repeated[0], drawn, repeated[1])
 
     def _picture_loss(self, drawn: Tensor, true: Tensor) -> Tensor:
         """Return L_self: L_rec and L_per of the frame redrawn with its own motion, by their own factors."""

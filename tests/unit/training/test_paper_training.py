@@ -313,6 +313,26 @@ def test_swaps_take_each_factor_from_its_driver(
     assert torch.allclose(styles_drawn(trainer, swap, monkeypatch)[0], whole, atol=1e-4)
 
 
+@pytest.mark.parametrize("data", [SwappingCartoons(), Cartoons()], ids=["swaps", "pairs"])
+def test_without_the_self_branch_it_is_neither_drawn_nor_taught(
+    data: Cartoons, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without = replace(CONFIG, swap_share=1.0, weights=replace(CONFIG.weights, self_reconstruction=0.0))
+    trainer = PaperTrainer(StageName.MOUTH_POSE, without, data, begun(trained, tmp_path, DRAWING[0]), ALONE)
+    batch = trainer.stage.batch(without, data, np.random.default_rng(0))
+    assert len(styles_drawn(trainer, batch, monkeypatch)) == 1
+    outcome = trainer.stage(batch, adversarial=True)
+    assert [len(one) for one in (outcome.source, outcome.drawn, outcome.true)] == [
+        2,
+        2,
+        2,
+    ]  # one branch of two
+    trainer.stage.config = replace(without, weights=CONFIG.weights)
+    both = trainer.stage(batch, adversarial=True)
+    for name in ("flow", "mask", "probe"):  # losses of one name add up over the branches
+        assert 0 < float(outcome.values[name]) < float(both.values[name])
+
+
 def test_mouth_consistency_reads_the_target_also_where_another_person_lends_the_mouth(
     trained: Path, tmp_path: Path
 ) -> None:
@@ -326,7 +346,9 @@ def test_mouth_consistency_reads_the_target_also_where_another_person_lends_the_
     )
     swap = SwappingCartoons().factor_swaps(np.random.default_rng(0), 2)
     outcome = trainer.stage(swap, adversarial=False)
-    drawn, target, driver = (estimated(trainer, one).mouth for one in (outcome.drawn, swap.target, swap.mouth))
+    drawn, target, driver = (
+        estimated(trainer, one).mouth for one in (outcome.drawn, swap.target, swap.mouth)
+    )
     wanted, other = (float(MouthConsistency()(drawn, mouth)) for mouth in (target, driver))
     assert wanted != pytest.approx(other, rel=1e-3)
     assert float(outcome.total.detach()) == pytest.approx(wanted, rel=1e-4)
