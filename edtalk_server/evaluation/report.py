@@ -37,7 +37,8 @@ DEFINITIONS: Mapping[str, str] = {
     "m_lmd": "mouth landmark distance of the paper: 20 mouth points of rendered and true frame, both by the network's "
     "own detector, each set centred, mean distance in pixels",
     "f_lmd": "face landmark distance of the paper: the same over all 68 points",
-    "ssim": "structural similarity of self-reenacted and true frames (Gaussian window of 11, sigma 1.5)",
+    "ssim": "structural similarity of self-reenacted and true frames (Gaussian window of 11, sigma 1.5, mean over the "
+    "places where the window lies within the picture)",
     "features": "distance of self-reenacted and true frames in the features of a fixed random network (not LPIPS)",
     "features_frechet": "Fréchet distance of their distributions in the last of those features (not FID)",
     "lpips": "LPIPS with the given VGG-16 weights",

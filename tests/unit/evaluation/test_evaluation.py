@@ -11,6 +11,7 @@ import safetensors.torch
 import torch
 from blockface import BlockFace
 
+import edtalk_server
 from edtalk_server.cli import main
 from edtalk_server.evaluation import sheets, tables
 from edtalk_server.evaluation.evaluate import evaluate
@@ -75,6 +76,24 @@ def test_equal_pictures_are_as_near_as_can_be_by_every_measure() -> None:
     assert image_distance.ssim(frames, frames) == pytest.approx([1.0, 1.0])
     assert features.distances(frames, frames) == pytest.approx([0.0, 0.0], abs=1e-6)
     assert image_distance.difference(frames, frames) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["noise", "photo", "flat with a bright edge"])
+def test_structural_similarity_is_scikit_images_with_the_settings_of_wang(kind: str) -> None:
+    import cv2
+    from skimage.metrics import structural_similarity
+
+    one = RANDOM.integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    if kind == "photo":
+        portrait = cv2.imread(str(Path(edtalk_server.__file__).parent / "samples" / "portrait.png"))
+        one = cv2.resize(portrait, (96, 96), interpolation=cv2.INTER_AREA)
+    if kind == "flat with a bright edge":
+        one = np.full((64, 64, 3), 100, np.uint8)
+        one[:, :3] = 250  # reflected borders would count it twice
+    other = cv2.GaussianBlur(one, (0, 0), 1.3)
+    wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
+    expected = structural_similarity(one, other, channel_axis=2, **wang)
+    assert image_distance.ssim(other[None], one[None])[0] == pytest.approx(expected, abs=5e-5)
 
 
 def test_the_noise_ratio_of_a_known_offset_is_the_textbook_one() -> None:
