@@ -120,6 +120,9 @@ class StageConfig:
     """A checkpoint to start from. Empty: the stage before this one in the same folder, if it is there."""
     fresh_banks: bool = True
     """Whether `mouth_pose` initialises banks and heads again, as the release does when it starts from LIA."""
+    freeze_backbone: bool = False
+    """Whether `mouth_pose` leaves encoder and generator as the stage before it ended, and trains heads and banks alone
+    (the paper's supplement); the release trains all of it."""
     steps: int = 300_000
     batch: int = 4
     """Clips (or swaps) of one batch of one process; even for `mouth_pose`, which pairs them."""

@@ -33,7 +33,8 @@ class _Task(NamedTuple):
 
 
 class MouthPoseStage(ReconstructionStage):
-    """L_rec, L_per, L_adv, L_fea and L_self; everything but expression and enhancement is trained, as in the release.
+    """L_rec, L_per, L_adv, L_fea and L_self; everything but expression and enhancement is trained, as in the release,
+    or heads and banks alone (`freeze_backbone`, the paper's supplement).
 
     Clips come in pairs of people a and b. On each the other's mouth is pasted; then a's frame must be drawn with the
     mouth of "b with a's mouth" and the pose of "a with b's mouth", and likewise b's. Swaps need no pasting:
@@ -49,6 +50,10 @@ class MouthPoseStage(ReconstructionStage):
     def __init__(self, config: StageConfig, critics: Critics) -> None:
         super().__init__(config, critics)
         self._consistency = FeatureConsistency()
+        if config.freeze_backbone:
+            self.needs_before = True
+            for module in (self.model.network.encoder, self.model.network.generator):
+                module.requires_grad_(requires_grad=False)
 
     def begin_with(self, earlier: StageName) -> None:
         if earlier is StageName.RECONSTRUCTION and self.config.fresh_banks:

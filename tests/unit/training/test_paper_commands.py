@@ -31,6 +31,7 @@ from shared_protocol.errors import EDTalkError
 from shared_protocol.messages import Crop
 
 ALONE = ProcessGroup()
+ROOT = Path(__file__).parents[3]
 TINY: dict[str, Any] = {
     "network": {"size": 32, "style_dim": 40, "width_base": 256, "width_max": 16, "enhancement_hidden": 8},
     "critic": {"width": 8, "depth": 2, "scales": 1},
@@ -79,6 +80,17 @@ def test_a_config_may_be_toml_and_name_only_what_differs(tmp_path: Path) -> None
     assert config.data == ({"kind": "cached", "folder": "x"},)
     assert config.ablation == Ablation(bank=False)
     assert config.optimization == StageConfig().optimization
+
+
+@pytest.mark.parametrize("name", [StageName.RECONSTRUCTION, StageName.MOUTH_POSE, StageName.EXPRESSION])
+def test_the_papers_configs_are_read_and_leave_out_what_the_paper_has_not(name: StageName) -> None:
+    config = configs.read(ROOT / "docs" / "configs" / f"paper_{name}.toml", name)
+    assert (config.weights.flow, config.weights.mask, config.weights.probe) == (0, 0, 0)
+    assert config.weights.motion == 10
+    assert config.optimization == StageConfig().optimization  # the release's rates, to the last digit
+    assert all(described["kind"] == "filmed" for described in config.data)
+    if name is StageName.MOUTH_POSE:
+        assert (config.steps, config.batch, config.freeze_backbone, config.swap_share) == (4000, 4, True, 0)
 
 
 @pytest.mark.parametrize(

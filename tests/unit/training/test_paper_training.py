@@ -173,6 +173,30 @@ def test_every_part_of_the_first_stages_is_reached_by_a_gradient(tmp_path: Path)
         assert all("enhancement" in n or "heads.banks.2" in n or "probes.maps.2" in n for n in frozen)
 
 
+def test_with_a_frozen_backbone_the_mouth_pose_stage_changes_heads_and_banks_alone(
+    trained: Path, tmp_path: Path
+) -> None:
+    frozen = replace(CONFIG, freeze_backbone=True)
+    trainer = PaperTrainer(
+        StageName.MOUTH_POSE, frozen, SwappingCartoons(), begun(trained, tmp_path, DRAWING[0]), ALONE
+    )
+    before = parameters(trainer)
+    for _ in range(4):
+        trainer.advance()
+    heads = ("shared", "banks.0", "banks.1")
+    learning = [n for n in before if n.startswith(tuple(f"model.network.heads.{part}." for part in heads))]
+    moved = changed(before, trainer)
+    assert {*learning, "model.network.banks.directions"} <= moved
+    assert not any(
+        part in name for name in moved for part in ("encoder", "generator", "enhancement", "banks.2")
+    )
+
+
+def test_a_frozen_backbone_that_nobody_trained_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(EDTalkError, match="reconstruction"):
+        PaperTrainer(StageName.MOUTH_POSE, replace(CONFIG, freeze_backbone=True), Cartoons(), tmp_path, ALONE)
+
+
 def _no_losses() -> dict[str, float]:
     return {field.name: 0.0 for field in fields(LossWeights)}
 
