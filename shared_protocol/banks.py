@@ -1,6 +1,6 @@
 """The channels of a performance: three banks, their slices, names and ranges.
 
-EDTalk (ECCV 2024, section 3.2) drives a face with three orthogonal banks. A performance is a float32 array
+EDTalk (ECCV 2024, section 3.1) drives a face with three orthogonal banks. A performance is a float32 array
 [frames, channels]; the channels are in bank order: mouth, pose, expression. Sizes, names and ranges belong
 to the model bundle and travel as a `BankLayout`.
 """

@@ -131,7 +131,7 @@ class Engine:
         return new_source(self.bundle.digest, portrait, quality, self.sizes, weights, encoded)
 
     def estimate(self, pictures: Picture) -> Weights:
-        """Estimate the weights [B, channels] of cropped faces, RGB uint8 [B, size, size, 3] (paper section 3.2)."""
+        """Estimate the weights [B, channels] of cropped faces, RGB uint8 [B, size, size, 3] (paper section 3.1)."""
         return self._compute(lambda manager: manager.face.weights_of(manager.tensor(pictures)))
 
     def render(self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT) -> Rendered:

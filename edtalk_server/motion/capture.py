@@ -1,6 +1,6 @@
 """From a driving video to a performance: the movement of the driver's face, added to the portrait's own face.
 
-The bundle's motion encoder (paper section 3.2) estimates the weights of every picture. By default the change since
+The bundle's motion encoder (paper section 3.1) estimates the weights of every picture. By default the change since
 the moment in which the driver looks most like the portrait drives the portrait, so that the driver's features are not
 copied.
 """

@@ -1,4 +1,4 @@
-"""Mouth weights from a voice at the model's own 25 frames a second (paper section 3.4, Audio2Lip).
+"""Mouth weights from a voice at the model's own 25 frames a second (paper section 3.3, Audio2Lip).
 
 Inside the voice the windows are the release's, whose outer mel frames are repeated. Outside it the mouth follows the
 network's output for silence; zeros around a recording would make its noise begin like a plosive. A frame depends only

@@ -1,4 +1,4 @@
-"""Audio2Lip (paper section 3.4, after Prajwal et al. 2020): a mel window to the weights of the mouth bank."""
+"""Audio2Lip (paper section 3.3, after Prajwal et al. 2020): a mel window to the weights of the mouth bank."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three banks of orthonormal directions (paper section 3.2, Eq. 2)."""
+"""The three banks of orthonormal directions (paper section 3.1, Eq. 2)."""
 
 from __future__ import annotations
 

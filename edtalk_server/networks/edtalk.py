@@ -1,7 +1,7 @@
 """EDTalk (Tan et al., ECCV 2024): a source image and three banks of weights make a frame.
 
     w = h_s + Q a,    image = G(w, EEM(F_s, e)),    e = Q_exp a_exp
-    (Eq. 1, 5)
+    (Eq. 1; the enhancement EEM: section 3.2)
 
 Without expression bank (`config.expression` = 0) this is the release's lip-pose model. These are the equations as
 they stand, for training and as the reference; `fast.FastEDTalk` computes the same frames with less work.

@@ -1,4 +1,4 @@
-"""The encoder E (paper section 3.1) and its motion heads (section 3.2)."""
+"""The encoder E and its motion heads (paper section 3.1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The expression enhancement module EEM (paper section 3.3): AdaIN of a source feature by the expression
+"""The expression enhancement module EEM (paper section 3.2): AdaIN of a source feature by the expression
 latent."""
 
 from __future__ import annotations

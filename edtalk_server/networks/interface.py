@@ -26,7 +26,7 @@ class FaceNetwork(Protocol):
         """Encode source pictures; a portrait needs it once."""
 
     def weights_of(self, images: Tensor) -> Tensor:
-        """Estimate the weights of the faces in `images` (paper section 3.2: the encoder's motion heads)."""
+        """Estimate the weights of the faces in `images` (paper section 3.1: the encoder's motion heads)."""
 
     def prepare(self, images: Tensor) -> Any:
         """Compute everything that depends on one source alone (B = 1), for `decode`. Runs `encode` once. The result
