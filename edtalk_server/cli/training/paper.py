@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from edtalk_server import bundles
 from edtalk_server.training.datasets.opening import open_sets
 from edtalk_server.training.loop.processes import from_torchrun
 from edtalk_server.training.paper import config as configs
@@ -31,6 +32,12 @@ def add_actions(actions: Any) -> None:
     export.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
     export.add_argument("--name", default="paper", help="name of the bundle (default: paper)")
     export.add_argument("--pictures", type=int, default=512, help="to measure ranges on (default: 512)")
+    export.add_argument(
+        "--voice",
+        default=bundles.STARTER,
+        metavar="BUNDLE",
+        help="bundle whose audio part is mapped to the run's mouth bank; none: export without one (default: starter)",
+    )
     export.set_defaults(do=_export)
 
 
@@ -67,5 +74,6 @@ def _export(arguments: argparse.Namespace) -> int:
     network, _ = exporting.face_of(arguments.run)
     data = open_sets(exporting.data_of(arguments.run), network.size)
     labels = exporting.Labels(name=arguments.name)
-    exporting.export(arguments.run, data, arguments.output, labels, arguments.pictures)
+    voice = None if arguments.voice == "none" else bundles.load(arguments.voice)
+    exporting.export(arguments.run, data, arguments.output, labels, arguments.pictures, voice=voice)
     return 0

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from torch import nn
 
 from edtalk_server import bundles
 from edtalk_server.bundles.manifest import Statistic
@@ -20,6 +21,7 @@ from edtalk_server.training.datasets.interface import ClipSet
 from edtalk_server.training.loop import checkpoint
 from edtalk_server.training.paper.config import Ablation, StageName, path_of
 from edtalk_server.training.paper.model import PaperModel, silence
+from edtalk_server.training.paper.voice_part import voice_part
 from shared_protocol.banks import Bank, BankLayout, Basis
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -123,10 +125,24 @@ def export(
     labels: Labels | None = None,
     pictures: int = 512,
     half: bool = True,
+    voice: bundles.Bundle | None = None,
 ) -> bundles.BundleManifest:
-    """Write the bundle of a run; ranges and statistics are measured on `pictures` pictures of `data`."""
+    """Write the bundle of a run; ranges and statistics are measured on `pictures` pictures of `data`.
+
+    With `voice` the bundle follows speech: it gets that bundle's audio part, mapped to the run's mouth bank
+    (`voice_part`).
+    """
     network, stage = face_of(folder)
     words = labels or Labels()
+    networks: dict[str, nn.Module] = {"face": network}
+    audio = None
+    if voice is not None:
+        part = voice_part(voice, network, data, pictures)
+        log.info(
+            "the audio part of %s explains %.0f %% of the mouth", voice.manifest.name, 100 * part.explained
+        )
+        networks["audio_to_lip"] = part.network
+        audio = bundles.NetworkPart("audio2lip", part.network.config.to_dict(), "audio_to_lip.safetensors")
     layout, statistics = layout_of(network.config, estimate_weights(network, data, pictures))
     kind = "edtalk" if network.config.expression else "edtalk_lip_pose"
     log.info("the face network of stage %s goes into %s", stage, output)
@@ -138,10 +154,11 @@ def export(
         description=words.description,
         size=network.size,
         face=bundles.NetworkPart(kind, network.config.to_dict(), "face.safetensors"),
+        audio_to_lip=audio,
         layout=layout,
         statistics=statistics,
     )
-    return bundles.save(output, manifest, {"face": network}, half=half)
+    return bundles.save(output, manifest, networks, half=half)
 
 
 def data_of(folder: Path) -> tuple[Mapping[str, Any], ...]:

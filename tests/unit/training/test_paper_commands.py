@@ -16,14 +16,16 @@ import torch
 from cartoons import SwappingCartoons
 from test_training_run import write_shard
 
+import edtalk_server
 from edtalk_server import bundles
 from edtalk_server.cli import main
 from edtalk_server.engine import Engine
+from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.training.loop import checkpoint
 from edtalk_server.training.loop.processes import ProcessGroup
 from edtalk_server.training.paper import config as configs
-from edtalk_server.training.paper import export
+from edtalk_server.training.paper import export, voice_part
 from edtalk_server.training.paper.config import Ablation, StageConfig, StageName
 from edtalk_server.training.paper.model import PaperModel
 from edtalk_server.training.paper.trainer import PaperTrainer
@@ -167,7 +169,9 @@ def test_stages_follow_each_other_from_the_command_line_to_a_bundle(tmp_path: Pa
         assert list((tmp_path / "run" / "tensorboard" / name).glob("events.*"))
     bundle = str(tmp_path / "bundle")
     assert main(["train", "export-stages", "--run", out, "-o", bundle, "--pictures", "8"]) == 0
-    assert bundles.load(bundle).manifest.face.kind == "edtalk"
+    exported = bundles.load(bundle)
+    assert exported.manifest.face.kind == "edtalk"
+    assert exported.audio_to_lip is not None
 
 
 # --- bundles ---
@@ -239,6 +243,47 @@ def test_a_run_without_enhancement_exports_one_that_does_nothing(trained: Path, 
         assert q is not None
         expected = model.draw(model.encode(source), torch.from_numpy(weights) @ q.T).picture.numpy()
     assert np.abs(_drawn(tmp_path / "b", weights) - expected).max() < 1e-4
+
+
+def test_an_exported_run_follows_a_voice(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    starter = bundles.load()
+    export.export(trained, SwappingCartoons(), tmp_path / "b", pictures=64, voice=starter)
+    voice = Path(edtalk_server.__file__).parent / "samples" / "voice.flac"
+    command = [
+        "predict",
+        "--voice",
+        str(voice),
+        "--bundle",
+        str(tmp_path / "b"),
+        "--blinks",
+        "0",
+        "--head",
+        "0",
+    ]
+    assert main([*command, "-o", str(tmp_path / "w.npz"), "--device", "cpu"]) == 0
+    mouth = np.load(tmp_path / "w.npz")["weights"][:, :20]
+    assert mouth.std(0).max() > 0.001  # it moves with the voice
+
+
+def test_a_mapped_audio_part_says_in_the_runs_weights_what_it_said_in_its_own() -> None:
+    torch.manual_seed(0)
+    spoken = Audio2Lip().eval()
+    matrix, offset = torch.randn(20, 20), torch.randn(20)
+    natural = torch.randn(400, 20)
+    found = voice_part.fit(natural, natural @ matrix + offset)
+    assert found.explained == pytest.approx(1.0, abs=1e-4)
+    windows = torch.randn(3, 1, 80, 16)
+    with torch.no_grad():
+        expected = spoken(windows) @ matrix + offset
+        assert torch.allclose(voice_part.mapped(spoken, found)(windows), expected, atol=0.02)
+
+
+def test_a_bundle_without_an_audio_part_cannot_lend_one(trained: Path, tmp_path: Path) -> None:
+    export.export(trained, SwappingCartoons(), tmp_path / "mute", pictures=16)
+    with pytest.raises(EDTalkError, match="no audio part"):
+        export.export(trained, SwappingCartoons(), tmp_path / "b", voice=bundles.load(tmp_path / "mute"))
 
 
 @pytest.mark.parametrize("ablation", [Ablation(bank=False), Ablation(orthogonal=False)])
