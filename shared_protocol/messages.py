@@ -250,13 +250,37 @@ class Bundles(JobReply):
 
 
 @dataclass(frozen=True)
+class Sentence:
+    """A sentence of the transcript: its words (the `first` of `Performance.words`, and how many), its `start` and `end`
+    in seconds of the voice, the strongest of its emotions with its intensity (0 to 1; no name: none), and how it was
+    timed: `recognized` (in the voice), `line` (within its line, whose time the transcript gives) or `guessed`."""
+
+    first: int = 0
+    words: int = 0
+    start: float = 0.0
+    end: float = 0.0
+    emotion: str = ""
+    intensity: float = 0.0
+    timed: str = "guessed"
+
+
+@dataclass(frozen=True)
 class Performance(JobReply):
-    """The predicted or captured weights, [frames, channels]; notes for people, empty when all is well."""
+    """The predicted or captured weights, [frames, channels]; notes for people, empty when all is well.
+
+    A prediction with emotions has their intensities, [frames, 8] in the order of `emotions.EMOTIONS`, which are not in
+    the weights; empty: none were asked for. `words` and `sentences` are those of the transcript that the frames show;
+    `word_times` [words, 2] are their starts and ends in seconds of the voice.
+    """
 
     frames: int = 0
     channels: int = 0
     weights: Blob = Blob(b"")
     notes: tuple[str, ...] = ()
+    emotions: Blob = Blob(b"")
+    words: tuple[str, ...] = ()
+    word_times: Blob = Blob(b"")
+    sentences: tuple[Sentence, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -353,6 +377,34 @@ MOST_BLINKS = 40
 """Most blinks a minute that a prediction may have: with more, they would overlap."""
 MOST_HEAD = 5
 """Largest value of `Predict.head`; 1 is natural movement."""
+MOST_GAIN = 3.0
+"""Largest value of `Predict.emotion_gain`; 1 shows emotions as they were found."""
+MOST_TEMPERATURE = 2.0
+"""Largest value of `Predict.temperature`."""
+NATURAL_TEMPERATURE = 0.8
+"""How freely the head moves unless somebody asks for more or less."""
+MOST_LINES = 3000
+"""Most lines of a transcript."""
+SEMANTICS = "predict.semantics"
+"""Capability of servers that read `Predict.lines` and the fields after it, and predict without a voice."""
+
+
+@dataclass(frozen=True)
+class SpokenLine:
+    """A line of a transcript as written, with directions such as "[happy 0.7]", and when it is spoken, in seconds of
+    the voice (-1: unknown)."""
+
+    text: str = ""
+    start: float = -1.0
+    end: float = -1.0
+
+
+@dataclass(frozen=True)
+class SetEmotion:
+    """An emotion that somebody chose for the whole performance, with its intensity, 0 to 1. No name: none."""
+
+    name: str = ""
+    intensity: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -364,6 +416,14 @@ class Predict(Request[Performance]):
     weights, except for `blinks` a minute (0 to `MOST_BLINKS`) and movements of the head (`head`: 0 none, 1 natural
     for a person who talks, at most `MOST_HEAD`) where the bundle has named weights for them. `seed` and the shot's
     own clock, on which the voice begins at second `clock`, decide when both happen.
+
+    The fields from `lines` on are for servers with the capability `SEMANTICS`; their defaults ask for what older
+    servers do. There, `voice` may be empty: then the words are timed by their syllables from second 0 on. `lines` are
+    the transcript (`transcript` alone has no times), `language` a BCP 47 tag (empty: unknown). Only `banks` are
+    computed; the others rest at the source's own weights. With `emotion_gain` above 0, the emotions of voice and words
+    are predicted and multiplied by it; `emotion` is one for the whole performance instead, which directions in the
+    lines override. `pose` is `idle` (movements as above) or `flow` (drawn by the bundle's own network, where it has
+    one, as freely as `temperature` says; `head` is their gain).
     """
 
     source: str = ""
@@ -377,6 +437,13 @@ class Predict(Request[Performance]):
     blinks: float = 0.0
     head: float = 0.0
     clock: float = 0.0
+    lines: tuple[SpokenLine, ...] = ()
+    language: str = ""
+    banks: tuple[str, ...] = ("mouth", "pose", "expression")
+    emotion: SetEmotion = SetEmotion()
+    emotion_gain: float = 0.0
+    temperature: float = NATURAL_TEMPERATURE
+    pose: str = "idle"
 
 
 @dataclass(frozen=True)

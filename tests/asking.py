@@ -32,11 +32,12 @@ def prepare(portrait: bytes | Content, crop: Crop | None = None) -> Asked[messag
 
 
 def predict(
-    source: str, voice: bytes | Content, *, fps: tuple[int, int] = (25, 1), **options: Any
+    source: str, voice: bytes | Content | None, *, fps: tuple[int, int] = (25, 1), **options: Any
 ) -> Asked[messages.Performance]:
-    file = _content(voice)
+    files = () if voice is None else (_content(voice),)
     rate = {"fps_numerator": fps[0], "fps_denominator": fps[1]}
-    return messages.Predict(source=source, voice=file.digest, **rate, **options), (file,)
+    digest = files[0].digest if files else ""
+    return messages.Predict(source=source, voice=digest, **rate, **options), files
 
 
 def capture(

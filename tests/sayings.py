@@ -25,6 +25,7 @@ DRAWN = ("text", "heading")
 """What a layout draws, by the keyword."""
 ERRORS = {"EDTalkError": (1, 2), "_error": (0, 1), "_failed": (0, 1), "_failure": (0,), "_missing": (0,)}
 ERRORS |= {"_unreachable": (0,), "lose": (0,), "_bad_weights": (0,), "Finding": (1,), "GoneError": (1, 2)}
+ERRORS |= {"_bad": (0, 1)}
 """Where causes and fixes are handed in, also to helpers that make an error of them."""
 FILES = {"existing_file": 1, "read_file": 1, "read": 1}
 """Where the word for a kind of file is handed in."""

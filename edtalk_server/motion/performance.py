@@ -1,23 +1,29 @@
-"""From a voice to a performance: weights for every frame of a scene, at the scene's own frame rate."""
+"""From a voice, words, both or neither to a performance: weights and emotions for every frame of a scene, at the
+scene's own frame rate."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from edtalk_server.arrays import Doubles, Weights
+from edtalk_server.arrays import Doubles, Floats, Weights
 from edtalk_server.media.audio.voice import Waveform
 from edtalk_server.motion.curves import clip_one_way, interpolate
 from edtalk_server.motion.idle_motion import NO_IDLE_MOTION, IdleMotion, add_idle_motion
 from edtalk_server.motion.mouth import mouth_weights
 from shared_protocol.banks import Bank, BankLayout
+from shared_protocol.emotions import EMOTIONS
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import NATURAL_TEMPERATURE, Sentence
 from shared_protocol.timebase import MODEL_FPS, TimeBase
+from shared_protocol.transcripts import Transcript
 
 _MODEL_TIME = TimeBase(MODEL_FPS)
+_NO_VOICE = Waveform(np.zeros(0, np.float32))
 
 
 class VoiceBundle(Protocol):
@@ -30,44 +36,101 @@ class VoiceBundle(Protocol):
     def audio_to_lip(self) -> Any: ...
 
 
+@dataclass(frozen=True)
+class ChosenEmotion:
+    """An emotion (one of `EMOTIONS`) that somebody chose for the whole performance, with its intensity, 0 to 1."""
+
+    name: str
+    intensity: float = 1.0
+
+
+@dataclass(frozen=True)
+class PredictOptions:
+    """What a prediction is asked for, beside the frames.
+
+    `idle`: blinks, strength of head movement, seed and clock. `transcript`: what the voice says, with directions such
+    as "[happy 0.7]"; `language`: its BCP 47 tag (empty: unknown). `banks`: those to compute. `emotion_gain`: factor on
+    the emotions that voice and words show (0: none are predicted). `emotion`: one for the whole performance instead,
+    which directions override. `pose`: `idle`, or `flow` for the bundle's own network where it has one, as freely as
+    `temperature` says (0: no chance, 1: as in the data).
+    """
+
+    idle: IdleMotion = NO_IDLE_MOTION
+    transcript: Transcript = field(default_factory=Transcript)
+    language: str = ""
+    banks: frozenset[Bank] = frozenset(Bank)
+    emotion: ChosenEmotion | None = None
+    emotion_gain: float = 0.0
+    pose: str = "idle"
+    temperature: float = NATURAL_TEMPERATURE
+
+
+DEFAULT_OPTIONS = PredictOptions()
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """A prediction: `weights` [frames, channels], without emotions; the intensities of these, `emotions` [frames, 8] in
+    the order of `EMOTIONS`, None where none were asked for; the transcript's `words` with their times [words, 2] in
+    seconds of the voice, and its `sentences`, as far as the frames show them; `notes` for people, empty when all is
+    well."""
+
+    weights: Weights
+    emotions: Floats | None = None
+    words: tuple[str, ...] = ()
+    word_times: Floats = field(default_factory=lambda: np.zeros((0, 2), np.float32))
+    sentences: tuple[Sentence, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
 def predict(
     bundle: VoiceBundle,
     source_weights: npt.ArrayLike,
-    voice: Waveform,
+    voice: Waveform | None,
     time_base: TimeBase | None = None,
     frames: int = 0,
     idle: IdleMotion = NO_IDLE_MOTION,
     checkpoint: Callable[[], None] = lambda: None,
 ) -> Weights:
-    """Predict the performance [frames, channels]: the mouth follows the voice, pose and expression stay at
-    `source_weights` except for blinks and head movement (`idle`, default: none).
+    """Predict the weights [frames, channels] alone: `perform` without words and emotions."""
+    options = PredictOptions(idle)
+    return perform(bundle, source_weights, voice, time_base, frames, options, checkpoint).weights
+
+
+def perform(
+    bundle: VoiceBundle,
+    source_weights: npt.ArrayLike,
+    voice: Waveform | None,
+    time_base: TimeBase | None = None,
+    frames: int = 0,
+    options: PredictOptions = DEFAULT_OPTIONS,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> Predicted:
+    """Predict a performance: the mouth follows the voice, the head and lids move by themselves, emotions follow voice
+    and words; everything else stays at `source_weights`, as do banks that are not asked for.
 
     Row i belongs to frame `time_base.start + i` (default: 25 fps from the voice's beginning). `frames` = 0 goes to the
     end of the voice. Outside the voice is silence. Mouth weights are absolute: silence closes the mouth, whatever the
-    portrait does. `checkpoint` is called between pieces of work; an exception from it ends the work.
+    portrait does; without a voice it rests at the portrait's own. `checkpoint` is called between pieces of work; an
+    exception from it ends the work.
     Raises `EDTalkError`: `EMPTY_RANGE`, `UNSUPPORTED` (no audio part in the bundle), `BAD_WEIGHTS`.
     """
     time_base = time_base or _MODEL_TIME
     own = check_source_weights(source_weights, len(bundle.layout))
-    count = frames or _frames_of(voice, time_base)
+    count = frames or _frames_of(voice or _NO_VOICE, time_base)
     if count < 1:
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE,
             "The voice lies outside the frame range.",
             "Check the start and end frame and where the sound begins.",
         )
-    if bundle.audio_to_lip is None:
-        raise EDTalkError(
-            ErrorCode.UNSUPPORTED,
-            "This model bundle has no audio part, so it cannot follow a voice.",
-            "Choose another bundle, or import it together with its Audio2Lip file.",
-        )
-    rows = np.tile(own, (count, 1))
-    mouth = bundle.layout.slice_of(Bank.MOUTH)
     seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
-    predicted = _mouth_at(bundle.audio_to_lip, voice, seconds, checkpoint)
-    rows[:, mouth] = clip_one_way(predicted, bundle.layout.bases[mouth])
-    return add_idle_motion(rows, bundle.layout, voice, seconds, idle)
+    emotions = _emotions(options, count)
+    rows = np.tile(own, (count, 1))
+    if Bank.MOUTH in options.banks and voice is not None:
+        _move_mouth(rows, bundle, voice, seconds, checkpoint)
+    rows = _with_idle_motion(rows, bundle.layout, voice or _NO_VOICE, seconds, options)
+    return Predicted(rows, emotions)
 
 
 def check_source_weights(source_weights: npt.ArrayLike, channels: int) -> Weights:
@@ -86,9 +149,44 @@ def _frames_of(voice: Waveform, time_base: TimeBase) -> int:
     return time_base.frame_count(voice.duration - time_base.offset)
 
 
+def _emotions(options: PredictOptions, count: int) -> Floats | None:
+    """Return the intensities [count, 8]; None where none are asked for."""
+    if options.emotion is None:
+        return None
+    row = np.zeros(len(EMOTIONS), np.float32)
+    row[EMOTIONS.index(options.emotion.name)] = options.emotion.intensity
+    return np.tile(row, (count, 1))
+
+
+def _move_mouth(
+    rows: Weights, bundle: VoiceBundle, voice: Waveform, seconds: Doubles, checkpoint: Callable[[], None]
+) -> None:
+    if bundle.audio_to_lip is None:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            "This model bundle has no audio part, so it cannot follow a voice.",
+            "Choose another bundle, or import it together with its Audio2Lip file.",
+        )
+    mouth = bundle.layout.slice_of(Bank.MOUTH)
+    predicted = _mouth_at(bundle.audio_to_lip, voice, seconds, checkpoint)
+    rows[:, mouth] = clip_one_way(predicted, bundle.layout.bases[mouth])
+
+
 def _mouth_at(network: Any, voice: Waveform, seconds: Doubles, checkpoint: Callable[[], None]) -> Weights:
     """Return mouth weights [len(seconds), mouth] at rising moments of the voice."""
     moments = np.array([_MODEL_TIME.frame(second) for second in seconds], np.float64)
     first, last = int(np.floor(moments[0])) - 1, int(np.floor(moments[-1])) + 3
     rows = mouth_weights(network, voice, first, last, checkpoint)
     return interpolate(rows, moments - float(first))
+
+
+def _with_idle_motion(
+    rows: Weights, layout: BankLayout, voice: Waveform, seconds: Doubles, options: PredictOptions
+) -> Weights:
+    """Return `rows` with blinks and head movement in the banks that are asked for."""
+    if options.banks == {Bank.MOUTH}:
+        return rows
+    moved = add_idle_motion(rows, layout, voice, seconds, options.idle)
+    for bank in set(Bank) - options.banks:  # the eyes follow the head, which is in another bank
+        moved[:, layout.slice_of(bank)] = rows[:, layout.slice_of(bank)]
+    return moved

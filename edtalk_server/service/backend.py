@@ -17,7 +17,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Capture, Crop, Predict
 
 if TYPE_CHECKING:
-    from edtalk_server.motion import Captured
+    from edtalk_server.motion import Captured, Predicted
 
 Checkpoint = Callable[[], None]
 """Called between pieces of long work; raises `WorkCancelled` when nobody wants the result any more."""
@@ -80,8 +80,8 @@ class Backend(Protocol):
     def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
         """Encode an image file. Without a `crop` the face is found."""
 
-    def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
-        """Return the performance [frames, channels] of an audio file."""
+    def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
+        """Return the performance of an audio file (empty: of the words alone)."""
 
     def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
         """Return the performance of a driving video, in steps."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from shared_protocol import messages
+from shared_protocol import messages, transcripts
+from shared_protocol.banks import Bank
 from shared_protocol.codec import MAX_BLOB_BYTES
+from shared_protocol.emotions import EMOTIONS
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 MAX_JOB_NAME = 200
@@ -26,6 +28,12 @@ MAX_SECONDS = 1e6
 """The farthest offset of a sound or a clock from the first frame, in seconds."""
 MAX_STRENGTH = 10.0
 """The largest strength of a captured bank; 1 is the driver's own movement."""
+MAX_LANGUAGE = 35
+"""Characters of a language tag (RFC 5646, section 4.4.1)."""
+MAX_WORDS, MAX_SENTENCES = 8000, 1000
+"""What a performance lists of its transcript: as much as fits into a header."""
+POSES = ("idle", "flow")
+"""How the head's movements are made."""
 CAPTURE_ZEROS = ("nearest", "calmest", "second")
 """What may stand for the source's own face in a capture."""
 FPS_RANGE = (1, 1000)
@@ -47,6 +55,42 @@ def check_idle_motion(request: messages.Predict) -> None:
             "The number of blinks or the strength of head movement is out of range.",
             f"Choose 0 to {messages.MOST_BLINKS} blinks a minute, and 0 to {messages.MOST_HEAD} for the head.",
         )
+
+
+def check_semantics(request: messages.Predict) -> None:
+    """Check the transcript, the banks, the emotion and the temperature."""
+    letters = sum(len(line.text.encode("utf-8", "replace")) for line in request.lines)
+    if len(request.lines) > messages.MOST_LINES or letters > transcripts.MAX_BYTES:
+        raise EDTalkError(
+            ErrorCode.TOO_LARGE,
+            f"The transcript is longer than {messages.MOST_LINES} lines or {transcripts.MAX_BYTES // 1024} kB.",
+            "Cut it to what this voice says.",
+        )
+    if not all(_is_time(line.start) and _is_time(line.end) for line in request.lines):
+        raise _bad("A line of the transcript has no possible time.", "Correct its times.")
+    if len(request.language) > MAX_LANGUAGE:
+        raise _bad("The language is no language tag.", "Write it as en, de or pt-BR.")
+    if not request.banks or not set(request.banks) <= set(Bank):
+        raise _bad("A bank is unknown, or none is asked for.", "Choose mouth, pose or expression.")
+    _check_emotion(request)
+    if not 0 <= request.temperature <= messages.MOST_TEMPERATURE or request.pose not in POSES:
+        raise _bad("The head's movement is out of range.", "Choose another temperature.")
+
+
+def _check_emotion(request: messages.Predict) -> None:
+    emotion = request.emotion
+    if emotion.name and emotion.name not in EMOTIONS:
+        raise _bad("The emotion is unknown.", f"Choose one of: {', '.join(EMOTIONS)}.")
+    if not 0 <= emotion.intensity <= 1 or not 0 <= request.emotion_gain <= messages.MOST_GAIN:
+        raise _bad("The strength of an emotion is out of range.", "Choose another strength.")
+
+
+def _is_time(second: float) -> bool:
+    return second == -1.0 or 0 <= second <= MAX_SECONDS
+
+
+def _bad(cause: str, fix: str) -> EDTalkError:
+    return EDTalkError(ErrorCode.BAD_MESSAGE, cause, fix)
 
 
 def check_timing(request: messages.Predict | messages.Capture) -> None:

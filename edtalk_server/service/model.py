@@ -9,6 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
@@ -26,13 +27,14 @@ from edtalk_server.media.steps import Step, Steps
 from edtalk_server.media.video.reader import Clip
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.codec import Buffer
-from shared_protocol.messages import Capture, Crop, Predict
+from shared_protocol.messages import Capture, Crop, Predict, SpokenLine
 from shared_protocol.timebase import TimeBase
+from shared_protocol.transcripts import Line, Transcript
 
 from .backend import Checkpoint, Source
 
 if TYPE_CHECKING:
-    from edtalk_server.motion import Captured, CaptureSettings
+    from edtalk_server.motion import Captured, CaptureSettings, Predicted, PredictOptions
 
 log = logging.getLogger(__name__)
 
@@ -78,17 +80,17 @@ class EngineBackend:
         source: Source = self._engine.prepare(load_portrait(portrait), crop)
         return source
 
-    def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
+    def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
         """See `backend.Backend`."""
         from edtalk_server import motion
 
-        return motion.predict(
+        return motion.perform(
             self._engine.bundle,
             source.weights,
-            load_voice(voice),
+            load_voice(voice) if voice else None,
             time_base(request),
             request.frames,
-            motion.IdleMotion(request.blinks, request.head, request.seed, request.clock),
+            predict_options(request),
             checkpoint,
         )
 
@@ -125,6 +127,12 @@ class EngineBackend:
         return frames
 
 
+@dataclass(frozen=True)
+class _BundleWithoutNetworks:
+    layout: BankLayout
+    audio_to_lip: None = None
+
+
 class FakeBackend:
     """Bars instead of faces: everything but the networks. The mouth follows the loudness of the voice.
 
@@ -139,6 +147,7 @@ class FakeBackend:
         from edtalk_server.engine.fake import FakeEngine
 
         self._engine = FakeEngine(layout=layout)
+        self._bundle = _BundleWithoutNetworks(self._engine.layout)
         self.channels, self.size, self.device = self._engine.channels, self._engine.size, "none"
         self.description = BundleManifest(
             name="fake",
@@ -161,19 +170,27 @@ class FakeBackend:
         """See `backend.Backend`."""
         return self._engine.prepare(load_portrait(portrait), crop)
 
-    def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
-        """Set all mouth weights to the loudness (root mean square) around their frame."""
-        waveform, times = load_voice(voice), time_base(request)
-        count = request.frames or times.frame_count(waveform.duration - times.offset)
-        weights = np.repeat(np.reshape(source.weights, (1, -1)), count, axis=0)
+    def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
+        """Set all mouth weights to the loudness (root mean square) around their frame. Words and emotions are as with a
+        model that has no networks for them."""
+        from edtalk_server import motion
+
+        waveform, times = load_voice(voice) if voice else None, time_base(request)
+        without_mouth = replace(predict_options(request), banks=frozenset(), idle=motion.IdleMotion())
+        predicted = motion.perform(
+            self._bundle, source.weights, waveform, times, request.frames, without_mouth, checkpoint
+        )
+        weights = predicted.weights
+        if waveform is None or Bank.MOUTH not in request.banks:
+            return predicted
         window = SAMPLE_RATE // 25
-        for row in range(count):
+        for row in range(len(weights)):
             checkpoint()
             start = max(0, round(times.seconds(row) * SAMPLE_RATE))
             samples = waveform.samples[start : start + window]
             loudness = float(np.sqrt(np.mean(samples**2))) if len(samples) else 0.0
             weights[row, self._engine.layout.slice_of(Bank.MOUTH)] = loudness
-        return weights
+        return predicted
 
     def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
         """Set all mouth weights to the brightness of the picture at their frame, 0 to 1, times the mouth's strength."""
@@ -204,6 +221,28 @@ class FakeBackend:
     def render(self, source: Any, weights: Weights, output: OutputSpec) -> Rendered:
         """See `backend.Backend`."""
         return self._engine.render(source, weights, output)
+
+
+def predict_options(request: Predict) -> PredictOptions:
+    """Return what a request asks for."""
+    from edtalk_server import motion
+
+    emotion, lines = request.emotion, tuple(map(_line, request.lines))
+    return motion.PredictOptions(
+        motion.IdleMotion(request.blinks, request.head, request.seed, request.clock),
+        Transcript(lines or ((Line(request.transcript),) if request.transcript else ())),
+        request.language,
+        frozenset(map(Bank, request.banks)),
+        motion.ChosenEmotion(emotion.name, emotion.intensity) if emotion.name else None,
+        request.emotion_gain,
+        request.pose,
+        request.temperature,
+    )
+
+
+def _line(line: SpokenLine) -> Line:
+    is_timed = 0 <= line.start <= line.end
+    return Line(line.text, (line.start, line.end) if is_timed else None)
 
 
 def _settings(request: Capture) -> CaptureSettings:

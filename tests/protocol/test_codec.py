@@ -161,3 +161,20 @@ def test_a_hundred_thousand_damaged_messages_never_raise_anything_else() -> None
             continue
         for field in fields(message):
             assert getattr(message, field.name) is not None
+
+
+def test_a_prediction_of_an_older_client_asks_for_what_it_got() -> None:
+    header = {"type": "Predict", "job": "j", "source": "s", "voice": "v", "transcript": "Hello", "head": 1.0}
+    asked = codec.decode([msgpack.packb(header)])
+    assert isinstance(asked, messages.Predict)
+    assert asked == messages.Predict("j", "s", "v", "Hello", head=1.0)
+    assert (asked.emotion_gain, asked.emotion.name, asked.pose) == (0.0, "", "idle")
+    assert asked.banks == ("mouth", "pose", "expression") and asked.lines == ()
+
+
+def test_a_performance_of_an_older_server_has_neither_words_nor_emotions() -> None:
+    header = {"type": "Performance", "job": "j", "frames": 1, "channels": 1, "notes": ["dark"]}
+    got = codec.decode([msgpack.packb(header), b"\0" * 4])
+    assert isinstance(got, messages.Performance)
+    assert got == messages.Performance("j", 1, 1, Blob(b"\0" * 4), ("dark",))
+    assert not len(got.emotions) and not len(got.word_times) and got.words == got.sentences == ()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edtalk_server.service import limits
-from shared_protocol import codec, connection, messages
+from shared_protocol import codec, connection, emotions, messages, transcripts
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 
@@ -37,5 +37,12 @@ def test_the_page_states_the_limits_as_they_are() -> None:
         f"{limits.MAX_JOBS_PER_CLIENT} open jobs",
         f"the {limits.MAX_SOURCES} sources used last",
         f"1 to {limits.MAX_JOB_NAME} characters",
+        f"at most {messages.MOST_LINES} lines and {transcripts.MAX_BYTES // 1024} kB",
+        f"at most {limits.MAX_LANGUAGE} characters",
+        f"(at most {limits.MAX_WORDS})",
+        f"`sentences` (at most {limits.MAX_SENTENCES})",
+        f"`emotion_gain` (0 to {messages.MOST_GAIN:g};",
+        f"`temperature` (0 to {messages.MOST_TEMPERATURE:g})",
+        ", ".join(emotions.EMOTIONS[:5]),
     ):
         assert text in PAGE, text

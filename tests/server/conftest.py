@@ -18,13 +18,13 @@ from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.media.faces.portrait_quality import Finding, Inspection, QualityReport, Verdict
 from edtalk_server.media.output_spec import FULL, OutputSpec
 from edtalk_server.media.steps import Step, Steps
-from edtalk_server.motion import Captured
+from edtalk_server.motion import Captured, Predicted
 from edtalk_server.service.backend import Checkpoint
 from edtalk_server.service.server import Server
 from shared_protocol import messages
 from shared_protocol.connection import Connection
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Capture, Crop, Predict
+from shared_protocol.messages import Capture, Crop, Predict, Sentence
 
 CHANNELS, SIZE = 36, 8
 
@@ -96,13 +96,19 @@ class PlainBackend:
         size = 600 * 1024**2 if portrait.startswith(b"huge") else 1000
         return PlainSource(key, portrait[0], crop or Crop(1, 2, 3, 0), nbytes=size)
 
-    def predict(self, source: PlainSource, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Weights:
+    def predict(
+        self, source: PlainSource, voice: bytes, request: Predict, checkpoint: Checkpoint
+    ) -> Predicted:
         weights = np.repeat(source.weights, request.frames or len(voice), axis=0)
         for row in range(len(weights)):
             self._work("predict")
             checkpoint()
-            weights[row, 0] = voice[row % len(voice)] / 100
-        return weights
+            weights[row, 0] = voice[row % len(voice)] / 100 if voice else 0.0
+        words = tuple(word for line in request.lines for word in line.text.split())
+        emotions = np.full((len(weights), 8), request.emotion_gain, np.float32)
+        times = np.arange(2 * len(words), dtype=np.float32).reshape(-1, 2)
+        sentences = (Sentence(0, len(words), 0.0, 1.0, "happy", 0.5, "line"),) if words else ()
+        return Predicted(weights, emotions, words, times, sentences, ("words placed by guess",))
 
     def capture(self, source: PlainSource, video: bytes, request: Capture) -> Steps[Captured]:
         """The first weight is the video's byte in hundredths."""

@@ -25,8 +25,10 @@ from blender_addon.core.tasks import run_to_end
 from edtalk_server.service import server as servers
 from edtalk_server.service.limits import MAX_CREDIT, MAX_JOBS_PER_CLIENT, MAX_SOURCES
 from shared_protocol import messages
+from shared_protocol.arrays import unpack_weights
 from shared_protocol.errors import ErrorCode
 from shared_protocol.messages import (
+    MOST_LINES,
     Cancelled,
     Crop,
     Done,
@@ -36,6 +38,9 @@ from shared_protocol.messages import (
     Prepared,
     PreviewFrame,
     Progress,
+    Sentence,
+    SetEmotion,
+    SpokenLine,
 )
 from tests import asking
 
@@ -469,6 +474,24 @@ def test_ping_is_answered_while_the_model_works(server: RunningServer, client: C
     server.backend.gate.set()
 
 
+def test_words_and_emotions_come_back_beside_the_weights(client: Client) -> None:
+    source, lines = prepared(client), (SpokenLine("So glad", 0.5, 1.0), SpokenLine("to see you"))
+    ask = asking.predict(source, VOICE, frames=4, lines=lines, emotion_gain=0.5)
+    performance, _done = client.wait(client.start(*ask), 20)
+    assert isinstance(performance, Performance)
+    assert performance.words == ("So", "glad", "to", "see", "you")
+    np.testing.assert_array_equal(unpack_weights(performance.word_times, 5)[-1], [8.0, 9.0])
+    np.testing.assert_array_equal(unpack_weights(performance.emotions, 4), np.full((4, 8), 0.5))
+    assert performance.sentences == (Sentence(0, 5, 0.0, 1.0, "happy", 0.5, "line"),)
+    assert performance.notes == ("words placed by guess",)
+
+
+def test_words_need_no_voice(client: Client) -> None:
+    ask = asking.predict(prepared(client), None, frames=3, lines=(SpokenLine("Hello"),))
+    performance, _done = client.wait(client.start(*ask), 20)
+    assert isinstance(performance, Performance) and performance.frames == 3
+
+
 @pytest.mark.parametrize(
     ("ask", "code"),
     [
@@ -486,6 +509,18 @@ def test_ping_is_answered_while_the_model_works(server: RunningServer, client: C
         (lambda s: asking.predict(s, VOICE, blinks=41), "bad_message"),
         (lambda s: asking.predict(s, VOICE, head=-0.5), "bad_message"),
         (lambda s: asking.predict(s, VOICE, clock=1e9), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, lines=(SpokenLine("x"),) * (MOST_LINES + 1)), "too_large"),
+        (lambda s: asking.predict(s, VOICE, lines=(SpokenLine("x" * 140_000),)), "too_large"),
+        (lambda s: asking.predict(s, VOICE, lines=(SpokenLine("x", -2.0, 3.0),)), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, lines=(SpokenLine("x", 0.0, 1e9),)), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, language="x" * 36), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, banks=()), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, banks=("mouth", "nose")), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, emotion=SetEmotion("bored")), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, emotion=SetEmotion("happy", 1.5)), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, emotion_gain=3.5), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, temperature=-0.1), "bad_message"),
+        (lambda s: asking.predict(s, VOICE, pose="lively"), "bad_message"),
         (lambda s: asking.render(s, [1], np.full((1, CHANNELS), 66)), "internal"),
         (lambda s: asking.predict(s, VOICE, transcript="x" * 300_000), "too_large"),
         (lambda s: asking.predict(s, VOICE, offset=float("inf")), "bad_message"),

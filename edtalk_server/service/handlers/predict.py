@@ -1,10 +1,12 @@
-"""`Predict`: a performance from a voice."""
+"""`Predict`: a performance from a voice, words, or both."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from edtalk_server.arrays import Weights
+import numpy as np
+
 from shared_protocol import messages
 from shared_protocol.messages import Blob
 
@@ -12,27 +14,31 @@ from .. import limits
 from ..backend import WorkCancelled, write_weights
 from .handler import Answer, Handler, Resources, Turn, handles
 
+if TYPE_CHECKING:
+    from edtalk_server.motion import Predicted
+
 
 @handles(messages.Predict)
 class PredictHandler(Handler[messages.Predict]):
     """Predict the weights of all frames in one step, which ends early when the job is cancelled."""
 
     turn = Turn.VOICE
-    capabilities = ("predict",)
+    capabilities = ("predict", messages.SEMANTICS)
 
     def __init__(self, request: messages.Predict, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
         limits.check_timing(request)
         limits.check_idle_motion(request)
+        limits.check_semantics(request)
         self._source = resources.sources.get(request.source)
-        self._voice = resources.blobs.get(request.voice)
+        self._voice = resources.blobs.get(request.voice) if request.voice else b""
 
     @property
     def bytes_held(self) -> int:
         """The voice."""
         return len(self._voice)
 
-    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Weights]:
+    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Predicted]:
         """Return the whole work."""
 
         def checkpoint() -> None:
@@ -42,8 +48,19 @@ class PredictHandler(Handler[messages.Predict]):
         predict = self.resources.backend.predict
         return lambda: predict(self._source, bytes(self._voice), self.request, checkpoint)
 
-    def answer(self, value: Weights, seconds: float, now: float) -> Answer:
+    def answer(self, value: Predicted, seconds: float, now: float) -> Answer:
         """Answer with a `Performance`."""
-        frames, channels = value.shape
-        blob = Blob(write_weights(value))
-        return Answer((messages.Performance(self.request.job, frames, channels, blob),))
+        frames, channels = value.weights.shape
+        emotions = np.zeros(0) if value.emotions is None else value.emotions
+        performance = messages.Performance(
+            self.request.job,
+            frames,
+            channels,
+            Blob(write_weights(value.weights)),
+            value.notes,
+            Blob(write_weights(emotions)),
+            value.words,
+            Blob(write_weights(value.word_times)),
+            value.sentences,
+        )
+        return Answer((performance,))
