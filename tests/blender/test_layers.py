@@ -52,6 +52,18 @@ def test_a_key_on_top_is_the_value_that_was_set_and_shifts_what_lies_below(
     assert addon("scene.keys.actions").role_of(hand) == "", "the action with the keys is the artist's"
 
 
+def test_no_predicted_key_comes_selected(addon: Any, talking: bpy.types.Object) -> None:
+    """The next G in the Graph Editor would move the whole performance."""
+    talking.edtalk.emotion.presets = '{"happy": {}}'
+    bpy.context.scene.timeline_markers.new("happy 0.7", frame=4)
+    bpy.ops.edtalk.emotions_from_markers()
+    bpy.ops.edtalk.predict(first=4, last=8)  # keys that hold the rest are set as well
+    keys = [key for curve in addon("scene.keys.actions").curves(talking) for key in curve.keyframe_points]
+    assert len(keys) > 36 * 12
+    for part in ("select_control_point", "select_left_handle", "select_right_handle"):
+        assert not any(getattr(key, part) for key in keys)
+
+
 def test_predicting_again_changes_the_performance_and_leaves_keys_on_top(
     addon: Any, talking: bpy.types.Object, voice: Path
 ) -> None:

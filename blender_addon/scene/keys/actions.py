@@ -163,13 +163,15 @@ def remove(ob: bpy.types.Object, paths: Iterable[str]) -> int:
 
 # --- keys ------------------------------------------------------------------------------------------------------------
 
-KEY_PARTS = {
+SELECTION = ("select_control_point", "select_left_handle", "select_right_handle")
+KEY_PARTS: dict[str, tuple[type[np.generic], int]] = {
     "co": (np.float32, 2),
     "handle_left": (np.float32, 2),
     "handle_right": (np.float32, 2),
     "interpolation": (np.int32, 1),
     "handle_left_type": (np.int32, 1),
     "handle_right_type": (np.int32, 1),
+    **dict.fromkeys(SELECTION, (np.bool_, 1)),
 }
 """What makes a key, with its type and size in the bulk calls."""
 ALIGNED = 3
@@ -276,7 +278,8 @@ def _pin(curve: bpy.types.FCurve, first: float, last: float) -> None:
     begin, end = curve.range()
     held = [(frame, curve.evaluate(frame)) for frame in (first - 1, last + 1) if begin < frame < end]
     for frame, value in held:
-        insert(curve, frame, value)
+        key = curve.keyframe_points.insert(frame, value)
+        key.select_control_point = key.select_left_handle = key.select_right_handle = False
 
 
 def _key_parts(keys: Keys, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -286,6 +289,8 @@ def _key_parts(keys: Keys, parts: dict[str, np.ndarray]) -> dict[str, np.ndarray
     parts["handle_left"][: len(keys)], parts["handle_right"][: len(keys)] = handles(keys)
     if keys.slopes is not None:
         parts["handle_left_type"][:] = parts["handle_right_type"][:] = ALIGNED
+    for part in SELECTION:  # Blender selects new keys: the next G would move a whole performance
+        parts[part][:] = False
     return parts
 
 
