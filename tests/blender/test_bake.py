@@ -138,8 +138,8 @@ def test_an_nla_strip_that_is_moved_makes_its_frames_stale(addon: Any, talking: 
     strip.extrapolation = "NOTHING"
     bpy.ops.edtalk.bake()
     assert look(addon).words == "All 12 frames are baked"
-    strip.influence = 0.5
-    assert look(addon).words == "3 of 12 frames to bake: 4–6", "the strip acts on three frames"
+    strip.use_animated_influence, strip.influence = True, 0.5
+    assert look(addon).words == "2 of 12 frames to bake: 5–6", "at frame 4 it adds nothing"
 
 
 @pytest.mark.versions

@@ -3,7 +3,7 @@
 
 Whether a frame is really stale is known once its weights are read from the evaluated scene, which a bake does and
 nothing else may do behind the artist's back. In between, a frame's signature tells: a short hash of what its curves and
-settings are like, kept in the take beside the frame's hash. Another signature means another picture, nearly always.
+settings make of its weights, kept in the take beside the frame's hash. Another signature means another picture.
 """
 
 from __future__ import annotations
@@ -96,9 +96,9 @@ class Staleness:
 
     @property
     def words(self) -> str:
-        """One line for people; empty while nothing is known."""
-        if not self.is_settled and self.count(State.UNKNOWN):
-            return ""
+        """One line for people, in their language."""
+        if not self.is_settled:
+            return iface_("Checking...")
         if not (open_ := self.count(State.STALE, State.MISSING)):
             return iface_("All {count} frames are baked", count=len(self.frames))
         if self.count(State.MISSING) == len(self.frames):

@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import bpy
 
-from ...core.takes.staleness import State
+from ...core.takes.staleness import Staleness, State
 from ...core.text.translate import iface_
 from ...scene import plane
 from ...scene.keys.signature import has_drivers
 from ..runtime import runtime
+from ..runtime.preferences import preferences
 from ..sidebar import CharacterSubPanel, SidebarPanel, draw_words, side_by_side
 from .watch import WATCH
 
@@ -37,9 +38,8 @@ class FramesPanel(CharacterSubPanel, bpy.types.Panel):
     def _draw_state(self, ob: bpy.types.Object) -> None:
         """Which frames are to be baked."""
         staleness = WATCH.map
-        if staleness is not None and staleness.words:
-            fresh = not staleness.count(State.STALE, State.MISSING)
-            draw_words(self.layout, staleness.words, "CHECKMARK" if fresh else "ERROR")
+        if staleness is not None:
+            draw_words(self.layout, staleness.words, _icon_of(staleness))
         if has_drivers(ob):
             text = iface_("Weights are driven: only Bake Changes can tell whether they changed")
             draw_words(self.layout, text, "INFO")
@@ -53,11 +53,18 @@ class FramesPanel(CharacterSubPanel, bpy.types.Panel):
             draw_words(layout, words, icon)
 
 
+def _icon_of(staleness: Staleness) -> str:
+    """Return the icon for the states of frames."""
+    if not staleness.is_settled:
+        return "SORTTIME"
+    return "ERROR" if staleness.count(State.STALE, State.MISSING) else "CHECKMARK"
+
+
 def _remarks(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[tuple[str, str]]:
     group, remarks = ob.edtalk, list[tuple[str, str]]()
-    if group.take_image is None:
+    if group.take_image is None and not preferences().bake_before_render:
         remarks.append((iface_("Bake before you render"), "INFO"))
-    elif group.show == "LIVE":
+    elif group.show == "LIVE" and not preferences().bake_before_render:
         remarks.append((iface_("Renders show the live picture: switch to Baked before rendering"), "INFO"))
     if group.show == "LIVE" and not runtime.session().is_connected:
         remarks.append((iface_("Start the server to see the live picture"), "INFO"))

@@ -42,21 +42,24 @@ def test_missing_and_stale_neighbours_are_one_range() -> None:
     assert map_.words == "4 of 5 frames to bake: 2–5"
 
 
-def test_nothing_is_said_before_all_frames_were_seen() -> None:
+def test_no_number_is_said_before_all_frames_were_seen() -> None:
     map_ = Staleness(range(1, 4))
     map_.saw(State.FRESH)
-    assert map_.words == ""
+    assert map_.words == "Checking..."
     map_.saw(State.FRESH)
     map_.saw(State.FRESH)
     assert map_.words == "All 3 frames are baked"
 
 
-def test_after_a_change_what_was_known_is_shown_until_it_is_seen_again() -> None:
+def test_after_a_change_nothing_is_said_until_all_is_seen_again() -> None:
     map_ = looked_at(range(1, 4), {1: "a", 2: "a", 3: "a"}, {}, set())
     assert map_.words == "No frame is baked"
     map_.unsettle()
     assert not map_.is_settled
-    assert map_.words == "No frame is baked"
+    assert map_.words == "Checking..."
     assert map_.saw(State.FRESH), "that is news"
-    assert [run.state for run in map_.runs] == [State.FRESH, State.MISSING]
+    assert [run.state for run in map_.runs] == [State.FRESH, State.MISSING], "the timeline follows at once"
+    assert map_.words == "Checking..."
+    map_.saw(State.MISSING)
+    map_.saw(State.MISSING)
     assert map_.words == "2 of 3 frames to bake: 2–3"
