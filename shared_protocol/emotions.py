@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +37,11 @@ _OTHER_WORDS = {
     "calm": "neutral",
 }
 _TERM = re.compile(r"([a-z]+)(?:\s*[:= ]\s*|(?=\d))?(\d*\.?\d+)?\s*(%?)")
+_DECIMAL_COMMA = re.compile(r"(?<=\d),(?=\d)")
+_PERCENT_FROM = 10.0
+"""A number from here on is a percentage, also without its sign: nobody means ten times as happy."""
+_ALIKE = 0.75
+"""How much a misspelt word is like the one that was meant (0 to 1)."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +53,53 @@ class Cue:
 
 
 def parse(text: str) -> tuple[tuple[str, float], ...] | None:
-    """Return the emotions in "happy", "sad 0.5", "angry 70%" or "happy 0.4 + surprised 0.3"; empty for "none".
+    """Return the emotions in "happy", "sad 0.5", "sad 0,5", "angry 70%", "angry 70" or "happy 0.4 + surprised 0.3";
+    empty for "none".
 
-    None when the text names no emotion.
+    None when the text names no emotion. Intensities above 1 count as 1 (see `exceeds`).
     """
-    weights: dict[str, float] = {}
-    for term in re.split(r"[+,&]", text.strip().lower()):
+    terms = _terms(text)
+    if terms is None:
+        return None
+    known = [(name, value) for name, value in terms if name in EMOTIONS]
+    others = [(name, value) for name, value in terms if name not in EMOTIONS]
+    if any(name not in NOTHING or value is not None for name, value in others):
+        return None
+    return tuple({name: min(1.0 if value is None else value, 1.0) for name, value in known}.items())
+
+
+def exceeds(text: str) -> bool:
+    """Return whether a text names an emotion with an intensity above 1, which counts as 1."""
+    is_known = parse(text) is not None
+    return is_known and any(value is not None and value > 1.0 for _name, value in _terms(text) or ())
+
+
+def meant(text: str) -> str:
+    """Return the emotion that a text seems to misspell, such as "happy" for "hapy 0.7"; empty for other texts."""
+    if parse(text) is not None:
+        return ""
+    words = (*EMOTIONS, *_OTHER_WORDS)
+    near = [get_close_matches(word, words, 1, _ALIKE) for word, _value in _terms(text) or ()]
+    found = near[0][0] if near and all(near) else ""
+    return _OTHER_WORDS.get(found, found)
+
+
+def _terms(text: str) -> list[tuple[str, float | None]] | None:
+    """Return the words of a text, those for emotions by our names, each with its number as a share (None: without
+    one); None for a text of another form."""
+    terms: list[tuple[str, float | None]] = []
+    for term in re.split(r"[+,&]", _DECIMAL_COMMA.sub(".", text.strip().lower())):
         match = _TERM.fullmatch(term.strip())
         if match is None:
             return None
         word, number, percent = match.groups()
-        name = _OTHER_WORDS.get(word, word)
-        if name in EMOTIONS:
-            value = float(number or 1) / (100 if percent and number else 1)
-            weights[name] = min(max(value, 0.0), 1.0)
-        elif name not in NOTHING or number:
-            return None
-    return tuple(weights.items())
+        terms.append((_OTHER_WORDS.get(word, word), _share(number, bool(percent)) if number else None))
+    return terms
+
+
+def _share(number: str, is_percent: bool) -> float:
+    value = float(number)
+    return value / 100 if is_percent or value >= _PERCENT_FROM else value
 
 
 # --- mixing ----------------------------------------------------------------------------------------------------

@@ -341,3 +341,16 @@ def test_the_panel_says_which_emotions_a_bundle_does_not_know(
     known = {name: pose for name, pose in presets.items() if name not in {"fear", "contempt"}}
     assert explain(known) == "This bundle does not know: Fear, Contempt"
     assert "no expressions" in explain({})
+
+
+def test_a_misspelt_marker_is_told_of(addon: Any, speaking: bpy.types.Object) -> None:
+    markers = bpy.context.scene.timeline_markers
+    markers.new("hapy 0.7", frame=10)
+    with pytest.raises(RuntimeError, match="names no emotion: is happy meant"):
+        bpy.ops.edtalk.emotions_from_markers()
+    markers.new("sad 70", frame=20)
+    markers.new("face: angry 2", frame=40)
+    bpy.ops.edtalk.emotions_from_markers()
+    doubts = addon("scene.speech.cues").doubts(bpy.context.scene, speaking)
+    assert ["is happy meant" in doubts[0], "counts as 1" in doubts[1], len(doubts)] == [True, True, 2]
+    assert course_of_emotion(speaking, "sad")[28] == pytest.approx(0.7, abs=1e-5)

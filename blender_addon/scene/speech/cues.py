@@ -8,9 +8,10 @@ from collections.abc import Iterable
 import bpy
 import numpy as np
 
-from shared_protocol.emotions import Cue, parse
+from shared_protocol.emotions import Cue, exceeds, meant, parse
 from shared_protocol.timebase import TimeBase
 
+from ...core.text.translate import iface_
 from ...core.weights.curves import Keys
 from ...core.weights.emotions import cues_to_curves
 from ..keys import layers
@@ -28,12 +29,30 @@ def from_markers(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[Cue]:
     """
     cues, time = [], time_of(scene)
     for marker in scene.timeline_markers:
-        name, colon, words = marker.name.partition(":")
-        is_named = colon and name.strip().lower() == ob.name.lower()
-        emotions = parse(words if is_named else marker.name)
+        emotions = parse(_words_for(marker.name, ob))
         if emotions is not None:
             cues.append(Cue(time.seconds(marker.frame), emotions))
     return cues
+
+
+def doubts(scene: bpy.types.Scene, ob: bpy.types.Object) -> list[str]:
+    """Return what markers say that is not understood, or not as it stands, as sentences in the user's language."""
+    sentences = []
+    for marker in scene.timeline_markers:
+        words = _words_for(marker.name, ob)
+        if name := meant(words):
+            text = "Marker “{marker}” names no emotion: is {name} meant?"
+            sentences.append(iface_(text, marker=marker.name, name=name))
+        elif exceeds(words):
+            text = "Marker “{marker}” counts as 1: intensities are 0 to 1, or 0 % to 100 %"
+            sentences.append(iface_(text, marker=marker.name))
+    return sentences
+
+
+def _words_for(marker: str, ob: bpy.types.Object) -> str:
+    """Return what a marker's name says for a character, without the character's own name before it."""
+    name, colon, words = marker.partition(":")
+    return words if colon and name.strip().lower() == ob.name.lower() else marker
 
 
 def mark(scene: bpy.types.Scene, words: str) -> None:

@@ -31,6 +31,8 @@ class MarkerOperator(PoseOperator):
         markers = cues.from_markers(scene, ob)
         count = cues.write(ob, scene, markers)
         scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+        for doubt in cues.doubts(scene, ob):
+            self.report({"WARNING"}, doubt)
         return rpt_("{markers} markers, {count} emotions move", markers=len(markers), count=count)
 
 
@@ -48,6 +50,9 @@ class EmotionsFromMarkers(MarkerOperator, bpy.types.Operator):
             context.object, actions.EMOTIONS
         ):
             return True
+        if doubts := cues.doubts(context.scene, context.object):
+            cls.poll_message_set(doubts[0])
+            return False
         return refuse(
             cls, 'Name timeline markers like "happy 0.7", "sad" or "neutral" (M adds one, F2 renames it)'
         )

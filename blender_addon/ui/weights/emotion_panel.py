@@ -9,6 +9,7 @@ from shared_protocol.emotions import EMOTIONS, Presets
 
 from ...core.text.translate import iface_
 from ...core.weights import mixing
+from ...scene.speech import cues
 from ..sidebar import CharacterSubPanel, draw_words
 
 
@@ -38,6 +39,8 @@ class EmotionPanel(CharacterSubPanel, bpy.types.Panel):
         column.menu("EDTALK_MT_marks", icon="MARKER")
         column.operator("edtalk.emotions_from_markers", icon="MARKER_HLT")
         column.prop(emotion, "blend")
+        for doubt in cues.doubts(context.scene, context.object):
+            draw_words(layout, doubt, "ERROR")
 
 
 def explain_grey(presets: Presets) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from blender_addon.core.weights.emotions import cues_to_curves
-from shared_protocol.emotions import Cue, parse
+from shared_protocol.emotions import Cue, exceeds, meant, parse
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,9 @@ from shared_protocol.emotions import Cue, parse
         ("angry: 0.4", {"angry": 0.4}),
         ("happy 0.4 + surprised 0.3", {"happy": 0.4, "surprised": 0.3}),
         ("joy 3", {"happy": 1.0}),
+        ("Happy 70", {"happy": 0.7}),
+        ("happy 0,5", {"happy": 0.5}),
+        ("happy 0,4, sad 0,2", {"happy": 0.4, "sad": 0.2}),
         ("neutral", {"neutral": 1.0}),
         ("none", {}),
         ("rest", {}),
@@ -34,6 +37,24 @@ def test_words_that_are_understood(text: str, meaning: dict[str, float]) -> None
 )
 def test_other_markers_are_left_alone(text: str) -> None:
     assert parse(text) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("hapy 0.7", "happy"), ("Suprised", "surprised"), ("angy + sad 0.2", "angry"), ("feer 50%", "fear")],
+)
+def test_a_misspelt_emotion_is_noticed(text: str, name: str) -> None:
+    assert parse(text) is None and meant(text) == name
+
+
+@pytest.mark.parametrize("text", ["happy", "none", "F_12", "Marker 3", "happy ending", "cut 2", "", "shot"])
+def test_nothing_is_seen_in_other_markers(text: str) -> None:
+    assert meant(text) == ""
+
+
+def test_an_intensity_above_one_is_noticed() -> None:
+    assert exceeds("joy 3") and exceeds("happy 150%") and exceeds("sad 120")
+    assert not any(map(exceeds, ("joy", "happy 1", "Happy 70", "sad 100%", "Marker 3")))
 
 
 def at(keys: list[tuple[float, float]], frame: float) -> float:
