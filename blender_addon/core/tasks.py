@@ -80,13 +80,13 @@ class Stopped(Exception):  # noqa: N818 (the user wished it: not an error)
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration for people, in two units at most."""
+    """Return a duration for people, in two units at most, and without a second one that is 0."""
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
+    big, small = divmod(whole, 60) if whole < 3600 else divmod(whole // 60, 60)
+    units = ("min", "s") if whole < 3600 else ("h", "min")
+    return f"{big} {units[0]}" + (f" {small} {units[1]}" if small else "")
 
 
 def translate_parts(words: str) -> str:

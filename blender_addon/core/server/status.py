@@ -88,8 +88,7 @@ class ServerStatus:
         """Describe a server that has been in `state` for `age_s` seconds."""
         is_there = state not in ENDED
         activity = f", {translate_parts(health.activity)}" if health.activity and is_there else ""
-        if state not in _WAITING:
-            age_s -= age_s % 60  # a line that changes each second would redraw the window each second
-        since = f" ({format_duration(age_s)})" if age_s or state in _WAITING else ""
+        # (how long it has been ready is nobody's question, and a line that changes each second redraws the window)
+        since = f" ({format_duration(age_s)})" if state in _WAITING else ""
         line = iface_("Server: {state}", state=iface_(state.value)) + activity + since
         return cls(line, _ICONS.get(state, "RADIOBUT_OFF"), is_there, Memory.of(health).text)

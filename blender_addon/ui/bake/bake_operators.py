@@ -14,6 +14,7 @@ from shared_protocol.errors import EDTalkError
 from ...core.tasks import Progress, Steps
 from ...core.text.translate import rpt_
 from ...scene import paths
+from ...scene.keys import layers
 from ...scene.references import CharacterRef
 from ...scene.takes import take_places
 from ..runtime import runtime
@@ -112,6 +113,13 @@ class BakeAll(BakeOperator, bpy.types.Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         if not bakeable(context.scene):
             return refuse(cls, "The scene has no character that can be baked here: make one, or an override")
+        tweaked = next(filter(layers.is_tweaking, bakeable(context.scene)), None)
+        if tweaked is not None:
+            return refuse(
+                cls,
+                "The prediction of {name} is being edited: switch Layer to Tweaks first",
+                name=tweaked.name,
+            )
         return cls.is_free()
 
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:

@@ -144,7 +144,7 @@ class Capture(RangeOperator, bpy.types.Operator):
         message = rpt_(
             "{name}: {banks} of frames {first} to {last} captured",
             name=ref.get_character().name,
-            banks=", ".join(rpt_(bank.value) for bank in banks),
+            banks=", ".join(rpt_(bank.value.capitalize()) for bank in banks),
             first=frames[0],
             last=frames[-1],
         )

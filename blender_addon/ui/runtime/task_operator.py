@@ -153,6 +153,8 @@ class TaskOperator(Operator):
         if task is None:
             return self._end(context, {"CANCELLED"})
         if event.type == "ESC" and event.value == "PRESS":
+            if is_playing(context):  # then Escape is Blender's: it stops playback
+                return {"PASS_THROUGH"}
             task.cancel()
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
@@ -193,6 +195,11 @@ class TaskOperator(Operator):
         self._clear_status(context)
         redraw_panels()
         return answer
+
+
+def is_playing(context: bpy.types.Context) -> bool:
+    """Return whether any window plays the animation."""
+    return any(window.screen.is_animation_playing for window in context.window_manager.windows)
 
 
 class Cancel(bpy.types.Operator):

@@ -13,9 +13,9 @@ from blender_addon.core.tasks import Finished, Progress, Steps, format_duration,
     [
         (0.2, "0 s"),
         (59.4, "59 s"),
-        (60, "1 min 0 s"),
+        (60, "1 min"),
         (200, "3 min 20 s"),
-        (3599.9, "1 h 0 min"),
+        (3599.9, "1 h"),
         (7500, "2 h 5 min"),
     ],
 )
