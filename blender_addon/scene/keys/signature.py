@@ -18,6 +18,8 @@ import bpy
 import numpy as np
 import numpy.typing as npt
 
+from shared_protocol.emotions import EMOTIONS, Mixer, Weights
+
 from ...core.weights import mixing
 from .. import character, paths, portrait_crop
 from . import actions
@@ -100,7 +102,7 @@ class _Sliders:
     index: Mapping[str, int]
     defaults: Floats
     present: Floats
-    mixer: mixing.Mixer
+    mixer: Mixer
     channels: int
 
     @classmethod
@@ -120,12 +122,12 @@ class _Sliders:
             len(names),
         )
 
-    def mix(self, values: Floats) -> mixing.Weights:
+    def mix(self, values: Floats) -> Weights:
         """Return the weights to render, float32 [channels], for the sliders' values (see `character.final_weights`)."""
         weights, rest = values[: self.channels], values[self.channels :]
         gains, felt, strength = (
-            rest[: -len(mixing.EMOTIONS) - 1],
-            rest[-len(mixing.EMOTIONS) - 1 : -1],
+            rest[: -len(EMOTIONS) - 1],
+            rest[-len(EMOTIONS) - 1 : -1],
             rest[-1],
         )
         parts = (part.astype(np.float32) for part in (weights, gains, felt * strength))
