@@ -14,10 +14,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import PurePath
+from typing import NamedTuple
 
 from . import emotions
 from .errors import EDTalkError, ErrorCode
 
+Felt = tuple[tuple[str, float], ...]
+"""Emotions with their intensities, 0 to 1."""
 Span = tuple[float, float]
 """Start and end, in seconds."""
 MAX_BYTES = 128 * 1024
@@ -40,6 +43,25 @@ class Line:
     span: Span | None = None
 
 
+class Spoken(NamedTuple):
+    """The spoken text of a line, and the emotions in it, each with the number of letters (all but spaces) before it."""
+
+    speech: str
+    directions: list[tuple[int, Felt]]
+
+    @classmethod
+    def of(cls, text: str) -> Spoken:
+        """Take the emotions out of a text."""
+        speech, directions, end = "", [], 0
+        for match, felt in _tags(text):
+            speech += text[end : match.start()]
+            end = match.end()
+            if speech and text[end : end + 1] not in {"", *_NO_SPACE_BEFORE}:
+                speech += " "
+            directions.append((letters(speech), felt))
+        return cls(" ".join((speech + text[end:]).split()), directions)
+
+
 @dataclass(frozen=True)
 class Transcript:
     """Lines in the order in which they are spoken."""
@@ -52,13 +74,14 @@ class Transcript:
         return any(line.span is not None for line in self.lines)
 
     @cached_property
-    def _parts(self) -> list[tuple[str, list[tuple[int, Felt]]]]:
-        return [_parted(line.text) for line in self.lines]
+    def parts(self) -> list[Spoken]:
+        """What each line says, apart from the emotions in it."""
+        return [Spoken.of(line.text) for line in self.lines]
 
     @cached_property
     def speech(self) -> str:
         """The spoken text, one row for each line, without the emotions."""
-        return "\n".join(filter(None, (speech for speech, _ in self._parts)))
+        return "\n".join(filter(None, (speech for speech, _ in self.parts)))
 
     @cached_property
     def words(self) -> int:
@@ -68,15 +91,15 @@ class Transcript:
     @cached_property
     def directions(self) -> int:
         """Number of emotion cues in the text."""
-        return sum(len(tags) for _, tags in self._parts)
+        return sum(len(tags) for _, tags in self.parts)
 
     def feelings(self, whole: Span) -> list[emotions.Cue]:
         """Return the emotion cues with their seconds; a line without a time is spread evenly over `whole`."""
         cues = []
-        for line, (speech, tags) in zip(self.lines, self._parts, strict=True):
+        for line, (speech, tags) in zip(self.lines, self.parts, strict=True):
             start, end = line.span or whole
-            letters = max(_letters(speech), 1)
-            cues += [emotions.Cue(start + (end - start) * at / letters, felt) for at, felt in tags]
+            count = max(letters(speech), 1)
+            cues += [emotions.Cue(start + (end - start) * at / count, felt) for at, felt in tags]
         return cues
 
 
@@ -194,20 +217,6 @@ def _plain(rows: Sequence[str]) -> str:
 
 # --- emotions --------------------------------------------------------------------------------------------------------
 
-Felt = tuple[tuple[str, float], ...]
-
-
-def _parted(text: str) -> tuple[str, list[tuple[int, Felt]]]:
-    """Return the spoken text and its emotions, each with the number of letters before it."""
-    speech, tags, end = "", [], 0
-    for match, felt in _tags(text):
-        speech += text[end : match.start()]
-        end = match.end()
-        if speech and text[end : end + 1] not in {"", *_NO_SPACE_BEFORE}:
-            speech += " "
-        tags.append((_letters(speech), felt))
-    return " ".join((speech + text[end:]).split()), tags
-
 
 def _tags(text: str) -> Iterator[tuple[re.Match[str], Felt]]:
     for match in _TAG.finditer(text):
@@ -216,7 +225,8 @@ def _tags(text: str) -> Iterator[tuple[re.Match[str], Felt]]:
             yield match, felt
 
 
-def _letters(text: str) -> int:
+def letters(text: str) -> int:
+    """Return how many characters of a text are no space."""
     return sum(not letter.isspace() for letter in text)
 
 
