@@ -21,7 +21,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 _SYNCHRONOUS, _PHONEME_EVENTS = 2, 1
 _CHARS_UTF8, _POSITION_CHARACTER = 1, 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
-_EVENT_END, _EVENT_PHONEME = 0, 7
+_EVENT_END, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
 _LIBRARY_NAMES = ("libespeak-ng.so.1", "libespeak-ng.dylib", "libespeak-ng.dll")
 
 
@@ -72,6 +72,7 @@ class Espeak:
         self._lock = threading.Lock()
         self._chunks: list[npt.NDArray[np.int16]] = []
         self._marks: list[tuple[float, str]] = []
+        self._words: list[tuple[float, int, int]] = []
         self._callback = _Callback(self._receive)
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -82,10 +83,11 @@ class Espeak:
         return Espeak()
 
     def speak(self, text: str, manner: Manner) -> Utterance:
-        """Return 16 kHz samples in [-1, 1] and phonemes (espeak mnemonics); `ValueError` for an unknown voice."""
+        """Return 16 kHz samples in [-1, 1], phonemes (espeak's) and words; `ValueError` for an unknown voice."""
         with self._lock:
             self._chunks.clear()
             self._marks.clear()
+            self._words.clear()
             self._choose(manner)
             encoded = text.encode("utf-8")
             flags = _CHARS_UTF8
@@ -93,7 +95,7 @@ class Espeak:
                 encoded, len(encoded) + 1, 0, _POSITION_CHARACTER, 0, flags, None, None
             )
             self._library.espeak_Synchronize()
-            return self._collect()
+            return self._collect(text)
 
     def _choose(self, manner: Manner) -> None:
         if self._library.espeak_SetVoiceByName(manner.voice.encode("utf-8")) != 0:
@@ -113,20 +115,32 @@ class Espeak:
             if event.type == _EVENT_PHONEME:
                 symbol = event.id.string.decode("utf-8", "replace")
                 self._marks.append((event.audio_position / 1000.0, symbol))
+            elif event.type == _EVENT_WORD:
+                place = event.audio_position / 1000.0, event.text_position - 1, event.length
+                self._words.append(place)
             position += 1
         return 0
 
-    def _collect(self) -> Utterance:
+    def _collect(self, text: str) -> Utterance:
         if not self._chunks:
             return Utterance(np.zeros(0, np.float32), ())
         raw = np.concatenate(self._chunks).astype(np.float32) / 32768.0
-        ends = [start for start, _ in self._marks[1:]] + [len(raw) / self._rate]
+        length = len(raw) / self._rate
+        ends = [start for start, _ in self._marks[1:]] + [length]
         segments = (
             Segment(symbol, start, end)
             for (start, symbol), end in zip(self._marks, ends, strict=True)
             if end > start
         )
-        return Utterance(resample(raw, self._rate), tuple(segments))
+        return Utterance(resample(raw, self._rate), tuple(segments), self._spoken_words(text, length))
+
+    def _spoken_words(self, text: str, length: float) -> tuple[Segment, ...]:
+        ends = [start for start, _, _ in self._words[1:]] + [length]
+        return tuple(
+            Segment(text[at : at + letters], start, end)
+            for (start, at, letters), end in zip(self._words, ends, strict=True)
+            if letters  # espeak also marks the second half of a sentence, with no word of its own
+        )
 
 
 def _load() -> ctypes.CDLL:

@@ -24,10 +24,11 @@ class Segment:
 
 @dataclass(frozen=True)
 class Utterance:
-    """Samples [-1, 1] at 16 kHz and the sounds in them, in order."""
+    """Samples [-1, 1] at 16 kHz and the sounds in them, in order; the words too, where the synthesiser tells them."""
 
     samples: Samples
     segments: tuple[Segment, ...]
+    words: tuple[Segment, ...] = ()
 
     @property
     def duration(self) -> float:
@@ -45,5 +46,8 @@ def resample(samples: Samples, rate: float) -> Samples:
 def warp(utterance: Utterance, factor: float) -> Utterance:
     """Play the voice `factor` times as fast: shorter, higher, as if from a smaller throat."""
     samples = resample(utterance.samples, SAMPLE_RATE * factor)
-    segments = (Segment(s.symbol, s.start / factor, s.end / factor) for s in utterance.segments)
-    return Utterance(samples, tuple(segments))
+    segments, words = (
+        tuple(Segment(s.symbol, s.start / factor, s.end / factor) for s in marks)
+        for marks in (utterance.segments, utterance.words)
+    )
+    return Utterance(samples, segments, words)

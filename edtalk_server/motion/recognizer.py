@@ -1,0 +1,125 @@
+"""Forced alignment of English with pocketsphinx (extra `align`): where each word of a known text begins and ends.
+
+The wheel carries the acoustic model and the dictionary; nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from edtalk_server.arrays import Floats
+from edtalk_server.motion.pronunciation import sounds_of, spoken_forms
+from edtalk_server.motion.script_words import Span
+
+FRAME_S = 0.01
+_BEAMS = (1e-64, 1e-120)
+"""How unlikely a path may be before it is dropped: narrow first, wide for voices that the narrow one loses."""
+_SHORTEST_PHONE = 3
+"""Frames: each phone has three states."""
+_MOST_SQUEEZED = 0.4
+"""Share of words as short as they can be, from which on the text is not what the voice says."""
+_BIAS_S = 0.0
+"""By how much the recogniser finds the beginnings of words too late, in seconds."""
+_lock = threading.Lock()
+
+
+def is_available() -> bool:
+    """Return whether pocketsphinx is installed."""
+    return importlib.util.find_spec("pocketsphinx") is not None
+
+
+@dataclass(frozen=True)
+class Spelling:
+    """The dictionary words of each written word, and the written ones whose sounds were guessed by letter rules."""
+
+    forms: tuple[tuple[str, ...], ...]
+    unknown: frozenset[int]
+
+
+def spell(words: Sequence[str]) -> Spelling:
+    """Look up words; those that are not in the dictionary are added to it."""
+    with _lock:
+        forms, unknown = [], set()
+        for i, word in enumerate(words):
+            spoken = spoken_forms(word) or ["um"]
+            guessed = [_learn(form) for form in spoken]
+            if any(guessed):
+                unknown.add(i)
+            forms.append(tuple(spoken))
+        return Spelling(tuple(forms), frozenset(unknown))
+
+
+def _learn(form: str) -> bool:
+    """Make sure that all decoders know a word; return whether its sounds are a guess."""
+    known = True
+    for beam in _BEAMS:
+        decoder = _decoder(beam)
+        if decoder.lookup_word(form) is None:
+            decoder.add_word(form, sounds_of(form), False)
+            known = False
+    if not known:
+        _guessed.add(form)
+    return form in _guessed
+
+
+_guessed: set[str] = set()
+
+
+@lru_cache(maxsize=len(_BEAMS))
+def _decoder(beam: float) -> Any:
+    import pocketsphinx
+
+    return pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=beam, pbeam=beam, wbeam=beam**0.75)
+
+
+def align(samples: Floats, forms: Sequence[Sequence[str]]) -> list[Span] | None:
+    """Return the span of each written word in a piece of voice (16 kHz), in its own seconds; None where the text is not
+    what is said there."""
+    pcm = (np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
+    flat = [form for word in forms for form in word]
+    with _lock:
+        for beam in _BEAMS:
+            segments = _segments(_decoder(beam), pcm, flat)
+            if segments is not None:
+                break
+        else:
+            return None
+    return _joined(segments, forms)
+
+
+def _segments(decoder: Any, pcm: bytes, words: list[str]) -> list[Any] | None:
+    """Return the segments of the words alone, None where no path fits or most words are squeezed."""
+    decoder.set_align_text(" ".join(words))
+    decoder.start_utt()
+    decoder.process_raw(pcm, full_utt=True)
+    decoder.end_utt()
+    found = decoder.seg()
+    if found is None:
+        return None
+    segments = [one for one in found if not one.word.startswith(("<", "[", "+"))]
+    if len(segments) != len(words):
+        return None
+    squeezed = sum(_is_squeezed(decoder, one) for one in segments)
+    return segments if squeezed <= _MOST_SQUEEZED * len(words) else None
+
+
+def _is_squeezed(decoder: Any, segment: Any) -> bool:
+    sounds = decoder.lookup_word(segment.word) or ""
+    return bool(segment.end_frame - segment.start_frame + 1 <= _SHORTEST_PHONE * len(sounds.split()))
+
+
+def _joined(segments: list[Any], forms: Sequence[Sequence[str]]) -> list[Span]:
+    spans, at = [], 0
+    for word in forms:
+        first, last = segments[at], segments[at + len(word) - 1]
+        start = max(first.start_frame * FRAME_S - _BIAS_S, 0.0)
+        spans.append((start, max((last.end_frame + 1) * FRAME_S, start)))
+        at += len(word)
+    return spans
