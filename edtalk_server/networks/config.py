@@ -118,3 +118,19 @@ class Audio2LipConfig(_Config):
         _require_positive_integers(
             outputs=self.outputs, **{f"widths[{i}]": w for i, w in enumerate(self.widths)}
         )
+
+
+@dataclass(frozen=True)
+class SyncConfig(_Config):
+    """Sizes of the sync expert: `widths` are the channels of the five stages of both of its encoders, `embedding` the
+    length of what they give (512 in the paper and in SyncNet). The starter's is a quarter as wide as Wav2Lip's."""
+
+    widths: tuple[int, ...] = (24, 48, 96, 128, 192)
+    embedding: int = 512
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.widths, tuple) or len(self.widths) != 5:
+            raise ValueError(f"widths must be five numbers, not {self.widths!r}")
+        _require_positive_integers(
+            embedding=self.embedding, **{f"widths[{i}]": w for i, w in enumerate(self.widths)}
+        )
