@@ -138,6 +138,28 @@ class SwapBatch(_Tensors):
     """From the target back to the source."""
 
 
+@dataclass(frozen=True)
+class SpokenBatch(_Tensors):
+    """B clips of T frames with their sound, and a source picture for each, as in `ClipBatch`."""
+
+    source: Tensor
+    """[B, 3, S, S]"""
+    frames: Tensor
+    """[B, T, 3, S, S]"""
+    landmarks: Tensor
+    """[B, T, 68, 2] of the frames."""
+    voice: Tensor
+    """[B, T + 2 * reach, 80, 16]: the mel window of every frame (`media.audio.mel.windows`), and of `reach` frames
+    before and after the clip. The window of frame i is row i + reach."""
+    identity: Tensor
+    """[B] int64: the person's number within the set."""
+
+    @property
+    def reach(self) -> int:
+        """Frames before and after the clip whose sound is known."""
+        return (self.voice.shape[1] - self.frames.shape[1]) // 2
+
+
 class ClipSet(Protocol):
     """A set of clips to learn from."""
 
@@ -170,6 +192,17 @@ class SwapSet(Protocol):
     ) -> SwapBatch:
         """Draw `count` swaps; in a share `cross` of them the drivers are other people than the source. With
         `keep_expression` the target has the source's own expression, for models that cannot change it yet."""
+
+
+@runtime_checkable
+class SpokenSet(Protocol):
+    """A set of clips with sound."""
+
+    def spoken(self, rng: Random, count: int, length: int, reach: int = 0) -> SpokenBatch:
+        """Draw `count` clips of `length` frames with the sound of them and of `reach` frames before and after.
+
+        `EDTalkError(NOT_READY)` when no clip with sound is long enough.
+        """
 
 
 class Mixed:
@@ -215,3 +248,9 @@ def swap_sets(data: ClipSet) -> list[SwapSet]:
     """Return the sets that can swap factors: the set itself, or those of a mixture."""
     parts = data.sets if isinstance(data, Mixed) else [data]
     return [part for part in parts if isinstance(part, SwapSet)]
+
+
+def spoken_sets(data: ClipSet) -> list[SpokenSet]:
+    """Return the sets that have sound: the set itself, or those of a mixture."""
+    parts = data.sets if isinstance(data, Mixed) else [data]
+    return [part for part in parts if isinstance(part, SpokenSet)]

@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,6 +28,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from edtalk_server.arrays import Floats
+from edtalk_server.media.audio.mel import mel_spectrogram, window_indices
+from edtalk_server.media.audio.voice import load_voice
 from edtalk_server.media.faces.portrait import Picture
 from edtalk_server.media.video.sequence import disk_error, make_folder, write_whole
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -210,9 +214,10 @@ class ClipWriter:
 
 
 class StoredClip:
-    """A prepared clip's pictures and landmarks, read on demand."""
+    """A prepared clip's pictures, landmarks and sound, read on demand."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._frames = np.memmap(folder / "frames.bin", np.uint8, "r")
         self._index = np.load(folder / "index.npy", mmap_mode="r")
         self._landmarks = np.load(folder / "landmarks.npy", mmap_mode="r")
@@ -229,6 +234,15 @@ class StoredClip:
     def landmarks(self, numbers: Sequence[int]) -> npt.NDArray[np.float32]:
         """Return landmarks float32 [N, 68, 2] in 0..1."""
         return np.array(self._landmarks[list(numbers)], np.float32)
+
+    def voice(self, numbers: Sequence[int]) -> Floats:
+        """Return the mel windows float32 [N, 80, 16] of these frames (25 a second); the clip must have sound."""
+        columns = window_indices(len(self._landmarks), len(self._mel))[list(numbers)]
+        return np.ascontiguousarray(self._mel[columns].transpose(0, 2, 1))
+
+    @cached_property
+    def _mel(self) -> Floats:
+        return mel_spectrogram(load_voice(self._folder / "voice.flac").samples)
 
 
 def stamp_of(path: Path) -> str:

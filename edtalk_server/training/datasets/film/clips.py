@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from edtalk_server.engine.tensors import to_tensor
 from edtalk_server.media.faces.portrait import Picture
 from edtalk_server.training.datasets.film.cache import ClipRecord, FilmCache, StoredClip
 from edtalk_server.training.datasets.film.layout import EMOTIONS
-from edtalk_server.training.datasets.interface import FRAME_RATE, ClipBatch, Random, resized
+from edtalk_server.training.datasets.interface import FRAME_RATE, ClipBatch, Random, SpokenBatch, resized
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _OPEN = 64
@@ -63,38 +64,73 @@ class FilmedClips:
 
     def clips(self, rng: Random, count: int, length: int) -> ClipBatch:
         able = self._people_with(length)
-        samples = []
-        for _ in range(count):
-            person = able[int(rng.integers(len(able)))]
-            samples.append(self._sample(rng, person, length))
+        samples = [self._sample(rng, able, length) for _ in range(count)]
         return ClipBatch(
-            source=torch.cat([self._pictures(sample.source[None]) for sample in samples]),
-            frames=torch.stack([self._pictures(sample.frames) for sample in samples]),
-            landmarks=torch.from_numpy(np.stack([sample.landmarks for sample in samples])),
-            identity=torch.tensor([self.people.index(sample.clip.person) for sample in samples]),
+            source=self._sources(samples),
+            frames=self._frames(samples),
+            landmarks=_landmarks(samples),
+            identity=self._identities(samples),
             emotion=torch.tensor([_number_of(sample.clip.emotion) for sample in samples]),
             level=torch.tensor([sample.clip.level for sample in samples]),
         )
 
+    def spoken(self, rng: Random, count: int, length: int, reach: int = 0) -> SpokenBatch:
+        """Draw clips with their sound (`interface.SpokenSet`)."""
+        whole = length + 2 * reach
+        able = [who for who in self.people if self._paths(who, whole, spoken=True)]
+        if not able:
+            raise EDTalkError(
+                ErrorCode.NOT_READY,
+                f"No clip with sound shows a face for {whole} frames without a cut.",
+                "Prepare films that have sound, or render some (docs/training_paper.md).",
+            )
+        samples, voices = [], []
+        for _ in range(count):
+            path = self._draw_path(rng, able, whole, spoken=True)
+            first, shot = _window(rng, self._clips[path], whole)
+            samples.append(self._cut(rng, path, shot, first + reach, length))
+            voices.append(self._stored_clip(path).voice(range(first, first + whole)))
+        return SpokenBatch(
+            source=self._sources(samples),
+            frames=self._frames(samples),
+            landmarks=_landmarks(samples),
+            voice=torch.from_numpy(np.stack(voices)),
+            identity=self._identities(samples),
+        )
+
     def _people_with(self, length: int) -> list[str]:
-        able = [
-            who for who in self.people if any(_fits(self._clips[p], length) for p in self._by_person[who])
-        ]
+        able = [who for who in self.people if self._paths(who, length)]
         if not able:
             raise ValueError(f"no clip shows a face for {length} frames without a cut")
         return able
 
-    def _sample(self, rng: Random, person: str, length: int) -> _Sample:
-        able = [path for path in self._by_person[person] if _fits(self._clips[path], length)]
-        path = able[int(rng.integers(len(able)))]
-        record, stored = self._clips[path], self._stored_clip(path)
-        first, shot = _window(rng, record, length)
-        numbers = range(first, first + length)
+    def _paths(self, person: str, length: int, spoken: bool = False) -> list[Path]:
+        """Return a person's clips that are long enough, and have sound where they are to be `spoken`."""
+        paths = self._by_person[person]
+        return [
+            path
+            for path in paths
+            if _fits(self._clips[path], length) and self._clips[path].has_sound >= spoken
+        ]
+
+    def _draw_path(self, rng: Random, people: list[str], length: int, spoken: bool = False) -> Path:
+        person = people[int(rng.integers(len(people)))]
+        able = self._paths(person, length, spoken)
+        return able[int(rng.integers(len(able)))]
+
+    def _sample(self, rng: Random, people: list[str], length: int) -> _Sample:
+        path = self._draw_path(rng, people, length)
+        first, shot = _window(rng, self._clips[path], length)
+        return self._cut(rng, path, shot, first, length)
+
+    def _cut(self, rng: Random, path: Path, shot: int, first: int, length: int) -> _Sample:
+        """Return `length` frames of a clip from `first` on, and a source for them."""
+        stored, numbers = self._stored_clip(path), range(first, first + length)
         return _Sample(
             source=self._source(rng, path, shot, first, length),
             frames=stored.pictures(numbers),
             landmarks=stored.landmarks(numbers),
-            clip=record,
+            clip=self._clips[path],
         )
 
     def _source(self, rng: Random, path: Path, shot: int, first: int, length: int) -> Picture:
@@ -115,9 +151,22 @@ class FilmedClips:
             self._open.popitem(last=False)
         return self._open[path]
 
+    def _sources(self, samples: Sequence[_Sample]) -> Tensor:
+        return torch.cat([self._pictures(sample.source[None]) for sample in samples])
+
+    def _frames(self, samples: Sequence[_Sample]) -> Tensor:
+        return torch.stack([self._pictures(sample.frames) for sample in samples])
+
+    def _identities(self, samples: Sequence[_Sample]) -> Tensor:
+        return torch.tensor([self.people.index(sample.clip.person) for sample in samples])
+
     def _pictures(self, frames: Picture) -> Tensor:
         """Return uint8 [N, S, S, 3] as float32 [N, 3, size, size] in [-1, 1]."""
         return resized(to_tensor(frames), self.size)
+
+
+def _landmarks(samples: Sequence[_Sample]) -> Tensor:
+    return torch.from_numpy(np.stack([sample.landmarks for sample in samples]))
 
 
 def _number_of(emotion: str) -> int:
