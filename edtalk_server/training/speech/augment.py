@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
+from typing import Self
+
 import numpy as np
+import torch
+from torch import Tensor
 
 from edtalk_server.training.speech.utterance import SAMPLE_RATE, Samples
 
@@ -12,6 +17,8 @@ Rng = np.random.Generator
 def recording(samples: Samples, rng: Rng) -> Samples:
     """Change a clip as if some microphone in some room had recorded it; the length and all times stay."""
     studio = rng.random() < 0.3
+    if rng.random() < 0.6:
+        samples = unsteady(samples, rng)
     if not studio and rng.random() < 0.5:
         samples = room(samples, rng)
     if not studio and rng.random() < 0.8:
@@ -20,6 +27,14 @@ def recording(samples: Samples, rng: Rng) -> Samples:
     noisy = samples + noise(len(samples), rng) * 10 ** rng.uniform(-4.5, -3.0 if studio else -1.3)
     loud = 10 ** rng.uniform(-1.3, 0.0)
     return np.clip(noisy * loud, -1.0, 1.0).astype(np.float32)
+
+
+def unsteady(samples: Samples, rng: Rng) -> Samples:
+    """Speak louder and softer (9 dB each way, within a word to a sentence), as if the speaker had other stresses or
+    another distance: how loud a moment is says little about how far the mouth is open."""
+    knots = np.arange(0.0, len(samples) + SAMPLE_RATE, SAMPLE_RATE * rng.uniform(0.15, 1.2))
+    decibels = np.interp(np.arange(len(samples)), knots, rng.uniform(-9, 9, len(knots)))
+    return np.asarray(samples * 10 ** (decibels / 20), np.float32)
 
 
 def equalise(samples: Samples, rng: Rng) -> Samples:
@@ -62,3 +77,46 @@ def noise(length: int, rng: Rng) -> Samples:
         hum = np.sin(2 * np.pi * rng.choice([50.0, 60.0]) * np.arange(length) / SAMPLE_RATE)
         coloured = coloured + rng.uniform(0.2, 2.0) * hum
     return coloured.astype(np.float32)
+
+
+_DECIBEL = 8.0 / 100.0
+"""A decibel in the units of mel windows."""
+_BANDS = 80
+_SILENT, _LOUDEST = -4.0, 4.0
+
+
+@dataclass(frozen=True)
+class Disturbance:
+    """What changes N mel windows, each [N, 1, 1, 1]: a gain of 12 dB each way, and now and then a band that is lost."""
+
+    gain: Tensor
+    lowest: Tensor
+    height: Tensor
+
+    @classmethod
+    def draw(cls, count: int, device: torch.device | None = None) -> Self:
+        """Draw `count` disturbances from torch's random numbers."""
+
+        def drawn(low: float, high: float) -> Tensor:
+            return torch.rand(count, 1, 1, 1, device=device) * (high - low) + low
+
+        return cls(drawn(-12 * _DECIBEL, 12 * _DECIBEL), drawn(0, _BANDS), drawn(-12, 12))
+
+    def followed(self, pairs: int) -> Self:
+        """Return these, and the first `pairs` again."""
+        return type(self)(
+            *(torch.cat([part, part[:pairs]]) for part in (getattr(self, f.name) for f in fields(self)))
+        )
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        """Return changed mel windows [N, K, 80, 16]; the K of a row change alike."""
+        band = torch.arange(_BANDS, device=windows.device)[:, None]
+        lost = (band >= self.lowest) & (band < self.lowest + self.height)
+        return torch.where(lost, torch.full_like(windows, _SILENT), windows + self.gain).clamp(
+            _SILENT, _LOUDEST
+        )
+
+
+def disturb(windows: Tensor) -> Tensor:
+    """Return mel windows [N, K, 80, 16] as if recorded otherwise (`Disturbance`)."""
+    return Disturbance.draw(len(windows), windows.device)(windows)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import IntEnum
@@ -17,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.media.audio.mel import mel_spectrogram
-from edtalk_server.training.speech import augment, espeak, flite
-from edtalk_server.training.speech.texts import sentence
-from edtalk_server.training.speech.utterance import SAMPLE_RATE, Segment, Utterance, warp
+from edtalk_server.training.speech import augment, flite, voices
+from edtalk_server.training.speech.utterance import SAMPLE_RATE, Utterance
 from edtalk_server.training.speech.visemes import MOUTH_NAMES, closure, mouth_curves
 from shared_protocol import atomic_write
 
@@ -31,17 +29,6 @@ WINDOW = 16
 """Mel columns of one window."""
 WINDOW_LEAD = 6.8 / MEL_RATE
 """Seconds from a window's first column to its frame: 80 ms (as in Wav2Lip) and the mean truncation."""
-
-_ACCENTS = ("en-us", "en-gb-scotland", "en-gb-x-rp", "en-gb-x-gbcwmd", "en-029")
-_VARIANTS = (
-    "m1", "m2", "m3", "m4", "m5", "m6", "m7", "f1", "f2", "f3", "f4", "steph", "steph2", "Andrea", "Alex", "edward",
-    "max", "adam", "Alicia", "Annie", "aunty", "grandma", "grandpa", "john", "Lee", "Michael", "paul", "quincy", "rob",
-    "travis", "victor", "zac", "shelby", "belinda", "benjamin", "caleb", "david", "klatt", "klatt2", "klatt3", "klatt6",
-    "whisper",
-)  # fmt: skip
-TRAIN_VOICES = tuple(f"{accent}+{variant}" for accent in _ACCENTS for variant in _VARIANTS)
-HELD_OUT_VOICES = ("en-gb-x-gbclan+m8", "en-us-nyc+f5", "en-us-nyc+linda", "en-gb-x-gbclan+klatt4")
-TRAIN_FLITE, HELD_OUT_FLITE = ("slt", "rms", "awb"), ("kal16",)
 
 
 class Kind(IntEnum):
@@ -124,71 +111,32 @@ def build(folder: Path, config: CorpusConfig) -> tuple[Clips, Clips]:
 
 def _train(config: CorpusConfig, rng: np.random.Generator) -> Iterator[tuple[Utterance, int]]:
     for _ in range(config.espeak_clips):
-        yield _clip(_espeak_sentences(str(rng.choice(TRAIN_VOICES)), rng, 3), rng), Kind.ESPEAK
+        yield _espeak(rng, str(rng.choice(voices.TRAIN_ESPEAK)), 3), Kind.ESPEAK
     if flite.available():
         for _ in range(config.flite_clips):
-            yield _clip(_flite_sentences(str(rng.choice(TRAIN_FLITE)), rng, 2), rng), Kind.FLITE
+            yield _flite(rng, str(rng.choice(voices.TRAIN_FLITE)), 2), Kind.FLITE
     else:
         log.warning("flite is not installed: training on espeak-ng alone")
     for _ in range(config.silent_clips):
-        yield _silence(rng), Kind.SILENCE
+        yield voices.silence(rng, augment.noise), Kind.SILENCE
 
 
 def _held_out(config: CorpusConfig, rng: np.random.Generator) -> Iterator[tuple[Utterance, int]]:
     for index in range(config.held_out_clips):
-        voice = HELD_OUT_VOICES[index % len(HELD_OUT_VOICES)]
-        yield _clip(_espeak_sentences(voice, rng, 2, written=False), rng), Kind.ESPEAK
+        voice = voices.HELD_OUT_ESPEAK[index % len(voices.HELD_OUT_ESPEAK)]
+        yield _espeak(rng, voice, 2, written=False), Kind.ESPEAK
         if flite.available() and index % 2 == 0:
-            yield _clip(_flite_sentences(HELD_OUT_FLITE[0], rng, 1, written=False), rng), Kind.FLITE
-            train_voice = TRAIN_FLITE[index // 2 % len(TRAIN_FLITE)]
-            yield _clip(_flite_sentences(train_voice, rng, 1, written=False), rng), Kind.FLITE_NEW_TEXT
+            yield _flite(rng, voices.HELD_OUT_FLITE[0], 1, written=False), Kind.FLITE
+            train_voice = voices.TRAIN_FLITE[index // 2 % len(voices.TRAIN_FLITE)]
+            yield _flite(rng, train_voice, 1, written=False), Kind.FLITE_NEW_TEXT
 
 
-def _espeak_sentences(
-    voice: str, rng: np.random.Generator, count: int, written: bool = True
-) -> list[Utterance]:
-    manner = espeak.Manner(
-        voice, int(rng.integers(120, 230)), int(rng.integers(20, 85)), int(rng.integers(15, 95))
-    )
-    engine = espeak.Espeak.shared()
-    return [warp(engine.speak(sentence(rng, written), manner), rng.uniform(0.88, 1.15)) for _ in range(count)]
+def _espeak(rng: np.random.Generator, voice: str, count: int, written: bool = True) -> Utterance:
+    return voices.spoken_clip(voices.espeak_speaker(voice, rng), rng, count, written)
 
 
-def _flite_sentences(
-    voice: str, rng: np.random.Generator, count: int, written: bool = True
-) -> list[Utterance]:
-    pitch = rng.uniform(110, 260) if voice == "slt" else rng.uniform(80, 190)
-    manner = flite.Manner(voice, rng.uniform(0.8, 1.3), pitch, rng.uniform(8, 45))
-    factor = rng.uniform(0.82, 1.22)
-    utterances = []
-    for _ in range(count):
-        try:
-            utterances.append(warp(flite.speak(sentence(rng, written), manner), factor))
-        except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            log.warning("flite failed on one sentence: %s", error)
-    return utterances
-
-
-def _silence(rng: np.random.Generator) -> Utterance:
-    """Return several seconds in which nobody speaks; the augmentation adds noises."""
-    length = int(rng.uniform(2.0, 6.0) * SAMPLE_RATE)
-    hum = augment.noise(length, rng) * rng.choice([0.0, 1.0])
-    return Utterance(hum.astype(np.float32), ())
-
-
-def _clip(sentences: list[Utterance], rng: np.random.Generator) -> Utterance:
-    """Join sentences, with pauses before, between and after them."""
-    samples: list[npt.NDArray[np.float32]] = []
-    segments: list[Segment] = []
-    time = 0.0
-    for spoken in sentences:
-        pause = int(rng.uniform(0.1, 1.2) * SAMPLE_RATE)
-        time += pause / SAMPLE_RATE
-        samples += [np.zeros(pause, np.float32), spoken.samples]
-        segments += [Segment(s.symbol, s.start + time, s.end + time) for s in spoken.segments]
-        time += spoken.duration
-    samples.append(np.zeros(int(rng.uniform(0.2, 1.0) * SAMPLE_RATE), np.float32))
-    return Utterance(np.concatenate(samples), tuple(segments))
+def _flite(rng: np.random.Generator, voice: str, count: int, written: bool = True) -> Utterance:
+    return voices.spoken_clip(voices.flite_speaker(voice, rng), rng, count, written)
 
 
 def _pack(clips: Iterator[tuple[Utterance, int]]) -> Clips:

@@ -26,6 +26,7 @@ from edtalk_server.networks.config import Audio2LipConfig
 from edtalk_server.training.loop.metrics import MetricLogger
 from edtalk_server.training.loop.prefetcher import generator_of
 from edtalk_server.training.loop.trainer import Outcome, Schedule, Trainer, learning_rate
+from edtalk_server.training.speech.augment import Disturbance
 from edtalk_server.training.speech.corpus import WINDOW, Clips, CorpusConfig, Kind, build
 from edtalk_server.training.speech.visemes import MOUTH_NAMES
 from shared_protocol import atomic_write
@@ -76,20 +77,6 @@ def windows_at(clips: Clips, rows: npt.NDArray[np.int64]) -> Tensor:
     """Return mel windows [len(rows), 1, 80, 16]."""
     columns = clips.starts[rows][:, None] + np.arange(WINDOW)
     return torch.from_numpy(clips.mel[:, columns].transpose(1, 0, 2).astype(np.float32))[:, None]
-
-
-def disturb(windows: Tensor, pairs: int) -> Tensor:
-    """Change the loudness (12 dB), and remove a band now and then; alike for both windows of a pair."""
-    count = len(windows) - pairs
-
-    def drawn(low: float, high: float) -> Tensor:
-        values = torch.rand(count, 1, 1, 1) * (high - low) + low
-        return torch.cat([values, values[:pairs]])
-
-    lowest, height = drawn(0, 80), drawn(-12, 12)
-    band = torch.arange(80)[:, None]
-    lost = (band >= lowest) & (band < lowest + height)
-    return torch.where(lost, torch.full_like(windows, -4.0), windows + drawn(-0.96, 0.96)).clamp(-4.0, 4.0)
 
 
 class SpeechLoss:
@@ -196,7 +183,8 @@ class SpeechTrainer(Trainer):
     def _draw(self, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], Tensor]:
         """Draw a batch: its rows and its windows."""
         rows = self.sampler.draw(rng, self.plan.batch, self.plan.pairs)
-        windows = disturb(windows_at(self.clips, rows), self.plan.pairs)
+        alike = Disturbance.draw(self.plan.batch - self.plan.pairs).followed(self.plan.pairs)
+        windows = alike(windows_at(self.clips, rows))
         return rows, windows.contiguous(memory_format=torch.channels_last)
 
     def validate(self) -> dict[str, float]:
