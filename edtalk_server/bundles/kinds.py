@@ -16,6 +16,7 @@ _NETWORKS = {
     ("lip_pose", "edtalk_lip_pose"): "edtalk_server.networks.edtalk:EDTalk",
     ("face", "compact"): "edtalk_server.networks.compact:CompactNetwork",
     ("audio_to_lip", "audio2lip"): "edtalk_server.networks.audio2lip:Audio2Lip",
+    ("sync", "sync_expert"): "edtalk_server.networks.sync:SyncExpert",
 }
 
 

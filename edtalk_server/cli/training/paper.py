@@ -14,6 +14,7 @@ from edtalk_server.training.datasets.opening import open_sets
 from edtalk_server.training.loop.processes import from_torchrun
 from edtalk_server.training.paper import config as configs
 from edtalk_server.training.paper import export as exporting
+from edtalk_server.training.paper import trained
 from edtalk_server.training.paper.config import StageName
 from edtalk_server.training.paper.trainer import PaperTrainer
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -71,8 +72,8 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    network, _ = exporting.face_of(arguments.run)
-    data = open_sets(exporting.data_of(arguments.run), network.size)
+    network, _ = trained.face_of(arguments.run)
+    data = open_sets(trained.data_of(arguments.run), network.size)
     labels = exporting.Labels(name=arguments.name)
     voice = None if arguments.voice == "none" else bundles.load(arguments.voice)
     exporting.export(arguments.run, data, arguments.output, labels, arguments.pictures, voice=voice)

@@ -10,19 +10,22 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, TypeVar
 
-from edtalk_server.networks.config import EDTalkConfig
+from edtalk_server.networks.config import Audio2LipConfig, EDTalkConfig, SyncConfig
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 T = TypeVar("T")
 
 
 class StageName(StrEnum):
-    """The stages in their order; `features` trains the network of our own perceptual loss."""
+    """The stages in their order; `features` trains the network of our own perceptual loss, `sync` the expert that
+    judges the lips."""
 
     FEATURES = "features"
     RECONSTRUCTION = "reconstruction"
     MOUTH_POSE = "mouth_pose"
     EXPRESSION = "expression"
+    SYNC = "sync"
+    LIPS = "lips"
 
 
 class AdversarialKind(StrEnum):
@@ -59,6 +62,9 @@ class LossWeights:
     flow: float = 5.0
     mask: float = 0.2
     probe: float = 1.0
+    lip_feature: float = 1.0
+    lip_velocity: float = 0.0
+    sync: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,10 @@ class StageConfig:
     """One stage of one run."""
 
     network: EDTalkConfig = field(default_factory=EDTalkConfig)
+    audio: Audio2LipConfig = field(default_factory=Audio2LipConfig)
+    """The audio encoder of the stage `lips`; `outputs` is the size of the face's mouth bank."""
+    sync: SyncConfig = field(default_factory=SyncConfig)
+    """The expert of the stage `sync`."""
     data: tuple[Mapping[str, Any], ...] = ()
     """Sets by `datasets.opening`, for example `{"kind": "cached", "folder": "..."}`."""
     ablation: Ablation = field(default_factory=Ablation)
@@ -118,6 +128,10 @@ class StageConfig:
     critic: Critic = field(default_factory=Critic)
     start: str = ""
     """A checkpoint to start from. Empty: the stage before this one in the same folder, if it is there."""
+    face: str = ""
+    """Whose lips the stage `lips` teaches: a bundle's name or folder. Empty: the latest face in the same folder."""
+    expert: str = ""
+    """Who judges them: a checkpoint of the stage `sync`. Empty: the one in the same folder."""
     fresh_banks: bool = True
     """Whether `mouth_pose` initialises banks and heads again, as the release does when it starts from LIA."""
     freeze_backbone: bool = False
@@ -129,7 +143,8 @@ class StageConfig:
     accumulate: int = 1
     """Batches of a step. N processes with 1 do what one process does with N."""
     window: int = 5
-    """K of the expression stage: consecutive frames that share one averaged expression."""
+    """K of the expression stage: consecutive frames that share one averaged expression. (`sync` and `lips` take the
+    expert's five.)"""
     swap_share: float = 0.5
     """Share of batches that are exact factor swaps, where the data can draw them."""
     cross_share: float = 0.5
@@ -154,6 +169,12 @@ def defaults(stage: StageName) -> StageConfig:
     if stage is StageName.FEATURES:
         quick = Optimization(generator_rate=1e-3, generator_memory=0.99, warm_up=100, final_rate=0.02)
         return StageConfig(optimization=quick, steps=20_000, batch=16)
+    if stage is StageName.SYNC:
+        quick = Optimization(generator_rate=1e-3, generator_memory=0.99, warm_up=100, final_rate=0.02)
+        return StageConfig(optimization=quick, steps=20_000, batch=64)
+    if stage is StageName.LIPS:
+        calm = Optimization(generator_rate=1e-4, generator_memory=0.999, final_rate=0.1)
+        return StageConfig(optimization=calm, steps=100_000)
     return StageConfig()
 
 
@@ -167,6 +188,8 @@ def to_dict(config: StageConfig) -> dict[str, Any]:
     return {
         **asdict(config),
         "network": config.network.to_dict(),
+        "audio": config.audio.to_dict(),
+        "sync": config.sync.to_dict(),
         "data": [dict(description) for description in config.data],
     }
 

@@ -12,7 +12,7 @@ from edtalk_server.training.paper.stage import Batch, Stage
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 
-class FeatureStage(Stage):
+class FeatureStage(Stage[Batch]):
     """Needs rendered data: filmed clips lack the truth."""
 
     name = StageName.FEATURES

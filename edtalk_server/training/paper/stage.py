@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from edtalk_server.training.datasets.interface import ClipBatch, ClipSet, Motion, Random, SwapBatch, swap_sets
+from edtalk_server.training.datasets.interface import (
+    ClipBatch,
+    ClipSet,
+    Motion,
+    Random,
+    SpokenBatch,
+    SwapBatch,
+    swap_sets,
+)
 from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import LossWeights, StageConfig, StageName
 from edtalk_server.training.paper.losses import Adversarial, MultiScaleCritic, Reconstruction
@@ -73,7 +82,10 @@ class Critics:
         self.critic.requires_grad_(requires_grad=True)
 
 
-class Stage(nn.Module, ABC):
+B = TypeVar("B", bound=ClipBatch | SwapBatch | SpokenBatch)
+
+
+class Stage(nn.Module, ABC, Generic[B]):
     """One stage: chooses batches and computes their losses. `model` is what it trains, or part of it."""
 
     name: StageName
@@ -89,18 +101,18 @@ class Stage(nn.Module, ABC):
 
     @staticmethod
     @abstractmethod
-    def batch(config: StageConfig, data: ClipSet, rng: Random) -> Batch:
+    def batch(config: StageConfig, data: ClipSet, rng: Random) -> B:
         """Draw a batch of `config.batch`; the same state of `rng` gives the same batch."""
 
     @abstractmethod
-    def forward(self, batch: Batch, adversarial: bool) -> Outcome:
+    def forward(self, batch: B, adversarial: bool) -> Outcome:
         """Return the losses of a batch; with `adversarial`, L_adv is among them."""
 
     def begin_with(self, earlier: StageName) -> None:
         """Adapt what a checkpoint of `earlier` held; called once, before the first step."""
 
 
-class DrawingStage(Stage):
+class DrawingStage(Stage[Batch]):
     """A stage that trains the paper's model."""
 
     model: PaperModel

@@ -12,7 +12,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from edtalk_server.training.datasets.interface import ClipSet
+from edtalk_server import bundles
+from edtalk_server.networks.interface import FaceNetwork
+from edtalk_server.training.datasets.interface import ClipSet, SpokenBatch
 from edtalk_server.training.loop import checkpoint
 from edtalk_server.training.loop.prefetcher import draw_batches
 from edtalk_server.training.loop.processes import ProcessGroup
@@ -22,9 +24,13 @@ from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.decoupling import MouthPoseStage
 from edtalk_server.training.paper.expression import ExpressionStage
 from edtalk_server.training.paper.feature_stage import FeatureStage
+from edtalk_server.training.paper.lips.lips_stage import Frozen, LipStage
+from edtalk_server.training.paper.lips.sync_stage import SyncStage
 from edtalk_server.training.paper.losses import MultiScaleCritic
 from edtalk_server.training.paper.reconstruction import ReconstructionStage
 from edtalk_server.training.paper.stage import Batch, Critics, DrawingStage, Stage, missing_stage
+from edtalk_server.training.paper.trained import expert_of, face_of
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 _DRAWING: dict[StageName, type[DrawingStage]] = {
     StageName.RECONSTRUCTION: ReconstructionStage,
@@ -43,7 +49,7 @@ class PaperTrainer(Trainer):
         self.decay, self.clip = config.optimization.average, config.optimization.clip
         torch.manual_seed(config.seed)
         self.critic = MultiScaleCritic(config.critic).to(group.device)
-        self.stage = _make_stage(name, self.settings, self.critic, group.device).to(group.device)
+        self.stage = _make_stage(name, self.settings, self.critic, group.device, out).to(group.device)
         path = configs.path_of(out, name)
         if not path.is_file():
             self._begin(out)
@@ -62,7 +68,7 @@ class PaperTrainer(Trainer):
     def _has_critic(self) -> bool:
         return isinstance(self.stage, DrawingStage) and self.settings.weights.adversarial != 0
 
-    def _loader(self, data: ClipSet) -> Iterator[Batch]:
+    def _loader(self, data: ClipSet) -> Iterator[Batch | SpokenBatch]:
         """Yield this process's batches from the next step on: of all `world * accumulate` of a step, its own."""
         config, group = self.settings, self.group
         own, each = config.accumulate, group.world * config.accumulate
@@ -172,11 +178,35 @@ class PaperTrainer(Trainer):
 
 
 def _make_stage(
-    name: StageName, config: StageConfig, critic: MultiScaleCritic, device: torch.device
-) -> Stage:
-    if name is StageName.FEATURES:
-        return FeatureStage(config)
-    return _DRAWING[name](config, Critics(config, critic, device))
+    name: StageName, config: StageConfig, critic: MultiScaleCritic, device: torch.device, out: Path
+) -> Stage[Any]:
+    match name:
+        case StageName.FEATURES:
+            return FeatureStage(config)
+        case StageName.SYNC:
+            return SyncStage(config)
+        case StageName.LIPS:
+            return LipStage(config, _frozen(config, out))
+        case _:
+            return _DRAWING[name](config, Critics(config, critic, device))
+
+
+def _frozen(config: StageConfig, out: Path) -> Frozen:
+    """Return the face and the expert that the stage `lips` learns from: those of the config, or of the same folder."""
+    face: FaceNetwork = bundles.load(config.face).face if config.face else face_of(out)[0]
+    if face.bank_sizes[0] != config.audio.outputs or face.size != config.network.size:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE,
+            f"The face has {face.bank_sizes[0]} mouth weights and pictures of {face.size} pixels, the config "
+            f"{config.audio.outputs} and {config.network.size}.",
+            "Set `outputs` of `audio` and `size` of `network` to the face's.",
+        )
+    if not config.weights.sync:
+        return Frozen(face, None)
+    path = Path(config.expert) if config.expert else configs.path_of(out, StageName.SYNC)
+    if not path.is_file():
+        raise missing_stage(StageName.LIPS, StageName.SYNC)
+    return Frozen(face, expert_of(path))
 
 
 def _with_features(config: StageConfig, out: Path) -> StageConfig:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from edtalk_server.synthetic.controls import CHANNELS, SHIFT_X, STARTER_LAYOUT
-from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random, SwapBatch
+from edtalk_server.training.datasets.interface import ClipBatch, Motion, Random, SpokenBatch, SwapBatch
 
 SIZE = 32
 JAW, BROWS = STARTER_LAYOUT.index("jaw_open"), STARTER_LAYOUT.index("brow_raise")
@@ -116,4 +116,29 @@ class SwappingCartoons(Cartoons):
             source_weights=source,
             weights=target,
             motion=motion(target, source),
+        )
+
+
+class SpeakingCartoons(Cartoons):
+    """With sound: its loudness in each frame is how far the jaw is open, in a mel band of the speaker's own."""
+
+    def __init__(self) -> None:
+        super().__init__(truth=False)
+
+    def spoken(self, rng: Random, count: int, length: int, reach: int = 0) -> SpokenBatch:
+        whole = length + 2 * reach
+        colours, source = _colours(rng, count), random_weights(rng, (count,))
+        weights = random_weights(rng, (count, 1)).repeat(1, whole, 1)
+        keys = torch.from_numpy(rng.uniform(0, 1, (count, 1, whole + 8)).astype(np.float32))
+        weights[..., JAW] = torch.nn.functional.avg_pool1d(keys, 9, 1)[:, 0] * 4 - 1.5
+        flat = weights[:, reach : reach + length].flatten(0, 1)
+        voice = torch.full((count, whole, 80, 16), -4.0)
+        voice[:, :, 10:40] = (weights[..., JAW] * 4 - 2)[..., None, None]
+        shape = (count, length)
+        return SpokenBatch(
+            source=draw(colours, source),
+            frames=draw(colours.repeat_interleave(length, 0), flat).unflatten(0, shape),
+            landmarks=landmarks(flat).unflatten(0, shape),
+            voice=voice.clamp(-4, 4),
+            identity=torch.arange(count),
         )

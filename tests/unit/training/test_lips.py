@@ -1,0 +1,198 @@
+"""The stages `sync` and `lips`, at the size of a stamp: what learns, what stays frozen, what a bundle gets."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from cartoons import Cartoons, SpeakingCartoons, SwappingCartoons
+from torch import nn
+
+from edtalk_server import bundles
+from edtalk_server.networks.audio2lip import Audio2Lip
+from edtalk_server.networks.config import Audio2LipConfig, EDTalkConfig, SyncConfig
+from edtalk_server.networks.edtalk import EDTalk
+from edtalk_server.networks.sync import SyncExpert
+from edtalk_server.training.datasets.interface import Mixed, SpokenBatch, spoken_sets
+from edtalk_server.training.loop.processes import ProcessGroup
+from edtalk_server.training.paper.config import (
+    Critic,
+    Judging,
+    LossWeights,
+    Optimization,
+    StageConfig,
+    StageName,
+)
+from edtalk_server.training.paper.export import export
+from edtalk_server.training.paper.lips.lips_stage import Frozen, LipStage
+from edtalk_server.training.paper.lips.losses import LipVelocity, Synchrony
+from edtalk_server.training.paper.lips.sync_stage import FARTHEST, SyncStage
+from edtalk_server.training.paper.trainer import PaperTrainer
+from shared_protocol.errors import EDTalkError
+
+ALONE = ProcessGroup()
+CONFIG = StageConfig(
+    network=EDTalkConfig(size=32, style_dim=40, width_base=256, width_max=16, enhancement_hidden=8),
+    audio=Audio2LipConfig((4, 4, 6, 6, 8), 20),
+    sync=SyncConfig((4, 6, 8, 8, 8), 32),
+    batch=2,
+    steps=40,
+    critic=Critic(width=4, depth=1, scales=1),
+    judging=Judging(scales=1),
+    optimization=Optimization(generator_rate=3e-3, generator_memory=0.99, average=0.5),
+    tensorboard=False,
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class OneBatch(SpeakingCartoons):
+    def spoken(self, rng: np.random.Generator, count: int, length: int, reach: int = 0) -> SpokenBatch:
+        return super().spoken(np.random.default_rng(0), count, length, reach)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which the face and the expert have taken a step."""
+    folder = tmp_path_factory.mktemp("run")
+    PaperTrainer(StageName.MOUTH_POSE, CONFIG, SwappingCartoons(), folder, ALONE).train(until_step=1)
+    PaperTrainer(StageName.SYNC, CONFIG, SpeakingCartoons(), folder, ALONE).train(until_step=1)
+    return folder
+
+
+def copied(folder: Path, target: Path, *names: StageName) -> Path:
+    for name in names:
+        (target / f"{name}.pt").write_bytes((folder / f"{name}.pt").read_bytes())
+    return target
+
+
+def lip_stage(weights: LossWeights | None = None) -> tuple[LipStage, EDTalk, SyncExpert]:
+    torch.manual_seed(0)
+    face, expert = EDTalk(CONFIG.network), SyncExpert(CONFIG.sync)
+    stage = LipStage(replace(CONFIG, weights=weights or CONFIG.weights), Frozen(face, expert))
+    return stage, face, expert
+
+
+def touched(network: nn.Module) -> set[str]:
+    return {
+        name for name, p in network.named_parameters() if p.grad is not None and bool((p.grad != 0).any())
+    }
+
+
+# --- the expert ---
+
+
+def test_the_expert_learns_which_sound_belongs_to_which_lips(tmp_path: Path) -> None:
+    trainer = PaperTrainer(StageName.SYNC, CONFIG, OneBatch(), tmp_path, ALONE)
+    outcomes = [trainer.advance() for _ in range(16)]
+    assert set(outcomes[0].values) == {"positive", "shifted", "other", "contrast"}
+    contrast = [float(outcome.values["contrast"]) for outcome in outcomes]
+    assert np.mean(contrast[-5:]) < 0.9 * np.mean(contrast[:3]), contrast
+
+
+def test_both_of_its_encoders_learn_and_silence_teaches_nothing_wrong() -> None:
+    torch.manual_seed(0)
+    stage = SyncStage(CONFIG)
+    batch = SyncStage.batch(CONFIG, SpeakingCartoons(), np.random.default_rng(1))
+    assert batch.reach == FARTHEST
+    stage(batch, adversarial=False).total.backward()
+    assert touched(stage) == {name for name, _ in stage.named_parameters()}
+    silent = replace(batch, voice=torch.full_like(batch.voice, -4.0))
+    values = stage(silent, adversarial=False).values
+    assert (float(values["shifted"]), float(values["other"])) == (0, 0), "moments of silence do not differ"
+    assert float(values["positive"]) > 0
+
+
+# --- the lips ---
+
+
+def test_only_the_audio_encoder_and_its_map_learn() -> None:
+    stage, face, expert = lip_stage(replace(CONFIG.weights, lip_velocity=0.1))
+    before = [copy.deepcopy(network.state_dict()) for network in (face, expert)]
+    outcome = stage(LipStage.batch(CONFIG, SpeakingCartoons(), np.random.default_rng(1)), adversarial=False)
+    assert set(outcome.values) == {"lip_feature", "lip_velocity", "reconstruction", "sync"}
+    outcome.total.backward()
+    learns = {name for name in touched(stage) if "conv.bias" not in name}
+    assert learns == {
+        n for n, _ in stage.named_parameters() if "conv.bias" not in n
+    }  # the norm takes those away
+    assert touched(face) == touched(expert) == set()
+    assert not face.training
+    assert not expert.training
+    for network, state in zip((face, expert), before, strict=True):
+        assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ["lip_feature", "reconstruction", "sync"])
+def test_every_loss_alone_teaches_it(name: str) -> None:
+    off = dict.fromkeys(("lip_feature", "reconstruction", "sync"), 0.0)
+    stage, _, _ = lip_stage(replace(CONFIG.weights, **{**off, name: 1.0}))
+    outcome = stage(LipStage.batch(CONFIG, SpeakingCartoons(), np.random.default_rng(1)), adversarial=False)
+    assert set(outcome.values) == {name}
+    outcome.total.backward()
+    assert {"model.mapping.weight", "model.encoder.0.conv.weight"} <= touched(stage)
+
+
+def test_the_losses_say_what_the_paper_says() -> None:
+    assert float(Synchrony()(torch.tensor([1.0, 1.0]))) == 0
+    assert float(Synchrony()(torch.tensor([0.0]))) == pytest.approx(-np.log(1e-7), rel=1e-5)
+    still, moving = torch.zeros(1, 3, 2), torch.tensor([[[0.0, 0], [1, 1], [2, 2]]])
+    assert float(LipVelocity()(moving, moving + 5)) == 0
+    assert float(LipVelocity()(moving, still)) == 1
+
+
+def test_lips_come_nearer_to_what_the_reader_sees(trained: Path, tmp_path: Path) -> None:
+    folder = copied(trained, tmp_path, StageName.MOUTH_POSE, StageName.SYNC)
+    trainer = PaperTrainer(StageName.LIPS, CONFIG, OneBatch(), folder, ALONE)
+    feature = [float(trainer.advance().values["lip_feature"]) for _ in range(12)]
+    assert feature[-1] < 0.9 * feature[0]
+
+
+# --- the run ---
+
+
+def test_lips_need_a_face_and_an_expert_but_no_expert_without_their_loss(
+    trained: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(EDTalkError, match="no trained stage"):
+        PaperTrainer(StageName.LIPS, CONFIG, SpeakingCartoons(), tmp_path, ALONE)
+    folder = copied(trained, tmp_path, StageName.MOUTH_POSE)
+    with pytest.raises(EDTalkError, match="starts from a trained sync"):
+        PaperTrainer(StageName.LIPS, CONFIG, SpeakingCartoons(), folder, ALONE)
+    without = replace(CONFIG, weights=replace(CONFIG.weights, sync=0.0))
+    assert PaperTrainer(StageName.LIPS, without, SpeakingCartoons(), folder, ALONE).advance().total > 0
+    other = replace(without, audio=Audio2LipConfig((4, 4, 6, 6, 8), 7))
+    with pytest.raises(EDTalkError, match="20 mouth weights"):
+        PaperTrainer(StageName.LIPS, other, SpeakingCartoons(), folder, ALONE)
+
+
+def test_a_config_without_sound_is_explained(trained: Path, tmp_path: Path) -> None:
+    assert spoken_sets(Mixed([(Cartoons(), 1.0), (SpeakingCartoons(), 1.0)]))
+    trainer = PaperTrainer(StageName.SYNC, CONFIG, Cartoons(), tmp_path, ALONE)
+    with pytest.raises(EDTalkError, match="clips with sound") as caught:
+        trainer.advance()
+    assert "spoken-data" in caught.value.fix
+
+
+def test_the_exported_bundle_follows_a_voice_with_the_trained_lips(trained: Path, tmp_path: Path) -> None:
+    folder = copied(trained, tmp_path, StageName.MOUTH_POSE, StageName.SYNC)
+    silent = export(folder, Cartoons(), tmp_path / "silent", pictures=16)
+    assert silent.audio_to_lip is None
+    trainer = PaperTrainer(StageName.LIPS, CONFIG, SpeakingCartoons(), folder, ALONE)
+    trainer.train(until_step=2)
+    export(folder, Cartoons(), tmp_path / "bundle", pictures=16, half=False)
+    audio = bundles.load(tmp_path / "bundle").audio_to_lip
+    assert isinstance(audio, Audio2Lip)
+    average = trainer.average.state_dict()
+    assert all(torch.equal(value, average[name]) for name, value in audio.state_dict().items())
