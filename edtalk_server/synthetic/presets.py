@@ -1,18 +1,14 @@
-"""The eight emotions as shapes of the face kit, and the nearest expression weights.
+"""The eight emotions: as shapes of the face kit, and as the starter's weights.
 
 Each emotion follows the literature on facial action coding, at a strength that still looks like a person and not like a
-mask. `nominal_presets` is the linear reading of those shapes; a bundle's own presets are measured
-(`evaluation.meaning.emotions`), because a network renders some weights stronger than others.
+mask. With them the presets of a bundle whose weights have no names are measured (`evaluation.meaning.emotions`).
+`PRESETS` are those of the starter's named weights.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-
-import numpy as np
-
-from edtalk_server.synthetic.controls import CONTROLS, EXPRESSION, STARTER_LAYOUT, shape_map
 
 Shapes = Mapping[str, float]
 
@@ -63,22 +59,64 @@ EMOTIONS: Mapping[str, Shapes] = MappingProxyType(
 """Kit shape -> amount, 1 is the kit's full shape."""
 
 
-def nominal_presets() -> dict[str, dict[str, float]]:
-    """Return the expression weights (without gaze) that come nearest to each emotion's shapes, by the controls'
-    definition."""
-    used = {
-        name for control in CONTROLS for name, _ in (*control.positive, *control.negative, *control.reading)
+def _preset(**weights: float) -> dict[str, float]:
+    """Return a preset: all weights that emotions move in the expression bank, and those of the mouth that it needs."""
+    return dict.fromkeys(_FACE, 0.0) | weights
+
+
+_FACE = (
+    "smile",
+    "frown",
+    "brow_raise",
+    "brow_furrow",
+    "blink_left",
+    "blink_right",
+    "squint",
+    "sneer",
+)
+PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
+    {
+        "angry": _preset(
+            frown=0.25, brow_furrow=1.0, squint=1.0, sneer=0.15, press=0.9, roll_lower=0.5, shrug_lower=0.3
+        ),
+        "contempt": _preset(
+            smile=0.2,
+            blink_left=0.3,
+            blink_right=0.3,
+            mouth_left=0.7,
+            press=0.4,
+            dimple=1.0,
+            stretch=0.5,
+            stretch_side=1.0,
+        ),
+        "disgusted": _preset(
+            frown=0.9,
+            brow_furrow=0.8,
+            blink_left=0.2,
+            blink_right=0.2,
+            squint=1.0,
+            sneer=0.8,
+            shrug_lower=0.9,
+            upper_lip_up=0.3,
+        ),
+        "fear": _preset(
+            frown=0.2,
+            brow_raise=0.8,
+            brow_furrow=0.8,
+            blink_left=-0.9,
+            blink_right=-0.9,
+            jaw_open=0.1,
+            lower_lip_down=0.5,
+            stretch=0.9,
+        ),
+        "happy": _preset(smile=1.0, squint=0.7, upper_lip_up=0.2, lower_lip_down=0.1, dimple=0.3),
+        "neutral": _preset(),
+        "sad": _preset(
+            frown=1.0, brow_raise=0.55, brow_furrow=1.0, blink_left=0.35, blink_right=0.35, shrug_lower=0.6
+        ),
+        "surprised": _preset(brow_raise=1.0, blink_left=-1.0, blink_right=-1.0, jaw_open=0.5),
     }
-    names = sorted(used | {name for shapes in EMOTIONS.values() for name in shapes})
-    shapes_to_weights = shape_map(names)
-    presets = {}
-    for emotion, shapes in EMOTIONS.items():
-        weights = shapes_to_weights.to_weights(
-            np.array([shapes.get(name, 0.0) for name in names], np.float32)
-        )
-        presets[emotion] = {
-            basis.identifier: round(float(value), 2) + 0.0
-            for basis, value in zip(STARTER_LAYOUT.bases[EXPRESSION], weights[EXPRESSION], strict=True)
-            if not basis.identifier.startswith("gaze")
-        }
-    return presets
+)
+"""Emotion -> starter weight at intensity 1: what people recognise on photographs, chosen by eye on real portraits after
+the literature on facial action coding. Mouth weights belong to some of them, and `neutral` leaves these to the speech.
+"""

@@ -41,11 +41,14 @@ def describe(
     """Measure the bundle of a folder or shipped name and rewrite its manifest; its tensors stay the same.
 
     `people` of the hold-out set measure how well weights are estimated and rendered; shards in `data` give the usual
-    values; `emotional` other people show the emotions, and `on_progress` receives how many of these are done.
+    values. Presets of named weights stay; for others, `emotional` other people show the emotions, and `on_progress`
+    receives how many of these are done.
     """
     bundle = bundles.load(name)
     known = statistics.measure(bundle, people, data)
-    presets = measure_presets(bundle, facekit, emotional, on_progress) or bundle.manifest.presets
+    presets = bundle.manifest.presets
+    if not (presets and is_controlled(bundle.layout)):  # those of named weights were chosen by eye
+        presets = measure_presets(bundle, facekit, emotional, on_progress) or presets
     manifest = replace(bundle.manifest, statistics=known, presets=presets)
     described = BundleManifest.from_dict(manifest.to_dict())
     write_whole(bundle.folder / BASES_FILE, sheets.encode_jpeg(draw_bases(bundle)))

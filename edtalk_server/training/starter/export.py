@@ -16,7 +16,7 @@ from edtalk_server.bundles.load import load_exactly
 from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.synthetic.controls import STARTER_LAYOUT
 from edtalk_server.synthetic.data.statistics import of_shards
-from edtalk_server.synthetic.presets import nominal_presets
+from edtalk_server.synthetic.presets import PRESETS
 from edtalk_server.training.loop import checkpoint
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -41,8 +41,7 @@ class Inputs:
 def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
     """Write the bundle; `EDTalkError(NOT_READY)` names a missing checkpoint.
 
-    Its presets are nominal: `evaluation.meaning.describe` measures them, and how well each weight is estimated and
-    drawn.
+    `evaluation.meaning.describe` measures how well each weight is estimated and drawn.
     """
     face = face_network(inputs.checkpoints)
     networks: dict[str, nn.Module] = {"face": face}
@@ -55,7 +54,7 @@ def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
         size=face.config.size,
         face=bundles.NetworkPart("compact", face.config.to_dict(), "face.safetensors"),
         layout=STARTER_LAYOUT,
-        presets=nominal_presets(),
+        presets=PRESETS,
         statistics=of_shards(inputs.data, STARTER_LAYOUT) if inputs.data else {},
     )
     audio = _audio(inputs.audio)

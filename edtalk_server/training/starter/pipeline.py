@@ -262,7 +262,7 @@ def _speech_done(folders: Folders) -> bool:
 
 
 def export_bundle(folders: Folders) -> bundles.BundleManifest:
-    """Write `bundle/` with nominal presets; without speech training it has the shipped audio network."""
+    """Write `bundle/`; without speech training it has the shipped audio network."""
     audio = folders.audio if _speech_done(folders) else _shipped_speech(folders)
     manifest = export.export(export.Inputs(folders.out, audio, folders.data), folders.bundle)
     size = sum(entry.size for entry in manifest.files.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import replace
 
 import blockface
@@ -11,13 +12,15 @@ from blockface import BlockFace
 from test_evaluation import people
 
 from edtalk_server.bundles import BundleManifest
+from edtalk_server.bundles.load import read_manifest
 from edtalk_server.bundles.manifest import FileEntry, Statistic
 from edtalk_server.evaluation.meaning import statistics
 from edtalk_server.evaluation.meaning.emotions import Presets
 from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
+from edtalk_server.synthetic import controls
 from edtalk_server.synthetic.controls import CHANNELS, STARTER_LAYOUT, weights_of
 from edtalk_server.synthetic.data.statistics import of_rows
-from edtalk_server.synthetic.presets import EMOTIONS, nominal_presets
+from edtalk_server.synthetic.presets import EMOTIONS, PRESETS
 from shared_protocol.banks import Bank
 
 EIGHT = ["angry", "contempt", "disgusted", "fear", "happy", "neutral", "sad", "surprised"]
@@ -96,17 +99,31 @@ def test_a_preset_asks_for_more_of_what_is_drawn_weakly_within_the_sliders_range
     assert found["frown"] == 1.0
 
 
-def test_nominal_presets_are_eight_within_the_sliders_and_leave_gaze_alone() -> None:
-    presets = nominal_presets()
+def test_the_starters_presets_are_faces_as_facial_action_coding_knows_them() -> None:
+    presets = read_manifest()[0].presets
+    assert presets == PRESETS, "a new export has the same"
     assert sorted(presets) == sorted(EMOTIONS) == EIGHT
-    expression = {basis.identifier: basis for basis in STARTER_LAYOUT.bases if basis.bank is Bank.EXPRESSION}
+    bases = {basis.identifier: basis for basis in STARTER_LAYOUT.bases if basis.bank is not Bank.POSE}
     for preset in presets.values():
         assert not {"gaze_left", "gaze_up"} & set(preset)
-        assert all(
-            expression[name].minimum <= value <= expression[name].maximum for name, value in preset.items()
-        )
-    assert presets["happy"]["smile"] > 0.5 > presets["sad"]["smile"]
-    assert set(presets["neutral"].values()) == {0.0}
+        assert all(bases[name].minimum <= value <= bases[name].maximum for name, value in preset.items())
+    shown = {name: defaultdict(float, preset) for name, preset in presets.items()}
+    surprised, sad, happy = shown["surprised"], shown["sad"], shown["happy"]
+    assert surprised["jaw_open"] > 0.3 and surprised["brow_raise"] > 0.5 and surprised["brow_furrow"] == 0
+    assert surprised["blink_left"] < -0.5, "eyes wide open"
+    assert sad["brow_raise"] > 0.3 and sad["brow_furrow"] > 0.5 and sad["frown"] > 0.5, "the inner brow rises"
+    assert happy["smile"] > 0.5 and happy["squint"] > 0.3 and happy["frown"] == 0, "cheeks rise"
+    assert shown["fear"]["brow_raise"] > 0.5 and shown["fear"]["stretch"] > 0.5 > shown["fear"]["jaw_open"]
+    assert (
+        shown["angry"]["brow_furrow"] > 0.5
+        and shown["angry"]["press"] > 0.5
+        and shown["angry"]["brow_raise"] == 0
+    )
+    assert shown["disgusted"]["sneer"] > 0.5
+    contempt = np.array([shown["contempt"][basis.identifier] for basis in STARTER_LAYOUT.bases], np.float32)
+    one_sided = np.abs(contempt - controls.mirror(contempt))
+    assert one_sided.max() > 0.5, "contempt is on one side"
+    assert set(presets["neutral"].values()) == {0.0} and not {"jaw_open", "press"} & set(presets["neutral"])
 
 
 def test_what_is_known_about_weights_survives_the_manifest_and_may_be_absent() -> None:
