@@ -24,6 +24,10 @@ LIDS = ("blink_left", "blink_right")
 HEAD = ("pitch", "yaw", "roll")
 """Identifiers of the bases that turn the head; a weight of 1 is 20 degrees."""
 
+NATURAL_POSE = (*HEAD, "shift_x", "shift_y", "scale")
+"""The head's six natural movements, in this order: turns (1 is 20 degrees), then shifts and size (1 is a tenth of the
+picture)."""
+
 
 @dataclass(frozen=True)
 class Basis:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import safetensors
 
+from edtalk_server.arrays import Floats
 from edtalk_server.bundles import kinds
-from edtalk_server.bundles.manifest import MANIFEST_FILE, BundleManifest, FileEntry, invalid
+from edtalk_server.bundles.manifest import MANIFEST_FILE, ROLES, BundleManifest, FileEntry, invalid
 from shared_protocol import paths
 from shared_protocol.banks import Bank, BankLayout
 
@@ -35,6 +37,15 @@ class Bundle:
     lip_pose: FaceNetwork | None = None
     audio_to_lip: Any = None
     landmarks: Any = None
+    audio_to_pose: Any = None
+    semantics: Any = None
+    sync: Any = None
+
+    @property
+    def pose_map(self) -> Floats | None:
+        """Return the change of each pose weight for one unit of each natural movement [pose, 6]; None: not measured."""
+        rows = self.manifest.pose_map
+        return None if rows is None else np.array(rows, np.float32)
 
 
 def find(name: str | Path) -> Path:
@@ -71,7 +82,7 @@ def load(name: str | Path = STARTER) -> Bundle:
     """
     manifest, digest = read_manifest(name)
     folder = find(name)
-    networks = {
+    networks: dict[str, Any] = {
         role: _network(role, manifest, verified_bytes(folder / part.file, manifest.files[part.file]))
         for role, part in manifest.parts().items()
     }
@@ -83,8 +94,7 @@ def load(name: str | Path = STARTER) -> Bundle:
         folder=folder,
         face=cast("FaceNetwork", networks["face"]),
         lip_pose=cast("FaceNetwork | None", networks.get("lip_pose")),
-        audio_to_lip=networks.get("audio_to_lip"),
-        landmarks=networks.get("landmarks"),
+        **{role: networks.get(role) for role in ROLES[2:]},
     )
 
 

@@ -9,18 +9,26 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from shared_protocol.banks import Bank, BankLayout, Basis
+from shared_protocol.banks import NATURAL_POSE, Bank, BankLayout, Basis
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 FORMAT = "edtalk-bundle"
-FORMAT_VERSION = 1
+FORMAT_VERSIONS = (1, 2)
+"""Versions that this program reads; it writes the lowest that a bundle fits in."""
 MANIFEST_FILE = "bundle.json"
-ROLES = ("face", "lip_pose", "audio_to_lip", "landmarks")
+ROLES = ("face", "lip_pose", "audio_to_lip", "landmarks", "audio_to_pose", "semantics", "sync")
+"""The networks that a bundle may have."""
 PHOTO_MOVERS = ("compact", "fake")
 """Kinds of face networks that move the photo itself: they also move one that is finer than their own pictures. (The
 engine that stands in for a model knows the same sizes.)"""
 FINEST = 4
 """The largest pictures of such networks, in multiples of their own size."""
+_SINCE_2 = ("audio_to_pose", "semantics", "sync", "pose_map")
+"""Fields that came with version 2."""
+_LARGEST_FACTOR = 1e4
+"""Of a pose map: a bundle's weights are not that far from natural units."""
+
+PoseMap = tuple[tuple[float, ...], ...]
 
 T = TypeVar("T")
 
@@ -71,7 +79,10 @@ class Statistic:
 
 @dataclass(frozen=True)
 class BundleManifest:
-    """The content of `bundle.json`. `files` may be empty before `bundles.save` has written them."""
+    """The content of `bundle.json`. `files` may be empty before `bundles.save` has written them.
+
+    `pose_map` has a row for each pose basis: its change for one unit of each natural movement (`banks.NATURAL_POSE`).
+    """
 
     name: str
     title: str
@@ -83,6 +94,10 @@ class BundleManifest:
     lip_pose: NetworkPart | None = None
     audio_to_lip: NetworkPart | None = None
     landmarks: NetworkPart | None = None
+    audio_to_pose: NetworkPart | None = None
+    semantics: NetworkPart | None = None
+    sync: NetworkPart | None = None
+    pose_map: PoseMap | None = None
     presets: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     statistics: Mapping[str, Statistic] = field(default_factory=dict)
     files: Mapping[str, FileEntry] = field(default_factory=dict)
@@ -98,11 +113,20 @@ class BundleManifest:
         """Return the networks that this bundle has, by role."""
         return {role: part for role in ROLES if (part := getattr(self, role)) is not None}
 
+    @property
+    def format_version(self) -> int:
+        """Return the lowest version of the format that can hold this bundle."""
+        return 2 if self.newer_fields() else 1
+
+    def newer_fields(self) -> tuple[str, ...]:
+        """Return the fields of this bundle that version 1 of the format does not have."""
+        return tuple(name for name in _SINCE_2 if getattr(self, name) is not None)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `from_dict` reads."""
         values: dict[str, Any] = {
             "format": FORMAT,
-            "format_version": FORMAT_VERSION,
+            "format_version": self.format_version,
             "name": self.name,
             "title": self.title,
             "version": self.version,
@@ -116,6 +140,8 @@ class BundleManifest:
         values["presets"] = {name: dict(preset) for name, preset in self.presets.items()}
         if self.statistics:
             values["statistics"] = {name: statistic.to_dict() for name, statistic in self.statistics.items()}
+        if self.pose_map is not None:
+            values["pose_map"] = [list(row) for row in self.pose_map]
         values["files"] = {n: {"sha256": e.sha256, "size": e.size} for n, e in sorted(self.files.items())}
         return values
 
@@ -124,9 +150,10 @@ class BundleManifest:
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     def public_json(self) -> str:
-        """Return what clients receive: the text of `bundle.json` without the networks and files, and `sizes`."""
+        """Return what clients receive: the text of `bundle.json` without networks, files and pose map, and `sizes`."""
         values = self.to_dict() | {"sizes": self.sizes}
-        return json.dumps({name: values[name] for name in values if name not in (*ROLES, "files")})
+        private = (*ROLES, "files", "pose_map")
+        return json.dumps({name: values[name] for name in values if name not in private})
 
     @classmethod
     def from_json(cls, text: str | bytes) -> BundleManifest:
@@ -141,7 +168,7 @@ class BundleManifest:
     def from_dict(cls, values: Any) -> BundleManifest:
         """Check and convert a JSON object. Raises `EDTalkError(BUNDLE_INVALID)` that names the wrong field."""
         reader = _Object(values, MANIFEST_FILE)
-        _check_format(reader)
+        version = _format_version(reader)
         manifest = cls(
             name=reader.get("name", _name),
             title=reader.get("title", _text),
@@ -153,25 +180,45 @@ class BundleManifest:
             lip_pose=reader.get("lip_pose", _part, None),
             audio_to_lip=reader.get("audio_to_lip", _part, None),
             landmarks=reader.get("landmarks", _part, None),
+            audio_to_pose=reader.get("audio_to_pose", _part, None),
+            semantics=reader.get("semantics", _part, None),
+            sync=reader.get("sync", _part, None),
+            pose_map=reader.get("pose_map", _pose_map, None),
             layout=reader.get("bases", _layout),
             presets=reader.get("presets", _object_of(_object_of(_number)), {}),
             statistics=reader.get("statistics", _object_of(_statistic), {}),
             files=reader.get("files", _object_of(_file_entry)),
         )
         reader.end()
+        _check_version(manifest, version)
+        _check_pose_map(manifest)
         _check_references(manifest)
         return manifest
 
 
-def _check_format(reader: _Object) -> None:
+def _format_version(reader: _Object) -> int:
     if reader.get("format", _text) != FORMAT:
         raise invalid(f"{MANIFEST_FILE} is not an EDTalk bundle's (its format is not {FORMAT!r}).")
     version = reader.get("format_version", _positive)
-    if version != FORMAT_VERSION:
+    if version not in FORMAT_VERSIONS:
+        known = " and ".join(str(known) for known in FORMAT_VERSIONS)
         raise invalid(
-            f"The bundle has format version {version}; this program reads version {FORMAT_VERSION}.",
+            f"The bundle has format version {version}; this program reads versions {known}.",
             "Update the program, or use a bundle made for it.",
         )
+    return version
+
+
+def _check_version(manifest: BundleManifest, version: int) -> None:
+    if manifest.format_version > version:
+        field = manifest.newer_fields()[0]
+        raise invalid(f"{MANIFEST_FILE}: {field} needs format version {manifest.format_version}.")
+
+
+def _check_pose_map(manifest: BundleManifest) -> None:
+    bases = manifest.layout.slice_of(Bank.POSE)
+    if manifest.pose_map is not None and len(manifest.pose_map) != bases.stop - bases.start:
+        raise invalid(f"pose_map must have a row for each of the {bases.stop - bases.start} pose bases.")
 
 
 def _check_references(manifest: BundleManifest) -> None:
@@ -295,6 +342,21 @@ def _statistic(value: Any, place: str) -> Statistic:
     statistic = Statistic(reader.get("mean", _number), reader.get("deviation", _number), **known)
     reader.end()
     return statistic
+
+
+def _pose_map(value: Any, place: str) -> PoseMap:
+    if not isinstance(value, list):
+        raise invalid(f"{place} must be a list of rows.")
+    return tuple(_pose_row(row, f"{place}[{i}]") for i, row in enumerate(value))
+
+
+def _pose_row(value: Any, place: str) -> tuple[float, ...]:
+    if not isinstance(value, list) or len(value) != len(NATURAL_POSE):
+        raise invalid(f"{place} must have {len(NATURAL_POSE)} numbers ({', '.join(NATURAL_POSE)}).")
+    row = tuple(_number(item, place) for item in value)
+    if any(abs(item) > _LARGEST_FACTOR for item in row):
+        raise invalid(f"{place} must lie within ±{_LARGEST_FACTOR:g}.")
+    return row
 
 
 def _layout(value: Any, place: str) -> BankLayout:

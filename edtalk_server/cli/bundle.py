@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edtalk_server.cli import bundle_library
-from shared_protocol.banks import Bank
+from shared_protocol.banks import NATURAL_POSE, Bank
+
+if TYPE_CHECKING:
+    from edtalk_server.bundles.manifest import BundleManifest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,11 +75,13 @@ def _show(name: str) -> int:
         print(manifest.description)
     print(f"licence  {manifest.licence}\ndigest   {digest}")
     for role, part in manifest.parts().items():
-        print(f"{role:8} {part.kind} ({part.file}, {manifest.files[part.file].size / 1e6:.1f} MB)")
+        print(f"{role:13} {part.kind} ({part.file}, {manifest.files[part.file].size / 1e6:.1f} MB)")
     for bank in Bank:
         bases = manifest.layout.bases[manifest.layout.slice_of(bank)]
         print(f"{bank.value:10} {len(bases)}: {', '.join(basis.identifier for basis in bases)}")
     print(f"presets    {', '.join(manifest.presets) or 'none'}")
+    if manifest.pose_map is not None:
+        print(f"pose_map   {', '.join(NATURAL_POSE)} to {len(manifest.pose_map)} pose weights")
     return 0
 
 
@@ -97,6 +103,15 @@ def _describe(arguments: argparse.Namespace) -> int:
         print(
             f"{name:22} " + " ".join(f"{'-' if value is None else format(value, '.3f'):>7}" for value in row)
         )
+    if manifest.pose_map is not None:
+        _print_pose_map(manifest)
     for emotion, preset in manifest.presets.items():
         print(f"{emotion:10} " + ", ".join(f"{name} {value:g}" for name, value in preset.items() if value))
     return 0
+
+
+def _print_pose_map(manifest: BundleManifest) -> None:
+    print(f"{'one unit of':22} " + " ".join(f"{name:>7}" for name in NATURAL_POSE))
+    bases = manifest.layout.bases[manifest.layout.slice_of(Bank.POSE)]
+    for basis, row in zip(bases, manifest.pose_map or (), strict=True):
+        print(f"{basis.identifier:22} " + " ".join(f"{factor:7.3f}" for factor in row))

@@ -131,7 +131,13 @@ def _work(arguments: argparse.Namespace, group: ProcessGroup) -> None:
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="the --out of `edtalk train run`")
-    parser.add_argument("--audio", type=Path, help="folder with audio_to_lip.safetensors and .json")
+    parser.add_argument(
+        "--audio",
+        type=Path,
+        action="append",
+        default=[],
+        help="folder of a trained network beside the face, such as audio_to_lip.safetensors and .json (repeatable)",
+    )
     parser.add_argument("--data", type=Path, help="shards whose statistics are noted in the bundle")
     parser.add_argument("--beside", type=Path, nargs="*", default=[], help="files to put into the bundle")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the bundle")
@@ -139,7 +145,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    inputs = export.Inputs(arguments.run, arguments.audio, arguments.data, tuple(arguments.beside))
+    inputs = export.Inputs(arguments.run, tuple(arguments.audio), arguments.data, tuple(arguments.beside))
     manifest = export.export(inputs, arguments.output)
     for name, entry in manifest.files.items():
         print(f"{arguments.output / name}: {entry.size / 2**20:.1f} MiB")

@@ -1,4 +1,6 @@
-"""Measure a finished bundle and write the results into its folder: statistics, presets, a picture of its bases."""
+"""Measure a finished bundle and write the results into its folder: statistics, presets, how its pose weights turn the
+head, a picture of its bases.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ from edtalk_server.bundles.manifest import MANIFEST_FILE
 from edtalk_server.engine.engine import Engine
 from edtalk_server.evaluation import sheets
 from edtalk_server.evaluation.evaluate import is_controlled
-from edtalk_server.evaluation.meaning import naming, statistics
+from edtalk_server.evaluation.meaning import naming, pose_map, statistics
 from edtalk_server.evaluation.meaning.emotions import PEOPLE, Presets, render_emotions
 from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics.image_distance import Picture
@@ -49,7 +51,9 @@ def describe(
     presets = bundle.manifest.presets
     if not (presets and is_controlled(bundle.layout)):  # those of named weights were chosen by eye
         presets = measure_presets(bundle, facekit, emotional, on_progress) or presets
-    manifest = replace(bundle.manifest, statistics=known, presets=presets)
+    manifest = replace(
+        bundle.manifest, statistics=known, presets=presets, pose_map=pose_map.measure(bundle, people)
+    )
     described = BundleManifest.from_dict(manifest.to_dict())
     write_whole(bundle.folder / BASES_FILE, sheets.encode_jpeg(draw_bases(bundle)))
     write_whole(bundle.folder / MANIFEST_FILE, described.to_json().encode())

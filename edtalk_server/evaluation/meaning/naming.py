@@ -21,7 +21,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import nn
 
 from edtalk_server.bundles import Bundle, BundleManifest
-from edtalk_server.bundles.manifest import Statistic
+from edtalk_server.bundles.manifest import PoseMap, Statistic
 from edtalk_server.evaluation.evaluate import deviations
 from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics.image_distance import Picture
@@ -124,7 +124,8 @@ def arrange(bundle: Bundle, order: Sequence[Meaning]) -> tuple[BundleManifest, d
             "Leave the names of this bundle as they are.",
         )
     turned = arrange_face(face, order)
-    networks: dict[str, nn.Module] = {"face": turned}
+    networks: dict[str, nn.Module] = {role: getattr(bundle, role) for role in bundle.manifest.parts()}
+    networks["face"] = turned
     if isinstance(voice, Audio2Lip):
         networks["audio_to_lip"] = arrange_voice(voice, order[bundle.layout.slice_of(Bank.MOUTH)])
     manifest = arrange_manifest(bundle.manifest, order)
@@ -147,7 +148,19 @@ def arrange_manifest(manifest: BundleManifest, order: Sequence[Meaning]) -> Bund
         renamed[name][0]: _turn(statistic, renamed[name][1])
         for name, statistic in manifest.statistics.items()
     }
-    return replace(manifest, layout=layout, presets=presets, statistics=known)
+    return replace(
+        manifest, layout=layout, presets=presets, statistics=known, pose_map=_turn_pose_map(manifest, order)
+    )
+
+
+def _turn_pose_map(manifest: BundleManifest, order: Sequence[Meaning]) -> PoseMap | None:
+    old, pose = manifest.pose_map, manifest.layout.slice_of(Bank.POSE)
+    if old is None:
+        return None
+    return tuple(
+        tuple(meaning.sign * factor for factor in old[meaning.channel - pose.start])
+        for meaning in order[pose]
+    )
 
 
 def _bases(old: Sequence[Basis], order: Sequence[Meaning]) -> Iterator[Basis]:

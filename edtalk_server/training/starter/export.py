@@ -13,6 +13,7 @@ from torch import nn
 from edtalk_server import bundles
 from edtalk_server.bundles import kinds
 from edtalk_server.bundles.load import load_exactly
+from edtalk_server.bundles.manifest import ROLES
 from edtalk_server.networks.compact import CompactNetwork
 from edtalk_server.synthetic.controls import STARTER_LAYOUT
 from edtalk_server.synthetic.data.statistics import of_shards
@@ -29,11 +30,12 @@ DESCRIPTION = (
 
 @dataclass(frozen=True)
 class Inputs:
-    """The contents of a bundle: the run's folder, the audio network's folder (`audio_to_lip.safetensors`, `.json`), the
-    shards whose statistics are noted, and further files (model card, licence)."""
+    """The contents of a bundle: the run's folder, folders of other networks (`audio_to_lip.safetensors` and `.json`, as
+    training writes them; later folders win), the shards whose statistics are noted, and further files (model card,
+    licence)."""
 
     checkpoints: Path
-    audio: Path | None = None
+    parts: tuple[Path, ...] = ()
     data: Path | None = None
     beside: tuple[Path, ...] = ()
 
@@ -57,10 +59,9 @@ def export(inputs: Inputs, folder: Path) -> bundles.BundleManifest:
         presets=PRESETS,
         statistics=of_shards(inputs.data, STARTER_LAYOUT) if inputs.data else {},
     )
-    audio = _audio(inputs.audio)
-    if audio is not None:
-        part, networks["audio_to_lip"] = audio
-        manifest = replace(manifest, audio_to_lip=part)
+    for role, place in _found_parts(inputs.parts).items():
+        part, networks[role] = _read_part(role, place)
+        manifest = _with_part(manifest, role, part)
     beside = {path.name: path.read_bytes() for path in inputs.beside}
     return bundles.save(folder, manifest, networks, half=True, extra_files=beside)
 
@@ -86,12 +87,27 @@ def _checkpoint(path: Path) -> dict[str, Any]:
     return checkpoint.load(path)
 
 
-def _audio(folder: Path | None) -> tuple[bundles.NetworkPart, nn.Module] | None:
-    """Return the result of the speech training: the part as the manifest has it, and its network."""
-    if folder is None or not (folder / "audio_to_lip.json").is_file():
-        return None
-    values = json.loads((folder / "audio_to_lip.json").read_text(encoding="utf-8"))
+def _found_parts(folders: tuple[Path, ...]) -> dict[str, Path]:
+    """Return the folder of each network beside the face."""
+    return {
+        role: folder
+        for folder in folders
+        for role in ROLES
+        if role != "face" and (folder / f"{role}.json").is_file()
+    }
+
+
+def _with_part(
+    manifest: bundles.BundleManifest, role: str, part: bundles.NetworkPart
+) -> bundles.BundleManifest:
+    changes: dict[str, Any] = {role: part}
+    return replace(manifest, **changes)
+
+
+def _read_part(role: str, folder: Path) -> tuple[bundles.NetworkPart, nn.Module]:
+    """Return the result of a training: the part as the manifest has it, and its network."""
+    values = json.loads((folder / f"{role}.json").read_text(encoding="utf-8"))
     part = bundles.NetworkPart(values["kind"], values["config"], values["file"])
-    network = kinds.build("audio_to_lip", part)
+    network = kinds.build(role, part)
     load_exactly(network, load_file(folder / part.file), part.file)
     return part, network.eval()

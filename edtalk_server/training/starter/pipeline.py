@@ -262,24 +262,24 @@ def _speech_done(folders: Folders) -> bool:
 
 
 def export_bundle(folders: Folders) -> bundles.BundleManifest:
-    """Write `bundle/`; without speech training it has the shipped audio network."""
-    audio = folders.audio if _speech_done(folders) else _shipped_speech(folders)
-    manifest = export.export(export.Inputs(folders.out, audio, folders.data), folders.bundle)
+    """Write `bundle/`; beside the face, what was not trained here is the shipped bundle's."""
+    manifest = export.export(
+        export.Inputs(folders.out, (_shipped_parts(folders), folders.audio), folders.data), folders.bundle
+    )
     size = sum(entry.size for entry in manifest.files.values())
     log.info("%s: %.1f MiB", folders.bundle, size / 2**20)
     return manifest
 
 
-def _shipped_speech(folders: Folders) -> Path | None:
-    """Copy the shipped bundle's audio-to-lip network into a folder like the speech training's; None where it has
-    none."""
-    shipped = bundles.load(bundles.STARTER)
-    part = shipped.manifest.audio_to_lip
-    if part is None:
-        return None
-    folder = folders.out / "shipped_audio"
+def _shipped_parts(folders: Folders) -> Path:
+    """Copy the shipped bundle's networks beside its face into a folder like those of trainings; return it."""
+    shipped, folder = bundles.load(bundles.STARTER), folders.out / "shipped_parts"
     make_folder(folder)
-    write_whole(folder / "audio_to_lip.safetensors", (shipped.folder / part.file).read_bytes())
-    about = {"kind": part.kind, "config": dict(part.config), "file": "audio_to_lip.safetensors"}
-    write_whole(folder / "audio_to_lip.json", json.dumps(about).encode())
+    for role, part in shipped.manifest.parts().items():
+        if role == "face":
+            continue
+        file = f"{role}.safetensors"
+        write_whole(folder / file, (shipped.folder / part.file).read_bytes())
+        about = {"kind": part.kind, "config": dict(part.config), "file": file}
+        write_whole(folder / f"{role}.json", json.dumps(about).encode())
     return folder

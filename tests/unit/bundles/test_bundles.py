@@ -103,6 +103,22 @@ def test_what_a_client_is_told_has_names_ranges_and_presets_but_no_files() -> No
     assert {"face", "audio_to_lip", "files"}.isdisjoint(told)
 
 
+def test_only_a_bundle_with_newer_fields_needs_the_newer_format(
+    folder: Path, networks: dict[str, torch.nn.Module]
+) -> None:
+    assert json.loads((folder / "bundle.json").read_text())["format_version"] == 1
+    assert bundles.load(folder).pose_map is None
+    rows = tuple(tuple(float(i == j) for j in range(6)) for i in range(6))
+    bundles.save(folder, replace(MANIFEST, pose_map=rows), networks)
+    assert json.loads((folder / "bundle.json").read_text())["format_version"] == 2
+    loaded = bundles.load(folder)
+    assert loaded.manifest.pose_map == rows
+    assert loaded.pose_map is not None
+    assert loaded.pose_map.tolist() == torch.eye(6).tolist()
+    assert (loaded.audio_to_pose, loaded.semantics, loaded.sync) == (None, None, None)
+    assert "pose_map" not in json.loads(loaded.manifest.public_json())
+
+
 def test_saving_again_replaces_the_older_bundle(folder: Path, networks: dict[str, torch.nn.Module]) -> None:
     bundles.save(folder, replace(MANIFEST, version="0.2"), networks, extra_files={"model_card.md": b"# Tiny"})
     assert bundles.load(folder).manifest.version == "0.2"
@@ -180,7 +196,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "deep json": (lambda f: (f / "bundle.json").write_text("[" * 100_000, encoding="utf-8"), "not JSON"),
     "not text": (lambda f: (f / "bundle.json").write_bytes(b"\xff\xfe\x00"), "not JSON"),
     "other format": (_edit(lambda v: v.update(format="gltf")), "not an EDTalk bundle"),
-    "newer version": (_edit(lambda v: v.update(format_version=2)), "format version 2"),
+    "newer version": (_edit(lambda v: v.update(format_version=3)), "format version 3"),
     "field missing": (_edit(lambda v: v.pop("licence")), "licence is missing"),
     "field misspelled": (_edit(lambda v: v.update(presests={})), "presests is not a known field"),
     "field mistyped": (_edit(lambda v: v.update(size="16")), "size must be a positive integer"),
@@ -206,6 +222,30 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "preset of text": (_edit(lambda v: v["presets"].update(sly={"mouth_01": "1"})), "finite number"),
     "statistic of nothing": (_edit(lambda v: v["statistics"].update(x={"mean": 0, "deviation": 1})), "'x'"),
+    "newer field in an older bundle": (
+        _edit(lambda v: v.update(pose_map=[[0.0] * 6] * 6)),
+        "pose_map needs format version 2",
+    ),
+    "pose map of another bank": (
+        _edit(lambda v: v.update(format_version=2, pose_map=[[0.0] * 6] * 5)),
+        "a row for each of the 6 pose bases",
+    ),
+    "pose map of other movements": (
+        _edit(lambda v: v.update(format_version=2, pose_map=[[0.0] * 5] * 6)),
+        r"pose_map\[0\] must have 6 numbers",
+    ),
+    "pose map beyond reason": (
+        _edit(lambda v: v.update(format_version=2, pose_map=[[1e9] * 6] * 6)),
+        "must lie within",
+    ),
+    "pose map of text": (
+        _edit(lambda v: v.update(format_version=2, pose_map="eye")),
+        "pose_map must be a list",
+    ),
+    "unknown semantics": (
+        _edit(lambda v: v.update(format_version=2, semantics={**v["audio_to_lip"], "kind": "oracle"})),
+        "semantics has the unknown kind 'oracle'",
+    ),
     "other size": (_edit(lambda v: v.update(size=32)), "size is 32"),
     "file gone": (lambda f: (f / "face.safetensors").unlink(), "face.safetensors cannot be read"),
     "file cut": (_cut, "bytes instead of"),

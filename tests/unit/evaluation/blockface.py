@@ -39,15 +39,22 @@ class Prepared:
 
 class BlockFace:
     """`crosstalk` [36, 36]: what one unit of each weight (row) really draws. `bias`: by how much of the blue channel's
-    tint every weight is misread, so that reading depends on who it is."""
+    tint every weight is misread, so that reading depends on who it is. `reading` [6, 6]: the pose weights that it reads
+    for one unit of each pose basis (column)."""
 
     size = SIZE
     bank_sizes = (20, 6, 10)
 
-    def __init__(self, crosstalk: npt.ArrayLike | None = None, bias: float = 0.0) -> None:
+    def __init__(
+        self,
+        crosstalk: npt.ArrayLike | None = None,
+        bias: float = 0.0,
+        reading: npt.ArrayLike | None = None,
+    ) -> None:
         matrix = np.eye(36) if crosstalk is None else np.asarray(crosstalk)
         self.crosstalk = torch.from_numpy(matrix.astype(np.float32))
         self.bias = bias
+        self.reading = torch.from_numpy(np.eye(6) if reading is None else np.asarray(reading)).float()
 
     def encode(self, images: Tensor) -> Encoding:
         return Encoding(images.flatten(1), {})
@@ -58,7 +65,8 @@ class BlockFace:
         tint = (levels[:, 2] - levels[:, 0]).mean((1, 2))[:, None]
         # how far the misreading goes depends on the movement, or it would cancel out in every difference
         read = (grey - MIDDLE) / CONTRAST
-        return read * (1 + self.bias * tint)
+        turned = torch.cat([read[:, :20], read[:, 20:26] @ self.reading.T, read[:, 26:]], dim=1)
+        return turned * (1 + self.bias * tint)
 
     def prepare(self, images: Tensor) -> Prepared:
         return Prepared(images, self.weights_of(images))

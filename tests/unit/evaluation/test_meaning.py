@@ -14,14 +14,14 @@ from test_evaluation import people
 from edtalk_server.bundles import BundleManifest
 from edtalk_server.bundles.load import read_manifest
 from edtalk_server.bundles.manifest import FileEntry, Statistic
-from edtalk_server.evaluation.meaning import statistics
+from edtalk_server.evaluation.meaning import pose_map, statistics
 from edtalk_server.evaluation.meaning.emotions import Presets
 from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.synthetic import controls
 from edtalk_server.synthetic.controls import CHANNELS, STARTER_LAYOUT, weights_of
 from edtalk_server.synthetic.data.statistics import of_rows
 from edtalk_server.synthetic.presets import EMOTIONS, PRESETS
-from shared_protocol.banks import Bank
+from shared_protocol.banks import NATURAL_POSE, Bank, numbered_layout
 
 EIGHT = ["angry", "contempt", "disgusted", "fear", "happy", "neutral", "sad", "surprised"]
 BY_NAME = [basis.identifier for basis in STARTER_LAYOUT.bases]
@@ -55,6 +55,19 @@ def test_a_weight_that_draws_its_opposite_is_found_and_a_weak_one_is_not_blamed(
     assert found[frown] == pytest.approx(1.0, abs=0.02)
     assert found[jaw] == pytest.approx(0.0, abs=0.05)
     assert np.delete(found, [smile, jaw]) == pytest.approx(1.0, abs=0.02)
+
+
+def test_the_pose_map_of_unnamed_pose_weights_is_how_they_answer_the_head() -> None:
+    mixed = np.random.default_rng(3).normal(0, 0.3, (6, 6)) + np.eye(6)
+    pose = STARTER_LAYOUT.slice_of(Bank.POSE)
+    bundle = blockface.bundle(BlockFace(reading=mixed), numbered_layout())
+    measured = pose_map.measure(bundle, people())
+    named = [STARTER_LAYOUT.index(name) - pose.start for name in NATURAL_POSE]
+    assert np.asarray(measured) == pytest.approx(mixed[:, named], abs=0.08)  # few pictures of 8 bits
+
+
+def test_named_pose_weights_need_no_map() -> None:
+    assert pose_map.measure(blockface.bundle(BlockFace()), people()) is None
 
 
 def test_a_bundles_statistics_say_what_is_usual_and_how_it_is_read_and_drawn() -> None:
