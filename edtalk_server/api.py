@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from edtalk_server.arrays import Picture, Rendered, Weights
 from edtalk_server.bundles import STARTER, Bundle
 from edtalk_server.engine import Engine, Source
@@ -22,14 +24,23 @@ from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.media.video.sequence import SequenceWriter, check_output, is_deep, is_pattern
 from edtalk_server.media.video.writer import MovieWriter
-from edtalk_server.motion import Captured, CaptureSettings, IdleMotion
+from edtalk_server.motion import (
+    Captured,
+    CaptureSettings,
+    ChosenEmotion,
+    IdleMotion,
+    Predicted,
+    PredictOptions,
+)
 from edtalk_server.motion import capture as captured_steps
-from edtalk_server.motion import predict as predict_weights
+from edtalk_server.motion import perform as perform_options
 from edtalk_server.motion.capture import DEFAULT_SETTINGS
-from shared_protocol.banks import HEAD, LIDS, BankLayout
+from shared_protocol import emotions, transcripts
+from shared_protocol.banks import HEAD, LIDS, Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Crop
+from shared_protocol.messages import MOST_GAIN, MOST_TEMPERATURE, NATURAL_TEMPERATURE, Crop
 from shared_protocol.timebase import TimeBase, frame_rate
+from shared_protocol.transcripts import Transcript
 
 __all__ = [
     "Animation",
@@ -37,11 +48,16 @@ __all__ = [
     "Captured",
     "EDTalkError",
     "Engine",
+    "Predicted",
     "Source",
+    "Transcript",
     "animate",
     "capture",
     "load_portrait",
+    "load_transcript",
     "load_voice",
+    "mix",
+    "perform",
     "predict",
     "prepare",
     "render",
@@ -71,7 +87,7 @@ class Animation:
 
 def animate(
     portrait: File | bytes | Picture,
-    voice: File,
+    voice: File | None,
     out: File,
     *,
     bundle: Bundle | File = STARTER,
@@ -81,6 +97,12 @@ def animate(
     blinks: float = 15.0,
     head: float = 1.0,
     seed: int = 0,
+    transcript: File | Transcript | None = None,
+    language: str = "",
+    emotion: str = "",
+    emotion_gain: float | None = None,
+    banks: Iterable[Bank | str] = tuple(Bank),
+    temperature: float = NATURAL_TEMPERATURE,
     full: bool = False,
     alpha: bool = False,
     size: int = DEFAULT_SIZE,
@@ -89,13 +111,13 @@ def animate(
 ) -> Animation:
     """Make a portrait speak: write a movie with sound, or a numbered image sequence.
 
-    `portrait` is a file, its bytes, or RGB uint8 [H, W, 3]; `voice` a sound file. `out` ends in .mp4, .mov or .mkv, or
-    is a pattern such as frames/%04d.png or, for half floats in linear light, frames/%04d.exr. `engine` reuses an
-    opened engine in place of `bundle` and `device`. `full` shows the face in the whole portrait; `alpha` adds the
-    face's matte (sequences only). `size` is the largest side of a face picture in pixels: frames have the largest size
-    up to it that the bundle draws and the portrait holds (starter: 256, 512, 768, 1024). `predict` explains the other
-    options. Frames are written as they come, so memory does not grow with the voice. `on_note` receives sentences about
-    the portrait and the bundle, `on_progress` the frames that are done.
+    `portrait` is a file, its bytes, or RGB uint8 [H, W, 3]; `voice` a sound file (None: words alone). `out` ends in
+    .mp4, .mov or .mkv, or is a pattern such as frames/%04d.png or, for half floats in linear light, frames/%04d.exr.
+    `engine` reuses an opened engine in place of `bundle` and `device`. `full` shows the face in the whole portrait;
+    `alpha` adds the face's matte (sequences only). `size` is the largest side of a face picture in pixels: frames have
+    the largest size up to it that the bundle draws and the portrait holds (starter: 256, 512, 768, 1024). `perform`
+    explains the other options. Frames are written as they come, so memory does not grow with the voice. `on_note`
+    receives sentences about the portrait and the bundle, `on_progress` the frames that are done.
 
     Raises `EDTalkError`: UNSUPPORTED (no such device or kind of output), BUNDLE_INVALID, AUDIO_UNREADABLE,
     AUDIO_EMPTY, IMAGE_UNREADABLE, NO_FACE, TOO_LARGE, OUT_OF_MEMORY, DISK; and `ValueError` for a frame rate outside
@@ -103,14 +125,31 @@ def animate(
     """
     target, rate = Path(out), frame_rate(fps)
     spec = _output_spec(target, full, alpha, size)
-    sound = load_voice(voice)
+    sound = None if voice is None else load_voice(voice)
     picture = _picture(portrait)
     engine = engine or Engine.open(bundle, device)
     source = prepare(engine, picture)
     notes = [*source.notes, *idle_notes(engine.bundle.layout, blinks, head)]
     for note in notes if full else [*notes, *size_notes(engine, source, size)]:
         on_note(note)
-    weights = predict(engine, source, sound, fps=rate, blinks=blinks, head=head, seed=seed)
+    predicted = perform(
+        engine,
+        source,
+        sound,
+        fps=rate,
+        blinks=blinks,
+        head=head,
+        seed=seed,
+        transcript=transcript,
+        language=language,
+        emotion=emotion,
+        emotion_gain=emotion_gain,
+        banks=banks,
+        temperature=temperature,
+    )
+    for note in predicted.notes:
+        on_note(note)
+    weights = mix(engine, source, predicted)
     frames = _counted(_frames(engine, source, weights, spec), len(weights), engine, on_progress)
     count = write(target, frames, fps=rate, voice=voice)
     side = source.side(size)
@@ -135,16 +174,98 @@ def predict(
     head: float = 0.0,
     seed: int = 0,
 ) -> Weights:
-    """Predict weights [frames, channels] from a voice: the mouth follows it, the rest holds the portrait's own.
+    """Predict weights [frames, channels] from a voice: `perform` without words and emotions."""
+    return perform(engine, source, voice, fps=fps, blinks=blinks, head=head, seed=seed).weights
 
-    `source` is a prepared portrait, or the weights [channels] to start from. `blinks` a minute and the `head`'s
-    movement (1: as people talk) are added, dealt out by `seed`.
-    Raises `EDTalkError`: AUDIO_UNREADABLE, AUDIO_EMPTY, UNSUPPORTED (the bundle has no audio part), BAD_WEIGHTS; and
-    `ValueError` for a frame rate outside 1 to 1000.
+
+def perform(
+    engine: Engine,
+    source: Source | Weights,
+    voice: File | bytes | Waveform | None = None,
+    *,
+    fps: Rate = 25,
+    frames: int = 0,
+    blinks: float = 0.0,
+    head: float = 0.0,
+    seed: int = 0,
+    transcript: File | Transcript | None = None,
+    language: str = "",
+    emotion: str = "",
+    emotion_gain: float | None = None,
+    banks: Iterable[Bank | str] = tuple(Bank),
+    temperature: float = NATURAL_TEMPERATURE,
+) -> Predicted:
+    """Predict a performance from a voice, a transcript, or both: the mouth follows the voice, the rest holds the
+    portrait's own.
+
+    `source` is a prepared portrait, or the weights [channels] to start from. `frames` 0 goes to the end of the voice,
+    or of the words where there is no voice. `blinks` a minute and the `head`'s movement (1: as people talk; the higher
+    the `temperature`, 0 to 2, the freer) are added, dealt out by `seed`. `transcript` is a .txt, .srt or .vtt file in
+    `language` (a BCP 47 tag); "[happy 0.7]" in it is a direction. The emotions of voice and words, times `emotion_gain`
+    (0 to 3; default: 1 with a transcript, else 0), or one `emotion` such as "happy" or "sad:0.5" are curves of their
+    own, which `mix` adds. Only `banks` (mouth, pose, expression) are computed. Raises `EDTalkError`: AUDIO_UNREADABLE,
+    AUDIO_EMPTY, UNSUPPORTED (the bundle has no audio part, no such emotion or transcript), EMPTY_RANGE (neither voice
+    nor words), BAD_WEIGHTS; and `ValueError` for a frame rate outside 1 to 1000, an unknown bank, or a number out of
+    range.
     """
-    sound = voice if isinstance(voice, Waveform) else load_voice(voice)
-    idle = IdleMotion(blinks, head, seed)
-    return predict_weights(engine.bundle, _own(source), sound, TimeBase(frame_rate(fps)), idle=idle)
+    sound = voice if isinstance(voice, Waveform | None) else load_voice(voice)
+    words = transcript if isinstance(transcript, Transcript | None) else load_transcript(transcript)
+    if emotion_gain is None:
+        emotion_gain = 0.0 if words is None else 1.0
+    if not 0 <= emotion_gain <= MOST_GAIN or not 0 <= temperature <= MOST_TEMPERATURE:
+        raise ValueError(f"emotion_gain is 0 to {MOST_GAIN:g}, temperature 0 to {MOST_TEMPERATURE:g}")
+    options = PredictOptions(
+        IdleMotion(blinks, head, seed),
+        words or Transcript(),
+        language,
+        frozenset(map(Bank, banks)),
+        _chosen_emotion(emotion),
+        emotion_gain,
+        "flow",
+        temperature,
+    )
+    return perform_options(
+        engine.bundle, _own(source), sound, TimeBase(frame_rate(fps)), frames, options=options
+    )
+
+
+def mix(engine: Engine, source: Source | Weights, predicted: Predicted) -> Weights:
+    """Return the weights to render, [frames, channels]: the predicted ones with the bundle's expressions mixed over
+    them as the emotions' curves say, as in Blender."""
+    if predicted.emotions is None:
+        return predicted.weights
+    presets = engine.bundle.manifest.presets
+    mixer = emotions.make_mixer(engine.bundle.layout, np.reshape(_own(source), -1), presets)
+    return mixer.mix(predicted.weights, np.ones(len(Bank), np.float32), predicted.emotions)
+
+
+def load_transcript(file: File) -> Transcript:
+    """Read a transcript: a .txt, .srt or .vtt file. Raises `EDTalkError` (UNSUPPORTED), which names the line that
+    cannot be understood."""
+    path = Path(file)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"The transcript “{path.name}” could not be opened ({error.strerror or error}).",
+            "Check that the file exists and that you may read it.",
+        ) from error
+    return transcripts.parse(transcripts.decode(data), path.name)
+
+
+def _chosen_emotion(text: str) -> ChosenEmotion | None:
+    """Return the emotion in a text such as "happy:0.7"; None for an empty one."""
+    if not text:
+        return None
+    felt = emotions.parse(text)
+    if felt is None or len(felt) != 1:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"{text!r} is no emotion.",
+            f"Write happy or happy:0.7; there are {', '.join(emotions.EMOTIONS)}.",
+        )
+    return ChosenEmotion(*felt[0])
 
 
 def capture(

@@ -269,7 +269,7 @@ class Performance(JobReply):
     """The predicted or captured weights, [frames, channels]; notes for people, empty when all is well.
 
     A prediction with emotions has their intensities, [frames, 8] in the order of `emotions.EMOTIONS`, which are not in
-    the weights; empty: none were asked for. `words` and `sentences` are those of the transcript that the frames show;
+    the weights; empty: none were asked for. `words` and `sentences` are the transcript's;
     `word_times` [words, 2] are their starts and ends in seconds of the voice.
     """
 

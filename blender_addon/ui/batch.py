@@ -21,12 +21,15 @@ from pathlib import Path
 
 import bpy
 
+from shared_protocol.banks import Bank
+from shared_protocol.emotions import EMOTIONS
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import MOST_GAIN, MOST_TEMPERATURE
 
 from ..core.server.process import ServerState
 from ..core.tasks import Task
 from ..core.text.translate import in_english
-from ..scene import character
+from ..scene import character, paths
 from .bake.bake import bakeable
 from .runtime import runtime, task_operator
 
@@ -74,10 +77,51 @@ def parser() -> argparse.ArgumentParser:
     actions.choices["predict"].add_argument(
         "-o", "--output", type=Path, help="save here instead of over the file"
     )
+    _add_word_options(actions.choices["predict"])
     actions.choices["export"].add_argument(
         "-o", "--output", type=Path, required=True, help="the movie, an .mp4"
     )
     return command
+
+
+def _add_word_options(sub: argparse.ArgumentParser) -> None:
+    """Add what a prediction may be told; the character keeps it as its settings, but for the emotion and the banks."""
+    sub.add_argument(
+        "--transcript", type=Path, metavar="FILE", help="what is said: a .txt, .srt or .vtt file"
+    )
+    sub.add_argument(
+        "--emotion", default="", metavar="NAME[:X]", help=f"one for all, X from 0 to 1: {', '.join(EMOTIONS)}"
+    )
+    sub.add_argument(
+        "--emotion-gain",
+        type=_number_up_to(MOST_GAIN),
+        metavar="N",
+        help="how strongly emotions of voice and words show; 0: not at all",
+    )
+    sub.add_argument(
+        "--banks", type=banks, help="what to predict, such as mouth,pose (default: all); other keys stay"
+    )
+    sub.add_argument(
+        "--temperature", type=_number_up_to(MOST_TEMPERATURE), metavar="N", help="how freely the head moves"
+    )
+
+
+def _number_up_to(most: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = float(text)
+        if not 0 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between 0 and {most:g}")
+        return value
+
+    return number
+
+
+def banks(text: str) -> set[str]:
+    """`mouth,pose` as the operator names them; `ArgumentTypeError` for anything else."""
+    try:
+        return {Bank(name).name for name in text.split(",")}
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}: choose of {','.join(Bank)}") from error
 
 
 def frames(text: str) -> tuple[int, int]:
@@ -259,10 +303,25 @@ def _predict(arguments: argparse.Namespace) -> int:
     if ob is None:
         return Exit.NO_CHARACTER
     target = _target(arguments.output)
-    answer = _do(bpy.ops.edtalk.predict, ob, _scene(arguments), **_span(arguments))
+    _take_settings(ob, arguments)
+    options = {"emotion": arguments.emotion} if arguments.emotion else {}
+    options |= {"banks": arguments.banks} if arguments.banks else {}
+    answer = _do(bpy.ops.edtalk.predict, ob, _scene(arguments), **_span(arguments), **options)
     if answer == Exit.DONE:
         _save(target)
     return answer
+
+
+def _take_settings(ob: bpy.types.Object, arguments: argparse.Namespace) -> None:
+    """Set on the character what the command line says of its words and emotions."""
+    group = ob.edtalk
+    if arguments.transcript is not None:
+        group.speech.transcript_from = "FILE"
+        group.transcript = paths.to_stored_path(arguments.transcript.absolute())
+    if arguments.emotion_gain is not None:
+        group.speech.feel, group.speech.emotion_gain = arguments.emotion_gain > 0, arguments.emotion_gain
+    if arguments.temperature is not None:
+        group.speech.temperature = arguments.temperature
 
 
 def _export(arguments: argparse.Namespace) -> int:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-from shared_protocol.errors import EDTalkError
-from shared_protocol.messages import MOST_BLINKS, MOST_HEAD
+from shared_protocol import emotions
+from shared_protocol.banks import Bank
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import MOST_BLINKS, MOST_GAIN, MOST_HEAD, MOST_TEMPERATURE, NATURAL_TEMPERATURE
 from shared_protocol.timebase import frame_rate
 
 if TYPE_CHECKING:
@@ -60,9 +62,75 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 def add_voice_option(parser: argparse.ArgumentParser) -> None:
     """Add `--voice` and `--fps`."""
     parser.add_argument(
-        "--voice", type=Path, required=True, help="sound file with speech (WAV, FLAC, OGG, MP3)"
+        "--voice",
+        type=Path,
+        help="sound file with speech (WAV, FLAC, OGG, MP3); without one, the transcript's words are timed by syllables",
     )
     add_fps_option(parser)
+
+
+def add_word_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options about words, emotions and banks."""
+    parser.add_argument(
+        "--transcript",
+        type=Path,
+        metavar="FILE",
+        help='what is said: a .txt, .srt or .vtt file; "[happy 0.7]" in it is a direction',
+    )
+    parser.add_argument("--language", default="", metavar="TAG", help="of the transcript, such as en or de")
+    parser.add_argument(
+        "--emotion",
+        type=_emotion,
+        default="",
+        metavar="NAME[:X]",
+        help=f"one emotion for all, X from 0 to 1: {', '.join(emotions.EMOTIONS)}",
+    )
+    parser.add_argument(
+        "--emotion-gain",
+        type=_number_up_to(MOST_GAIN),
+        metavar="N",
+        help="how strongly emotions of voice and words show; 0: not at all (default: 1 with a transcript, else 0)",
+    )
+    parser.add_argument(
+        "--banks",
+        type=_banks,
+        default=tuple(Bank),
+        metavar="LIST",
+        help="what to predict, such as mouth,pose; the rest stays the portrait's own (default: mouth,pose,expression)",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=_number_up_to(MOST_TEMPERATURE),
+        default=NATURAL_TEMPERATURE,
+        metavar="N",
+        help=f"how freely the head moves; 0: the most likely way (default: {NATURAL_TEMPERATURE})",
+    )
+
+
+def performance_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return what `api.perform` and `api.animate` take of the arguments. Misuse ends the program."""
+    if arguments.voice is None and arguments.transcript is None:
+        raise EDTalkError(
+            ErrorCode.EMPTY_RANGE,
+            "There is neither a voice nor a transcript.",
+            "Name one with --voice or --transcript.",
+        )
+    names = ("fps", "blinks", "head", "seed", "transcript", "language", "emotion", "emotion_gain")
+    return {name: getattr(arguments, name) for name in (*names, "banks", "temperature")}
+
+
+def _emotion(text: str) -> str:
+    felt = emotions.parse(text)
+    if felt is None or len(felt) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(emotions.EMOTIONS)}")
+    return text
+
+
+def _banks(text: str) -> tuple[Bank, ...]:
+    try:
+        return tuple(map(Bank, text.split(",")))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{error}: choose of {','.join(Bank)}") from error
 
 
 def add_idle_options(parser: argparse.ArgumentParser) -> None:

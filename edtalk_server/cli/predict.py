@@ -1,4 +1,4 @@
-"""Turn a voice into weights over time, as a .npz or .csv file."""
+"""Turn a voice, words or both into weights over time, as a .npz or .csv file."""
 
 from __future__ import annotations
 
@@ -6,13 +6,20 @@ import argparse
 import sys
 
 from edtalk_server.cli import weights_file
-from edtalk_server.cli.options import add_idle_options, add_model_options, add_voice_option
+from edtalk_server.cli.options import (
+    add_idle_options,
+    add_model_options,
+    add_voice_option,
+    add_word_options,
+    performance_options,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `edtalk predict`."""
     add_voice_option(parser)
     add_idle_options(parser)
+    add_word_options(parser)
     weights_file.add_arguments(parser, "picture whose own pose and expression the result starts from")
     add_model_options(parser)
 
@@ -21,13 +28,15 @@ def run(arguments: argparse.Namespace) -> int:
     """Predict and write; print what was written."""
     from edtalk_server import api
 
+    options = performance_options(arguments)
     engine = api.Engine.open(arguments.bundle, arguments.device)
     layout = engine.bundle.layout
-    voice = api.load_voice(arguments.voice)
+    voice = None if arguments.voice is None else api.load_voice(arguments.voice)
     own = weights_file.own_weights(engine, arguments.portrait)
-    for note in api.idle_notes(layout, arguments.blinks, arguments.head):
+    predicted = api.perform(engine, own, voice, **options)
+    for note in (*api.idle_notes(layout, arguments.blinks, arguments.head), *predicted.notes):
         print(f"note: {note}", file=sys.stderr)
-    idle = {"blinks": arguments.blinks, "head": arguments.head, "seed": arguments.seed}
-    weights = api.predict(engine, own, voice, fps=arguments.fps, **idle)
-    weights_file.save(arguments.output, weights, layout, arguments.fps)
+    weights_file.save(
+        arguments.output, predicted.weights, layout, arguments.fps, weights_file.extras(predicted)
+    )
     return 0

@@ -11,8 +11,10 @@ from edtalk_server.cli.options import (
     add_idle_options,
     add_model_options,
     add_voice_option,
+    add_word_options,
     clean_termination,
     movie_or_sequence,
+    performance_options,
     whole_number,
 )
 
@@ -22,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--portrait", type=Path, required=True, help="picture with a face")
     add_voice_option(parser)
     add_idle_options(parser)
+    add_word_options(parser)
     add_model_options(parser)
     parser.add_argument(
         "-o",
@@ -56,10 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.output,
             bundle=arguments.bundle,
             device=arguments.device,
-            fps=arguments.fps,
-            blinks=arguments.blinks,
-            head=arguments.head,
-            seed=arguments.seed,
+            **performance_options(arguments),
             full=arguments.full,
             alpha=arguments.alpha,
             size=arguments.size,

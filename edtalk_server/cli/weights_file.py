@@ -6,22 +6,28 @@ import argparse
 import csv
 import io
 import logging
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from shared_protocol.banks import BankLayout
+from shared_protocol.emotions import EMOTIONS
 from shared_protocol.timebase import TimeBase
 
 if TYPE_CHECKING:
     from edtalk_server.arrays import Weights
     from edtalk_server.engine import Engine
+    from edtalk_server.motion import Predicted
 
 log = logging.getLogger(__name__)
 
 _FORMATS = (".npz", ".csv")
+Extras = Mapping[str, "npt.NDArray[Any]"]
+"""Arrays of a .npz file by their names."""
 
 
 def add_arguments(parser: argparse.ArgumentParser, portrait_help: str) -> None:
@@ -49,27 +55,59 @@ def own_weights(engine: Engine, portrait: Path | None) -> Weights:
     return source.weights
 
 
-def save(path: Path, weights: Weights, layout: BankLayout, fps: Fraction) -> None:
-    """Write weights [frames, channels] in the format of the path's ending, and print a line about it."""
+def extras(predicted: Predicted) -> Extras:
+    """Return what a .npz file holds of a prediction beside its weights: `emotions` [frames, 8] and `emotion_names`,
+    where there are any; `words`, `word_times` [words, 2] in seconds of the voice; and of each sentence its words
+    (`sentence_words` [sentences, 2]: first, how many), times, emotion, intensity, and how it was timed."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+    if predicted.emotions is not None:
+        arrays |= {"emotions": predicted.emotions, "emotion_names": np.array(EMOTIONS)}
+    if predicted.words:
+        told = predicted.sentences
+        arrays |= {
+            "words": np.array(predicted.words),
+            "word_times": predicted.word_times,
+            "sentence_words": np.array([[one.first, one.words] for one in told], np.int64).reshape(-1, 2),
+            "sentence_times": np.array([[one.start, one.end] for one in told], np.float32).reshape(-1, 2),
+            "sentence_emotions": np.array([one.emotion for one in told], np.str_),
+            "sentence_intensities": np.array([one.intensity for one in told], np.float32),
+            "sentence_timed": np.array([one.timed for one in told], np.str_),
+        }
+    return arrays
+
+
+def save(
+    path: Path, weights: Weights, layout: BankLayout, fps: Fraction, extras: Extras | None = None
+) -> None:
+    """Write weights [frames, channels] in the format of the path's ending, and print a line about it. A .npz file holds
+    the `extras`, too; a .csv file the emotions, as further columns."""
     from edtalk_server.media.video.sequence import make_folder, write_whole
 
     names = [basis.identifier for basis in layout.bases]
     make_folder(path.parent)
-    write_whole(path, (as_csv if path.suffix.lower() == ".csv" else as_npz)(weights, names, fps))
+    write_whole(
+        path, (as_csv if path.suffix.lower() == ".csv" else as_npz)(weights, names, fps, extras or {})
+    )
     print(f"{path}: {len(weights)} frames of {len(names)} weights at {fps} frames a second")
 
 
-def as_npz(weights: Weights, names: list[str], fps: Fraction) -> bytes:
-    """Return a .npz file with `weights` [frames, channels], `names` [channels] and `fps` (numerator, denominator)."""
+def as_npz(weights: Weights, names: list[str], fps: Fraction, extras: Extras | None = None) -> bytes:
+    """Return a .npz file with `weights` [frames, channels], `names` [channels], `fps` (numerator, denominator) and the
+    `extras`."""
     buffer = io.BytesIO()
-    np.savez(buffer, weights=weights, names=np.array(names), fps=np.array([fps.numerator, fps.denominator]))
+    rate = np.array([fps.numerator, fps.denominator])
+    np.savez(buffer, weights=weights, names=np.array(names), fps=rate, **(extras or {}))
     return buffer.getvalue()
 
 
-def as_csv(weights: Weights, names: list[str], fps: Fraction) -> bytes:
-    """Return a .csv file with a line for each frame: its number from 0, its second, its weights."""
+def as_csv(weights: Weights, names: list[str], fps: Fraction, extras: Extras | None = None) -> bytes:
+    """Return a .csv file with a line for each frame: its number from 0, its second, its weights, and the emotions of
+    the `extras`."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
+    if extras and "emotions" in extras:
+        names = [*names, *(f"emotion_{name}" for name in EMOTIONS)]
+        weights = np.concatenate([weights, extras["emotions"]], axis=1)
     writer.writerow(["frame", "seconds", *names])
     time_base = TimeBase(fps)
     for frame, row in enumerate(weights):

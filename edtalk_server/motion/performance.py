@@ -72,7 +72,7 @@ DEFAULT_OPTIONS = PredictOptions()
 class Predicted:
     """A prediction: `weights` [frames, channels], without emotions; the intensities of these, `emotions` [frames, 8] in
     the order of `EMOTIONS`, None where none were asked for; the transcript's `words` with their times [words, 2] in
-    seconds of the voice, and its `sentences`, as far as the frames show them; `notes` for people, empty when all is
+    seconds of the voice, and its `sentences`; `notes` for people, empty when all is
     well."""
 
     weights: Weights

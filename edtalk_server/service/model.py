@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PARTS = ("audio_to_lip", "audio_to_pose", "semantics", "sync")
+"""Networks beside the face's that a bundle may have: clients are told which."""
+
 
 class EngineBackend:
     """A bundle on a device. At first only its manifest is read; `open` loads and warms up the networks.
@@ -52,7 +55,8 @@ class EngineBackend:
 
         manifest, digest = read_manifest(bundle)
         self._bundle, self._device = bundle, device
-        self.description = json.dumps(json.loads(manifest.public_json()) | {"digest": digest})
+        parts = [name for name in _PARTS if getattr(manifest, name, None) is not None]
+        self.description = json.dumps(json.loads(manifest.public_json()) | {"digest": digest, "parts": parts})
         self.channels, self.size = len(manifest.layout), manifest.size
         self.device = device
         self._engine: Any = None

@@ -281,14 +281,14 @@ def test_the_sync_offset_of_the_scenes_sound(
 
 
 @pytest.fixture
-def said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The transcripts that predictions were asked for with."""
+def said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The lines of the transcripts that predictions were asked for with."""
     client, texts = addon("core.server.client").Client, []
     start = client.start
 
     def noted(self: Any, request: Any, *rest: Any) -> str:
         if type(request).__name__ == "Predict":
-            texts.append(request.transcript)
+            texts.append([line.text for line in request.lines])
         return start(self, request, *rest)
 
     monkeypatch.setattr(client, "start", noted)
@@ -310,7 +310,7 @@ def emotion(ob: bpy.types.Object, name: str, frame: int) -> float:
 
 
 def test_predicting_sends_what_is_said_from_each_kind_of_transcript(
-    addon: Any, scene: bpy.types.Scene, talking: bpy.types.Object, said: list[str], tmp_path: Path
+    addon: Any, scene: bpy.types.Scene, talking: bpy.types.Object, said: list[list[str]], tmp_path: Path
 ) -> None:
     group = talking.edtalk
     file = tmp_path / "proj ect ä" / "words.srt"
@@ -327,7 +327,7 @@ def test_predicting_sends_what_is_said_from_each_kind_of_transcript(
     bpy.ops.edtalk.predict()
     group.speech.transcript_from = "NONE"
     bpy.ops.edtalk.predict()
-    assert said == ["Hello there", "Good morning.", "one\ntwo", ""]
+    assert said == [["Hello [sad] there"], ["(happy 0.5) Good morning."], ["one", "two"], []]
     bpy.ops.wm.save_mainfile()
     assert group.transcript == "//words.srt", "the folder can be moved"
 

@@ -38,6 +38,8 @@ class Bundle:
     identity: str
     layout: BankLayout
     presets: Presets = field(default_factory=dict)
+    parts: frozenset[str] = frozenset()
+    """Its networks beside the face's, such as `semantics`, as far as the server tells."""
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Bundle:
@@ -46,7 +48,14 @@ class Bundle:
         layout = layouts.layout_from_rows(description.get("bases", ()))
         title = f"{description.get('title') or name} {version}".strip()
         identity = str(description.get("digest") or f"{name} {version}")
-        return cls(title, identity, layout, mixing.presets_from_rows(description.get("presets")))
+        return cls(
+            title, identity, layout, mixing.presets_from_rows(description.get("presets")), _parts(description)
+        )
+
+
+def _parts(description: dict[str, Any]) -> frozenset[str]:
+    parts = description.get("parts", ())
+    return frozenset(map(str, parts)) if isinstance(parts, list) else frozenset()
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ from functools import partial
 
 import bpy
 
+from shared_protocol import emotions
 from shared_protocol.banks import Bank
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ...core.tasks import Steps
+from ...core.tasks import Steps, run_to_end
 from ...core.weights.curves import Keys
 from .. import character
 from . import actions
@@ -156,42 +157,68 @@ def write_performance(
     saved as a copy. The steps work on a draft; the file changes at the last one.
     Raises `EDTalkError` when the NLA is in tweak mode.
     """
+    return (
+        yield from _write_layer(ob, PERFORMANCE, frames, dict(zip(weight_paths(ob), curves, strict=True)))
+    )
+
+
+def write_predicted_emotions(
+    ob: bpy.types.Object, frames: range, curves: Mapping[str, Keys]
+) -> Steps[WriteResult]:
+    """Write predicted intensities of emotions, by their names, over `frames`: as `write_performance`, on their
+    track."""
+    named = {emotion_path(name): keys for name, keys in curves.items()}
+    return (yield from _write_layer(ob, EMOTIONS, frames, named))
+
+
+def _looks(ob: bpy.types.Object, role: str) -> dict[str, CurveStyle]:
+    """Return the F-Curve paths of what we write in a role, with their looks."""
+    if role == PERFORMANCE:
+        return weight_paths(ob)
+    return {emotion_path(name): CurveStyle("Emotion", EMOTION_COLOR) for name in emotions.EMOTIONS}
+
+
+def _write_layer(
+    ob: bpy.types.Object, role: str, frames: range, curves: Mapping[str, Keys | None]
+) -> Steps[WriteResult]:
     _refuse_tweaking(ob)
-    looks, strip = weight_paths(ob), find_strip(ob, PERFORMANCE)
+    looks, strip = _looks(ob, role), find_strip(ob, role)
     is_ours = strip is not None and _plays_as_written(strip)
-    draft = Draft(ob, actions.strip_sheet(strip) if is_ours else None, f"EDTalk {ob.name}", PERFORMANCE)
+    draft = Draft(ob, actions.strip_sheet(strip) if is_ours else None, _name(ob, role), role)
     try:
         yield
-        for (path, style), keys in zip(looks.items(), curves, strict=True):
+        for path, keys in curves.items():
             if keys is not None:
+                style = looks[path]
                 actions.style_curve(draft.sheet.ensure(path, style.group), style.color)
                 yield from actions.write_steps(partial(draft.curve, path), keys)
                 yield
         before = yield from actions.fingerprint(lambda: draft.source, looks)
         after = yield from actions.fingerprint(lambda: draft.sheet, looks)
         _refuse_tweaking(draft.owner)
-        return _play_draft(draft, frames, before, after)
+        return _play_draft(draft, role, frames, before, after)
     finally:
         draft.drop()
 
 
-def _play_draft(draft: Draft, frames: range, before: str, after: str) -> WriteResult:
+def _play_draft(draft: Draft, role: str, frames: range, before: str, after: str) -> WriteResult:
     """Let the character play the draft. `before`, `after`: fingerprints of what it played and plays now."""
     ob, sheet = draft.owner, draft.sheet
-    artist_action = _give_moved_strip_away(ob)
-    edited = before not in {"", ob.edtalk.predicted}
+    written = ob.edtalk if role == PERFORMANCE else ob.edtalk.emotion
+    artist_action = _give_moved_strip_away(ob, role)
+    edited = before not in {"", written.predicted}
     old = draft.source if not artist_action else None
     if old is not None:
         name, sheet.action.use_fake_user = old.action.name, old.action.use_fake_user
-        if (strip := find_strip(ob, PERFORMANCE)) is not None:  # its track may have been deleted since
+        if (strip := find_strip(ob, role)) is not None:  # its track may have been deleted since
             _assign(strip, sheet)
         artist_action = _retire(old.action, edited)
         sheet.action.name = name
     draft.mark_used()
-    _play(ob, PERFORMANCE, sheet)
+    _play(ob, role, sheet)
     # keys outside the range that are not ours stay, and must still be seen as the artist's next time
-    stays = edited and actions.has_keys_outside(sheet, weight_paths(ob), frames)
-    ob.edtalk.predicted = "" if stays else after
+    stays = edited and actions.has_keys_outside(sheet, _looks(ob, role), frames)
+    written.predicted = "" if stays else after
     _let_keys_lie_on_top(ob)
     return WriteResult(artist_action, _hiding(ob), _covered(ob))
 
@@ -210,11 +237,13 @@ def _retire(action: bpy.types.Action, is_edited: bool) -> str:
 def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:
     """Write the intensities of emotions by their names. Replaces all that were written before.
 
-    Keys that the artist set on the sliders lie on top and stay. Raises `EDTalkError` when the NLA is being edited.
+    Keys that the artist set on the sliders lie on top and stay; predicted ones that the artist edited are saved as a
+    copy. Raises `EDTalkError` when the NLA is being edited.
     """
     _refuse_tweaking(ob)
     if not curves and find_strip(ob, EMOTIONS) is None:
         return
+    _keep_edited_emotions(ob)
     sheet = _writable(ob, EMOTIONS)
     sheet.remove([curve.data_path for curve in sheet.curves()])
     if not curves:
@@ -224,6 +253,16 @@ def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:
     _write_curves(sheet, looks, dict(zip(looks, curves.values(), strict=True)))
     _play(ob, EMOTIONS, sheet)
     _let_keys_lie_on_top(ob)
+
+
+def _keep_edited_emotions(ob: bpy.types.Object) -> None:
+    """Save predicted emotions as a copy where the artist edited them."""
+    predicted, sheet = ob.edtalk.emotion.predicted, find_sheet(ob, EMOTIONS)
+    ob.edtalk.emotion.predicted = ""
+    if predicted and sheet is not None:
+        found = run_to_end(actions.fingerprint(lambda: sheet, _looks(ob, EMOTIONS)))
+        if found not in {"", predicted}:
+            actions.copy_for_artist(sheet.action)
 
 
 def emotion_path(name: str) -> str:
@@ -255,8 +294,11 @@ def _writable(ob: bpy.types.Object, role: str) -> Sheet:
     strip = find_strip(ob, role)
     if strip is not None:
         return _unshared(strip)
-    name = f"EDTalk {ob.name}" if role == PERFORMANCE else f"EDTalk {role} {ob.name}"
-    return actions.new_sheet(name, role, ob)
+    return actions.new_sheet(_name(ob, role), role, ob)
+
+
+def _name(ob: bpy.types.Object, role: str) -> str:
+    return f"EDTalk {ob.name}" if role == PERFORMANCE else f"EDTalk {role} {ob.name}"
 
 
 def _unshared(strip: bpy.types.NlaStrip) -> Sheet:
@@ -318,10 +360,10 @@ def _stop(ob: bpy.types.Object, role: str) -> None:
         bpy.data.actions.remove(action)
 
 
-def _give_moved_strip_away(ob: bpy.types.Object) -> str:
+def _give_moved_strip_away(ob: bpy.types.Object, role: str) -> str:
     """A strip that the artist moved, stretched or reversed plays frames elsewhere than predicted: leave it to the
     artist, muted, and begin a new one. The action's name, if so."""
-    strip = find_strip(ob, PERFORMANCE)
+    strip = find_strip(ob, role)
     if strip is None or _plays_as_written(strip):
         return ""
     track, sheet = _track_of(ob, strip), _unshared(strip)

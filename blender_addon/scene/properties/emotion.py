@@ -57,6 +57,11 @@ class EDTalkEmotion(bpy.types.PropertyGroup):
         soft_max=3.0,
         override=OVERRIDABLE,
     )
+    predicted: StringProperty(
+        name="Predicted",
+        description="Fingerprint of the emotions' keys as the last prediction left them",
+        override=OVERRIDABLE,
+    )
     presets: StringProperty(
         name="Presets", description="The bundle's expressions (JSON)", override=OVERRIDABLE
     )

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,10 +12,14 @@ import bpy
 from shared_protocol import transcripts
 from shared_protocol.emotions import Cue
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import SpokenLine
+from shared_protocol.timebase import TimeBase
 from shared_protocol.transcripts import Line, Transcript
 
 from .. import paths
 from . import cues, sequencer, sound
+
+Second = Callable[[float], float]
 
 _parse = lru_cache(maxsize=16)(transcripts.parse)  # panels ask for it with each redraw
 
@@ -46,6 +51,35 @@ def transcript_of(ob: bpy.types.Object, scene: bpy.types.Scene) -> Transcript:
 def _read(path: Path, _changed: int, _size: int) -> Transcript:
     data = paths.read_file(path, "transcript", ErrorCode.UNSUPPORTED)
     return transcripts.parse(transcripts.decode(data), path.name)
+
+
+def file_as_text(ob: bpy.types.Object) -> bpy.types.Text:
+    """Return a new text of the .blend that holds the transcript's file. Raises `EDTalkError` when that is gone."""
+    path = paths.existing_file(paths.file_of(ob, "transcript"), "transcript", ErrorCode.UNSUPPORTED)
+    text = bpy.data.texts.new(path.name)
+    text.from_string(transcripts.decode(paths.read_file(path, "transcript", ErrorCode.UNSUPPORTED)))
+    return text
+
+
+def spoken_lines(ob: bpy.types.Object, scene: bpy.types.Scene, second: Second) -> tuple[SpokenLine, ...]:
+    """Return the transcript's lines as predictions ask for them; `second` turns a frame of the face into a second of
+    the sound that is sent.
+
+    Raises `EDTalkError` as `transcript_of` does, and when the voice's strip is gone.
+    """
+    transcript = transcript_of(ob, scene)
+    if not transcript.lines:
+        return ()
+    is_strips = ob.edtalk.speech.transcript_from == "STRIPS"
+    clock = cues.time_of(scene) if is_strips else sound.beginning(ob, scene)
+    return tuple(_spoken_line(line, clock, second) for line in transcript.lines)
+
+
+def _spoken_line(line: Line, clock: TimeBase, second: Second) -> SpokenLine:
+    if line.span is None:
+        return SpokenLine(line.text)
+    start, end = (max(0.0, second(clock.frame(time))) for time in line.span)
+    return SpokenLine(line.text, start, end)
 
 
 def _of_strips(scene: bpy.types.Scene) -> Transcript:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..room import Room
-from . import capture_operator, choose_voice, predict_operator, transcript_emotions, voice_panel
+from . import capture_operator, choose_voice, predict_operator, sentences, transcript_emotions, voice_panel
 
 ROOM = Room(
     classes=(
@@ -13,5 +13,6 @@ ROOM = Room(
         *capture_operator.CLASSES,
         *transcript_emotions.CLASSES,
         *voice_panel.CLASSES,
+        *sentences.CLASSES,
     )
 )

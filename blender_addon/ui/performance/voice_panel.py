@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import bpy
 
-from shared_protocol.banks import HEAD, LIDS
+from shared_protocol.banks import HEAD, LIDS, Bank
 from shared_protocol.errors import EDTalkError
+from shared_protocol.messages import SEMANTICS
 
 from ...core.text.translate import iface_
 from ...scene import character
-from ...scene.speech import script
+from ...scene.speech import cues, script
+from ..runtime import runtime
 from ..sidebar import CharacterSubPanel, draw_words
 
 
@@ -27,7 +29,8 @@ class VoicePanel(CharacterSubPanel, bpy.types.Panel):
         _draw_voice(layout, ob)
         _draw_transcript(layout, ob, context.scene)
         _draw_idle_motion(layout, ob)
-        layout.operator("edtalk.predict", icon="FCURVE")
+        _draw_emotion(layout, ob, context.scene)
+        _draw_predict(layout)
         layout.operator("edtalk.capture", icon="FILE_MOVIE")
         for note in filter(None, ob.edtalk.speech.captured.split("\n")):
             draw_words(layout, iface_(note), "INFO")
@@ -64,6 +67,7 @@ def _draw_transcript(layout: bpy.types.UILayout, ob: bpy.types.Object, scene: bp
     except EDTalkError as error:
         draw_words(layout, iface_(error.cause), "ERROR")
         draw_words(layout, iface_(error.fix), "INFO")
+    layout.prop(speech, "language")
     layout.operator("edtalk.emotions_from_transcript", icon="TEXT")
 
 
@@ -74,11 +78,60 @@ def _draw_idle_motion(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
         row = column.row(align=True)
         row.active = known.has(*needed)
         row.prop(ob.edtalk.speech, name)
+    row = column.row(align=True)
+    row.active = known.has(*HEAD)
+    row.prop(ob.edtalk.speech, "temperature")
     column.prop(ob.edtalk.speech, "seed")
     if not known.has(*LIDS, *HEAD):
         draw_words(
             layout, iface_("This bundle's weights have no names, so only the mouth is predicted"), "INFO"
         )
+
+
+def _draw_emotion(layout: bpy.types.UILayout, ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
+    """Draw whether emotions are predicted; grey with a reason where they cannot be."""
+    speech, reason = ob.edtalk.speech, _why_no_emotion(ob, scene)
+    column = layout.column(align=True)
+    column.active = not reason
+    row = column.row()
+    row.use_property_split = False
+    row.prop(speech, "feel")
+    if speech.feel:
+        column.prop(speech, "emotion_gain", text="Gain")
+    if reason and speech.feel:
+        draw_words(layout, reason, "INFO")
+
+
+def _why_no_emotion(ob: bpy.types.Object, scene: bpy.types.Scene) -> str:
+    """Return why a prediction sets no emotions, in the user's language; empty where it does, or nobody knows yet."""
+    session = runtime.session()
+    if cues.from_markers(scene, ob):
+        return iface_("Timeline markers drive the emotions: Predict leaves them alone")
+    if session.bundle is None:
+        return ""
+    if not session.can(SEMANTICS):
+        return iface_("This server is too old for it: update it")
+    if not session.bundle.presets:
+        return iface_("This bundle has no expressions")
+    if "semantics" not in session.bundle.parts and not _has_directions(ob, scene):
+        return iface_("This bundle hears no emotions: write them in brackets, such as [happy]")
+    return ""
+
+
+def _has_directions(ob: bpy.types.Object, scene: bpy.types.Scene) -> bool:
+    try:
+        return script.transcript_of(ob, scene).directions > 0
+    except EDTalkError:
+        return False
+
+
+def _draw_predict(layout: bpy.types.UILayout) -> None:
+    column = layout.column(align=True)
+    column.operator("edtalk.predict", icon="FCURVE")
+    row = column.row(align=True)
+    for bank in Bank:
+        name = bank.value.capitalize()
+        row.operator("edtalk.predict", text=name).banks = {bank.name}
 
 
 def _summary(transcript: script.Transcript) -> str:

@@ -41,23 +41,26 @@ def fit_curves(
 
     With *Simplify Curves* these are as few as its error allows.
     """
-    ob = ref.get_character()
-    settings, layout = ob.edtalk.writing, character.layout_of(ob)
-    reduce, error = settings.reduce, settings.error / 100.0
+    layout = character.layout_of(ref.get_character())
     progress.stage, progress.done, progress.total, progress.eta = "Choosing keys", 0, len(layout), -1.0
     keys: list[curves.Keys | None] = []
     yield
     for basis, column in zip(layout.bases, weights.T, strict=True):
-        tolerance = error * (basis.maximum - basis.minimum)
-        if basis.bank not in banks:
-            keys.append(None)
-        elif reduce:
-            keys.append((yield from time_sliced(curves.reduce(frames[0], column, tolerance))))
+        if basis.bank in banks:
+            keys.append((yield from fit_curve(ref, frames, column, basis.maximum - basis.minimum)))
         else:
-            keys.append(curves.dense(frames[0], column))
+            keys.append(None)
         progress.done += 1
         yield
     return keys
+
+
+def fit_curve(ref: CharacterRef, frames: range, column: np.ndarray, span: float) -> Steps[curves.Keys]:
+    """Return the keys of one curve through a column [frames] whose usual values span this much."""
+    settings = ref.get_character().edtalk.writing
+    if not settings.reduce:
+        return curves.dense(frames[0], column)
+    return (yield from time_sliced(curves.reduce(frames[0], column, settings.error / 100.0 * span)))
 
 
 def describe_side_effects(written: layers.WriteResult) -> str:

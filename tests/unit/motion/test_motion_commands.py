@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import os
 import signal
@@ -26,6 +27,7 @@ from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
 from edtalk_server.networks.config import Audio2LipConfig
 from edtalk_server.synthetic.controls import STARTER_LAYOUT
+from shared_protocol.banks import Bank
 from shared_protocol.timebase import frame_rate
 
 
@@ -87,13 +89,42 @@ def test_blinks_and_the_heads_motion_can_be_chosen(bundle: str, voice: str, tmp_
 
 
 @pytest.mark.parametrize(
-    "option", [("--blinks", "41"), ("--blinks", "-1"), ("--head", "often"), ("--seed", "x")]
+    "option",
+    [
+        ("--blinks", "41"),
+        ("--blinks", "-1"),
+        ("--head", "often"),
+        ("--seed", "x"),
+        ("--emotion", "bored"),
+        ("--emotion-gain", "4"),
+        ("--banks", "mouth,nose"),
+        ("--temperature", "3"),
+    ],
 )
 def test_impossible_wishes_are_refused(option: tuple[str, str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["predict", "--voice", "x.wav", "-o", "x.npz", *option])
     assert caught.value.code == 2
     assert option[0] in capsys.readouterr().err
+
+
+def test_an_emotion_and_banks_can_be_chosen(bundle: str, voice: str, tmp_path: Path) -> None:
+    target = tmp_path / "weights.npz"
+    options = ["--emotion", "sad:0.4", "--banks", "pose,expression", "--bundle", bundle]
+    assert main(["predict", "--voice", voice, *options, "-o", str(target)]) == 0
+    with np.load(target, allow_pickle=False) as data:
+        felt = dict(zip(data["emotion_names"].tolist(), data["emotions"].T, strict=True))
+        assert set(felt["sad"]) == {np.float32(0.4)} and not felt["happy"].any()
+        assert not data["weights"][:, STARTER_LAYOUT.slice_of(Bank.MOUTH)].any(), "not asked for"
+    table = tmp_path / "weights.csv"
+    assert main(["predict", "--voice", voice, *options, "-o", str(table)]) == 0
+    rows = list(csv.DictReader(table.read_text("utf-8").splitlines()))
+    assert [row["emotion_sad"] for row in rows] == ["0.4"] * 12
+
+
+def test_a_prediction_needs_a_voice_or_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["predict", "-o", "x.npz"]) == 1
+    assert "--transcript" in capsys.readouterr().err
 
 
 def test_a_portrait_and_a_voice_become_an_image_sequence(
