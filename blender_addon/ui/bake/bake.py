@@ -210,13 +210,16 @@ def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps
     progress.begin("Rendering", len(plan.stale))
     progress.unit = "fps"
     rendering = session.stream(request, waiting.append, progress)
+    stored = 0
     try:
         for _ in rendering:
-            _store(plan, waiting)
+            stored += _store(plan, waiting)
+            progress.done = stored  # a frame that a cancel would lose is not finished
             session.hold_results_back(len(waiting) >= WAITING_FRAMES)
             yield
         while waiting:
-            _store(plan, waiting)
+            stored += _store(plan, waiting)
+            progress.done = stored
             yield
         yield from time_sliced(take.tidy())
     finally:
@@ -227,10 +230,11 @@ def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps
         _store(plan, waiting, LAST_STORE_S)  # last, because a full disk refuses these too
 
 
-def _store(plan: _Plan, waiting: deque[Frame], seconds: float = SLICE_S) -> None:
-    """Write waiting frames for `seconds`."""
-    end = time.perf_counter() + seconds
+def _store(plan: _Plan, waiting: deque[Frame], seconds: float = SLICE_S) -> int:
+    """Write waiting frames for `seconds`. Returns how many were written."""
+    end, before = time.perf_counter() + seconds, len(waiting)
     while waiting and time.perf_counter() < end:
         frame = waiting.popleft()
         number = frame.frame
         plan.take.store(number, plan.hashes[number], bytes(frame.data), plan.signatures[number])
+    return before - len(waiting)
