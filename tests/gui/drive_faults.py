@@ -91,8 +91,13 @@ def begin_to_bake() -> None:
 
 
 def some_frames() -> Iterator[float]:
-    """Wait until the bake has rendered a few."""
-    yield from hands.until(lambda: session().task is None or session().task.progress.done >= 5)
+    """Wait until the bake has rendered a few. (Stages before that count other things.)"""
+
+    def has_some() -> bool:
+        progress = session().task.progress
+        return progress.stage == "Rendering" and progress.done >= 5
+
+    yield from hands.until(lambda: session().task is None or has_some())
     assert session().task is not None, "it was meant to come in between"
 
 

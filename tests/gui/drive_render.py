@@ -109,7 +109,12 @@ def begin_to_bake() -> Iterator[float]:
     yield from settled()
     bake.hover("VIEW_3D")
     press_render(animation=True)
-    yield from bake.until(lambda: session.task is not None and session.task.progress.total > 10, 60)
+    yield from bake.until(lambda: session.task is not None and is_rendering_many(session.task.progress), 60)
+
+
+def is_rendering_many(progress: Any) -> bool:
+    """Whether the bake has come to the frames after the first."""
+    return progress.stage == "Rendering" and progress.total > 10
 
 
 def end_by_escape() -> Iterator[float]:
