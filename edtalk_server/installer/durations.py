@@ -7,15 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
+REASON_LENGTH = 300
+"""Letters of a failure's message that are shown."""
+
 
 @dataclass(frozen=True)
 class Record:
-    """One test in one suite; `seconds` counts its fixtures too."""
+    """One test in one suite; `seconds` counts its fixtures too. `reason`: why it failed, in a line; else empty."""
 
     suite: str
     name: str
     seconds: float
-    failed: bool
+    reason: str = ""
 
 
 def read(folder: Path) -> list[Record]:
@@ -33,8 +36,16 @@ def _records(file: Path) -> Iterator[Record]:
         return
     for case in root.iter("testcase"):
         name = f"{case.get('classname', '')}::{case.get('name', '')}"
-        failed = case.find("failure") is not None or case.find("error") is not None
-        yield Record(file.stem, name, float(case.get("time", 0)), failed)
+        yield Record(file.stem, name, float(case.get("time", 0)), _reason(case))
+
+
+def _reason(case: ElementTree.Element) -> str:
+    """Return why a test failed, in a line; empty when it passed."""
+    for kind in ("failure", "error"):
+        if (trouble := case.find(kind)) is not None:
+            words = " ".join((trouble.get("message") or kind).split())
+            return words if len(words) <= REASON_LENGTH else f"{words[:REASON_LENGTH]}..."
+    return ""
 
 
 def slowest(records: list[Record], count: int) -> list[str]:
@@ -44,5 +55,5 @@ def slowest(records: list[Record], count: int) -> list[str]:
 
 
 def failures(records: list[Record]) -> list[str]:
-    """Return a line for each test that failed."""
-    return [f"{record.suite}  {record.name}" for record in records if record.failed]
+    """Return a line for each test that failed, with the reason."""
+    return [f"{record.suite}  {record.name}  {record.reason}" for record in records if record.reason]

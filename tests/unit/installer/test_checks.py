@@ -222,7 +222,7 @@ REPORT = """<testsuites><testsuite><testcase classname="tests.unit.test_a" name=
 def test_the_end_shows_seconds_the_slowest_tests_and_what_failed(tmp_path: Path) -> None:
     reports = {
         "Blender": ("slow", 12.5, ""),
-        "networks": ("bad", 0.5, "<failure/>"),
+        "networks": ("bad", 0.5, '<failure message="assert 5 &lt;= 0&#10;a long story"/>'),
         "others": ("setup", 1, "<error/>"),
     }
     for suite, (name, time, inside) in reports.items():
@@ -241,8 +241,8 @@ def test_the_end_shows_seconds_the_slowest_tests_and_what_failed(tmp_path: Path)
     assert any(line.startswith("total") and "60  with 2 at a time, busy 67%" in line for line in lines)
     assert lines[-3:] == [
         "Failed tests:",
-        "networks  tests.unit.test_a::test_bad",
-        "others  tests.unit.test_a::test_setup",
+        "networks  tests.unit.test_a::test_bad  assert 5 <= 0 a long story",
+        "others  tests.unit.test_a::test_setup  error",
     ]
 
 
