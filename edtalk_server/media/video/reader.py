@@ -10,7 +10,7 @@ import contextlib
 import re
 import subprocess
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -101,11 +101,14 @@ class Clip:
             return next(pictures, None)
 
 
-def input_arguments(path: Path, begin: float = 0.0, loglevel: str = "error") -> list[str]:
-    """Return the start of ffmpeg's command, which opens a video file and nothing that a play list might name."""
+def input_arguments(
+    path: Path, begin: float = 0.0, loglevel: str = "error", also: Sequence[str] = ()
+) -> list[str]:
+    """Return the start of ffmpeg's command, which opens a video file and nothing that a play list might name. `also`
+    are further formats of ffmpeg's to open."""
     seek = ["-ss", f"{begin:.6f}"] if begin > 0 else []
     start = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-loglevel", loglevel]
-    return [*start, *seek, "-format_whitelist", _CONTAINERS, "-i", str(path)]
+    return [*start, *seek, "-format_whitelist", ",".join([_CONTAINERS, *also]), "-i", str(path)]
 
 
 def _rate(stream: str) -> Fraction:
