@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,15 +13,22 @@ import numpy as np
 
 from edtalk_server.evaluation.metrics.image_distance import Mask, Picture
 from edtalk_server.evaluation.people.holdout import Clip, Footage, Person
+from edtalk_server.evaluation.people.splits import Split, choose
+from edtalk_server.media.audio.soundtrack import extract_sound
+from edtalk_server.media.audio.voice import Waveform, load_voice
 from edtalk_server.media.faces.portrait import LandmarkDetector
 from edtalk_server.media.steps import run_to_end
 from edtalk_server.media.video import reader as videos
 from edtalk_server.motion.track import cut_faces, find_track
+from edtalk_server.training.datasets.film import layout as layouts
+from edtalk_server.training.datasets.film.layout import Layout, find_footage
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 log = logging.getLogger(__name__)
 
 FPS = Fraction(25)
+_SILENT = 1e-3
+"""Samples that are all smaller are no voice, as in a video with an empty sound track."""
 _QUIET = 3.0
 """Grey levels: a pixel is still whose second difference in time is on average below this, ..."""
 _STEADY = 12
@@ -32,27 +41,25 @@ def filmed_people(
     frames: int,
     landmark_detector: LandmarkDetector | None,
     on_progress: Callable[[int], None] = lambda _done: None,
+    layout: Layout = Layout.AUTO,
+    split: Split = Split.ALL,
 ) -> list[Person]:
-    """Read the videos in `folder` and its folders, sorted by name: the first `frames` pictures of each, 25 a second.
+    """Read the videos in `folder` and its folders, sorted by name: the first `frames` pictures of each, 25 a second,
+    and their sound. `layout` and `split` say how the folder is laid out, and which of its clips are read.
 
     An unusable video is left out with a warning. Raises `EDTalkError`: NOT_READY (no video there); NO_FACE or
     VIDEO_UNREADABLE where none is usable.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in videos.SUFFIXES)
-    if not paths:
-        raise EDTalkError(
-            ErrorCode.NOT_READY,
-            f"There is no video in {folder}.",
-            f"Put clips of one face each there ({', '.join(sorted(videos.SUFFIXES))}).",
-        )
     people: list[Person] = []
     refused: EDTalkError | None = None
-    for number, path in enumerate(paths):
+    for number, footage in enumerate(choose(find_footage(folder, layout), split)):
         try:
-            people.append(film_person(path, size, frames, landmark_detector))
+            person = film_person(footage.path, size, frames, landmark_detector)
+            voice = voice_of(footage, len(person.clip.frames))
+            people.append(replace(person, voice=voice, emotion=footage.emotion))
         except EDTalkError as error:
             refused = error
-            log.warning("%s is left out: %s", path.name, error)
+            log.warning("%s is left out: %s", footage.path.name, error)
         on_progress(number + 1)
     if refused is not None and not people:
         raise refused
@@ -73,6 +80,16 @@ def film_person(path: Path, size: int, frames: int, landmark_detector: LandmarkD
         )
     pictures = np.stack(cuts)
     return Person(Clip(pictures), motion=Footage(pictures, find_still_pixels(pictures)))
+
+
+def voice_of(footage: layouts.Footage, frames: int) -> Waveform | None:
+    """Return the sound of the first `frames` pictures; None where there is none, or only silence."""
+    with tempfile.TemporaryDirectory() as folder:
+        sound = Path(folder) / "voice.flac"
+        if not extract_sound(footage.sound or footage.path, sound, frames / float(FPS)):
+            return None
+        voice = load_voice(sound)
+    return voice if np.abs(voice.samples).max() > _SILENT else None
 
 
 def find_still_pixels(frames: Picture) -> Mask:

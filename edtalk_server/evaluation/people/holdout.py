@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.evaluation.metrics.image_distance import Mask, Picture
+from edtalk_server.media.audio.voice import Waveform
 from shared_protocol.banks import BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -64,7 +65,8 @@ class Person:
     """A test subject.
 
     `driven` [T - 1, S, S, 3] is the truth of cross-identity reenactment: this person under its own first weights plus
-    the changes of the driver's clip (`transfer`), in its own light and camera.
+    the changes of the driver's clip (`transfer`), in its own light and camera. `voice` is the sound of the clip, from
+    its first frame on, 25 frames a second; `emotion` is what the data say is shown, by a preset's name.
     """
 
     clip: Clip
@@ -72,6 +74,8 @@ class Person:
     driven: Picture | None = None
     perturbed: PerturbedFrames | None = None
     motion: Footage | None = None
+    voice: Waveform | None = None
+    emotion: str = ""
 
 
 def transfer(own: FloatArray, change: FloatArray, layout: BankLayout) -> FloatArray:

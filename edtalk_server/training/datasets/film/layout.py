@@ -18,15 +18,16 @@ _MEAD = re.compile(
     r"(?:^|/)(?P<person>[^/]+)/video/(?P<view>[^/]+)/(?P<emotion>[^/]+)/level_(?P<level>\d+)/[^/]+$"
 )
 _MEAD_VIEW = "front"
-_HDTF_NUMBERS = re.compile(r"(_\d+)+$")
+_HDTF_NUMBERS = re.compile(r"(_\d+)+(#\d+)?$")
 _SOUNDS = (".m4a", ".wav", ".flac", ".mp3", ".aac")
 
 
 class Layout(StrEnum):
     """How a folder is laid out; `auto` looks at its names.
 
-    `hdtf`: flat, `SPEAKER_number.mp4`. `mead`: `PERSON/video/front/EMOTION/level_N/NUMBER.mp4`, with the sound in
-    `PERSON/audio/EMOTION/level_N/NUMBER.m4a`. `folder`: any; each folder at the top is a person, each single clip too.
+    `hdtf`: flat, `SPEAKER_number.mp4`, or its pieces, `SPEAKER_number#piece.mp4`. `mead`:
+    `PERSON/video/front/EMOTION/level_N/NUMBER.mp4`, with the sound in `PERSON/audio/EMOTION/level_N/NUMBER.m4a`.
+    `folder`: any; each folder at the top is a person, each single clip too.
     """
 
     AUTO = "auto"
