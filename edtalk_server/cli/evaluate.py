@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edtalk_server import bundles
     from edtalk_server.arrays import Picture
     from edtalk_server.engine import Engine
+    from edtalk_server.evaluation.measures.judges import Judges
     from edtalk_server.evaluation.measures.reenactment import MetricSet
     from edtalk_server.evaluation.people.holdout import Person
     from edtalk_server.evaluation.report import Report
@@ -30,6 +31,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     people.add_argument("--clips", type=Path, metavar="DIR", help="folder of real videos, one face each")
     people.add_argument(
         "--frames", type=int, default=100, help="pictures of each video, 25 a second (default: 100)"
+    )
+    people.add_argument(
+        "--layout",
+        choices=("auto", "hdtf", "mead", "folder"),
+        default="auto",
+        help="how DIR is laid out; mead also says who feels what (default: by the names)",
+    )
+    people.add_argument(
+        "--split",
+        choices=("all", "paper"),
+        default="all",
+        help="paper: only the clips of HDTF and MEAD that the paper tests on (default: all)",
     )
     people.add_argument(
         "--data",
@@ -61,6 +74,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own_weights.add_argument(
         "--fid-weights", type=Path, metavar="FILE", help="Inception of pytorch-fid, for FID"
     )
+    own_weights.add_argument(
+        "--syncnet-weights",
+        type=Path,
+        metavar="FILE",
+        help="syncnet_v2.model, for LSE-C, LSE-D and the offset",
+    )
+    own_weights.add_argument(
+        "--identity-weights", type=Path, metavar="FILE", help="SFace of OpenCV's model zoo (.onnx), for AED"
+    )
+    parser.epilog = (
+        "Clips with sound are also driven by it (a_…: the mouth from sound, the paper's setting A). Every number is "
+        "printed with its definition. docs/evaluation.md has the reasons."
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -71,10 +97,13 @@ def run(arguments: argparse.Namespace) -> int:
     engine = Engine.open(arguments.bundle, "cpu")
     photos = [_photo(path, engine) for path in arguments.portrait]
     if not arguments.draw_only:
-        metrics = _metrics(arguments)  # first: a wrong file is found before the work
+        metrics, judges = (
+            _metrics(arguments),
+            _judges(arguments),
+        )  # first: a wrong file is found before the work
         people, data = _people(arguments, engine)
         line = ProgressLine(len(people), "evaluating", unit="people")
-        report = evaluate(engine.bundle, people, {"data": data}, metrics, line.show)
+        report = evaluate(engine.bundle, people, {"data": data}, metrics, line.show, judges)
         print(*report.lines(), sep="\n")
         _write_report(arguments, report, data, engine.bundle)
         photos += [person.clip.frames[0] for person in people[: arguments.sheet_people]]
@@ -84,14 +113,17 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _people(arguments: argparse.Namespace, engine: Engine) -> tuple[list[Person], str]:
     """Return the test subjects and what to call them."""
-    from edtalk_server.evaluation.people import filmed, holdout, rendered_holdout
+    from edtalk_server.evaluation.people import filmed, holdout, rendered_holdout, splits
+    from edtalk_server.training.datasets.film.layout import Layout
 
     if arguments.clips:
         show = _counter("reading videos", "videos")
+        layout, split = Layout(arguments.layout), splits.Split(arguments.split)
         people = filmed.filmed_people(
-            arguments.clips, engine.size, arguments.frames, engine.landmark_detector(), show
+            arguments.clips, engine.size, arguments.frames, engine.landmark_detector(), show, layout, split
         )
-        return people, f"{len(people)} clips of {arguments.clips.name}"
+        chosen = " (the paper's split)" if split is splits.Split.PAPER else ""
+        return people, f"{len(people)} clips of {arguments.clips.name}{chosen}"
     if engine.size != holdout.SIZE:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
@@ -131,6 +163,21 @@ def _metrics(arguments: argparse.Namespace) -> MetricSet:
 
         distribution["fid"] = FidFeatures.from_file(arguments.fid_weights).summary
     return MetricSet(frame, distribution)
+
+
+def _judges(arguments: argparse.Namespace) -> Judges:
+    """Return the starter's judges, and those of the user's weights."""
+    from edtalk_server import bundles
+    from edtalk_server.evaluation.measures.judges import EmotionJudge, Judges, own_sync_judges
+    from edtalk_server.evaluation.metrics.identity import IdentityNetwork
+    from edtalk_server.evaluation.metrics.syncnet import SyncNetJudge
+
+    starter = bundles.load()
+    sync = own_sync_judges(starter)
+    if arguments.syncnet_weights:
+        sync[""] = SyncNetJudge.from_file(arguments.syncnet_weights)
+    given = arguments.identity_weights
+    return Judges(sync, EmotionJudge(starter), IdentityNetwork.from_file(given) if given else None)
 
 
 def _write_report(arguments: argparse.Namespace, report: Report, data: str, bundle: bundles.Bundle) -> None:

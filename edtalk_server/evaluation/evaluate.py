@@ -11,6 +11,7 @@ import torch
 from edtalk_server.bundles import Bundle
 from edtalk_server.evaluation.measures.close_up import close_up
 from edtalk_server.evaluation.measures.disentanglement import Disentanglement
+from edtalk_server.evaluation.measures.judges import NO_JUDGES, Judges
 from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.measures.motion_magnitude import motion_magnitude
 from edtalk_server.evaluation.measures.reenactment import MetricSet, Reenactment, RunningMeans
@@ -29,12 +30,14 @@ def evaluate(
     about: Mapping[str, Any],
     metrics: MetricSet | None = None,
     on_progress: Callable[[int], None] = lambda _done: None,
+    judges: Judges = NO_JUDGES,
 ) -> Report:
     """Evaluate `bundle` on people whose pictures have its size. `about` joins the report; `on_progress` receives the
-    number of people that are done."""
+    number of people that are done; `judges` look at people with a voice or a known emotion."""
     model = ModelUnderTest(bundle.face)
     controlled = is_controlled(bundle.layout)
-    reenactment = Reenactment(model, bundle.layout, controlled, metrics or MetricSet.built_in())
+    metric_set, speaker = metrics or MetricSet.built_in(), bundle.audio_to_lip
+    reenactment = Reenactment(model, bundle.layout, controlled, metric_set, speaker, judges)
     matrix = Disentanglement(model, bundle.layout, deviations(bundle, model, people), controlled)
     means, perturbed = RunningMeans(), set()
     for number, person in enumerate(people):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-DEFINITIONS: Mapping[str, str] = {
+_DEFINITIONS: Mapping[str, str] = {
     "self_psnr": "self-reenactment: the first frame of a clip driven by the weights estimated from each other frame, "
     "against that frame; dB over all pixels of 8-bit RGB, at most 60",
     "unmoved_psnr": "the no-motion baseline: the unchanged first frame against each other frame",
@@ -55,8 +55,41 @@ DEFINITIONS: Mapping[str, str] = {
     "mouth_over_cheek": "in a mouth opened by 0.7: the brightest pixels between the lips (95th percentile of luma) "
     "over the lighter cheek; filmed teeth have about 1.2",
     "mouth_gradient": "there: the steepest changes from row to row (95th percentile), luma in 0..1; fog has .03",
+    "akd": "average keypoint distance: mean absolute difference of the coordinates of 68 landmarks of rendered and "
+    "true frame, both by the network's own detector, nothing aligned, in pixels (the usual AKD has another detector)",
+    "aed": "average Euclidean distance of identity vectors of length one of rendered and true frame, by the given "
+    "SFace network (the usual AED has another network)",
+    "own_emotion_accuracy": "percent of clips whose emotion, named by their data, is the preset that the mean "
+    "expression of their frames is nearest to, as the starter's motion encoder estimates it; an own judge, not the "
+    "paper's Acc_emo",
+    "lse_c": "LSE-C with the given SyncNet weights: the median over offsets of -15 to 15 frames of the mean distance "
+    "of lips and sound, minus the least; higher is better",
+    "lse_d": "LSE-D with the given SyncNet weights: the least of those mean distances; lower is better",
+    "av_offset": "the offset of that least distance: frames by which the sound comes before its lips; 0 is in sync",
+    "own_lse_c": "lse_c by the starter's own sync expert, in distances of vectors of length one: not comparable with "
+    "SyncNet's",
+    "own_lse_d": "lse_d by the starter's own sync expert",
+    "own_av_offset": "av_offset by the starter's own sync expert",
     "fps": "frames a second, rendered one at a time on this machine; see threads",
 }
+_BY_SOUND = (
+    "driven by sound (the paper's A): the mouth follows the clip's own sound through the bundle's audio part, pose and "
+    "expression are estimated from each frame; "
+)
+_JUDGED = ("own_emotion_accuracy", "lse_c", "lse_d", "av_offset", "own_lse_c", "own_lse_d", "own_av_offset")
+_COMPARED = ("ssim", "features", "features_frechet", "lpips", "fid", "m_lmd", "f_lmd", "akd", "aed")
+
+
+def _with_sound(definitions: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the definitions with those of what is driven by sound (`a_…`) and of true frames (`true_…`)."""
+    by_sound = {"a_psnr": f"{_BY_SOUND}dB over all pixels of 8-bit RGB, at most 60"}
+    by_sound |= {f"a_{name}": _BY_SOUND + definitions[name] for name in (*_COMPARED, *_JUDGED)}
+    of_truth = {f"true_{name}": f"of the true frames: {definitions[name]}" for name in _JUDGED}
+    return {**definitions, **by_sound, **of_truth}
+
+
+DEFINITIONS = _with_sound(_DEFINITIONS)
+"""What each number means, by its name."""
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,11 @@ def centred_distance(estimated: Points, true: Points, size: int) -> float:
     return distance(estimated - estimated.mean(axis=-2), true - true.mean(axis=-2), size)
 
 
+def coordinate_distance(estimated: Points, true: Points, size: int) -> float:
+    """Return AKD (Siarohin et al. 2019): the mean absolute difference of the coordinates in pixels, nothing aligned."""
+    return float(np.abs(estimated - true).mean() * size)
+
+
 def face_box(points: Points, size: int) -> tuple[slice, slice]:
     """Return rows and columns of the smallest box around the landmarks [68, 2] within the picture."""
     low, high = points.min(0) * size, points.max(0) * size

@@ -294,7 +294,9 @@ def test_the_table_has_the_papers_rows_and_warns_that_they_are_of_other_data() -
     assert "| EDTalk (A), paper | HDTF | 25.16 | 0.811 | 1.676 | 1.315 | 13.79 | 7.642 | – |" in text
     assert "| EDTalk (V), paper | MEAD | 22.77 | 0.769 | 1.102 | 1.060 | 15.55 | 6.889 | 68.85 |" in text
     assert "| EDTalk (A), paper | MEAD | 21.63 | 0.722 | 1.537 | 1.290 | 17.70 | 8.115 | 67.32 |" in text
-    assert "| Mine, self-reenactment | 3 clips of home | 24.50 | 0.800 | 1.500 | 2.000 | – | – | – |" in text
+    assert (
+        "| Mine (V), self-reenactment | 3 clips of home | 24.50 | 0.800 | 1.500 | 2.000 | – | – | – |" in text
+    )
     assert "not a ranking" in text
 
 
