@@ -233,7 +233,7 @@ def read(path: Path, stage: StageName) -> StageConfig:
         text = path.read_text(encoding="utf-8")
         values = tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
     except (OSError, ValueError) as error:
-        raise _misfit(f"{path} cannot be read: {error}") from error
+        raise misfit(f"{path} cannot be read: {error}") from error
     return from_dict(values, defaults(stage))
 
 
@@ -241,23 +241,23 @@ def from_dict(values: Any, base: StageConfig) -> StageConfig:
     """Return `base` with the fields of a JSON object; `EDTalkError(BAD_MESSAGE)` names a field that does not fit."""
     config = _merged(base, values, "the config")
     if config.batch < 1 or config.accumulate < 1 or config.window < 1 or config.steps < 1:
-        raise _misfit("batch, accumulate, window and steps must be at least 1")
+        raise misfit("batch, accumulate, window and steps must be at least 1")
     return config
 
 
 def _merged(base: T, values: Any, place: str) -> T:
     """Return a copy of the dataclass `base` with the given fields replaced, recursively."""
     if not isinstance(values, Mapping):
-        raise _misfit(f"{place} must be an object, not {values!r}")
+        raise misfit(f"{place} must be an object, not {values!r}")
     known = {item.name: getattr(base, item.name) for item in fields(base)}  # type: ignore[arg-type]
     for name, value in values.items():
         if name not in known:
-            raise _misfit(f"{place} has no field {name!r}")
+            raise misfit(f"{place} has no field {name!r}")
         known[name] = _fitted(known[name], value, f"{place}: {name}")
     try:
         return type(base)(**known)
     except ValueError as error:
-        raise _misfit(f"{place}: {error}") from error
+        raise misfit(f"{place}: {error}") from error
 
 
 def _fitted(old: Any, value: Any, place: str) -> Any:
@@ -271,7 +271,7 @@ def _fitted(old: Any, value: Any, place: str) -> Any:
     if isinstance(old, float) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
     if type(old) is not type(value):
-        raise _misfit(f"{place} must be like {old!r}, not {value!r}")
+        raise misfit(f"{place} must be like {old!r}, not {value!r}")
     return value
 
 
@@ -279,10 +279,11 @@ def _choice(kind: type[StrEnum], value: Any, place: str) -> StrEnum:
     try:
         return kind(value)
     except ValueError as error:
-        raise _misfit(f"{place} must be one of {', '.join(kind)}, not {value!r}") from error
+        raise misfit(f"{place} must be one of {', '.join(kind)}, not {value!r}") from error
 
 
-def _misfit(cause: str) -> EDTalkError:
+def misfit(cause: str) -> EDTalkError:
+    """Return the error of a config, or of an option like one, that cannot be used."""
     return EDTalkError(
         ErrorCode.BAD_MESSAGE,
         f"The training config cannot be used: {cause}.",
