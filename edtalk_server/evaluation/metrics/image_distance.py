@@ -48,9 +48,9 @@ def ssim(drawn: Picture, true: Picture) -> list[float]:
         warnings.simplefilter("ignore")
         from torchmetrics.functional.image import structural_similarity_index_measure
 
-    pair = [(to_tensor(pictures).double() + 1) / 2 for pictures in (drawn, true)]
+    ours, theirs = ((to_tensor(pictures).double() + 1) / 2 for pictures in (drawn, true))
     _, everywhere = structural_similarity_index_measure(
-        *pair, data_range=1.0, reduction="none", return_full_image=True
+        ours, theirs, data_range=1.0, reduction="none", return_full_image=True
     )
     inside = everywhere[..., _SSIM_BORDER:-_SSIM_BORDER, _SSIM_BORDER:-_SSIM_BORDER]
     return [float(value) for value in inside.mean((1, 2, 3))]

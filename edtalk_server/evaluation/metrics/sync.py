@@ -48,8 +48,9 @@ class Sync(NamedTuple):
 class SyncJudge(Protocol):
     """Embeds lips and sound in one space."""
 
-    padded: bool
-    """Whether runs that lie outside the clip count as zeros, as in the literature's program."""
+    @property
+    def padded(self) -> bool:
+        """Whether runs that lie outside the clip count as zeros, as in the literature's program."""
 
     def lips(self, frames: Picture, landmarks: Points | None) -> Embeddings:
         """Embed all runs of five frames of [T, S, S, 3] at 25 a second; landmarks [T, 68, 2] in 0..1."""
