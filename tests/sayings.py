@@ -31,7 +31,7 @@ FILES = {"existing_file": 1, "read_file": 1, "read": 1}
 """Where the word for a kind of file is handed in."""
 SERVER_ROOMS = ("media", "engine", "motion", "service")
 """The rooms of the server whose words an animator meets. Those about damaged bundles and checkpoints stay English."""
-NOTING = {"find_track", "_notes", "_gaps", "new_source"}
+NOTING = {"listed", "find_track", "_notes", "_gaps", "new_source"}
 """Functions of the server that add to the notes about a portrait or a video."""
 WORDS = ("server", "add-on", "mouth", "pose", "expression", "The portrait", "The voice")
 """What stands in a place of a sentence, and is translated too."""

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from shared_protocol.banks import BankLayout
 from shared_protocol.emotions import EMOTIONS
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FORMATS = (".npz", ".csv")
-Extras = Mapping[str, "npt.NDArray[Any]"]
+Extras = Mapping[str, Any]
 """Arrays of a .npz file by their names."""
 
 
@@ -59,7 +58,7 @@ def extras(predicted: Predicted) -> Extras:
     """Return what a .npz file holds of a prediction beside its weights: `emotions` [frames, 8] and `emotion_names`,
     where there are any; `words`, `word_times` [words, 2] in seconds of the voice; and of each sentence its words
     (`sentence_words` [sentences, 2]: first, how many), times, emotion, intensity, and how it was timed."""
-    arrays: dict[str, npt.NDArray[Any]] = {}
+    arrays: dict[str, Any] = {}
     if predicted.emotions is not None:
         arrays |= {"emotions": predicted.emotions, "emotion_names": np.array(EMOTIONS)}
     if predicted.words:

@@ -3,8 +3,9 @@ scene's own frame rate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,11 +13,13 @@ import numpy.typing as npt
 
 from edtalk_server.arrays import Doubles, Floats, Weights
 from edtalk_server.media.audio.voice import Waveform
+from edtalk_server.motion.align import Alignment, align
+from edtalk_server.motion.align import Sentence as SpokenSentence
 from edtalk_server.motion.curves import clip_one_way, interpolate
 from edtalk_server.motion.idle_motion import NO_IDLE_MOTION, IdleMotion, add_idle_motion
 from edtalk_server.motion.mouth import mouth_weights
 from shared_protocol.banks import Bank, BankLayout
-from shared_protocol.emotions import EMOTIONS
+from shared_protocol.emotions import EMOTIONS, Cue
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import NATURAL_TEMPERATURE, Sentence
 from shared_protocol.timebase import MODEL_FPS, TimeBase
@@ -24,6 +27,12 @@ from shared_protocol.transcripts import Transcript
 
 _MODEL_TIME = TimeBase(MODEL_FPS)
 _NO_VOICE = Waveform(np.zeros(0, np.float32))
+BREATH_S = 0.5
+"""Seconds after the last word of a performance without a voice."""
+LEAD_S, BLEND_S = 0.25, 0.4
+"""Seconds before its place at which a direction begins to set in, and over which it does."""
+FAINTEST = 0.05
+"""A sentence's emotion below this intensity is none."""
 
 
 class VoiceBundle(Protocol):
@@ -34,6 +43,9 @@ class VoiceBundle(Protocol):
 
     @property
     def audio_to_lip(self) -> Any: ...
+
+    @property
+    def semantics(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -110,27 +122,38 @@ def perform(
     and words; everything else stays at `source_weights`, as do banks that are not asked for.
 
     Row i belongs to frame `time_base.start + i` (default: 25 fps from the voice's beginning). `frames` = 0 goes to the
-    end of the voice. Outside the voice is silence. Mouth weights are absolute: silence closes the mouth, whatever the
-    portrait does; without a voice it rests at the portrait's own. `checkpoint` is called between pieces of work; an
-    exception from it ends the work.
-    Raises `EDTalkError`: `EMPTY_RANGE`, `UNSUPPORTED` (no audio part in the bundle), `BAD_WEIGHTS`.
+    end of the voice, or of the words where there is none. Outside the voice is silence. Mouth weights are absolute:
+    silence closes the mouth, whatever the portrait does; without a voice it rests at the portrait's own. `checkpoint`
+    is called between pieces of work; an exception from it ends the work. Raises `EDTalkError`: `EMPTY_RANGE`,
+    `UNSUPPORTED` (no audio part in the bundle), `BAD_WEIGHTS`.
     """
     time_base = time_base or _MODEL_TIME
     own = check_source_weights(source_weights, len(bundle.layout))
-    count = frames or _frames_of(voice or _NO_VOICE, time_base)
+    alignment = align(options.transcript, voice, options.language, checkpoint=checkpoint)
+    count = frames or time_base.frame_count(_duration(voice, alignment) - time_base.offset)
     if count < 1:
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE,
-            "The voice lies outside the frame range.",
+            "The voice lies outside the frame range."
+            if voice is not None
+            else "There is neither a voice nor a word.",
             "Check the start and end frame and where the sound begins.",
         )
     seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
-    emotions = _emotions(options, count)
+    felt = _feelings(bundle, voice, alignment, options)
     rows = np.tile(own, (count, 1))
     if Bank.MOUTH in options.banks and voice is not None:
         _move_mouth(rows, bundle, voice, seconds, checkpoint)
     rows = _with_idle_motion(rows, bundle.layout, voice or _NO_VOICE, seconds, options)
-    return Predicted(rows, emotions)
+    words = alignment.words
+    return Predicted(
+        rows,
+        felt(seconds) if felt is not None else None,
+        tuple(word.text for word in words),
+        np.array([[word.start, word.end] for word in words], np.float32).reshape(-1, 2),
+        tuple(_sentence(sentence, felt) for sentence in alignment.sentences),
+        alignment.notes,
+    )
 
 
 def check_source_weights(source_weights: npt.ArrayLike, channels: int) -> Weights:
@@ -145,17 +168,68 @@ def check_source_weights(source_weights: npt.ArrayLike, channels: int) -> Weight
     return own
 
 
-def _frames_of(voice: Waveform, time_base: TimeBase) -> int:
-    return time_base.frame_count(voice.duration - time_base.offset)
+def _duration(voice: Waveform | None, alignment: Alignment) -> Fraction:
+    """Return the seconds of the voice, or of the words, which end with a breath, where there is none."""
+    if voice is not None:
+        return voice.duration
+    return Fraction(alignment.words[-1].end + BREATH_S) if alignment.words else Fraction(0)
 
 
-def _emotions(options: PredictOptions, count: int) -> Floats | None:
-    """Return the intensities [count, 8]; None where none are asked for."""
-    if options.emotion is None:
+# --- emotions --------------------------------------------------------------------------------------------------------
+
+Feelings = Callable[[Doubles], Floats]
+"""Intensities [n, 8] at n seconds of the voice."""
+
+
+def _feelings(
+    bundle: VoiceBundle, voice: Waveform | None, alignment: Alignment, options: PredictOptions
+) -> Feelings | None:
+    """Return the emotions that are asked for; None where none are."""
+    if options.emotion is not None:
+        row = _row(((options.emotion.name, options.emotion.intensity),))
+        return lambda seconds: _directed(np.tile(row, (len(seconds), 1)), alignment.directions, seconds)
+    if options.emotion_gain <= 0 or not (bundle.semantics is not None or alignment.directions):
         return None
+    return lambda seconds: _directed(
+        np.zeros((len(seconds), len(EMOTIONS)), np.float32), alignment.directions, seconds
+    )
+
+
+def _directed(rows: Floats, directions: Sequence[Cue], seconds: Doubles) -> Floats:
+    """Return `rows` [n, 8] with the directions from their places on, blended over `BLEND_S`."""
+    directed = rows.copy()
+    for cue in directions:
+        share = np.clip((seconds - cue.time + LEAD_S) / BLEND_S, 0.0, 1.0).astype(np.float32)[:, None]
+        directed += share * (_row(cue.emotions) - directed)
+    return directed
+
+
+def _row(felt: Iterable[tuple[str, float]]) -> Floats:
     row = np.zeros(len(EMOTIONS), np.float32)
-    row[EMOTIONS.index(options.emotion.name)] = options.emotion.intensity
-    return np.tile(row, (count, 1))
+    for name, intensity in felt:
+        row[EMOTIONS.index(name)] = intensity
+    return row
+
+
+def _sentence(spoken: SpokenSentence, felt: Feelings | None) -> Sentence:
+    """Return a sentence with the strongest of its emotions."""
+    name, intensity = "", 0.0
+    if felt is not None:
+        half = (spoken.start + spoken.end) / 2  # before, the sentence before may still show
+        means = felt(np.linspace(half, spoken.end, 5)[:-1]).mean(axis=0)
+        name, intensity = EMOTIONS[int(means.argmax())], float(means.max())
+    return Sentence(
+        spoken.first,
+        spoken.last - spoken.first,
+        spoken.start,
+        spoken.end,
+        name if intensity >= FAINTEST else "",
+        round(intensity, 3) if intensity >= FAINTEST else 0.0,
+        spoken.timing.value,
+    )
+
+
+# --- weights ---------------------------------------------------------------------------------------------------------
 
 
 def _move_mouth(

@@ -135,6 +135,7 @@ class EngineBackend:
 class _BundleWithoutNetworks:
     layout: BankLayout
     audio_to_lip: None = None
+    semantics: None = None
 
 
 class FakeBackend:

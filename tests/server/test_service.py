@@ -22,9 +22,12 @@ from blender_addon.core.server.events import (
     weights_of,
 )
 from blender_addon.core.tasks import run_to_end
+from edtalk_server.motion import Predicted
+from edtalk_server.service import limits
 from edtalk_server.service import server as servers
+from edtalk_server.service.handlers.predict import listed
 from edtalk_server.service.limits import MAX_CREDIT, MAX_JOBS_PER_CLIENT, MAX_SOURCES
-from shared_protocol import messages
+from shared_protocol import codec, messages
 from shared_protocol.arrays import unpack_weights
 from shared_protocol.errors import ErrorCode
 from shared_protocol.messages import (
@@ -635,3 +638,14 @@ def _ends_alone(server: RunningServer, client: Client) -> None:
         client.shutdown(alone=True)
         client.tick()
         server.thread.join(0.2)
+
+
+def test_what_fits_into_a_header_of_a_long_transcript_is_listed() -> None:
+    words = tuple("a" for _ in range(limits.MAX_WORDS + 10))
+    sentences = tuple(Sentence(i * 5, 5, emotion="disgusted", timed="recognized") for i in range(1602))
+    value = Predicted(weights(1), None, words, np.zeros((len(words), 2), np.float32), sentences)
+    short = listed(value)
+    assert (len(short.words), len(short.word_times), len(short.sentences)) == (8000, 8000, 1000)
+    assert short.notes == ("Only the first 1000 of 1602 sentences are listed.",)
+    long_words = tuple("b" * 15 for _ in range(8000))
+    codec.encode(Performance("j" * 200, words=long_words, sentences=short.sentences))

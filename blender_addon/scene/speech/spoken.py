@@ -121,8 +121,8 @@ def write_direction(ob: bpy.types.Object, scene: bpy.types.Scene, number: int, d
     for i, (word, felt) in reversed(list(enumerate(wanted))):
         at = places[word] if word < len(places) else None
         if at is not None and (i == 0 or not directions.has_direction(whole, at)):
-            piece, start = _piece_at(texts, at)
-            texts[piece] = directions.write_direction(texts[piece], at - start, felt)
+            number_of_text, start = _piece_at(texts, at)
+            texts[number_of_text] = directions.write_direction(texts[number_of_text], at - start, felt)
     for piece, text in zip(pieces, texts, strict=True):
         piece.write(text)
     return pieces[0].name if len(pieces) == 1 else ""

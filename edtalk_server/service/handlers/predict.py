@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,7 @@ class PredictHandler(Handler[messages.Predict]):
     def answer(self, value: Predicted, seconds: float, now: float) -> Answer:
         """Answer with a `Performance`."""
         frames, channels = value.weights.shape
+        value = listed(value)
         emotions = np.zeros(0) if value.emotions is None else value.emotions
         performance = messages.Performance(
             self.request.job,
@@ -64,3 +66,14 @@ class PredictHandler(Handler[messages.Predict]):
             value.sentences,
         )
         return Answer((performance,))
+
+
+def listed(value: Predicted) -> Predicted:
+    """Return a prediction with as many words and sentences as fit into a header; a note says when it is not all."""
+    fitting = tuple(one for one in value.sentences if one.first + one.words <= limits.MAX_WORDS)
+    sentences = fitting[: limits.MAX_SENTENCES]
+    if len(value.words) <= limits.MAX_WORDS and len(sentences) == len(value.sentences):
+        return value
+    note = f"Only the first {len(sentences)} of {len(value.sentences)} sentences are listed."
+    words, times = value.words[: limits.MAX_WORDS], value.word_times[: limits.MAX_WORDS]
+    return replace(value, words=words, word_times=times, sentences=sentences, notes=(*value.notes, note))

@@ -33,6 +33,7 @@ class Voiced:
 
     audio_to_lip: Any
     layout: BankLayout = field(default_factory=numbered_layout)
+    semantics: Any = None
 
 
 @pytest.fixture(scope="module")

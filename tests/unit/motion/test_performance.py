@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from edtalk_server.motion import ChosenEmotion, IdleMotion, PredictOptions, perf
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.emotions import EMOTIONS
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.timebase import TimeBase
+from shared_protocol.transcripts import parse
 
 LAYOUT = layouts.starter_layout()
 MOUTH = LAYOUT.slice_of(Bank.MOUTH)
@@ -41,6 +44,7 @@ class Parts:
 
     audio_to_lip: Any = field(default_factory=Lips)
     layout: BankLayout = LAYOUT
+    semantics: Any = None
 
 
 def voice(seconds: float = 4.0) -> Waveform:
@@ -81,6 +85,37 @@ def test_a_chosen_emotion_is_a_curve_beside_the_weights() -> None:
 def test_without_a_voice_the_mouth_rests_and_the_head_still_moves() -> None:
     predicted = perform(Parts(), OWN, None, frames=50, options=PredictOptions(LIVELY))
     assert [moves(predicted.weights, bank) for bank in Bank] == [False, True, True]
+
+
+def test_words_alone_are_timed_and_directed() -> None:
+    said = parse("So glad to see you. [angry 0.8] Go away!")
+    predicted = perform(Parts(), OWN, None, options=PredictOptions(transcript=said, emotion_gain=1.0))
+    assert " ".join(predicted.words) == "So glad to see you. Go away!"
+    glad, away = predicted.sentences
+    assert (glad.first, glad.words, glad.emotion) == (0, 5, "") and glad.timed == "guessed"
+    assert (away.first, away.words, away.emotion) == (5, 2, "angry")
+    assert away.intensity == pytest.approx(0.8, abs=0.15)
+    assert len(predicted.weights) > 25 * predicted.word_times[-1, 1], "a breath after the last word"
+    angry = predicted.emotions[:, EMOTIONS.index("angry")]
+    assert angry[0] == 0 and angry[-1] == pytest.approx(0.8)
+    assert predicted.notes, "it says that the words are placed by guess"
+
+
+def test_a_direction_overrides_a_chosen_emotion_from_its_place_on() -> None:
+    said, chosen = parse("So glad to see you. [none] Go away!"), ChosenEmotion("happy", 0.5)
+    predicted = perform(Parts(), OWN, None, options=PredictOptions(transcript=said, emotion=chosen))
+    happy = predicted.emotions[:, EMOTIONS.index("happy")]
+    assert happy[0] == pytest.approx(0.5) and happy[-1] == 0
+    assert [sentence.emotion for sentence in predicted.sentences] == ["happy", ""]
+
+
+def test_subtitles_time_the_words_and_a_part_equals_the_whole() -> None:
+    said = parse("1\n00:00:01,000 --> 00:00:02,000\n[sad] Hello there.\n")
+    options = PredictOptions(LIVELY, said, emotion_gain=1.0)
+    whole = perform(Parts(), OWN, voice(), options=options)
+    part = perform(Parts(), OWN, voice(), TimeBase(Fraction(25), 0, Fraction(1)), 30, options)
+    assert whole.sentences == part.sentences and whole.sentences[0].start == pytest.approx(1.0, abs=0.3)
+    np.testing.assert_allclose(part.emotions, whole.emotions[25:55], atol=1e-6)
 
 
 def test_without_a_voice_words_and_frames_there_is_nothing_to_predict() -> None:
