@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     starter.add_actions(actions)
     paper.add_actions(actions)
     ablations.add_action(actions)
-    film.add_action(actions)
+    film.add_actions(actions)
     finetune.add_action(actions)
 
 

@@ -1,4 +1,5 @@
-"""`edtalk train video-data`: a folder of videos becomes a cache that the training stages learn from."""
+"""`edtalk train video-data` and `spoken-data`: real videos, or rendered speech, become a cache that the training stages
+learn from."""
 
 from __future__ import annotations
 
@@ -17,8 +18,11 @@ from edtalk_server.training.datasets.interface import FRAME_RATE
 _SKIPPED_FILE = "skipped.txt"
 
 
-def add_action(actions: Any) -> None:
-    """Add the action to `edtalk train`'s."""
+def add_actions(actions: Any) -> None:
+    """Add the two actions to `edtalk train`'s."""
+    _add_spoken(
+        actions.add_parser("spoken-data", help="render people who speak; can be stopped and continued")
+    )
     parser = actions.add_parser("video-data", help="prepare real videos; can be stopped and continued")
     parser.add_argument("folder", type=Path, metavar="DIR", help="HDTF, MEAD, or any folder of videos")
     parser.add_argument("--out", type=Path, required=True, metavar="CACHE", help="folder of prepared clips")
@@ -38,6 +42,32 @@ def add_action(actions: Any) -> None:
     )
     add_model_options(parser)
     parser.set_defaults(do=_prepare)
+
+
+def _add_spoken(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--facekit", type=Path, required=True, help="packed ICT-FaceKit (.npz)")
+    parser.add_argument("--out", type=Path, required=True, metavar="CACHE", help="folder of the clips")
+    parser.add_argument("--clips", type=int, default=160, help="each of another person (default: 160)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="longest clip (default: 5)")
+    parser.add_argument("--size", type=int, default=128, help="pixels of a picture (default: 128)")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="1 to 19; people differ between seeds (default: 1)"
+    )
+    parser.add_argument(
+        "--holdout", action="store_true", help="other people, voices and sentences, to measure on"
+    )
+    parser.set_defaults(do=_render_speech)
+
+
+def _render_speech(arguments: argparse.Namespace) -> int:
+    # It needs numba and a speech synthesiser, which only this action needs.
+    from edtalk_server.training.speech.film import SpokenFilm, render_all
+
+    film = SpokenFilm(arguments.clips, arguments.seconds, arguments.size, arguments.seed, arguments.holdout)
+    line = ProgressLine(film.clips, "rendering", unit="clips")
+    render_all(arguments.facekit, arguments.out, film, line.show)
+    _report(FilmCache(arguments.out))
+    return 0
 
 
 def _part(text: str) -> tuple[int, int]:

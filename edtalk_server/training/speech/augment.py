@@ -79,10 +79,11 @@ def noise(length: int, rng: Rng) -> Samples:
     return coloured.astype(np.float32)
 
 
-_DECIBEL = 8.0 / 100.0
+DECIBEL = 8.0 / 100.0
 """A decibel in the units of mel windows."""
 _BANDS = 80
-_SILENT, _LOUDEST = -4.0, 4.0
+SILENT, LOUDEST = -4.0, 4.0
+"""The range of mel windows."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Disturbance:
         def drawn(low: float, high: float) -> Tensor:
             return torch.rand(count, 1, 1, 1, device=device) * (high - low) + low
 
-        return cls(drawn(-12 * _DECIBEL, 12 * _DECIBEL), drawn(0, _BANDS), drawn(-12, 12))
+        return cls(drawn(-12 * DECIBEL, 12 * DECIBEL), drawn(0, _BANDS), drawn(-12, 12))
 
     def followed(self, pairs: int) -> Self:
         """Return these, and the first `pairs` again."""
@@ -112,9 +113,7 @@ class Disturbance:
         """Return changed mel windows [N, K, 80, 16]; the K of a row change alike."""
         band = torch.arange(_BANDS, device=windows.device)[:, None]
         lost = (band >= self.lowest) & (band < self.lowest + self.height)
-        return torch.where(lost, torch.full_like(windows, _SILENT), windows + self.gain).clamp(
-            _SILENT, _LOUDEST
-        )
+        return torch.where(lost, torch.full_like(windows, SILENT), windows + self.gain).clamp(SILENT, LOUDEST)
 
 
 def disturb(windows: Tensor) -> Tensor:

@@ -1,6 +1,9 @@
 """The corpus: clips of synthetic speech with pauses, as mel columns and their mouth weights.
 
-Held-out clips have voices and sentences that the training clips lack.
+How loud a moment is does not count: the mouth follows the sounds and how long they last (`visemes`). A real mouth's
+opening hardly goes with loudness; lips that were taught to open wider where the voice is louder overdid it.
+
+Held-out clips have voices and sentences that the training clips lack (`voices`).
 """
 
 from __future__ import annotations
@@ -17,8 +20,8 @@ import numpy.typing as npt
 
 from edtalk_server.media.audio.mel import mel_spectrogram
 from edtalk_server.training.speech import augment, flite, voices
-from edtalk_server.training.speech.utterance import SAMPLE_RATE, Utterance
-from edtalk_server.training.speech.visemes import MOUTH_NAMES, closure, mouth_curves
+from edtalk_server.training.speech.utterance import Utterance
+from edtalk_server.training.speech.visemes import closure, mouth_curves
 from shared_protocol import atomic_write
 
 log = logging.getLogger(__name__)
@@ -160,30 +163,9 @@ def _targets(clip: Utterance, columns: int, offset: int, kind: int) -> dict[str,
     times = starts / MEL_RATE + WINDOW_LEAD
     weights = mouth_curves(clip.segments, times, clip.duration)
     return {
-        "weights": (weights * _effort(clip, times)[:, None] ** _loudness_exponents()).astype(np.float16),
+        "weights": weights.astype(np.float16),
         "shut": closure(clip.segments, times).astype(np.float16),
         "rest": np.abs(weights).max(axis=1) < 0.02,
         "starts": starts + offset,
         "kind": np.full(len(starts), kind, np.uint8),
     }
-
-
-def _loudness_exponents() -> npt.NDArray[np.float64]:
-    """Return how strongly each weight [20] follows loudness: jaw and lips open further, lip shapes such as rounding
-    stay."""
-    further = {"jaw_open": 1.0, "lips_together": 1.0, "lower_lip_down": 0.5, "upper_lip_up": 0.5}
-    return np.array([further.get(name, 0.0) for name in MOUTH_NAMES])
-
-
-def _effort(clip: Utterance, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Return loudness relative to the clip's own loud passages, a factor 0.7 to 1.2 at `times`, smooth over 150 ms."""
-    if not clip.segments:
-        return np.ones(len(times))
-    width = int(0.15 * SAMPLE_RATE)
-    power = np.convolve(
-        clip.samples.astype(np.float64) ** 2, np.hanning(width) / np.hanning(width).sum(), "same"
-    )
-    loud = np.sqrt(np.maximum(power, 0.0))
-    relative = loud / (np.quantile(loud, 0.85) + 1e-6)
-    at = np.clip((times * SAMPLE_RATE).astype(int), 0, len(relative) - 1)
-    return np.clip(0.65 + 0.45 * relative[at], 0.7, 1.2)

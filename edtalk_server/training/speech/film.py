@@ -1,15 +1,13 @@
 """Rendered people who speak: clips with picture and sound in a film cache, as `edtalk train video-data` writes them.
 
-`python -m edtalk_server.training.speech.film --facekit PATH --out runs/spoken --clips 160`. The mouth follows the
-sounds of synthetic speech (`visemes`), head and expression move by themselves. It can be stopped at any time and
-continues with the same arguments; a clip of five seconds takes about five of one core at 128 pixels.
+The mouth follows the sounds of synthetic speech (`visemes`), head and expression move by themselves. Rendering can be
+stopped at any time and continues with the same arguments; a clip of five seconds takes about five of one core at 128
+pixels.
 """
 
 from __future__ import annotations
 
-import argparse
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +27,6 @@ from edtalk_server.training.speech import augment, voices
 from edtalk_server.training.speech.utterance import SAMPLE_RATE, Utterance
 from edtalk_server.training.speech.visemes import MOUTH_NAMES, mouth_curves
 
-log = logging.getLogger(__name__)
-
-_FRAMES = 5 * FRAME_RATE
-"""The longest clip."""
 _AT_ONCE = 25
 """Frames that are written together."""
 _ORIGIN = "rendered speech"
@@ -44,12 +38,16 @@ class SpokenFilm:
     """What to render. Clips of different seeds (1 to 19; held out: other people, voices and sentences) differ."""
 
     clips: int = 160
+    seconds: float = 5.0
+    """The longest clip."""
     size: int = 128
     seed: int = 1
     held_out: bool = False
 
 
-def render_all(facekit: Path, out: Path, film: SpokenFilm) -> None:
+def render_all(
+    facekit: Path, out: Path, film: SpokenFilm, progress: Callable[[int], None] = lambda _done: None
+) -> None:
     """Write every clip that is not in the cache yet."""
     cache = FilmCache(out)
     cache.begin(film.size, _ORIGIN)
@@ -58,14 +56,14 @@ def render_all(facekit: Path, out: Path, film: SpokenFilm) -> None:
         name = f"{'held_out' if film.held_out else 'spoken'}/{film.seed}_{number:05}"
         if not cache.known_stamp(name):
             _write(cache, name, renderer, film, number)
-            log.info("clip %d of %d", number + 1, film.clips)
+        progress(number + 1)
 
 
 def _write(cache: FilmCache, name: str, renderer: Renderer, film: SpokenFilm, number: int) -> None:
     seed = film.seed + HOLDOUT_SEED * film.held_out
     rng = np.random.default_rng([seed, number])
     spoken = voices.spoken_clip(voices.any_speaker(rng, film.held_out), rng, 2, written=not film.held_out)
-    count = min(_FRAMES, int(spoken.duration * FRAME_RATE))
+    count = int(min(film.seconds, spoken.duration) * FRAME_RATE)
     with ClipWriter(cache, name) as writer:
         landmarks = []
         for pictures, points in _frames(
@@ -129,26 +127,3 @@ def _is_lid() -> np.ndarray:
     lids = np.zeros(EXPRESSION.stop, bool)
     lids[sampling.BLINKS] = True
     return lids[EXPRESSION]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """The command line of the module."""
-    parser = argparse.ArgumentParser(description="Render people who speak into a film cache.")
-    parser.add_argument("--facekit", type=Path, required=True, help="packed ICT-FaceKit (.npz)")
-    parser.add_argument(
-        "--out", type=Path, required=True, help="folder of the cache; an unfinished one is continued"
-    )
-    parser.add_argument("--clips", type=int, default=160, help="of up to five seconds (default 160)")
-    parser.add_argument("--size", type=int, default=128, help="pixels of a picture (default 128)")
-    parser.add_argument("--seed", type=int, default=1, help="1 to 19 (default 1)")
-    parser.add_argument(
-        "--holdout", action="store_true", help="other people, voices and sentences, to measure on"
-    )
-    arguments = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    film = SpokenFilm(arguments.clips, arguments.size, arguments.seed, arguments.holdout)
-    render_all(arguments.facekit, arguments.out, film)
-
-
-if __name__ == "__main__":
-    main()

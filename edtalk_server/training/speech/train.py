@@ -21,17 +21,21 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from edtalk_server import bundles
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig
 from edtalk_server.training.loop.metrics import MetricLogger
 from edtalk_server.training.loop.prefetcher import generator_of
 from edtalk_server.training.loop.trainer import Outcome, Schedule, Trainer, learning_rate
-from edtalk_server.training.speech.augment import Disturbance
+from edtalk_server.training.speech.augment import DECIBEL, LOUDEST, SILENT, Disturbance
 from edtalk_server.training.speech.corpus import WINDOW, Clips, CorpusConfig, Kind, build
-from edtalk_server.training.speech.visemes import MOUTH_NAMES
+from edtalk_server.training.speech.visemes import MOUTH_NAMES, aperture
 from shared_protocol import atomic_write
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 STARTER_WIDTHS = (16, 32, 64, 128, 256)
+_MIDDLE = slice(6, 10)
+"""Columns of a window that are nearest to its frame."""
 VELOCITY_STEP = 3
 """Mel columns between the two windows of a velocity: nearly one frame of 25 fps (3.2)."""
 _SHARES = {Kind.ESPEAK: 0.22, Kind.FLITE: 0.7, Kind.SILENCE: 0.08}
@@ -50,6 +54,8 @@ class TrainConfig(Schedule):
     velocity_weight: float = 0.1
     closure_weight: float = 1.0
     silence_weight: float = 2.0
+    start: str = ""
+    """A bundle whose audio part a new run starts from. Empty: from nothing."""
     seed: int = 5
     every_seconds: float = 120.0
 
@@ -111,11 +117,11 @@ def _aperture(weights: Tensor) -> Tensor:
 @torch.no_grad()
 def evaluate(network: Audio2Lip, clips: Clips) -> dict[str, float]:
     """Return, for each kind of held-out clip, `kind/channel`: the correlation of each moving channel with the truth;
-    and `rest/...`: mean size of all weights and mean jaw weight in silence."""
+    `rest/...`: mean size of all weights and mean jaw weight in silence; `closure/recall`: the share of p, b and m in
+    which the lips meet; `loudness/...`: the correlation of the jaw with loudness, predicted and true, and by how much
+    the jaw opens further when all is 12 dB louder, in standard deviations of the jaw."""
     rows = np.arange(0, len(clips.starts), VELOCITY_STEP)
-    predicted = torch.cat(
-        [network(windows_at(clips, part)) for part in np.array_split(rows, len(rows) // 512 + 1)]
-    )
+    predicted = _predict(network, clips, rows)
     result: dict[str, float] = {}
     for kind in Kind:
         chosen = clips.kind[rows] == kind
@@ -124,18 +130,88 @@ def evaluate(network: Audio2Lip, clips: Clips) -> dict[str, float]:
             values = _correlations(predicted.numpy()[chosen], truth)
             result |= {f"{kind.name.lower()}/{name}": value for name, value in values.items()}
     quiet = predicted.numpy()[clips.rest[rows]]
+    result |= _loudness(network, clips, rows, predicted) | {"closure/recall": closure_recall(network, clips)}
     return result | {
         "rest/mean_size": float(np.abs(quiet).mean()),
         "rest/jaw_open": float(quiet[:, 0].mean()),
     }
 
 
+def _predict(network: Audio2Lip, clips: Clips, rows: npt.NDArray[np.int64], louder: float = 0.0) -> Tensor:
+    """Return weights [len(rows), 20] of windows that are `louder` by so many decibels."""
+    gain = louder * DECIBEL
+    return torch.cat(
+        [
+            network((windows_at(clips, part) + gain).clamp(SILENT, LOUDEST))
+            for part in np.array_split(rows, len(rows) // 512 + 1)
+        ]
+    )
+
+
+@torch.no_grad()
+def closure_recall(network: Audio2Lip, clips: Clips, apart: float = 0.06) -> float:
+    """Return the share of p, b and m during whose hold the lips come nearer than `apart` (`visemes.aperture`)."""
+    held = clips.shut.astype(np.float32) > 0.9
+    begins = np.flatnonzero(held & ~np.concatenate([[False], held[:-1]]))
+    ends = np.flatnonzero(held & ~np.concatenate([held[1:], [False]]))
+    if not len(begins):
+        return 1.0
+    rows = np.flatnonzero(held)
+    open_by = np.full(len(held), np.inf)
+    open_by[rows] = aperture(_predict(network, clips, rows).numpy())
+    return round(
+        float(np.mean([open_by[a : b + 1].min() < apart for a, b in zip(begins, ends, strict=True)])), 3
+    )
+
+
+def _loudness(
+    network: Audio2Lip, clips: Clips, rows: npt.NDArray[np.int64], predicted: Tensor
+) -> dict[str, float]:
+    spoken = ~clips.rest[rows]
+    level = windows_at(clips, rows[spoken])[:, 0, :, _MIDDLE].mean(dim=(1, 2)).numpy()
+    jaw, true = predicted.numpy()[spoken, 0], clips.weights[rows[spoken], 0].astype(np.float32)
+    some = rows[spoken][::4]
+    louder, softer = (_predict(network, clips, some, step)[:, 0].numpy() for step in (6.0, -6.0))
+    values = {
+        "predicted": _correlation(jaw, level),
+        "true": _correlation(true, level),
+        "opens": (louder - softer).mean() / (jaw.std() + 1e-6),
+    }
+    return {f"loudness/{name}": round(float(value), 3) for name, value in values.items()}
+
+
 def _correlations(predicted: npt.NDArray[np.float32], truth: npt.NDArray[np.float32]) -> dict[str, float]:
     moving = [i for i in range(truth.shape[1]) if truth[:, i].std() > 0.01]
-    values = {MOUTH_NAMES[i]: float(np.corrcoef(predicted[:, i], truth[:, i])[0, 1]) for i in moving}
+    values = {MOUTH_NAMES[i]: _correlation(predicted[:, i], truth[:, i]) for i in moving}
     return {name: round(value, 3) for name, value in values.items()} | {
         "mean": round(float(np.mean(list(values.values()))), 3)
     }
+
+
+def _fresh() -> Audio2Lip:
+    network = Audio2Lip(Audio2LipConfig(STARTER_WIDTHS, len(MOUTH_NAMES)))
+    torch.nn.init.zeros_(network.mapping.bias)
+    torch.nn.init.normal_(network.mapping.weight, std=0.005)  # begin at rest
+    return network
+
+
+def _started(bundle: str) -> Audio2Lip:
+    """Return the audio part of a bundle; `EDTalkError(UNSUPPORTED)` where it has none with natural mouth weights."""
+    network = bundles.load(bundle).audio_to_lip
+    if not isinstance(network, Audio2Lip) or network.config.outputs != len(MOUTH_NAMES):
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"The bundle {bundle} has no audio part for the {len(MOUTH_NAMES)} mouth weights of synthetic speech.",
+            "Start from the starter, or from nothing.",
+        )
+    return network.requires_grad_(requires_grad=True)
+
+
+def _correlation(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> float:
+    """Return the correlation; 0 where one of them never changes."""
+    if not (first.std() and second.std()):
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
 
 
 class SpeechTrainer(Trainer):
@@ -148,9 +224,7 @@ class SpeechTrainer(Trainer):
         self.folder, self.plan = folder, config
         self.clips, self.held_out = build(folder / "corpus", corpus)
         torch.manual_seed(config.seed)
-        network = Audio2Lip(Audio2LipConfig(STARTER_WIDTHS, len(MOUTH_NAMES)))
-        torch.nn.init.zeros_(network.mapping.bias)
-        torch.nn.init.normal_(network.mapping.weight, std=0.005)  # begin at rest
+        network = _started(config.start) if config.start else _fresh()
         # twice as fast on a CPU, together with bfloat16 in the convolutions
         network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         super().__init__(folder / "audio_to_lip.pt", config, {"network": network.train()}, network)
@@ -248,10 +322,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--minutes", type=float, default=20.0, help="training time on one core (default 20)")
     parser.add_argument("--clips", type=float, default=1.0, help="amount of speech, 1 is about three hours")
+    parser.add_argument(
+        "--start", default="", help="bundle whose audio part is trained on (default: from nothing)"
+    )
     arguments = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(1)
-    config = TrainConfig(minutes=arguments.minutes)
+    config = TrainConfig(minutes=arguments.minutes, start=arguments.start)
     trainer = SpeechTrainer(arguments.out, config, CorpusConfig().scaled(arguments.clips))
     if trainer.train():
         trainer.finish()

@@ -72,8 +72,14 @@ class LipStage(Stage[SpokenBatch]):
             losses.add("reconstruction", lambda: self._reconstruction(drawn, batch.frames))
         if drawn is not None and expert is not None:
             losses.add("sync", lambda: self._synchrony(_cosine(expert, drawn, batch)))
-        pictures = (batch.source, drawn[:, MIDDLE], batch.frames[:, MIDDLE]) if drawn is not None else ()
-        return Outcome(losses.total, losses.values, *pictures, samples=len(batch.source))
+        return Outcome(
+            losses.total,
+            losses.values,
+            source=batch.source,
+            drawn=None if drawn is None else drawn[:, MIDDLE],
+            true=batch.frames[:, MIDDLE],
+            samples=len(batch.source),
+        )
 
     @property
     def _draws(self) -> bool:
