@@ -35,8 +35,12 @@ def _concerns_live_pictures(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgra
 
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> bool:
-    """Update the live pictures: the frame, or something in the scene, changed. Return whether one was requested."""
-    is_asked = _concerns_live_pictures(scene, depsgraph) and LIVE.update(scene, depsgraph)
+    """Update the live pictures: the frame changed. Return whether one was requested."""
+    return _update(scene, depsgraph, is_edit=False)
+
+
+def _update(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None, is_edit: bool) -> bool:
+    is_asked = _concerns_live_pictures(scene, depsgraph) and LIVE.update(scene, depsgraph, is_edit)
     if is_asked:
         runtime.current().wake()
     return is_asked
@@ -44,9 +48,9 @@ def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = No
 
 @persistent
 def on_edit(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None = None) -> None:
-    """Update the states of frames too: something in the scene changed, perhaps at other frames. (A new live picture
-    fires this handler as well, and changes none.)"""
-    is_asked = on_change(scene, depsgraph)
+    """Update the live pictures and the states of frames: something in the scene changed, perhaps at other frames. (A
+    new live picture fires this handler as well, and changes none.)"""
+    is_asked = _update(scene, depsgraph, is_edit=True)
     if is_asked or (depsgraph is not None and depsgraph.id_type_updated("ACTION")):
         WATCH.unsettle()
 

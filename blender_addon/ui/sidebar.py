@@ -53,6 +53,14 @@ def _room() -> float:
     return float(bpy.context.region.width / bpy.context.preferences.system.ui_scale - MARGIN)
 
 
+def draw_show_switch(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
+    """Draw the switch between the live picture and the baked frames, where there are any."""
+    if ob.edtalk.take_image is not None:
+        row = layout.row(align=True)
+        row.use_property_split = False
+        row.prop(ob.edtalk, "show", expand=True)
+
+
 class SidebarPanel(Panel):
     """Mix-in: a panel in our tab."""
 

@@ -230,3 +230,62 @@ def test_a_linked_character_follows_too_also_beside_an_override_of_it(
     for operator, options in (("predict", {}), ("choose_voice", {"filepath": str(voice)})):
         with pytest.raises(RuntimeError, match="make a library override"):
             getattr(bpy.ops.edtalk, operator)(**options)
+
+
+def edited(addon: Any) -> bool:
+    """What the handlers do after an edit; True when a picture was asked for."""
+    live, depsgraph = addon("ui.runtime.live").LIVE, bpy.context.evaluated_depsgraph_get()
+    return bool(live.update(bpy.context.scene, depsgraph, is_edit=True))
+
+
+@pytest.fixture
+def baked(addon: Any, resting: bpy.types.Object) -> bpy.types.Object:
+    """A character that shows baked frames, which the handlers have seen."""
+    bpy.ops.edtalk.bake()
+    look(addon)
+    assert resting.edtalk.show == "TAKE" and not edited(addon)
+    return resting
+
+
+def test_touching_a_weight_while_baked_frames_show_brings_the_live_picture(
+    addon: Any, baked: bpy.types.Object
+) -> None:
+    before = pixels_of(baked)
+    turn(baked, 0.7)
+    assert edited(addon) and baked.edtalk.show == "LIVE"
+    settle(addon)
+    assert not np.array_equal(pixels_of(baked), before)
+    node = addon("scene.plane").texture_node(baked)
+    assert node.image == baked.edtalk.live_image
+
+
+def test_baked_frames_stay_while_only_the_frame_changes_or_they_are_chosen(
+    addon: Any, baked: bpy.types.Object
+) -> None:
+    for frame, value in ((1, 0.0), (9, 1.0)):
+        baked.edtalk.mouth_02 = value
+        baked.keyframe_insert("edtalk.mouth_02", frame=frame)
+    baked.edtalk.show = "TAKE"
+    for frame in (3, 6):
+        bpy.context.scene.frame_set(frame)
+        look(addon)
+        edited(addon)  # Blender may report the new frame as an edit too
+        assert baked.edtalk.show == "TAKE"
+    baked.edtalk.show = "LIVE"
+    turn(baked, 0.4)
+    assert edited(addon)
+    baked.edtalk.show = "TAKE"
+    baked.update_tag()
+    assert not edited(addon) and baked.edtalk.show == "TAKE", "the artist's own choice"
+
+
+def test_without_a_server_baked_frames_stay_and_the_view_says_so(addon: Any, baked: bpy.types.Object) -> None:
+    reason = addon("ui.character.overlay").reason
+    bpy.ops.edtalk.stop_server()
+    assert reason(baked) == []
+    turn(baked, 0.7)
+    assert not edited(addon) and baked.edtalk.show == "TAKE"
+    assert reason(baked) == ["Baked frames are shown", "Start the server to see what you edit"]
+    bpy.context.scene.frame_set(4)
+    look(addon)
+    assert reason(baked) == []

@@ -11,7 +11,7 @@ from ...scene import plane
 from ...scene.keys.signature import has_drivers
 from ..runtime import runtime
 from ..runtime.preferences import preferences
-from ..sidebar import CharacterSubPanel, SidebarPanel, draw_words, side_by_side
+from ..sidebar import CharacterSubPanel, SidebarPanel, draw_show_switch, draw_words, side_by_side
 from .watch import WATCH
 
 
@@ -46,9 +46,8 @@ class FramesPanel(CharacterSubPanel, bpy.types.Panel):
 
     def _draw_view(self, scene: bpy.types.Scene, ob: bpy.types.Object) -> None:
         """What the plane shows, and what is to know about it."""
-        layout, group = self.layout, ob.edtalk
-        if group.take_image is not None:
-            layout.row().prop(group, "show", expand=True)
+        layout = self.layout
+        draw_show_switch(layout, ob)
         for words, icon in _remarks(scene, ob):
             draw_words(layout, words, icon)
 

@@ -12,16 +12,17 @@ from ..runtime.live import LIVE
 SIZE, MARGIN, PADDING = 12, 8, 5
 """Letters and distances in pixels at scale 1."""
 PAUSED = n_("Preview paused")
+BAKED = n_("Baked frames are shown")
 TEXT, BACK = (1.0, 0.85, 0.6, 1.0), (0.0, 0.0, 0.0, 0.65)
 
 _handle: object | None = None
 
 
 def reason(ob: bpy.types.Object) -> list[str]:
-    """Return why the character's preview is paused, as lines; none when it is not."""
+    """Return why the plane does not show the sliders' face, as lines; none when it does or is not expected to."""
     session = runtime.session()
     if ob.edtalk.show != "LIVE":
-        return []
+        return [BAKED, n_("Start the server to see what you edit")] if LIVE.is_unseen(ob) else []
     if session.is_ready:
         cause = LIVE.trouble(ob)
         return [PAUSED, cause] if cause else []

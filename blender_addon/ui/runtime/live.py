@@ -44,7 +44,10 @@ def _key(ob: bpy.types.Object) -> Key:
 @dataclass
 class _Show:
     """One character: its portrait and crop (`portrait_crop.identity`), the framing and the weights that are shown or
-    asked for, the server's name of the portrait, the portrait that is being prepared, and why there is no picture."""
+    asked for, the server's name of the portrait, the portrait that is being prepared, and why there is no picture.
+
+    `baked`: frame and weights that were seen last while baked frames show, to notice that a weight was touched;
+    `is_unseen`: it was, and no picture of it can come."""
 
     portrait: str = ""
     framing: str = ""
@@ -52,6 +55,8 @@ class _Show:
     source: str = ""
     preparing: str = ""
     trouble: str = ""
+    baked: tuple[int, bytes] | None = None
+    is_unseen: bool = False
 
 
 def is_rendering() -> bool:
@@ -98,8 +103,13 @@ class Live:
     def ask_again(self) -> None:
         """Request all pictures again: an undo, for example, may have changed the planes."""
         for show in self._shows.values():
-            show.weights = b""
+            show.weights, show.baked = b"", None
         self._update_soon = True
+
+    def is_unseen(self, ob: bpy.types.Object) -> bool:
+        """Return whether a weight was touched while baked frames show and no live picture can come."""
+        show = self._shows.get(ob.session_uid)
+        return show is not None and show.is_unseen
 
     def trouble(self, ob: bpy.types.Object) -> str:
         """Return why a character's picture does not follow although the server runs; empty when it does."""
@@ -125,7 +135,7 @@ class Live:
             self.forget()
         if time.monotonic() - self._moved > AT_REST_S:
             self._pack()
-        if self._update_soon and self._session.is_ready:
+        if self._update_soon:  # (once more when the server is ready: see above)
             self._update_soon = False
             for window in bpy.context.window_manager.windows:
                 self.update(window.scene, window.view_layer.depsgraph)
@@ -145,20 +155,41 @@ class Live:
         objects = map(bpy.data.objects.get, keys)
         return [ob for ob in objects if character.is_character(ob)]
 
-    def update(self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None) -> bool:
-        """Request pictures of the characters whose evaluated weights changed. Return whether there were any."""
-        if depsgraph is None or sampling.is_sampling() or not self._session.is_ready:
+    def update(
+        self, scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph | None, is_edit: bool = False
+    ) -> bool:
+        """Request pictures of the characters whose evaluated weights changed. Return whether there were any.
+
+        `is_edit`: something was edited, and not only the frame changed. A weight that is touched while its character
+        shows baked frames brings the live picture back, for these do not follow.
+        """
+        if depsgraph is None or sampling.is_sampling():
             return False
         is_requested = False
         for ob in self.characters(scene):
-            if ob.edtalk.show == "LIVE":
-                weights = character.final_weights(ob.evaluated_get(depsgraph))
-                is_requested |= self._request_if_changed(ob, weights.tobytes())
+            weights = character.final_weights(ob.evaluated_get(depsgraph)).tobytes()
+            if ob.edtalk.show == "TAKE" and self._is_touched(ob, (scene.frame_current, weights), is_edit):
+                ob.edtalk.show = "LIVE"
+            if ob.edtalk.show == "LIVE" and self._session.is_ready:
+                is_requested |= self._request_if_changed(ob, weights)
         return is_requested
+
+    def _is_touched(self, ob: bpy.types.Object, now: tuple[int, bytes], is_edit: bool) -> bool:
+        """Return whether a weight was edited at the current frame while baked frames show, and a live picture can show
+        it. Note the frame and weights for the next time."""
+        show = self._shows.setdefault(ob.session_uid, _Show(portrait_crop.identity(ob)))
+        before, show.baked = show.baked, now
+        if before is None or before[0] != now[0]:
+            show.is_unseen = False
+        elif is_edit and before != now and not is_rendering():
+            show.is_unseen = not self._session.is_ready
+            return self._session.is_ready and bool(ob.is_editable)
+        return False
 
     def _request_if_changed(self, ob: bpy.types.Object, weights: bytes) -> bool:
         portrait, framing = portrait_crop.identity(ob), _framing(ob)
         show = self._shows.setdefault(ob.session_uid, _Show(portrait))
+        show.baked, show.is_unseen = None, False
         if show.portrait != portrait:  # another picture or crop, or the same file is named otherwise
             show.portrait, show.source, show.weights = portrait, "", b""
         if show.weights == weights and show.framing == framing:

@@ -51,8 +51,7 @@ class EmotionsFromMarkers(MarkerOperator, bpy.types.Operator):
         ):
             return True
         if doubts := cues.doubts(context.scene, context.object):
-            cls.poll_message_set(doubts[0])
-            return False
+            return refuse(cls, "{doubt}", doubt=doubts[0])
         return refuse(
             cls, 'Name timeline markers like "happy 0.7", "sad" or "neutral" (M adds one, F2 renames it)'
         )

@@ -10,7 +10,7 @@ from shared_protocol.emotions import EMOTIONS, Presets
 from ...core.text.translate import iface_
 from ...core.weights import mixing
 from ...scene.speech import cues
-from ..sidebar import CharacterSubPanel, draw_words
+from ..sidebar import CharacterSubPanel, draw_show_switch, draw_words
 
 
 class EmotionPanel(CharacterSubPanel, bpy.types.Panel):
@@ -23,6 +23,7 @@ class EmotionPanel(CharacterSubPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, emotion = self.layout, context.object.edtalk.emotion
         presets = mixing.presets_from_json(emotion.presets)
+        draw_show_switch(layout, context.object)
         layout.use_property_split = True
         column = layout.column(align=True)
         for name in EMOTIONS:

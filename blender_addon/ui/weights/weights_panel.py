@@ -10,7 +10,7 @@ from shared_protocol.banks import Bank, Basis
 from ...core.text.translate import iface_, n_
 from ...scene import character
 from ...scene.keys import layers
-from ..sidebar import CharacterSubPanel, draw_words, side_by_side
+from ..sidebar import CharacterSubPanel, draw_show_switch, draw_words, side_by_side
 
 
 class WeightsPanel(CharacterSubPanel, bpy.types.Panel):
@@ -21,6 +21,7 @@ class WeightsPanel(CharacterSubPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, ob = self.layout, context.object
+        draw_show_switch(layout, ob)
         self._draw_layers(layers.layer_state(ob))
         column = layout.column(align=True)
         _draw_tools(side_by_side(column, "Key", "Reset", "Mirror"), "ALL", with_text=True)
