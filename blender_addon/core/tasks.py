@@ -24,8 +24,35 @@ Steps = Generator[None, None, Result]
 TICK_S = 0.004
 """Seconds that the window may be blocked at a time."""
 SLICE_S = 0.002
-"""Seconds that work goes on before it pauses: half of a tick, which also reads what has arrived and whose last
-small step may take longer."""
+"""Seconds that work goes on before it pauses, at least: half of a tick, which also reads what has arrived and whose
+last small step may take longer."""
+
+
+SLICE_SHARE = 0.15
+"""Share of the time between two ticks for which work may go on: a window that draws slowly gets it done, too."""
+LONGEST_SLICE_S = 0.04
+"""Seconds of a slice at most, however slowly the window draws."""
+
+
+class Pace:
+    """How long work goes on before it pauses: longer while the window's ticks are far apart."""
+
+    def __init__(self) -> None:
+        self.slice_s = SLICE_S
+        self._last: float | None = None
+
+    def tick(self, now: float) -> None:
+        """Note a tick of the window, at `now` seconds."""
+        gap = now - self._last if self._last is not None else 0.0
+        self._last, self.slice_s = now, min(max(SLICE_SHARE * gap, SLICE_S), LONGEST_SLICE_S)
+
+    def reset(self) -> None:
+        """Begin anew: what comes next is not in the window, or another task."""
+        self._last, self.slice_s = None, SLICE_S
+
+
+PACE = Pace()
+"""The pace of the task in the window, of which there is one at a time."""
 
 
 def run_to_end(work: Steps[Result]) -> Result:
@@ -56,8 +83,8 @@ def run_for(work: Steps[Result], seconds: float) -> Finished[Result] | None:
 
 
 def time_sliced(work: Steps[Result]) -> Steps[Result]:
-    """Turn work that pauses often into steps that pause every `SLICE_S` seconds."""
-    end = time.perf_counter() + SLICE_S
+    """Turn work that pauses often into steps that pause as often as the window needs (see `Pace`)."""
+    end = time.perf_counter() + PACE.slice_s
     while True:
         try:
             next(work)
@@ -65,7 +92,7 @@ def time_sliced(work: Steps[Result]) -> Steps[Result]:
             return last.value
         if time.perf_counter() > end:
             yield
-            end = time.perf_counter() + SLICE_S
+            end = time.perf_counter() + PACE.slice_s
 
 
 def redraw() -> Steps[None]:

@@ -152,6 +152,28 @@ def test_the_sources_used_last_are_kept_and_the_newest_always() -> None:
         cache.get("a")
 
 
+def test_a_portrait_that_is_still_there_is_not_judged_and_encoded_again(
+    resources: Resources, job: Callable[..., Job]
+) -> None:
+    backend = resources.backend
+    assert isinstance(backend, PlainBackend)
+
+    def prepare(name: str, **values: Any) -> str:
+        handler = job(Prepare, name, **values).handler
+        source = handler.next_step(lambda: True)()
+        handler.store(source)
+        return str(source.key)
+
+    first = prepare("first")
+    assert prepare("second") == first and len(backend.log) == 1
+    prepare("another crop", crop=Crop(10, 10, 5))
+    assert len(backend.log) == 2
+    resources.sources._max_sources = 0
+    prepare("third", crop=Crop(20, 10, 5))  # and nothing else is kept
+    prepare("fourth")
+    assert len(backend.log) == 4
+
+
 def test_the_files_used_last_are_kept() -> None:
     store = BlobStore(capacity=10)
     names = {}

@@ -12,7 +12,7 @@ import numpy as np
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ...core.tasks import SLICE_S, TICK_S
+from ...core.tasks import PACE, TICK_S
 from .. import character
 from ..references import CharacterRef
 
@@ -82,4 +82,4 @@ def _sample_slice(
 
 
 def _slice(fastest: float) -> float:
-    return HEAVY_SLICE_SECONDS if fastest > TICK_S else SLICE_S
+    return max(HEAVY_SLICE_SECONDS if fastest > TICK_S else 0.0, PACE.slice_s)

@@ -20,7 +20,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Frame, Render
 
 from ...core import takes
-from ...core.tasks import SLICE_S, Progress, Steps, time_sliced
+from ...core.tasks import PACE, Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character, paths, plane
 from ...scene.keys import layers, sampling
@@ -158,7 +158,7 @@ def _sign(request: BakeRequest) -> Steps[dict[int, str]]:
     """Return the signature of each frame's curves and settings."""
     signatures: dict[int, str] = {}
     while len(signatures) < len(request.frames):
-        signature, end = Signature(request.ref.get_character()), time.perf_counter() + SLICE_S
+        signature, end = Signature(request.ref.get_character()), time.perf_counter() + PACE.slice_s
         for frame in request.frames[len(signatures) :]:
             signatures[frame] = signature.at(frame)
             if time.perf_counter() > end:
@@ -230,9 +230,9 @@ def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps
         _store(plan, waiting, LAST_STORE_S)  # last, because a full disk refuses these too
 
 
-def _store(plan: _Plan, waiting: deque[Frame], seconds: float = SLICE_S) -> int:
-    """Write waiting frames for `seconds`. Returns how many were written."""
-    end, before = time.perf_counter() + seconds, len(waiting)
+def _store(plan: _Plan, waiting: deque[Frame], seconds: float | None = None) -> int:
+    """Write waiting frames for `seconds` (None: a slice). Returns how many were written."""
+    end, before = time.perf_counter() + (PACE.slice_s if seconds is None else seconds), len(waiting)
     while waiting and time.perf_counter() < end:
         frame = waiting.popleft()
         number = frame.frame

@@ -20,6 +20,8 @@ from ..runtime.redraw import redraw_areas
 
 HURRY_S, IDLE_S, READ_S = 0.001, 0.0005, 0.001
 """Seconds a look: after something changed, for noticing what nobody told, and at the take's files."""
+LONGEST_LOOK_S = 0.01
+"""Seconds of a look after a change where the window draws slowly."""
 HURRY_PAUSE_S, IDLE_PAUSE_S = 0.02, 0.1
 """Seconds between two looks, however often the timer comes."""
 RELOAD_S = 1.0
@@ -48,7 +50,7 @@ class Watch:
         self._files: _Files | None = None
         self._reading: Steps[_Files] | None = None
         self._looked_at_files = 0.0
-        self._redrawn = self._next_look = 0.0
+        self._redrawn = self._next_look = self._last_look = 0.0
         self._is_news = False
         self._baking: takes.Take | None = None
 
@@ -116,11 +118,13 @@ class Watch:
         begun = time.perf_counter()
         if begun < self._next_look:
             return
+        look_s = IDLE_S if staleness.is_settled else _hurried_look_s(begun - self._last_look)
+        self._last_look = begun
         self._next_look = begun + (IDLE_PAUSE_S if staleness.is_settled else HURRY_PAUSE_S)
         signature, files = Signature(ob), self._files
         recorded = files.take.signatures if files is not None else {}
         finished = files.finished if files is not None else ()
-        end = begun + (IDLE_S if staleness.is_settled else HURRY_S)
+        end = begun + look_s
         for _ in staleness.frames:
             frame = staleness.next_frame()
             self._is_news |= staleness.saw(state_of(frame, signature.at(frame), recorded, finished))
@@ -135,6 +139,11 @@ class Watch:
             return
         self._is_news, self._redrawn = False, now
         redraw_areas(EDITORS)
+
+
+def _hurried_look_s(since: float) -> float:
+    """Return the seconds of a look after a change: longer where the window draws slowly, `since` seconds ago."""
+    return min(max(HURRY_S, since * HURRY_S / HURRY_PAUSE_S), LONGEST_LOOK_S)
 
 
 def _read(folder: Path) -> Steps[_Files]:

@@ -12,7 +12,7 @@ from shared_protocol.errors import EDTalkError
 
 from ...core import takes
 from ...core.takes.staleness import State, state_of
-from ...core.tasks import SLICE_S, Progress, Steps, time_sliced
+from ...core.tasks import PACE, Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import paths
 from ...scene.keys.signature import Signature, has_drivers
@@ -78,7 +78,7 @@ def _are_fresh(ref: CharacterRef, take: takes.Take, finished: set[int], frames: 
         return False
     left = frames
     while left:
-        signature, end = Signature(ref.get_character()), time.perf_counter() + SLICE_S
+        signature, end = Signature(ref.get_character()), time.perf_counter() + PACE.slice_s
         while left and time.perf_counter() < end:
             if state_of(left[0], signature.at(left[0]), take.signatures, finished) != State.FRESH:
                 return False

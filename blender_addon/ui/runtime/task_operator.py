@@ -18,7 +18,7 @@ from bpy.props import BoolProperty
 
 from shared_protocol.errors import EDTalkError
 
-from ...core.tasks import SLICE_S, Progress, Steps, Stopped, Task
+from ...core.tasks import PACE, SLICE_S, Progress, Steps, Stopped, Task
 from ...core.text.translate import iface_, n_, rpt_, tip_
 from . import runtime
 from .polls import refuse, report_error
@@ -69,6 +69,7 @@ class TaskOperator(Operator):
     def _begin(self, context: bpy.types.Context) -> Task:
         session, progress = runtime.session(), Progress()
         session.failure = None
+        PACE.reset()
         runtime.current().before_task()
         session.task = Task(self.title, self.steps(context, progress), progress)
         return session.task
@@ -93,6 +94,7 @@ class TaskOperator(Operator):
             fix = n_("Look at Blender's console and report this error.")
             answer = self._failed(f"{self.title} failed: {error}.", fix)
         runtime.session().task = None
+        PACE.reset()
         runtime.current().after_task()
         return answer
 
@@ -158,6 +160,7 @@ class TaskOperator(Operator):
             task.cancel()
         elif event.type != "TIMER":
             return {"PASS_THROUGH"}
+        PACE.tick(time.perf_counter())
         answer = self._advance(task)
         if answer is not None:
             return self._end(context, answer)

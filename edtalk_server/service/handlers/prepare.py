@@ -9,6 +9,7 @@ from shared_protocol import messages
 from shared_protocol.messages import Blob, Crop
 
 from ..backend import Source, write_weights
+from ..sources import Wish
 from .handler import Answer, Handler, Resources, Turn, handles
 
 
@@ -46,7 +47,7 @@ class InspectHandler(Handler[messages.Inspect]):
 
 @handles(messages.Prepare)
 class PrepareHandler(Handler[messages.Prepare]):
-    """Encode a portrait; the source outlives the job."""
+    """Encode a portrait; the source outlives the job. One that is still there is not judged and encoded again."""
 
     turn = Turn.PORTRAIT
     capabilities = ("prepare",)
@@ -55,14 +56,20 @@ class PrepareHandler(Handler[messages.Prepare]):
         super().__init__(request, resources, now)
         self._portrait = resources.blobs.get(request.portrait)
 
+    @property
+    def _wish(self) -> Wish:
+        return self.request.portrait, self.request.crop
+
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Source]:
         """Return the whole work."""
-        crop = _chosen(self.request.crop)
+        known, crop = self.resources.sources.find(self._wish), _chosen(self.request.crop)
+        if known is not None:
+            return lambda: known
         return lambda: self.resources.backend.prepare(bytes(self._portrait), crop)
 
     def store(self, value: Source) -> None:
         """Keep the source for later requests."""
-        self.resources.sources.put(value)
+        self.resources.sources.put(value, self._wish)
 
     def answer(self, value: Source, seconds: float, now: float) -> Answer:
         """Answer with `Prepared`."""
