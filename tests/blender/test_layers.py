@@ -374,3 +374,60 @@ def test_ten_minutes_of_keys_are_written_a_call_to_blender_at_a_time(
     assert max(np.diff(counts)) <= 2, "found anew after each pause, and used for one call"
     assert len(counts) >= 3 * len(actions.KEY_PARTS)
     assert len(curve.keyframe_points) == 15_000
+
+
+# --- another frame rate ----------------------------------------------------------------------------------------------
+
+
+class Words:
+    """A layout that notes what is written in it."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.operators: list[str] = []
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_, **__: self
+
+    def operator(self, name: str, **_: Any) -> None:
+        self.operators.append(name)
+
+
+def drift(addon: Any, ob: bpy.types.Object, monkeypatch: pytest.MonkeyPatch) -> Words:
+    """What the panel says of the frame rate."""
+    words, panel = Words(), addon("ui.performance.retime_operator")
+    monkeypatch.setattr(panel, "draw_words", lambda _layout, text, _icon: words.said.append(text))
+    panel.draw_rate(words, ob, bpy.context.scene)
+    return words
+
+
+def test_another_frame_rate_is_told_of_and_keys_can_follow_it(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = bpy.context.scene
+    assert drift(addon, talking, monkeypatch).said == []
+    talking.edtalk.voice_start = 3
+    key(talking, 9, 0.5)
+    before, keys = course(talking), predicted_keys(addon, talking)
+    old = scene.render.fps
+    scene.render.fps = 2 * old
+    told = drift(addon, talking, monkeypatch)
+    assert told.said == [f"Predicted at {old} fps, the scene has {2 * old}: the lips drift"]
+    assert told.operators == ["edtalk.predict", "edtalk.retime_keys"]
+    bpy.ops.edtalk.retime_keys(frame_range=True)
+    assert drift(addon, talking, monkeypatch).said == []
+    assert scene.frame_end == 3 + 2 * (LAST - 3)
+    for frame, value in zip(range(3, LAST + 1), before[2:], strict=True):
+        assert seen(talking, 3 + 2 * (frame - 3)) == pytest.approx(value, abs=1e-4)
+    moved = predicted_keys(addon, talking)
+    assert [frame for frame, _ in moved] == pytest.approx([3 + 2 * (frame - 3) for frame, _ in keys])
+    bpy.ops.edtalk.predict()
+    assert "EDTalk face (before predicting)" not in bpy.data.actions, (
+        "retimed keys are still the prediction's"
+    )
+
+
+def test_keys_move_by_an_offset(addon: Any, talking: bpy.types.Object) -> None:
+    keys = predicted_keys(addon, talking)
+    bpy.ops.edtalk.retime_keys(offset=2.5)
+    assert [frame for frame, _ in predicted_keys(addon, talking)] == [frame + 2.5 for frame, _ in keys]

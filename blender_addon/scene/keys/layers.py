@@ -181,7 +181,7 @@ def _looks(ob: bpy.types.Object, role: str) -> dict[str, CurveStyle]:
 def _write_layer(
     ob: bpy.types.Object, role: str, frames: range, curves: Mapping[str, Keys | None]
 ) -> Steps[WriteResult]:
-    _refuse_tweaking(ob)
+    refuse_tweaking(ob)
     looks, strip = _looks(ob, role), find_strip(ob, role)
     is_ours = strip is not None and _plays_as_written(strip)
     draft = Draft(ob, actions.strip_sheet(strip) if is_ours else None, _name(ob, role), role)
@@ -195,7 +195,7 @@ def _write_layer(
                 yield
         before = yield from actions.fingerprint(lambda: draft.source, looks)
         after = yield from actions.fingerprint(lambda: draft.sheet, looks)
-        _refuse_tweaking(draft.owner)
+        refuse_tweaking(draft.owner)
         return _play_draft(draft, role, frames, before, after)
     finally:
         draft.drop()
@@ -240,7 +240,7 @@ def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:
     Keys that the artist set on the sliders lie on top and stay; predicted ones that the artist edited are saved as a
     copy. Raises `EDTalkError` when the NLA is being edited.
     """
-    _refuse_tweaking(ob)
+    refuse_tweaking(ob)
     if not curves and find_strip(ob, EMOTIONS) is None:
         return
     _keep_edited_emotions(ob)
@@ -253,6 +253,23 @@ def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:
     _write_curves(sheet, looks, dict(zip(looks, curves.values(), strict=True)))
     _play(ob, EMOTIONS, sheet)
     _let_keys_lie_on_top(ob)
+
+
+def predicted_roles(ob: bpy.types.Object) -> list[str]:
+    """Return the roles whose keys are as a prediction left them."""
+    notes = {PERFORMANCE: ob.edtalk.predicted, EMOTIONS: ob.edtalk.emotion.predicted}
+    return [role for role, note in notes.items() if note and note == _fingerprint(ob, role)]
+
+
+def note_predicted(ob: bpy.types.Object, roles: Iterable[str]) -> None:
+    """Take the keys of these roles, as they are now, for a prediction's: we moved them, not the artist."""
+    for role in roles:
+        written = ob.edtalk if role == PERFORMANCE else ob.edtalk.emotion
+        written.predicted = _fingerprint(ob, role)
+
+
+def _fingerprint(ob: bpy.types.Object, role: str) -> str:
+    return run_to_end(actions.fingerprint(lambda: find_sheet(ob, role), _looks(ob, role)))
 
 
 def _keep_edited_emotions(ob: bpy.types.Object) -> None:
@@ -277,7 +294,8 @@ def _write_curves(sheet: Sheet, looks: Mapping[str, CurveStyle], curves: Mapping
         actions.style_curve(curve, looks[path].color)
 
 
-def _refuse_tweaking(ob: bpy.types.Object) -> None:
+def refuse_tweaking(ob: bpy.types.Object) -> None:
+    """Raise `EDTalkError` while a strip of the object's NLA is being edited."""
     if is_tweaking(ob):
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
@@ -375,6 +393,20 @@ def _give_moved_strip_away(ob: bpy.types.Object, role: str) -> str:
 def _plays_as_written(strip: bpy.types.NlaStrip) -> bool:
     shift = strip.frame_start - strip.action_frame_start
     return abs(shift) < 1e-3 and abs(strip.scale - 1) < 1e-4 and strip.repeat == 1 and not strip.use_reverse
+
+
+def sheets_as_written(ob: bpy.types.Object) -> list[Sheet]:
+    """Return what we wrote for an object and it plays where we wrote it, each for this object alone."""
+    strips = [find_strip(ob, role) for role in TRACKS]
+    return [_unshared(strip) for strip in strips if strip is not None and _plays_as_written(strip)]
+
+
+def fit_strips(ob: bpy.types.Object) -> None:
+    """Let the strips of `sheets_as_written` play all of their keys again, after these were moved."""
+    for role in TRACKS:
+        strip = find_strip(ob, role)
+        if strip is not None and _plays_as_written(strip):
+            _fit(strip, *find_sheet(ob, role).span())
 
 
 # --- where keys go ---------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, FloatProperty, IntProperty
+from bpy.props import BoolProperty, FloatProperty, IntProperty, StringProperty
 
 from .options import OVERRIDABLE
 
@@ -38,6 +38,11 @@ class EDTalkWriting(bpy.types.PropertyGroup):
         default=6,
         min=0,
         soft_max=50,
+        override=OVERRIDABLE,
+    )
+    rate: StringProperty(
+        name="Written At",
+        description="Frames a second of the scene when the performance was written, as a fraction",
         override=OVERRIDABLE,
     )
 

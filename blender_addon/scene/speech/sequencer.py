@@ -81,6 +81,16 @@ def spoken_texts(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
     return sorted(texts, key=lambda strip: span(strip)[0])
 
 
+def beginning(ob: bpy.types.Object, scene: bpy.types.Scene) -> float:
+    """Return the frame at which a character's voice begins, which stays where it is when the frame rate changes."""
+    group = ob.edtalk
+    if group.voice_from == "FILE":
+        return float(group.voice_start)
+    chosen = [strip for strip in sounds(scene) if strip.name == group.speech.strip]
+    strips = chosen if group.voice_from == "STRIP" else sounding(scene)
+    return min((content_start(strip) for strip in strips), default=float(scene.frame_start))
+
+
 # --- mixing ----------------------------------------------------------------------------------------------------------
 
 

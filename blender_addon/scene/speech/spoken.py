@@ -52,6 +52,15 @@ def keep(
         item.emotion, item.intensity, item.timed = sentence.emotion, sentence.intensity, sentence.timed
 
 
+def move(ob: bpy.types.Object, frame: Callable[[float], float]) -> None:
+    """Move the words and sentences of the last prediction to other frames."""
+    speech = ob.edtalk.speech
+    rows = [[word.text, round(frame(word.start), 2), round(frame(word.end), 2)] for word in words_of(ob)]
+    speech.spoken = json.dumps(rows, ensure_ascii=False, separators=(",", ":")) if rows else ""
+    for item in speech.sentences:
+        item.start, item.end = frame(item.start), frame(item.end)
+
+
 def words_of(ob: bpy.types.Object) -> list[SpokenWord]:
     """Return the words of the last prediction; none for a damaged note."""
     try:

@@ -4,12 +4,21 @@
 from __future__ import annotations
 
 from ..room import Room
-from . import capture_operator, choose_voice, predict_operator, sentences, transcript_emotions, voice_panel
+from . import (
+    capture_operator,
+    choose_voice,
+    predict_operator,
+    retime_operator,
+    sentences,
+    transcript_emotions,
+    voice_panel,
+)
 
 ROOM = Room(
     classes=(
         *choose_voice.CLASSES,
         *predict_operator.CLASSES,
+        *retime_operator.CLASSES,
         *capture_operator.CLASSES,
         *transcript_emotions.CLASSES,
         *voice_panel.CLASSES,

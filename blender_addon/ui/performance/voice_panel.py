@@ -14,6 +14,7 @@ from ...scene import character
 from ...scene.speech import cues, script
 from ..runtime import runtime
 from ..sidebar import CharacterSubPanel, draw_words
+from .retime_operator import draw_rate
 
 
 class VoicePanel(CharacterSubPanel, bpy.types.Panel):
@@ -30,6 +31,7 @@ class VoicePanel(CharacterSubPanel, bpy.types.Panel):
         _draw_transcript(layout, ob, context.scene)
         _draw_idle_motion(layout, ob)
         _draw_emotion(layout, ob, context.scene)
+        draw_rate(layout, ob, context.scene)
         _draw_predict(layout)
         layout.operator("edtalk.capture", icon="FILE_MOVIE")
         for note in filter(None, ob.edtalk.speech.captured.split("\n")):

@@ -13,7 +13,7 @@ from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...core.weights import curves
 from ...scene import character
-from ...scene.keys import layers
+from ...scene.keys import layers, retiming
 from ...scene.references import CharacterRef
 
 
@@ -30,6 +30,7 @@ def write_performance(
     written = yield from time_sliced(layers.write_performance(ref.get_character(), frames, keys))
     ob, scene = ref.get_character(), ref.get_scene()
     ob.edtalk.show = "LIVE"
+    retiming.note_rate(ob, scene)
     scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
     return written
 
