@@ -59,14 +59,18 @@ class UnsupportedMessageError(CodecError):
         super().__init__(ErrorCode.UNSUPPORTED, cause, "Update the EDTalk server.")
 
 
-def encode(message: Message) -> list[Buffer]:
-    """Return the frames of a message. Raises `CodecError` when a field has the wrong type or size."""
+def encode(message: Message, *, replace_unsendable: bool = False) -> list[Buffer]:
+    """Return the frames of a message. Raises `CodecError` when a field has the wrong type or size.
+
+    Text that is not Unicode, such as the name of a file in another encoding, is refused too, because a request must
+    not name another file; with `replace_unsendable` its odd letters become question marks, for words to people.
+    """
     layout = _layout(type(message))
     header: dict[str, Any] = {"type": type(message).__name__}
     for name, check in layout.checks.items():
         header[name] = _plain(check(getattr(message, name), name))
     try:
-        packed = msgpack.packb(header)
+        packed = msgpack.packb(header, unicode_errors="replace" if replace_unsendable else "strict")
     except (ValueError, TypeError, UnicodeError) as error:
         raise MalformedMessageError(f"{type(message).__name__} holds text that cannot be sent.") from error
     frames: list[Buffer] = [packed, *(_blob(getattr(message, name)) for name in layout.blobs)]

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import os
+import stat
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -70,9 +72,9 @@ def write(path: Path, connection: Connection) -> None:
 def read(path: Path) -> Connection:
     """Return the file's content. Raises `ConnectionFileError`, also when the server it names is gone."""
     try:
-        if not paths.is_private(path):
-            raise ConnectionFileError(f"{path.name} can be read or changed by other users.")
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_itself) as file:
+            if not _is_private(file.fileno()) or not paths.is_safe_folder(path.parent):
+                raise ConnectionFileError(f"{path.name} can be read or changed by other users.")
             content = file.read(MAX_FILE_BYTES)
     except OSError as error:
         raise ConnectionFileError(f"{path.name} cannot be read ({error.strerror}).") from error
@@ -104,6 +106,19 @@ def find_live() -> Iterator[Connection]:
             path.unlink(missing_ok=True)
         except ConnectionFileError:
             continue
+
+
+def _open_itself(path: str, flags: int) -> int:
+    """Open a file, never one that a link names, and without waiting for a pipe's writer."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+
+
+def _is_private(descriptor: int) -> bool:
+    """Return whether an open file is a plain one of this user's that no other can access. On Windows it always is."""
+    if sys.platform == "win32":
+        return True
+    status = os.fstat(descriptor)
+    return stat.S_ISREG(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
 
 
 def _age(path: Path) -> float:

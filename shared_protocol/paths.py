@@ -76,15 +76,18 @@ def server_record() -> Path:
 
 
 def make_private_folder(folder: Path) -> Path:
-    """Create `folder` for this user alone.
+    """Create `folder`, and those above it that are missing, for this user alone.
 
-    Raises `PermissionError` when it belongs to another user, who could then read or replace our files.
+    A folder that is there keeps its mode, unless it is one of this program's own. Raises `PermissionError` when it
+    belongs to another user, who could then read or replace our files.
     """
-    folder.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
+    for missing in reversed([one for one in (folder, *folder.parents) if not one.exists()]):
+        missing.mkdir(mode=PRIVATE_FOLDER, exist_ok=True)
     if sys.platform != "win32":  # on Windows the user's local folder is private by inheritance
         if not is_mine(folder):
             raise PermissionError(f"{folder} belongs to another user")
-        folder.chmod(PRIVATE_FOLDER)
+        if folder in (runtime_dir(), data_dir(), log_dir()) and not folder.stat().st_mode & stat.S_ISVTX:
+            folder.chmod(PRIVATE_FOLDER)
     return folder
 
 
@@ -99,6 +102,18 @@ def is_mine(path: Path) -> bool:
     if sys.platform == "win32":
         return True
     return path.lstat().st_uid == os.getuid() and not path.is_symlink()
+
+
+def is_safe_folder(folder: Path) -> bool:
+    """Return whether no other user can put files into this folder, or another folder in its place.
+
+    In the temporary folder, where anybody may make folders, those in between count too. Always true on Windows.
+    """
+    if sys.platform == "win32":
+        return True
+    shared = Path(tempfile.gettempdir())
+    own = [folder, *(above for above in folder.parents if shared in above.parents)]
+    return all(is_mine(one) and not one.stat().st_mode & 0o022 for one in own)
 
 
 def is_private(path: Path) -> bool:

@@ -10,18 +10,26 @@ import subprocess
 import sys
 from pathlib import Path
 
+CANNOT_RUN_STATUS = 78
+"""The server's exit status when it cannot run as it was started (BSD's EX_CONFIG): starting it again changes nothing.
+Python itself ends with 1 after a crash, and `argparse` with 2."""
+
 
 def process_start(pid: int) -> str | None:
     """Return a text that differs for every process that ever has this number; None when no such process runs.
 
-    A zombie (ended, but not yet collected by its parent) counts as ended.
+    A zombie (ended, but not yet collected by its parent) counts as ended. Raises `OSError` when the system does not
+    tell, for example because this process has too many files open.
     """
     return _start(pid) if pid > 0 else None
 
 
 def is_running(pid: int, started: str) -> bool:
-    """Return whether the process with this number and start time is still running."""
-    return bool(started) and process_start(pid) == started
+    """Return whether the process with this number and start time is still running; True if the system does not tell."""
+    try:
+        return bool(started) and process_start(pid) == started
+    except OSError:
+        return True
 
 
 def _start_on_linux(pid: int) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from edtalk_server.cli.options import add_model_options
 from shared_protocol import connection
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.processes import CANNOT_RUN_STATUS
 
 if TYPE_CHECKING:
     from edtalk_server.service.backend import Backend
@@ -51,7 +53,12 @@ def run(args: argparse.Namespace) -> int:
     from edtalk_server.service import memory
 
     memory.apply(args.threads)  # before anything imports torch; may start this process anew
-    return _serve(args)
+    memory.raise_descriptor_limit()
+    try:
+        return _serve(args)
+    except EDTalkError as error:
+        print(f"error: {error.cause} {error.fix}", file=sys.stderr)
+        return CANNOT_RUN_STATUS
 
 
 def _serve(args: argparse.Namespace) -> int:

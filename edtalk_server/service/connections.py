@@ -72,7 +72,7 @@ class ClientConnections:
         """Send a message, or keep it for later if it must arrive. A connection that never reads is given up."""
         if connection.identity not in self._connections:
             return
-        frames = codec.encode(message)
+        frames = codec.encode(message, replace_unsendable=True)
         if not connection.backlog and self._try_to_send(connection, frames):
             return
         if isinstance(message, _DISPENSABLE):

@@ -29,7 +29,7 @@ from .limits import MAX_JOB_NAME
 from .memory import MemoryRelease, memory_in_use
 from .parents import Parents
 from .sources import SourceCache
-from .worker import Outcome, Worker
+from .worker import Outcome, Worker, explain
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +95,9 @@ class Dispatcher:
             self._take(connection, message, now)
         except EDTalkError as error:
             self._refuse(connection, error, message)
+        except Exception as error:
+            log.exception("a message could not be taken")
+            self._refuse(connection, explain(error), message)
 
     def _take(self, connection: ClientConnection, message: Message, now: float) -> None:
         if isinstance(message, messages.Hello):
@@ -189,8 +192,10 @@ class Dispatcher:
             self._check_allowed(connection, handler)
             job = Job(connection.identity, connection.client, handler(request, self._resources, now))
             self._jobs.check_room(connection.client, job.handler.bytes_held)
-        except EDTalkError as error:
-            self._connections.send(connection, _failed(name, error))
+        except Exception as error:
+            if not isinstance(error, EDTalkError):
+                log.exception("a request of %s could not be taken", connection.client)
+            self._connections.send(connection, _failed(name, explain(error)))
             return
         for replaced in self._jobs.open(job):
             self._end(replaced, messages.Cancelled(replaced.name, "superseded"))
@@ -222,10 +227,21 @@ class Dispatcher:
         for kind, worker in self._workers.items():
             if worker.is_idle and (job := self._jobs.next(kind)):
                 job.running = True
-                worker.submit(job, job.handler.next_step(partial(_is_open, job)))
+                self._submit(job, worker)
         if self._may_release() and self._release.is_due(self._backend, now):
             self._release.note_release()
             self._workers[WorkerKind.MODEL].submit(_Chore.RELEASE, self._backend.release)
+
+    def _submit(self, job: Job, worker: Worker) -> None:
+        """Start a job's next step. A job that cannot even say what that is has failed, and no other."""
+        try:
+            step = job.handler.next_step(partial(_is_open, job))
+        except Exception as error:
+            log.exception("a step of %s could not begin", job.name)
+            job.running = False
+            self._end(job, _failed(job.name, explain(error)))
+            return
+        worker.submit(job, step)
 
     def _may_release(self) -> bool:
         """Memory stays while a job needs the model."""
@@ -249,9 +265,11 @@ class Dispatcher:
             return
         try:
             self._deliver(job, job.handler.answer(outcome.value, outcome.seconds, now))
-        except codec.CodecError as error:  # a result beyond the wire's limits must not end the server
-            log.error("a result of %s cannot be sent: %s", job.name, error.cause)
-            self._end(job, _failed(job.name, error))
+        except (
+            Exception
+        ) as error:  # one job's trouble, such as a result beyond the wire's limits, ends that job alone
+            log.exception("a result of %s cannot be sent", job.name)
+            self._end(job, _failed(job.name, explain(error)))
 
     def _finish_chore(self, chore: _Chore, outcome: Outcome, now: float) -> None:
         if chore is _Chore.LOAD:

@@ -11,13 +11,16 @@ import os
 import platform
 import sys
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .backend import Backend
 
 _GIB = 1024**3
+DESCRIPTORS = 4096
+"""Open files and connections that the server asks the system for. Many systems allow 1,024 unless asked."""
 _MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(8 * _GIB),
     "MALLOC_TRIM_THRESHOLD_": str(16 * _GIB),
@@ -59,13 +62,34 @@ def apply(threads: int | None) -> None:
 def memory_in_use() -> int:
     """Return the memory of this process in bytes; 0 where the system does not tell."""
     if sys.platform == "linux":
-        pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        try:
+            return int(os.pread(_statm(), 200, 0).split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        except OSError:
+            return 0
     if sys.platform == "win32":
         return 0
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+@cache
+def _statm() -> int:
+    """Return the descriptor of the kernel's figures, which stays open: others may use up all descriptors."""
+    return os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
+
+
+def raise_descriptor_limit() -> None:
+    """Allow this process up to `DESCRIPTORS` files and connections, as far as the system lets it."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 class MemoryRelease:

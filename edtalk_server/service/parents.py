@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 
 from shared_protocol.processes import is_running, process_start
+
+log = logging.getLogger(__name__)
 
 _MAX_PARENTS = 64
 
@@ -20,8 +23,12 @@ class Parents:
             self.add(pid)
 
     def add(self, pid: int) -> None:
-        """Add a process that uses the server; one that has already ended does not count."""
-        started = process_start(pid)
+        """Add a process that uses the server; one that has ended, or that cannot be looked at, does not count."""
+        try:
+            started = process_start(pid)
+        except OSError as error:
+            log.warning("cannot look at process %d: %s", pid, error)
+            return
         if started is not None and len(self._running) < _MAX_PARENTS:
             self._running[pid] = started
 

@@ -24,6 +24,7 @@ from .backend import Backend
 from .connections import ClientConnections
 from .dispatcher import Dispatcher
 from .handlers import WorkerKind
+from .handshakes import Handshakes
 from .parents import Parents
 from .worker import Worker
 
@@ -60,8 +61,10 @@ class Server:
         keys = Keys.generate()
         self._gatekeeper = Gatekeeper(self._context, keys)
         self._router = _router(self._context, keys)
+        self._handshakes = Handshakes(self._context, self._router)
         self._router.bind(endpoint)
         self.connection = _connection(str(self._router.getsockopt_string(zmq.LAST_ENDPOINT)), keys)
+        self._port = int(self.connection.endpoint.rpartition(":")[2])
         self._wake_signal = _WakeSignal(self._context, threads=1 + len(WorkerKind))
         self._connections = ClientConnections(self._router)
         self._parents = Parents(parent_pids)
@@ -101,13 +104,16 @@ class Server:
 
     def _turn(self) -> None:
         poller = zmq.Poller()
-        for socket in (self._gatekeeper.socket, self._router, self._wake_signal.socket):
+        own = (self._gatekeeper.socket, self._router, self._wake_signal.socket, self._handshakes.socket)
+        for socket in own:
             poller.register(socket, zmq.POLLIN)
         waiting = not self._connections.flush()
         ready = dict(poller.poll(_BACKLOG_TICK_MS if waiting else _TICK_MS))
         now = time.monotonic()
         if self._gatekeeper.socket in ready:
             self._gatekeeper.answer()
+        if self._handshakes.socket in ready:
+            self._handshakes.look(self._port)
         if self._wake_signal.socket in ready:
             self._wake_signal.drain()
         for outcome in [end for worker in self._workers.values() for end in worker.outcomes()]:
@@ -143,6 +149,7 @@ class Server:
         self._dispatcher.cancel_all()
         self._dispatcher.announce_state(time.monotonic())
         self._flush_and_linger()
+        self._handshakes.close()
         self._router.close(linger=int(_FAREWELL_S * 1000))
         self._gatekeeper.close()
         for kind in (WorkerKind.FILES, WorkerKind.MODEL):

@@ -84,10 +84,13 @@ def _run_step(ticket: Any, step: Callable[[], Any]) -> Outcome:
         return Outcome(ticket, error=error)
     except Exception as error:
         log.exception("a step of the work failed")
-        return Outcome(ticket, error=_explain(error))
+        return Outcome(ticket, error=explain(error))
 
 
-def _explain(error: Exception) -> EDTalkError:
+def explain(error: Exception) -> EDTalkError:
+    """Return an error as one with cause and fix."""
+    if isinstance(error, EDTalkError):
+        return error
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":  # the latter: torch's
         fix = "Close other programs, or run the server on the CPU."
         return EDTalkError(ErrorCode.OUT_OF_MEMORY, "There was not enough memory.", fix)

@@ -81,6 +81,48 @@ def test_a_folder_of_another_user_is_not_used(here: Path) -> None:
         connection.write(connection.default_path(), mine())
 
 
+@posix
+def test_a_folder_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    connection.write(tmp_path / "keys.json", mine())
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    connection.write(tmp_path / "new" / "folders" / "keys.json", mine())
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o700, "who makes a folder makes it private"
+
+
+@posix
+def test_a_shared_folder_is_not_closed_to_the_others(here: Path) -> None:
+    here.mkdir()
+    here.chmod(0o1777)
+    connection.write(connection.default_path(), mine())
+    assert stat.S_IMODE(here.stat().st_mode) == 0o1777
+    assert list(connection.find_live()) == [], "others could put their files there"
+
+
+@posix
+def test_a_link_or_a_pipe_is_not_read(here: Path) -> None:
+    connection.write(here / "file.json", mine())
+    (here / "server-1.json").symlink_to(here / "file.json")
+    os.mkfifo(here / "server-2.json", 0o600)
+    assert list(connection.find_live()) == []
+
+
+@posix
+@pytest.mark.skipif(os.name == "posix" and os.getuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("whose", ["folder", "parent"])
+def test_a_folder_that_another_user_made_first_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whose: str
+) -> None:
+    shared = tmp_path / "tmp"
+    folder = shared / "runtime-0" / "edtalk"
+    monkeypatch.setattr(paths.tempfile, "gettempdir", lambda: str(shared))
+    monkeypatch.setenv("EDTALK_RUNTIME_DIR", str(folder))
+    connection.write(connection.default_path(), mine())
+    assert len(list(connection.find_live())) == 1
+    os.chown(folder if whose == "folder" else folder.parent, 12345, 12345)
+    assert list(connection.find_live()) == []
+
+
 def test_the_secret_is_never_shown() -> None:
     assert "SECRET" not in repr(mine(client_secret="SECRET"))
 

@@ -21,6 +21,7 @@ from typing import IO, NamedTuple, Protocol
 from shared_protocol import connection, paths
 from shared_protocol.connection import Connection, ConnectionFileError
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.processes import CANNOT_RUN_STATUS
 
 from . import discovery
 from .discovery import ServerInstall
@@ -35,7 +36,7 @@ FOREIGN_DEADLINE_S = 15.0
 _ADOPTED_LOOK_S = 1.0
 _MOST_CHANGES = 30
 """Changes of state that are kept for diagnostics."""
-_DELIBERATE = (1, 2)
+_DELIBERATE = (2, CANNOT_RUN_STATUS)
 """Exit statuses by which the server says that it cannot run like this; trying again would change nothing."""
 
 

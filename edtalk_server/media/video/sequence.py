@@ -22,6 +22,8 @@ _PNG_SPEED = 1
 MOVIES = (".mp4", ".mov", ".mkv")
 """Endings of the movie files that `writer` makes."""
 _NUMBER = re.compile(r"%0?(\d*)d")
+_MOST_DIGITS = 12
+"""Digits to which a pattern may pad a frame's number."""
 
 
 def encode_png(frame: npt.NDArray[np.uint8]) -> bytes:
@@ -64,10 +66,14 @@ def is_pattern(path: Path | str) -> bool:
 
 
 def check_pattern(path: Path) -> None:
-    """Raise `ValueError` for a pattern without exactly one number, or with another suffix than .png and .exr."""
+    """Raise `ValueError` for a pattern without exactly one number, with a number of more than 12 digits, or with
+    another suffix than .png and .exr."""
     name = path.name
-    if len(_NUMBER.findall(name)) != 1 or name.replace("%%", "").count("%") != 1:
+    widths = _NUMBER.findall(name)
+    if len(widths) != 1 or name.replace("%%", "").count("%") != 1:
         raise ValueError(f"{name!r} must hold one frame number, such as %04d")
+    if len(widths[0]) > 2 or int(widths[0] or 0) > _MOST_DIGITS:
+        raise ValueError(f"{name[:40]!r} asks for more than {_MOST_DIGITS} digits")
     if path.suffix.lower() not in (".png", ".exr"):
         raise ValueError(f"{name!r} must end in .png or .exr")
 

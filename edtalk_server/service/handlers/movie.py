@@ -7,7 +7,9 @@ from pathlib import Path
 
 from edtalk_server.media.steps import Steps
 from edtalk_server.media.video.assemble import MovieSpec, assemble
+from edtalk_server.media.video.sequence import check_pattern
 from shared_protocol import messages
+from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Message
 
 from .. import limits
@@ -25,6 +27,7 @@ class MovieHandler(StreamingHandler[messages.Movie]):
 
     def __init__(self, request: messages.Movie, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
+        _check_pattern(request.pattern)
         limits.check_fps(request)
         limits.check_frame_count(request.last - request.first + 1, request.sound_offset)
 
@@ -43,3 +46,12 @@ class MovieHandler(StreamingHandler[messages.Movie]):
             )
         )
         return None
+
+
+def _check_pattern(pattern: str) -> None:
+    """Raise `EDTalkError(BAD_MESSAGE)` where this is no name of a numbered sequence."""
+    try:
+        check_pattern(Path(pattern))
+    except ValueError as error:
+        cause = f"The frames' name cannot be used: {error}."
+        raise EDTalkError(ErrorCode.BAD_MESSAGE, cause, "Use a name such as %04d.png.") from error
