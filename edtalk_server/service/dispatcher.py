@@ -225,7 +225,7 @@ class Dispatcher:
         if self.stop_requested:
             return
         for kind, worker in self._workers.items():
-            if worker.is_idle and (job := self._jobs.next(kind)):
+            if worker.is_idle and (job := self._jobs.next(kind, now)):
                 job.running = True
                 self._submit(job, worker)
         if self._may_release() and self._release.is_due(self._backend, now):

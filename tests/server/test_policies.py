@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_previews_go_first_then_portraits_then_voices_then_frames(job: Callable[
     for kind, name in ((Predict, "p"), (Inspect, "i"), (Prepare, "s"), (Preview, "v")):
         queue.open(job(kind, name))
     order = []
-    while (turn := queue.next(WorkerKind.MODEL)) is not None:
+    while (turn := queue.next(WorkerKind.MODEL, 0.0)) is not None:
         order.append(turn.name)
         assert queue.close(turn)
     assert order == ["v", "i", "s", "p", "r"]
@@ -106,11 +107,37 @@ def test_a_render_without_credit_waits_and_lets_others_go(job: Callable[..., Job
     queue, held, free = JobQueue(), job(Render, "held", credit=0), job(Render, "free", credit=1)
     queue.open(held)
     queue.open(free)
-    assert queue.next(WorkerKind.MODEL) is free
+    assert queue.next(WorkerKind.MODEL, 0.0) is free
     held.handler.add_credit(10**9)
-    assert held.handler.credit == MAX_CREDIT and queue.next(WorkerKind.MODEL) is held
+    assert held.handler.credit == MAX_CREDIT and queue.next(WorkerKind.MODEL, 0.0) is held
     held.handler.add_credit(-5)
     assert held.handler.credit == MAX_CREDIT
+
+
+def test_nobody_starves_however_many_previews_come(job: Callable[..., Job]) -> None:
+    """Sixteen clients ask for a preview whenever they have one; a step takes 50 ms."""
+    queue, bakes = JobQueue(), [job(Render, f"bake {number}", credit=100) for number in range(2)]
+    for bake in bakes:
+        queue.open(bake)
+    turns, waits = Counter[str](), list[float]()
+    previews = {number: (0.0, job(Preview, f"preview {number}", b"%d" % number)) for number in range(16)}
+    for _, preview in previews.values():
+        queue.open(preview)
+    for step in range(1000):
+        now = step * 0.05
+        chosen = queue.next(WorkerKind.MODEL, now)
+        assert chosen is not None
+        turns[chosen.name.split()[0] if chosen not in bakes else chosen.name] += 1
+        if chosen in bakes:
+            queue.requeue(chosen)
+            continue
+        queue.close(chosen)
+        number = int(chosen.name.split()[1])
+        waits.append(now - previews[number][0])
+        previews[number] = now, job(Preview, chosen.name, chosen.connection)
+        queue.open(previews[number][1])
+    assert turns["bake 0"] == pytest.approx(turns["bake 1"], abs=1) and turns["bake 0"] >= 45
+    assert turns["preview"] >= 850 and max(waits) <= 1.0, "sixteen steps, and a bake's in between"
 
 
 def test_a_running_preview_is_not_superseded_nor_one_of_another_connection(job: Callable[..., Job]) -> None:
