@@ -100,8 +100,14 @@ class Grid:
         return STAGES[STAGES.index(VARIANTS[name].since) :]
 
 
-def train(grid: Grid, data: ClipSet, group: ProcessGroup, on_run: Callable[[str], None] = print) -> bool:
-    """Train every run of the grid, and go on where it was stopped. False when it was interrupted again."""
+def train(
+    grid: Grid,
+    data: Mapping[StageName, ClipSet],
+    group: ProcessGroup,
+    on_run: Callable[[str], None] = print,
+) -> bool:
+    """Train every run of the grid on each stage's data, and go on where it was stopped. False when it was interrupted
+    again."""
     for name, seed in grid.runs():
         for stage in grid.stages_of(name):
             place = grid.place(name, seed)
@@ -109,7 +115,7 @@ def train(grid: Grid, data: ClipSet, group: ProcessGroup, on_run: Callable[[str]
                 continue
             on_run(f"{VARIANTS[name].title}, seed {seed}: {stage}")
             place.mkdir(parents=True, exist_ok=True)
-            if not PaperTrainer(stage, grid.config(name, seed, stage), data, place, group).train():
+            if not PaperTrainer(stage, grid.config(name, seed, stage), data[stage], place, group).train():
                 return False
     return True
 

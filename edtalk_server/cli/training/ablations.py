@@ -48,20 +48,20 @@ def add_action(actions: Any) -> None:
 
 def _ablate(arguments: argparse.Namespace) -> int:
     stages = {stage: _config(arguments.config, stage) for stage in ablations.STAGES}
-    first = stages[ablations.STAGES[0]]
     rows = _names(arguments.rows)
     grid = ablations.Grid(stages, rows, [int(seed) for seed in arguments.seeds.split(",")], arguments.out)
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     with from_torchrun(arguments.device) as group:
-        data = open_sets(first.data, first.network.size)
+        data = {stage: open_sets(config.data, config.network.size) for stage, config in stages.items()}
         if not ablations.train(grid, data, group):
             raise KeyboardInterrupt
-    test = (
-        open_sets(_config(arguments.test, ablations.STAGES[0]).data, first.network.size)
-        if arguments.test
-        else data
-    )
+        if group.rank:  # one process measures
+            return 0
+    last = ablations.STAGES[-1]
+    test = data[last]
+    if arguments.test:
+        test = open_sets(_config(arguments.test, last).data, stages[last].network.size)
     found = ablations.measure(grid, test, arguments.clips)
     about = f"{arguments.clips} clips of {'held-out data' if arguments.test else 'the training data'}."
     _write(

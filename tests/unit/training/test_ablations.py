@@ -20,6 +20,8 @@ from edtalk_server.training.loop.processes import ProcessGroup
 from edtalk_server.training.paper import config as configs
 from edtalk_server.training.paper.config import StageName, path_of
 
+DATA = dict.fromkeys(STAGES, SwappingCartoons())
+
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
@@ -36,7 +38,7 @@ def grid_of(folder: Path, *rows: str, seeds: tuple[int, ...] = (0, 1), steps: in
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Grid:
     grid = grid_of(tmp_path_factory.mktemp("grid"), "full", "bank", seeds=(0, 1))
-    assert ablations.train(grid, SwappingCartoons(), ProcessGroup(), on_run=lambda _: None)
+    assert ablations.train(grid, DATA, ProcessGroup(), on_run=lambda _: None)
     return grid
 
 
@@ -69,7 +71,7 @@ def test_every_run_is_trained_once_and_gone_on_with(trained: Grid) -> None:
         for stage in trained.stages_of(name):
             assert checkpoint.load(path_of(trained.place(name, seed), stage))["finished"]
     again: list[str] = []
-    assert ablations.train(trained, SwappingCartoons(), ProcessGroup(), on_run=again.append)
+    assert ablations.train(trained, DATA, ProcessGroup(), on_run=again.append)
     assert again == []
 
 
