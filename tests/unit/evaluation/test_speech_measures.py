@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import blockface
 import numpy as np
@@ -15,7 +16,7 @@ import edtalk_server
 from edtalk_server.cli import main
 from edtalk_server.evaluation import tables
 from edtalk_server.evaluation.evaluate import evaluate
-from edtalk_server.evaluation.measures.judges import EmotionJudge, Judges
+from edtalk_server.evaluation.measures.judges import EmotionJudge, Judges, own_sync_judges
 from edtalk_server.evaluation.metrics.identity import IdentityNetwork
 from edtalk_server.evaluation.metrics.landmarks import coordinate_distance
 from edtalk_server.evaluation.metrics.sync import ExpertJudge, score, sync
@@ -26,6 +27,8 @@ from edtalk_server.evaluation.people.splits import HDTF_RECORDINGS, Split, choos
 from edtalk_server.evaluation.report import DEFINITIONS
 from edtalk_server.media.audio.mel import SAMPLES_PER_FRAME, mel_spectrogram, windows
 from edtalk_server.media.audio.voice import Waveform, load_voice
+from edtalk_server.networks.config import SyncConfig
+from edtalk_server.networks.sync import SyncExpert
 from edtalk_server.synthetic.controls import EXPRESSION, MOUTH, STARTER_LAYOUT
 from edtalk_server.training.datasets.film.layout import Footage, Layout, find_footage
 from shared_protocol.errors import EDTalkError
@@ -78,6 +81,30 @@ def test_an_expert_hears_the_sound_of_the_frames_that_it_sees() -> None:
     expected = windows(mel_spectrogram(voice.samples), 20)[2:18]  # the window of the run's middle frame
     assert np.array_equal(torch.cat(heard)[:, 0].numpy(), expected)
     assert sync(judge, frames[:7], np.zeros((7, 68, 2), np.float32), voice) is None  # too short to say
+
+
+class FaceWithLandmarks(BlockFace):
+    """Finds the same landmarks in every picture."""
+
+    def cropped_landmarks_of(self, images: torch.Tensor) -> torch.Tensor:
+        points = 0.3 + 0.4 * torch.rand(68, 2, generator=torch.Generator().manual_seed(0))
+        points[:17, 0], points[:17, 1] = torch.linspace(0.2, 0.8, 17), 0.8
+        return points.expand(len(images), -1, -1)
+
+
+def test_the_sync_expert_of_a_bundle_judges_what_is_drawn_by_pictures_by_sound_and_what_is_true() -> None:
+    torch.manual_seed(0)
+    expert = SyncExpert(SyncConfig(widths=(8, 8, 8, 8, 8), embedding=16)).eval()
+    assert own_sync_judges(blockface.bundle(BlockFace())) == {}
+    judges = Judges(sync=own_sync_judges(SimpleNamespace(sync=expert)))  # type: ignore[arg-type]
+    person, bundle = speaking(0.4, 0.4)
+    face = replace(bundle, face=FaceWithLandmarks())  # type: ignore[type-var]
+    values = evaluate(face, [person], {}, judges=judges).values  # type: ignore[arg-type]
+    for driven in ("", "a_", "true_"):
+        assert {f"{driven}own_{name}" for name in ("lse_c", "lse_d", "av_offset")} <= set(values)
+        assert 0 <= values[f"{driven}own_lse_d"] <= np.sqrt(2)
+    assert values["akd"] == values["a_m_lmd"] == 0.0  # the same landmarks everywhere
+    assert set(values) <= set(DEFINITIONS)
 
 
 def test_syncnet_hears_what_its_authors_program_hears() -> None:
