@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from edtalk_server.bundles import foreign_files
 from edtalk_server.bundles.manifest import FileEntry, invalid
 from shared_protocol import paths
 from shared_protocol.errors import EDTalkError
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 SHIPPED = Path(__file__).with_name("catalogue.json")
 FORMAT, FORMAT_VERSION = "edtalk-catalogue", 1
+_MOST_BYTES = 1024**2
+"""Bytes of a catalogue."""
 KINDS = ("bundle", "checkpoints")
 _FIELDS = {
     "name": str,
@@ -77,7 +80,7 @@ def read(path: Path) -> dict[str, Offer]:
     if not path.is_file():
         return {}
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(foreign_files.read(path, _MOST_BYTES))
     except (OSError, ValueError, RecursionError) as error:
         raise _wrong(path.name, f"it cannot be read ({error})") from error
     if not isinstance(values, dict) or values.get("format") != FORMAT:

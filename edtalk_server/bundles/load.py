@@ -12,7 +12,7 @@ import numpy as np
 import safetensors
 
 from edtalk_server.arrays import Floats
-from edtalk_server.bundles import kinds
+from edtalk_server.bundles import foreign_files, kinds
 from edtalk_server.bundles.manifest import MANIFEST_FILE, ROLES, BundleManifest, FileEntry, invalid
 from shared_protocol import paths
 from shared_protocol.banks import Bank, BankLayout
@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # a program that reads manifests alone starts without torch
     from edtalk_server.networks.interface import FaceNetwork
 
 STARTER = "starter"
+MOST_MANIFEST_BYTES = 4 * 1024**2
+"""Bytes of `bundle.json`; the starter's has 15 kB."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def read_manifest(name: str | Path = STARTER) -> tuple[BundleManifest, str]:
     """Return the manifest and digest of a bundle, without its networks."""
     path = find(name) / MANIFEST_FILE
     try:
-        data = path.read_bytes()
+        data = foreign_files.read(path, MOST_MANIFEST_BYTES)
     except OSError as error:
         if str(name) == STARTER:
             raise invalid(
@@ -101,11 +103,12 @@ def load(name: str | Path = STARTER) -> Bundle:
 def verified_bytes(path: Path, entry: FileEntry) -> bytes:
     """Return the bytes of a listed file, checked against its size and SHA-256."""
     try:
-        data = path.read_bytes()
+        foreign_files.check(path)
+        if (size := path.stat().st_size) != entry.size:
+            raise invalid(f"{path.name} has {size} bytes instead of {entry.size}.")
+        data = foreign_files.read(path, entry.size)
     except OSError as error:
         raise invalid(f"The bundle's file {path.name} cannot be read.") from error
-    if len(data) != entry.size:
-        raise invalid(f"{path.name} has {len(data)} bytes instead of {entry.size}.")
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise invalid(f"{path.name} was changed: its SHA-256 is not the one in {MANIFEST_FILE}.")
     return data

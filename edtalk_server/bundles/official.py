@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edtalk_server.bundles import foreign_files
 from edtalk_server.bundles.load import load_exactly
 from edtalk_server.bundles.manifest import BundleManifest, NetworkPart, invalid
 from edtalk_server.bundles.official_names import OfficialTensor, audio_tensors, face_tensors
@@ -147,6 +148,7 @@ def _filled(
 
 def _open(path: Path) -> Mapping[str, Any]:
     try:
+        foreign_files.check_weights(path)
         with torch.serialization.safe_globals([argparse.Namespace]):
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except FileNotFoundError as error:

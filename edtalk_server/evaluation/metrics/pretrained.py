@@ -11,12 +11,14 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from edtalk_server.bundles import foreign_files
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 
 def tensors_of(path: Path) -> dict[str, Tensor]:
     """Return all tensors of a file by name. Raises `EDTalkError(BUNDLE_INVALID)` when it cannot be read as such."""
     try:
+        foreign_files.check_weights(path)
         tensors = (
             load_file(path)
             if path.suffix == ".safetensors"

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from edtalk_server.bundles import foreign_files
 from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -26,6 +27,7 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; `EDTalkError(BUNDLE_INVALID)` when the file is not one."""
     try:
+        foreign_files.check_weights(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
         raise _unusable(path, f"it cannot be read ({error})") from error

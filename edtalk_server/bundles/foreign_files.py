@@ -1,0 +1,56 @@
+"""Files that somebody else made: only plain ones of a bounded size are opened, so that none is endless.
+
+A pipe or a device would be read for ever, and a compressed archive can hold a thousand times its size.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+from pathlib import Path
+
+from edtalk_server.bundles.manifest import invalid
+
+MOST_BYTES = 8 * 1024**3
+"""Bytes of a file with weights."""
+_FIX = "Give the file as it was downloaded."
+
+
+def check(path: Path, most: int = MOST_BYTES) -> None:
+    """Raise `EDTalkError(BUNDLE_INVALID)` for a pipe, a device, or a file of more than `most` bytes; `OSError` where
+    there is no file."""
+    _check_status(path.name, path.stat(), most)
+
+
+def read(path: Path, most: int) -> bytes:
+    """Return the bytes of a plain file. Raises as `check`; never waits for a writer."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(descriptor, "rb") as file:
+        _check_status(path.name, os.fstat(file.fileno()), most)
+        return file.read(most + 1)
+
+
+def check_weights(path: Path) -> None:
+    """Raise `EDTalkError(BUNDLE_INVALID)` for a file of PyTorch that is not plain, too large, or compressed.
+
+    PyTorch stores its archives uncompressed; a compressed one was made by somebody else.
+    """
+    check(path)
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
+        raise invalid(f"{path.name} is not a checkpoint, or it is damaged.", _FIX) from error
+    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
+    if not stored or sum(entry.file_size for entry in entries) > path.stat().st_size:
+        raise invalid(f"{path.name} holds more than it shows: it is compressed.", _FIX)
+
+
+def _check_status(name: str, status: os.stat_result, most: int) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise invalid(f"{name} is no plain file.", _FIX)
+    if status.st_size > most:
+        raise invalid(f"{name} is larger than {most // 2**20} MiB.", _FIX)
