@@ -10,7 +10,11 @@ from typing import Any
 import torch
 
 from edtalk_server import bundles
+from edtalk_server.evaluation.measures.sync_offsets import measure_offsets
+from edtalk_server.evaluation.metrics.sync import ExpertJudge
+from edtalk_server.networks.sync import lip_windows
 from edtalk_server.training.datasets.opening import open_sets
+from edtalk_server.training.loop.parts import write_part
 from edtalk_server.training.loop.processes import from_torchrun
 from edtalk_server.training.paper import config as configs
 from edtalk_server.training.paper import export as exporting
@@ -40,6 +44,20 @@ def add_actions(actions: Any) -> None:
         help="bundle whose audio part is mapped to the run's mouth bank; none: export without one (default: starter)",
     )
     export.set_defaults(do=_export)
+    _add_sync_export(
+        actions.add_parser("export-sync", help="measure a run's sync expert and write it as a part")
+    )
+
+
+def _add_sync_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--run", type=Path, required=True, help="the --out of `edtalk train stage sync`")
+    parser.add_argument(
+        "--data", type=Path, required=True, metavar="CACHE", help="clips with sound that it never saw"
+    )
+    parser.add_argument(
+        "-o", "--output", type=Path, help="folder of the part, for `edtalk train export --audio`"
+    )
+    parser.set_defaults(do=_export_sync)
 
 
 def _add_training(parser: argparse.ArgumentParser) -> None:
@@ -77,4 +95,17 @@ def _export(arguments: argparse.Namespace) -> int:
     labels = exporting.Labels(name=arguments.name)
     voice = None if arguments.voice == "none" else bundles.load(arguments.voice)
     exporting.export(arguments.run, data, arguments.output, labels, arguments.pictures, voice=voice)
+    return 0
+
+
+def _export_sync(arguments: argparse.Namespace) -> int:
+    expert = trained.expert_of(configs.path_of(arguments.run, StageName.SYNC))
+    judge = ExpertJudge(expert.embed_lips, expert.embed_sound, lip_windows)
+    report = measure_offsets(judge, arguments.data)
+    print(
+        f"{len(report.found)} clips whose sound was shifted by up to six frames: {100 * report.share:.0f} % of the "
+        f"shifts found within one frame; LSE-D {report.distance:.3f}, LSE-C {report.confidence:.3f}."
+    )
+    if arguments.output is not None:
+        write_part(arguments.output, "sync", "sync_expert", expert.config.to_dict(), expert)
     return 0

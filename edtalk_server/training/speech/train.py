@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,19 +17,18 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from edtalk_server import bundles
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig
 from edtalk_server.training.loop.metrics import MetricLogger
+from edtalk_server.training.loop.parts import write_part
 from edtalk_server.training.loop.prefetcher import generator_of
 from edtalk_server.training.loop.trainer import Outcome, Schedule, Trainer, learning_rate
 from edtalk_server.training.speech.augment import DECIBEL, LOUDEST, SILENT, Disturbance
 from edtalk_server.training.speech.corpus import WINDOW, Clips, CorpusConfig, Kind, build
 from edtalk_server.training.speech.visemes import MOUTH_NAMES, aperture
-from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 STARTER_WIDTHS = (16, 32, 64, 128, 256)
@@ -304,14 +302,7 @@ def enliven(network: Audio2Lip, clips: Clips, rng: np.random.Generator) -> None:
 
 def export(network: Audio2Lip, folder: Path) -> None:
     """Write `audio_to_lip.safetensors` (float16) and `audio_to_lip.json` (the part for a bundle's manifest)."""
-    tensors = {
-        name: value.half().contiguous() if value.is_floating_point() else value
-        for name, value in network.eval().state_dict().items()
-    }
-    part = {"kind": "audio2lip", "config": network.config.to_dict(), "file": "audio_to_lip.safetensors"}
-    with atomic_write.replacing(folder / "audio_to_lip.safetensors") as partial:
-        save_file(tensors, partial)
-    (folder / "audio_to_lip.json").write_text(json.dumps(part, indent=2) + "\n", encoding="utf-8")
+    write_part(folder, "audio_to_lip", "audio2lip", network.config.to_dict(), network)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

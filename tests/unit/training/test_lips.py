@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 from cartoons import Cartoons, SpeakingCartoons, SwappingCartoons
+from safetensors.torch import load_file
 from torch import nn
 
 from edtalk_server import bundles
+from edtalk_server.bundles import kinds
+from edtalk_server.bundles.load import load_exactly
+from edtalk_server.cli import main
+from edtalk_server.evaluation.measures.sync_offsets import SHIFTS, OffsetReport, measure_offsets
+from edtalk_server.media.audio.voice import Waveform
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.config import Audio2LipConfig, EDTalkConfig, SyncConfig
 from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.sync import SyncExpert
+from edtalk_server.training.datasets.film.cache import ClipRecord, ClipWriter, FilmCache
 from edtalk_server.training.datasets.interface import Mixed, SpokenBatch, spoken_sets
 from edtalk_server.training.loop.processes import ProcessGroup
 from edtalk_server.training.paper.config import (
@@ -196,3 +205,63 @@ def test_the_exported_bundle_follows_a_voice_with_the_trained_lips(trained: Path
     assert isinstance(audio, Audio2Lip)
     average = trainer.average.state_dict()
     assert all(torch.equal(value, average[name]) for name, value in audio.state_dict().items())
+
+
+# --- what the expert is worth ---
+
+
+class Listener:
+    """A judge that reads the same numbers off pictures and sound."""
+
+    padded = False
+
+    def lips(self, frames: np.ndarray, landmarks: np.ndarray | None) -> np.ndarray:
+        return _unit(frames[:-4, 0, 0].astype(np.float32) + 1)
+
+    def sound(self, voice: Waveform, frames: int) -> np.ndarray:
+        loud = voice.samples[: frames * 640].reshape(frames, 640).max(axis=1)[:-4]
+        return _unit(np.stack([loud * 255, loud * 0 + 50, loud * 0 + 50], 1) + 1)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True), np.float32)
+
+
+def spoken_cache(folder: Path, clips: int = 4, frames: int = 60, deaf: bool = False) -> Path:
+    """Clips whose red is as bright as their sound is loud."""
+    rng, cache = np.random.default_rng(0), FilmCache(folder)
+    cache.begin(16, "nobody")
+    for number in range(clips):
+        name, level = f"clip {number}", rng.integers(20, 230, frames)
+        with ClipWriter(cache, name) as writer:
+            pictures = np.full((frames, 16, 16, 3), 50, np.uint8)
+            pictures[..., 0] = level[:, None, None]
+            writer.add(list(pictures))
+            sound = np.repeat(level / 255, 640).astype(np.float32)
+            soundfile.write(writer.folder / "voice.flac", sound, 16_000, subtype="PCM_16")
+            record = ClipRecord(name, name, "", 0, frames, ((0, frames, 0),), not deaf, (), "made")
+            writer.finish(record, np.full((frames, 68, 2), 0.5, np.float32))
+    return folder
+
+
+def test_a_judge_that_hears_finds_every_shift_and_one_that_does_not_finds_few(tmp_path: Path) -> None:
+    report = measure_offsets(Listener(), spoken_cache(tmp_path / "cache"))
+    assert report.true == tuple(-shift for shift in SHIFTS[:4])
+    assert report.found == report.true
+    assert report.share == 1.0
+    assert OffsetReport((0.0, 0.0, 0.0, 1.0), (0, 5, -3, 2), 0.0, 1.0).share == 0.5
+    with pytest.raises(EDTalkError, match="has sound"):
+        measure_offsets(Listener(), spoken_cache(tmp_path / "deaf", deaf=True))
+
+
+def test_the_expert_is_measured_and_written_for_a_bundle(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cache = str(spoken_cache(tmp_path / "cache", clips=2))
+    command = ["train", "export-sync", "--run", str(trained), "--data", cache, "-o", str(tmp_path / "part")]
+    assert main(command) == 0
+    assert "2 clips whose sound was shifted" in capsys.readouterr().out
+    part = json.loads((tmp_path / "part" / "sync.json").read_text())
+    network = kinds.build("sync", bundles.NetworkPart(part["kind"], part["config"], part["file"]))
+    load_exactly(network, load_file(tmp_path / "part" / part["file"]), part["file"])
+    assert isinstance(network, SyncExpert)
