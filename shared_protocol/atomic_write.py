@@ -6,6 +6,7 @@ The place itself is replaced: to keep a symbolic link, pass `path.resolve()`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,13 +14,23 @@ from pathlib import Path
 
 SUFFIX = ".part"
 """Ends the name of a file that is not whole yet."""
+_LONGEST_NAME, _KEPT = 255, 100
+"""Bytes of a name, at most, on usual file systems; and how many of a long one its unfinished file keeps."""
 _PRIVATE = 0o600
 """File mode: its owner alone may read and write."""
 
 
 def partial_path(path: Path, suffix: str = SUFFIX) -> Path:
-    """Return the name under which this process writes `path`. `suffix`: for writers that choose the format by it."""
-    return path.with_name(f"{path.name}.{os.getpid()}{suffix}")
+    """Return the name under which this process writes `path`; a name as long as systems allow is shortened.
+
+    `suffix`: for writers that choose the format by it.
+    """
+    ending = f".{os.getpid()}{suffix}"
+    name = os.fsencode(path.name)
+    if len(name) + len(ending) > _LONGEST_NAME:
+        head, digest = name[:_KEPT].decode("utf-8", "ignore"), hashlib.sha256(name).hexdigest()[:16]
+        return path.with_name(f"{head}{digest}{ending}")
+    return path.with_name(path.name + ending)
 
 
 @contextmanager

@@ -52,7 +52,6 @@ def exr_attributes() -> dict[str, str]:
     return {"comments": NOTICE, "software": SOFTWARE, "digitalSourceType": SOURCE_TYPE, "xmp": _XMP}
 
 
-def movie_arguments() -> list[str]:
-    """Return the mark as ffmpeg's arguments for metadata."""
-    values = {"comment": f"{NOTICE} {SOURCE_TYPE}", "encoded_by": SOFTWARE}
-    return [word for key, value in values.items() for word in ("-metadata", f"{key}={value}")]
+def movie_mark() -> dict[str, str]:
+    """Return the mark as a movie's metadata."""
+    return {"comment": f"{NOTICE} {SOURCE_TYPE}", "encoded_by": SOFTWARE}

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
-import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +19,7 @@ from edtalk_server.media.faces.detection import Face, find_faces
 from edtalk_server.media.faces.portrait import load_portrait
 from edtalk_server.media.faces.portrait_quality import Inspection, rough_crops
 from edtalk_server.media.output_spec import OutputSpec
+from edtalk_server.media.pictures.load import load_picture
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.media.video.reader import Clip
 from shared_protocol.banks import Bank, BankLayout
@@ -81,7 +78,7 @@ class EngineBackend:
 
     def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
         """See `backend.Backend`."""
-        source: Source = self._engine.prepare(load_portrait(portrait), crop)
+        source: Source = self._engine.prepare(load_picture(portrait), crop)
         return source
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
@@ -103,13 +100,12 @@ class EngineBackend:
         from edtalk_server import motion
 
         engine, layout = self._engine, self._engine.bundle.layout
-        with _as_file(video) as path:
-            times, clip = time_base(request), Clip.open(path)
-            return (
-                yield from motion.capture(
-                    engine, layout, source.weights, clip, times, request.frames, _settings(request)
-                )
+        times, clip = time_base(request), Clip.open(video)
+        return (
+            yield from motion.capture(
+                engine, layout, source.weights, clip, times, request.frames, _settings(request)
             )
+        )
 
     @property
     def notice(self) -> str:
@@ -173,7 +169,7 @@ class FakeBackend:
 
     def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
         """See `backend.Backend`."""
-        return self._engine.prepare(load_portrait(portrait), crop)
+        return self._engine.prepare(load_picture(portrait), crop)
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
         """Set all mouth weights to the loudness (root mean square) around their frame. Words and emotions are as with a
@@ -201,14 +197,13 @@ class FakeBackend:
         """Set all mouth weights to the brightness of the picture at their frame, 0 to 1, times the mouth's strength."""
         from edtalk_server.motion import Captured
 
-        with _as_file(video) as path:
-            times, clip = time_base(request), Clip.open(path)
-            count = request.frames or times.frame_count(Fraction(clip.duration) - times.offset)
-            weights = np.repeat(np.reshape(source.weights, (1, -1)), count, axis=0)
-            brightness: list[float] = []
-            for picture in clip.pictures(side=64):
-                yield Step(min(len(brightness), count), count, "reading the face")
-                brightness.append(float(picture.mean()) / 255)
+        times, clip = time_base(request), Clip.open(video)
+        count = request.frames or times.frame_count(Fraction(clip.duration) - times.offset)
+        weights = np.repeat(np.reshape(source.weights, (1, -1)), count, axis=0)
+        brightness: list[float] = []
+        for picture in clip.pictures(side=64):
+            yield Step(min(len(brightness), count), count, "reading the face")
+            brightness.append(float(picture.mean()) / 255)
         positions = np.array([times.seconds(row) for row in range(count)]) * float(clip.fps)
         mouth = self._engine.layout.slice_of(Bank.MOUTH)
         weights[:, mouth] = (
@@ -269,19 +264,6 @@ def _detect(portrait: bytes) -> tuple[Picture, tuple[Face, ...]]:
     """Return a picture and its faces; cached, because moving a crop asks about the same picture many times."""
     picture = load_portrait(portrait)
     return picture, tuple(find_faces(picture))
-
-
-@contextlib.contextmanager
-def _as_file(data: Buffer) -> Iterator[Path]:
-    """Write the data to a temporary file: ffmpeg must seek in most videos."""
-    handle, name = tempfile.mkstemp(prefix="edtalk-", suffix=".video")
-    path = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        yield path
-    finally:
-        path.unlink(missing_ok=True)
 
 
 def time_base(request: Predict | Capture) -> TimeBase:

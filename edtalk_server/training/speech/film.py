@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 
+from edtalk_server.media.audio.soundtrack import write_flac
 from edtalk_server.synthetic.controls import EXPRESSION, MOUTH, POSE, FloatArray
 from edtalk_server.synthetic.data import sampling
 from edtalk_server.synthetic.data.clips import as_shown, identity_seed, jittered_camera
@@ -72,7 +72,7 @@ def _write(cache: FilmCache, name: str, renderer: Renderer, film: SpokenFilm, nu
             writer.add(pictures)
             landmarks += points
         sound = augment.recording(spoken.samples, rng)[: count * SAMPLE_RATE // FRAME_RATE]
-        soundfile.write(writer.folder / "voice.flac", sound, SAMPLE_RATE, subtype="PCM_16")
+        write_flac(writer.folder / "voice.flac", sound)
         record = ClipRecord(
             name=name,
             person=name,

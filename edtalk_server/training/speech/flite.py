@@ -11,9 +11,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
-from edtalk_server.training.speech.utterance import SAMPLE_RATE, Segment, Utterance, resample
+from edtalk_server.media.audio.mono import read_mono
+from edtalk_server.training.speech.utterance import Segment, Utterance
 
 VOICES = ("slt", "rms", "awb", "kal16")
 
@@ -45,8 +44,8 @@ def speak(text: str, manner: Manner) -> Utterance:
         path = Path(folder) / "voice.wav"
         command = ["flite", "-voice", manner.voice, *options, "-psdur", "-t", text, str(path)]
         printed = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
-        samples, rate = soundfile.read(path, dtype="float32")
-    return Utterance(samples if rate == SAMPLE_RATE else resample(samples, rate), _segments(printed))
+        samples = read_mono(path, lambda _: None)
+    return Utterance(samples, _segments(printed))
 
 
 def _segments(printed: str) -> tuple[Segment, ...]:
