@@ -8,28 +8,23 @@ Coordinates of a `Crop` are continuous: the picture spans [0, W] x [0, H], so pi
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
-from edtalk_server.arrays import Bytes, Doubles, Floats, Picture
+from edtalk_server.arrays import Doubles, Floats, Picture
 from edtalk_server.media.faces.crop import fit_similarity
 from edtalk_server.media.faces.detection import Face
 from edtalk_server.media.faces.template import FITTED_POINTS, TEMPLATE68, TEMPLATE_SIZE
+from edtalk_server.media.pictures.load import load_picture
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
 LandmarkDetector = Callable[[Picture], Floats]
 """A rough crop uint8 [128, 128, 3] -> 68 landmarks float32 [68, 2], (x, y) in fractions of its side."""
-
-MAX_PIXELS = 100_000_000
-"""Largest picture in pixels; a larger one would need more than a gigabyte while its face is detected."""
 
 LANDMARK_CROP_SIZE = 128
 """Side in pixels of a landmark detector's input."""
@@ -37,8 +32,10 @@ _MAX_CROP_SIDES = 16
 """Largest side of a crop, in larger sides of the picture."""
 _OVERSAMPLING = 4
 """Samples per pixel and direction of a crop, at most, before they are averaged."""
-_GRAY_BEHIND_ALPHA = (128, 128, 128)
-_CHECK_FILE = "Open the picture in an image editor and save it again as PNG or JPEG."
+_GREY = np.float32(128.0)
+"""What transparent parts show."""
+_ROWS = 64
+"""Rows that are converted at once, so that large pictures need little memory beside themselves."""
 
 # The middle between the template's eyes, and their distance, in fractions of the side.
 _EYES_X, _EYES_Y = (TEMPLATE68[36:48].reshape(2, 6, 2).mean(axis=(0, 1)) + 0.5) / TEMPLATE_SIZE
@@ -48,82 +45,23 @@ _SIDE_PER_BOX = 1.75
 
 
 def load_portrait(source: Path | str | bytes) -> Picture:
-    """Read a picture file (a path or its bytes) as RGB uint8 [H, W, 3], rotated by its EXIF data, alpha over grey.
+    """Read a picture file as `load_picture` does, transparent parts over grey: RGB uint8 [H, W, 3].
 
-    16-bit pictures are scaled to 8 bits; an animation gives its first picture.
     Raises `EDTalkError`: `IMAGE_UNREADABLE` (missing, no picture, damaged), `TOO_LARGE` (100 megapixels).
     """
-    name = "The portrait" if isinstance(source, bytes) else f"The portrait “{Path(source).name}”"
-    try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise EDTalkError(
-            ErrorCode.IMAGE_UNREADABLE,
-            f"{name} could not be opened ({error.strerror or error}).",
-            "Check that the file exists and that you may read it.",
-        ) from error
-    return _decode(data, name)
+    return over_grey(load_picture(source))
 
 
-def _decode(data: bytes, name: str) -> Picture:
-    try:
-        with warnings.catch_warnings():
-            # _refuse_huge checks the size, with an error that says what to do.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                _refuse_huge(image.size, name)
-                image.load()
-                return np.array(_flatten(ImageOps.exif_transpose(image)), dtype=np.uint8)
-    except Image.DecompressionBombError as error:
-        raise _too_large(name) from error
-    except UnidentifiedImageError as error:
-        raise EDTalkError(
-            ErrorCode.IMAGE_UNREADABLE, f"{name} is not a picture: {_what_it_is(data)}.", _CHECK_FILE
-        ) from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise EDTalkError(
-            ErrorCode.IMAGE_UNREADABLE, f"{name} is damaged or incomplete ({error}).", _CHECK_FILE
-        ) from error
-
-
-def _refuse_huge(size: tuple[int, int], name: str) -> None:
-    if size[0] * size[1] > MAX_PIXELS:
-        raise _too_large(name)
-
-
-def _too_large(name: str) -> EDTalkError:
-    return EDTalkError(
-        ErrorCode.TOO_LARGE,
-        f"{name} has more than {MAX_PIXELS // 1_000_000} megapixels.",
-        "Scale it down; 2000 pixels in height are plenty.",
-    )
-
-
-def _what_it_is(data: bytes) -> str:
-    if not data:
-        return "the file is empty"
-    if all(byte >= 32 or byte in b"\t\r\n" for byte in data[:512]):
-        return "the file holds text, whatever its name says"
-    return "no picture format is recognised in it"
-
-
-def _flatten(image: Image.Image) -> Image.Image:
-    """Convert any Pillow mode to RGB."""
-    if image.mode in ("I;16", "I;16L", "I;16B", "I", "F"):
-        return Image.fromarray(_to_8_bit(np.asarray(image, dtype=np.float64), image.mode)).convert("RGB")
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")
-    if image.mode in ("RGBA", "LA", "PA", "La", "RGBa"):
-        rgba = image.convert("RGBA")
-        behind = Image.new("RGBA", rgba.size, (*_GRAY_BEHIND_ALPHA, 255))
-        return Image.alpha_composite(behind, rgba).convert("RGB")
-    return image.convert("RGB")
-
-
-def _to_8_bit(values: Doubles, mode: str) -> Bytes:
-    """Convert 16-bit integers, or floats in [0, 1], to 8 bits."""
-    full = 1.0 if mode == "F" and values.max(initial=0.0) <= 1.0 else 65535.0
-    return np.round(np.clip(values / full, 0.0, 1.0) * 255.0).astype(np.uint8)
+def over_grey(picture: Picture) -> Picture:
+    """Return a picture [H, W, 3 or 4] without alpha: its transparent parts show grey."""
+    if picture.shape[2] == 3:
+        return picture
+    flat = np.empty((*picture.shape[:2], 3), np.uint8)
+    for top in range(0, len(picture), _ROWS):
+        part = picture[top : top + _ROWS].astype(np.float32)
+        mixed = _GREY + (part[..., :3] - _GREY) * (part[..., 3:] / np.float32(255.0))
+        flat[top : top + _ROWS] = np.rint(mixed)
+    return flat
 
 
 def crop_around(image: Picture, face: Face, landmark_detector: LandmarkDetector | None = None) -> Crop:

@@ -8,11 +8,10 @@ import cv2
 import numpy as np
 import OpenEXR
 
-from edtalk_server.arrays import Floats, Picture
+from edtalk_server.arrays import Picture
+from edtalk_server.media.pictures.light import to_srgb
 from edtalk_server.media.video.sequence import is_deep
 from shared_protocol.errors import EDTalkError, ErrorCode
-
-_KNEE, _SLOPE, _POWER, _SCALE = 0.0031308, 12.92, 2.4, 1.055  # IEC 61966-2-1
 
 
 def read_still(path: Path) -> Picture:
@@ -43,12 +42,5 @@ def _read_exr(path: Path) -> Picture:
     with OpenEXR.File(str(path)) as file:
         channels = file.channels()
         name = next(name for name in ("RGB", "RGBA") if name in channels)
-        linear = np.nan_to_num(np.asarray(channels[name].pixels[..., :3], np.float32))
+        linear = np.asarray(channels[name].pixels[..., :3], np.float32)
     return to_srgb(linear)
-
-
-def to_srgb(linear: Floats) -> Picture:
-    """Encode linear light as 8-bit sRGB; values beyond 0 to 1 are clipped."""
-    light = np.clip(linear, 0.0, 1.0)
-    curved = np.where(light <= _KNEE, light * _SLOPE, _SCALE * light ** (1 / _POWER) - (_SCALE - 1))
-    return np.asarray(np.round(curved * 255.0), np.uint8)
