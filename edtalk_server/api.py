@@ -20,6 +20,7 @@ from edtalk_server.engine import Engine, Source
 from edtalk_server.media.audio.voice import Waveform, load_voice
 from edtalk_server.media.faces.portrait import load_portrait
 from edtalk_server.media.output_spec import DEFAULT_SIZE, FACE, FULL, OutputSpec
+from edtalk_server.media.pictures.load import load_picture
 from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.media.video.sequence import SequenceWriter, check_output, is_deep, is_pattern
@@ -53,6 +54,7 @@ __all__ = [
     "Transcript",
     "animate",
     "capture",
+    "load_picture",
     "load_portrait",
     "load_transcript",
     "load_voice",
@@ -111,13 +113,14 @@ def animate(
 ) -> Animation:
     """Make a portrait speak: write a movie with sound, or a numbered image sequence.
 
-    `portrait` is a file, its bytes, or RGB uint8 [H, W, 3]; `voice` a sound file (None: words alone). `out` ends in
-    .mp4, .mov or .mkv, or is a pattern such as frames/%04d.png or, for half floats in linear light, frames/%04d.exr.
-    `engine` reuses an opened engine in place of `bundle` and `device`. `full` shows the face in the whole portrait;
-    `alpha` adds the face's matte (sequences only). `size` is the largest side of a face picture in pixels: frames have
-    the largest size up to it that the bundle draws and the portrait holds (starter: 256, 512, 768, 1024). `perform`
-    explains the other options. Frames are written as they come, so memory does not grow with the voice. `on_note`
-    receives sentences about the portrait and the bundle, `on_progress` the frames that are done.
+    `portrait` is a file, its bytes, or RGB or RGBA uint8 [H, W, 3 or 4]; `voice` a file with sound (None: words alone).
+    `out` ends in .mp4, .mov or .mkv, or is a pattern such as frames/%04d.png or, for half floats in linear light,
+    frames/%04d.exr. `engine` reuses an opened engine in place of `bundle` and `device`. `full` shows the face in the
+    whole portrait, and in a sequence one that is transparent in parts stays so; `alpha` adds the face's matte
+    (sequences only). `size` is the largest side of a face picture in pixels: frames have the largest size up to it that
+    the bundle draws and the portrait holds (starter: 256, 512, 768, 1024). `perform` explains the other options. Frames
+    are written as they come, so memory does not grow with the voice. `on_note` receives sentences about the portrait
+    and the bundle, `on_progress` the frames that are done.
 
     Raises `EDTalkError`: UNSUPPORTED (no such device or kind of output), BUNDLE_INVALID, AUDIO_UNREADABLE,
     AUDIO_EMPTY, IMAGE_UNREADABLE, NO_FACE, TOO_LARGE, OUT_OF_MEMORY, DISK; and `ValueError` for a frame rate outside
@@ -298,13 +301,16 @@ def render(
     alpha: bool = False,
     deep: bool = False,
     size: int = DEFAULT_SIZE,
+    cut_out: bool = False,
 ) -> Iterator[Rendered]:
     """Render one frame after the other under weights [frames, channels], in constant memory.
 
-    A frame is uint8 [H, W, 3] in sRGB; with `alpha` [H, W, 4]; with `deep` float16 in linear light. `size`: as in
-    `animate`. Raises `EDTalkError`: BAD_WEIGHTS, OUT_OF_MEMORY.
+    A frame is uint8 [H, W, 3] in sRGB; with `alpha`, or with `cut_out` for a full frame of a portrait that is
+    transparent in parts, [H, W, 4]; with `deep` float16 in linear light. `size`: as in `animate`.
+    Raises `EDTalkError`: BAD_WEIGHTS, OUT_OF_MEMORY.
     """
-    return _frames(engine, source, weights, OutputSpec(FULL if full else FACE, alpha, deep, size=size))
+    spec = OutputSpec(FULL if full else FACE, alpha, deep, size=size, cut_out=cut_out)
+    return _frames(engine, source, weights, spec)
 
 
 def write(out: File, frames: Iterable[Rendered], *, fps: Rate = 25, voice: File | None = None) -> int:
@@ -348,7 +354,7 @@ def size_notes(engine: Engine, source: Source, size: int) -> list[str]:
 
 
 def _picture(portrait: File | bytes | Picture) -> Picture:
-    return load_portrait(portrait) if isinstance(portrait, Path | str | bytes) else portrait
+    return load_picture(portrait) if isinstance(portrait, Path | str | bytes) else portrait
 
 
 def _own(source: Source | Weights) -> Weights:
@@ -363,7 +369,9 @@ def _output_spec(out: Path, full: bool, alpha: bool, size: int) -> OutputSpec:
             "A movie holds no alpha.",
             "Render a sequence, such as frames/%04d.png, or leave alpha out.",
         )
-    return OutputSpec(FULL if full else FACE, alpha, is_pattern(out) and is_deep(out), size=size)
+    is_sequence = is_pattern(out)
+    deep = is_sequence and is_deep(out)
+    return OutputSpec(FULL if full else FACE, alpha, deep, size=size, cut_out=is_sequence)
 
 
 def _frames(engine: Engine, source: Source, weights: Weights, spec: OutputSpec) -> Iterator[Rendered]:

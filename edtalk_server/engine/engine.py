@@ -96,9 +96,9 @@ class Engine:
         return device_name(self.device)
 
     def prepare(self, portrait: Picture, crop: Crop | None = None) -> Source:
-        """Encode a portrait, RGB uint8 [H, W, 3], once for all its frames.
+        """Encode a portrait once for all its frames: RGB uint8 [H, W, 3], or RGBA [H, W, 4] with straight alpha.
 
-        Without `crop` (or with its side 0) the face is found. `load_portrait` reads files.
+        Without `crop` (or with its side 0) the face is found. `load_portrait` and `load_picture` read files.
         Raises `EDTalkError`: NO_FACE, IMAGE_UNREADABLE (also for a path in place of a picture), OUT_OF_MEMORY.
         """
         quality = self.assess(portrait, crop)
@@ -114,6 +114,7 @@ class Engine:
         `faces`: the result of `find_faces`, if known. Raises `EDTalkError(IMAGE_UNREADABLE)`.
         """
         check_portrait(portrait)
+        portrait = portraits.over_grey(portrait)
         if crop is not None and crop.side != 0.0:
             return assess_crop(portrait, crop, self.landmark_detector(), self._turn_estimator())
         detected = find_faces(portrait) if faces is None else faces
@@ -126,7 +127,7 @@ class Engine:
         self.render(source, source.weights[None])
 
     def _encode(self, portrait: Picture, quality: QualityReport) -> Source:
-        encoded = EncodedFace(portraits.cut(portrait, quality.crop, self.size))
+        encoded = EncodedFace(portraits.cut(portraits.over_grey(portrait), quality.crop, self.size))
         weights = self._compute(lambda manager: manager.state_of(encoded).weights.flatten())
         return new_source(self.bundle.digest, portrait, quality, self.sizes, weights, encoded)
 
@@ -162,7 +163,7 @@ class Engine:
             return self._face_renderer(source, output)
         canvas = self._canvases.get(
             source,
-            output.largest,
+            output,
             partial(self._with_fine_photo, source),
             lambda encoded: self._levels(encoded, source.weights[None].copy())[0],
         )

@@ -13,6 +13,7 @@ from edtalk_server.bundles.manifest import FINEST
 from edtalk_server.engine.canvas import CanvasCache
 from edtalk_server.engine.source import Source, check_portrait, check_weights, new_source
 from edtalk_server.media.faces.detection import Face
+from edtalk_server.media.faces.portrait import over_grey
 from edtalk_server.media.faces.portrait_quality import QualityReport
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
 from shared_protocol.banks import BankLayout, numbered_layout
@@ -53,7 +54,12 @@ class FakeEngine:
         self.calls["prepare"] += 1
         own = np.linspace(-0.5, 0.5, self.channels, dtype=np.float32)
         return new_source(
-            self._identity, portrait, quality, self.sizes, own, portrait.reshape(-1, 3).mean(axis=0)
+            self._identity,
+            portrait,
+            quality,
+            self.sizes,
+            own,
+            over_grey(portrait).reshape(-1, 3).mean(axis=0),
         )
 
     def assess(
@@ -89,7 +95,7 @@ class FakeEngine:
             matte = face_matte(source.side(output.size))
             return lambda face: output.finish(face.astype(np.float32), matte)
         rest = _bars(source.weights, source.encoded, self.size).astype(np.float32)
-        canvas = self._canvases.get(source, output.largest, lambda *_: None, lambda _: rest)
+        canvas = self._canvases.get(source, output, lambda *_: None, lambda _: rest)
         return lambda face: canvas.plate.picture(face.astype(np.float32), output)
 
     def _frame(self, source: Source, row: Weights, side: int) -> Picture:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edtalk_server.arrays import Picture, Weights
 from edtalk_server.media.faces.paste import bounded
+from edtalk_server.media.faces.portrait import over_grey
 from edtalk_server.media.faces.portrait_quality import QualityReport, Verdict
 from edtalk_server.media.output_spec import LARGEST_SIDE
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -29,7 +30,8 @@ class Source:
     `key`: content hash of bundle, portrait and crop. `weights` [channels]: the portrait's own. `crop`: the square that
     is animated. `size`: the side of its frames in pixels; `sizes`: all that the bundle draws and the portrait holds,
     rising. `verdict` and `notes`: the portrait's quality (`media.faces.portrait_quality`). `portrait`: the whole
-    picture, scaled down if it is very large, and `place`, the crop on it. `encoded` belongs to the engine that made it.
+    picture, scaled down if it is very large, and `place`, the crop on it. `cut_out`: the same picture with straight
+    alpha, if it is transparent in parts. `encoded` belongs to the engine that made it.
     """
 
     key: str
@@ -42,6 +44,7 @@ class Source:
     encoded: Any = field(repr=False)
     verdict: str = Verdict.GOOD.value
     sizes: tuple[int, ...] = ()
+    cut_out: Picture | None = field(default=None, repr=False)
 
     def side(self, most: int) -> int:
         """Return the side of a face picture of at most `most` pixels; `size`, the smallest, for 0."""
@@ -68,12 +71,13 @@ def new_source(
     encoded: Any,
 ) -> Source:
     """Return the source of an assessed portrait. `digest`: the bundle's; `sizes`: the sides of its frames, rising."""
-    whole, place = bounded(portrait, quality.crop, LARGEST_SIDE)
-    whole = whole.copy()
-    for array in (whole, weights):
+    given, place = bounded(portrait, quality.crop, LARGEST_SIDE)
+    cut_out = given.copy() if given.shape[2] == 4 else None
+    whole = given.copy() if cut_out is None else over_grey(given)
+    for array in (whole, weights) if cut_out is None else (whole, weights, cut_out):
         array.flags.writeable = False
     notes = quality.notes
-    if whole.shape != portrait.shape:
+    if whole.shape[:2] != portrait.shape[:2]:
         notes += (
             f"The portrait is very large; full frames have {whole.shape[1]} x {whole.shape[0]} pixels.",
         )
@@ -90,6 +94,7 @@ def new_source(
         encoded=encoded,
         verdict=quality.verdict.value,
         sizes=held,
+        cut_out=cut_out,
     )
 
 
@@ -103,14 +108,19 @@ def source_key(digest: str, portrait: Picture, crop: Crop) -> str:
 
 
 def check_portrait(portrait: Picture) -> None:
-    """Raise `EDTalkError(IMAGE_UNREADABLE)` for anything but a picture uint8 [H, W, 3]: a path, say."""
+    """Raise `EDTalkError(IMAGE_UNREADABLE)` for anything but a picture uint8 [H, W, 3 or 4]: a path, say."""
     if not isinstance(portrait, np.ndarray):
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,
             f"The portrait is a {type(portrait).__name__}, not a picture.",
             "Read the file first, with load_portrait.",
         )
-    if portrait.dtype != np.uint8 or portrait.ndim != 3 or portrait.shape[2] != 3 or not portrait.size:
+    if (
+        portrait.dtype != np.uint8
+        or portrait.ndim != 3
+        or portrait.shape[2] not in (3, 4)
+        or not portrait.size
+    ):
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,
             f"The portrait is {portrait.dtype} of shape {portrait.shape}, not 8-bit RGB.",

@@ -31,6 +31,7 @@ class OutputSpec:
     `framing`: `face` (the crop) or `full` (the face in the whole portrait, at most `largest` pixels a side). `alpha`:
     with the face's matte. `deep`: half floats in linear light instead of 8 bits in sRGB. `size`: the side of a `face`
     picture in pixels, at most; the source's next smaller size is taken (`Source.side`), and for 0 the bundle's own.
+    `cut_out`: a full frame of a portrait that is transparent in parts has the portrait's own alpha.
     """
 
     framing: str = FACE
@@ -38,11 +39,12 @@ class OutputSpec:
     deep: bool = False
     largest: int = LARGEST_SIDE
     size: int = 0
+    cut_out: bool = False
 
-    def finish(self, levels: Levels, matte: Floats) -> Rendered:
-        """Return the picture of `levels` [H, W, 3] with the matte [H, W] (0 to 1) in this form."""
+    def finish(self, levels: Levels, matte: Floats | None = None) -> Rendered:
+        """Return the picture of `levels` [H, W, 3] with the matte [H, W] (0 to 1), if any, in this form."""
         colours = linear_light(levels) if self.deep else to_bytes(levels)
-        if not self.alpha:
+        if matte is None or not self.alpha:
             return colours
         alpha = matte.astype(np.float16) if self.deep else to_bytes(matte * np.float32(255.0))
         return np.dstack([colours, alpha])

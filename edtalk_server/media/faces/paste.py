@@ -10,14 +10,14 @@ bounded, because it does not move with the face.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
 from edtalk_server.arrays import Doubles, Floats, Levels, Picture, Rendered
-from edtalk_server.media.faces.portrait import paste_matrix
-from edtalk_server.media.output_spec import OutputSpec, linear_light_of_bytes, matte_at
+from edtalk_server.media.faces.portrait import over_grey, paste_matrix
+from edtalk_server.media.output_spec import OutputSpec, linear_light_of_bytes, matte_at, to_bytes
 from shared_protocol.messages import Crop
 
 _SMOOTHING = 1 / 16
@@ -33,15 +33,26 @@ def bounded(portrait: Picture, crop: Crop, largest: int) -> tuple[Picture, Crop]
     if scale >= 1.0:
         return portrait, crop
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    small = np.asarray(cv2.resize(portrait, size, interpolation=cv2.INTER_AREA), np.uint8)
-    return small, Crop(
+    return _smaller(portrait, size), Crop(
         crop.center_x * size[0] / width, crop.center_y * size[1] / height, crop.side * scale, crop.roll
     )
 
 
+def _smaller(portrait: Picture, size: tuple[int, int]) -> Picture:
+    """Return a picture scaled down; with alpha, what is transparent lends its colours to nobody."""
+    if portrait.shape[2] == 3:
+        return np.asarray(cv2.resize(portrait, size, interpolation=cv2.INTER_AREA), np.uint8)
+    cover = portrait[..., 3:].astype(np.float32)
+    layers = np.dstack([portrait[..., :3] * (cover / 255.0), cover])
+    small = np.asarray(cv2.resize(layers, size, interpolation=cv2.INTER_AREA), np.float32)
+    small[..., :3] *= np.float32(255.0) / np.maximum(small[..., 3:], np.float32(1e-3))
+    return np.asarray(np.clip(np.rint(small), 0, 255), np.uint8)
+
+
 @dataclass(frozen=True, eq=False)
 class Plate:
-    """A portrait uint8 [H, W, 3] prepared for pasting faces of `crop` into it.
+    """A portrait uint8 [H, W, 3] prepared for pasting faces of `crop` into it, and its own `alpha` [H, W], if it has
+    one.
 
     The crop lies in the window `rows` x `columns` of the portrait. `to_face` [2, 3] maps the window's pixels
     (continuous coordinates) to the face picture in fractions of its side. `matte` [h, w] and `tone` [h, w, 3] (levels,
@@ -55,10 +66,19 @@ class Plate:
     to_face: Doubles
     matte: Floats
     tone: Levels
+    alpha: Picture | None = None
 
     @classmethod
     def make(cls, portrait: Picture, crop: Crop, rest: Levels) -> Plate:
-        """Make the plate of a portrait whose face picture at rest is `rest`, levels [N, N, 3]."""
+        """Make the plate of a portrait [H, W, 3 or 4] whose face picture at rest is `rest`, levels [N, N, 3].
+
+        `rest` comes from the portrait over grey. How a face differs from it is added to the portrait's straight
+        colours, so that no grey gets into its edges.
+        """
+        if portrait.shape[2] == 4:
+            plate = cls.make(over_grey(portrait), crop, rest)
+            colours = np.ascontiguousarray(portrait[..., :3])
+            return replace(plate, portrait=colours, alpha=np.ascontiguousarray(portrait[..., 3]))
         rows, columns = _window(portrait, crop)
         to_face = paste_matrix(crop, 1)
         to_face[:, 2] += to_face[:, :2] @ (columns.start, rows.start)
@@ -73,12 +93,29 @@ class Plate:
         """Return the whole portrait with a face picture, levels [N, N, 3], in its place."""
         window = self.portrait[self.rows, self.columns].astype(np.float32)
         window += self.matte[:, :, None] * (self._warped(face) + self.tone)
-        inside = output.finish(window, self.matte)
+        inside = output.finish(window)
         around = linear_light_of_bytes(self.portrait) if output.deep else self.portrait
-        picture = np.zeros((*around.shape[:2], inside.shape[2]), inside.dtype)
+        alpha = self._alpha(output)
+        picture = np.zeros((*around.shape[:2], 3 if alpha is None else 4), inside.dtype)
         picture[:, :, :3] = around
-        picture[self.rows, self.columns] = inside
+        picture[self.rows, self.columns, :3] = inside
+        if alpha is not None:
+            picture[:, :, 3] = (
+                alpha.astype(inside.dtype) if output.deep else to_bytes(alpha * np.float32(255.0))
+            )
         return picture
+
+    def _alpha(self, output: OutputSpec) -> Floats | None:
+        """Return the picture's alpha [H, W], 0 to 1: the face's matte if wanted, in what the portrait covers."""
+        if not output.alpha and self.alpha is None:
+            return None
+        alpha = np.ones(self.portrait.shape[:2], np.float32)
+        if output.alpha:
+            alpha[:] = 0.0
+            alpha[self.rows, self.columns] = self.matte
+        if self.alpha is not None:
+            alpha *= self.alpha / np.float32(255.0)
+        return alpha
 
     def _warped(self, face: Levels) -> Levels:
         """Return the face picture warped to the window, [h, w, 3]; its edges are repeated outside."""
