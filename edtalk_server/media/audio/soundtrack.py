@@ -40,9 +40,6 @@ _MOVIE_LAYOUTS = {
 _BLOCK = 1 << 16
 """Samples that are decoded together for a movie."""
 
-_SOUND_FILES = ("wav", "flac", "mp3", "aac")
-"""Formats of sound that lies beside its video, as ffmpeg calls them."""
-
 
 def extract_sound(source: Path, target: Path, seconds: float) -> bool:
     """Write the first `seconds` of `source`'s sound to `target`, a FLAC file of 16 bits. False without a sound.

@@ -78,7 +78,8 @@ class MovieWriter:
         with self._errors():
             self._soundtrack = None if sound is None else _soundtrack(sound, sound_offset)
             self._pictures = _add_pictures(self._movie, fps, size)
-            self._sound = self._soundtrack and _add_sound(self._movie, self._soundtrack)
+            track = self._soundtrack
+            self._sound = None if track is None else _add_sound(self._movie, track)
         channels = self._soundtrack.channels if self._soundtrack else 0
         self._unpacked = np.zeros((0, channels), np.float32)
 
