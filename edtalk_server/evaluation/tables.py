@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from edtalk_server.evaluation.report import DEFINITIONS
+
 _COLUMNS = ("PSNR", "SSIM", "M-LMD", "F-LMD", "FID", "Sync", "Acc_emo")
 _BY_VIDEO = ("self_psnr", "ssim", "m_lmd", "f_lmd", "fid", "lse_c")
 _BY_SOUND = ("a_psnr", "a_ssim", "a_m_lmd", "a_f_lmd", "a_fid", "a_lse_c")
@@ -26,7 +28,8 @@ _PAPER = (
 )
 _NOTES = """
 Self-reenactment: the first frame of each clip is driven by the weights estimated from the others. PSNR and SSIM are
-means over frames at 256 pixels; M-LMD and F-LMD are pixels at that size between centred sets of landmarks.
+means over frames at 256 pixels; M-LMD and F-LMD are pixels at that size between centred sets of landmarks; Sync is
+LSE-C of SyncNet. `edtalk evaluate` prints the full definition of each number.
 
 **The rows are not a ranking.** The paper's numbers are of real videos (HDTF, MEAD) and come from its Table 1; F-LMD and
 Sync of V on MEAD, and SSIM to Sync of A on HDTF, could not be compared with a second source. Our row
@@ -68,7 +71,8 @@ def _own_table(values: Mapping[str, float]) -> str:
     for key, title in known.items():
         cells = [values.get(f"{driven}{key}") for driven in ("", "a_", "true_")]
         lines.append(f"| {title} | {' | '.join('–' if cell is None else f'{cell:.3f}' for cell in cells)} |")
-    return _OWN_NOTES + "\n".join(lines) + "\n"
+    meanings = [f"* {title}: {DEFINITIONS[key]}." for key, title in known.items()]
+    return _OWN_NOTES + "\n".join([*lines, "", *meanings]) + "\n"
 
 
 def _cell(entry: tuple[str, float | None]) -> str:
