@@ -81,8 +81,8 @@ def test_equal_pictures_are_as_near_as_can_be_by_every_measure() -> None:
 @pytest.mark.parametrize("kind", ["noise", "photo", "flat with a bright edge"])
 def test_structural_similarity_is_scikit_images_with_the_settings_of_wang(kind: str) -> None:
     import cv2
-    from skimage.metrics import structural_similarity
 
+    structural_similarity = pytest.importorskip("skimage.metrics").structural_similarity
     one = RANDOM.integers(0, 256, (64, 64, 3), dtype=np.uint8)
     if kind == "photo":
         portrait = cv2.imread(str(Path(edtalk_server.__file__).parent / "samples" / "portrait.png"))
@@ -94,6 +94,17 @@ def test_structural_similarity_is_scikit_images_with_the_settings_of_wang(kind: 
     wang = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": 255}
     expected = structural_similarity(one, other, channel_axis=2, **wang)
     assert image_distance.ssim(other[None], one[None])[0] == pytest.approx(expected, abs=5e-5)
+
+
+def test_structural_similarity_counts_no_place_twice_at_the_edge() -> None:
+    noise = np.random.default_rng(7).integers(0, 256, (48, 48, 3), dtype=np.uint8)
+    flat = np.full((48, 48, 3), 100, np.uint8)
+    ramp = np.broadcast_to((np.arange(48, dtype=np.uint8) * 4)[None, :, None], flat.shape).copy()
+    flat[:, :3] = ramp[:, :3] = 250
+    assert image_distance.ssim(noise[None] // 2 + 40, noise[None]) == pytest.approx([0.784395], abs=5e-5)
+    assert image_distance.ssim(ramp[None], flat[None]) == pytest.approx(
+        [0.553310], abs=5e-5
+    )  # scikit-image 0.26
 
 
 def test_the_noise_ratio_of_a_known_offset_is_the_textbook_one() -> None:
