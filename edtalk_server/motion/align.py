@@ -73,6 +73,8 @@ _LONGEST_SENTENCE = 30
 """Words of a sentence without punctuation; after them it is cut."""
 _MARGIN_S = 0.25
 """Seconds around a timed line that are listened to as well: subtitles are often a little early or late."""
+_FEWEST_WORDS = 3
+"""Words of a piece that is aligned by itself after a longer one failed."""
 _FOREIGN_SHARE = 0.5
 """Share of words unknown to the English dictionary from which on a text is not taken for English."""
 
@@ -221,15 +223,28 @@ class _Aligner:
         return before, after
 
     def _piece(self, first: int, last: int, limits: Span) -> bool:
-        """Align words within a time; return whether they were found."""
+        """Align words within a time, where that fails in halves; return whether any were found."""
         self.checkpoint()
         begin, end = (round(limit * SAMPLE_RATE) for limit in limits)
         found = recognizer.align(self.voice.samples[begin:end], self.forms[first:last])
         if found is None:
-            return False
+            return self._halves(first, last, limits)
         self.spans[first:last] = [(start + limits[0], stop + limits[0]) for start, stop in found]
         self.timings[first:last] = [Timing.RECOGNIZED] * (last - first)
         return True
+
+    def _halves(self, first: int, last: int, limits: Span) -> bool:
+        """Align words before and after the longest guessed pause among them, where that is worth a try."""
+        third = (last - first) // 3
+        gaps = [(self.spans[i][0] - self.spans[i - 1][1], i) for i in range(first + third, last - third)]
+        pause, middle = max(gaps, default=(0.0, first))
+        if pause < voiced.SHORTEST_PAUSE or middle - first < _FEWEST_WORDS or last - middle < _FEWEST_WORDS:
+            return False
+        cut = (self.spans[middle][0] + self.spans[middle - 1][1]) / 2
+        if not limits[0] < cut < limits[1]:
+            return False
+        halves = self._piece(first, middle, (limits[0], cut)), self._piece(middle, last, (cut, limits[1]))
+        return any(halves)
 
     def _in_pieces(self, first: int, last: int, limits: Span) -> None:
         """Align a long run piece by piece. Where a piece ends in the text is a guess, so its last quarter is aligned

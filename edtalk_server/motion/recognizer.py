@@ -15,18 +15,21 @@ from typing import Any
 import numpy as np
 
 from edtalk_server.arrays import Floats
+from edtalk_server.media.audio.mel import SAMPLE_RATE
 from edtalk_server.motion.pronunciation import sounds_of, spoken_forms
 from edtalk_server.motion.script_words import Span
 
 FRAME_S = 0.01
-_BEAMS = (1e-64, 1e-120)
-"""How unlikely a path may be before it is dropped: narrow first, wide for voices that the narrow one loses."""
+_BEAMS = (1e-64, 1e-48, 1e-90)
+"""How unlikely a path may be before it is dropped: the usual one first, then others for a voice that it loses."""
+_PADDING_S = 0.2
+"""Seconds of faint noise before and after a piece: a path begins and ends in silence."""
+_NOISE = 2e-4
+"""Deviation of the noise: a synthesiser's silence of zeros is like no silence that the recogniser knows."""
 _SHORTEST_PHONE = 3
 """Frames: each phone has three states."""
 _MOST_SQUEEZED = 0.4
 """Share of words as short as they can be, from which on the text is not what the voice says."""
-_BIAS_S = 0.0
-"""By how much the recogniser finds the beginnings of words too late, in seconds."""
 _lock = threading.Lock()
 
 
@@ -45,28 +48,22 @@ class Spelling:
 
 def spell(words: Sequence[str]) -> Spelling:
     """Look up words; those that are not in the dictionary are added to it."""
+    forms = tuple(tuple(spoken_forms(word) or ["um"]) for word in words)
     with _lock:
-        forms, unknown = [], set()
-        for i, word in enumerate(words):
-            spoken = spoken_forms(word) or ["um"]
-            guessed = [_learn(form) for form in spoken]
-            if any(guessed):
-                unknown.add(i)
-            forms.append(tuple(spoken))
-        return Spelling(tuple(forms), frozenset(unknown))
+        guessed = _learn(sorted({form for spoken in forms for form in spoken}))
+    unknown = frozenset(i for i, spoken in enumerate(forms) if not guessed.isdisjoint(spoken))
+    return Spelling(forms, unknown)
 
 
-def _learn(form: str) -> bool:
-    """Make sure that all decoders know a word; return whether its sounds are a guess."""
-    known = True
+def _learn(forms: Sequence[str]) -> set[str]:
+    """Make sure that all decoders know the words; return those whose sounds are a guess."""
     for beam in _BEAMS:
         decoder = _decoder(beam)
-        if decoder.lookup_word(form) is None:
-            decoder.add_word(form, sounds_of(form), False)
-            known = False
-    if not known:
-        _guessed.add(form)
-    return form in _guessed
+        new = [form for form in forms if decoder.lookup_word(form) is None]
+        for form in new:
+            decoder.add_word(form, sounds_of(form), form == new[-1])  # the last one rebuilds the search
+        _guessed.update(new)
+    return _guessed.intersection(forms)
 
 
 _guessed: set[str] = set()
@@ -76,13 +73,15 @@ _guessed: set[str] = set()
 def _decoder(beam: float) -> Any:
     import pocketsphinx
 
-    return pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=beam, pbeam=beam, wbeam=beam**0.75)
+    return pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=beam, pbeam=beam, wbeam=beam)
 
 
 def align(samples: Floats, forms: Sequence[Sequence[str]]) -> list[Span] | None:
     """Return the span of each written word in a piece of voice (16 kHz), in its own seconds; None where the text is not
     what is said there."""
-    pcm = (np.clip(samples, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
+    padded = np.pad(samples.astype(np.float64), round(_PADDING_S * SAMPLE_RATE))
+    padded += np.random.default_rng(0).normal(0.0, _NOISE, len(padded))
+    pcm = (np.clip(padded, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
     flat = [form for word in forms for form in word]
     with _lock:
         for beam in _BEAMS:
@@ -119,7 +118,7 @@ def _joined(segments: list[Any], forms: Sequence[Sequence[str]]) -> list[Span]:
     spans, at = [], 0
     for word in forms:
         first, last = segments[at], segments[at + len(word) - 1]
-        start = max(first.start_frame * FRAME_S - _BIAS_S, 0.0)
-        spans.append((start, max((last.end_frame + 1) * FRAME_S, start)))
+        start = max(first.start_frame * FRAME_S - _PADDING_S, 0.0)
+        spans.append((start, max((last.end_frame + 1) * FRAME_S - _PADDING_S, start)))
         at += len(word)
     return spans
