@@ -17,6 +17,7 @@ _NETWORKS = {
     ("face", "compact"): "edtalk_server.networks.compact:CompactNetwork",
     ("audio_to_lip", "audio2lip"): "edtalk_server.networks.audio2lip:Audio2Lip",
     ("sync", "sync_expert"): "edtalk_server.networks.sync:SyncExpert",
+    ("semantics", "prosody_text"): "edtalk_server.networks.voice.semantics:ProsodyText",
     ("audio_to_pose", "pose_flow"): "edtalk_server.networks.voice.pose_flow:PoseFlow",
 }
 
