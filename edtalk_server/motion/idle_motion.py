@@ -4,7 +4,8 @@ Both are drawn from a seed and the shot's own clock, in small pieces of time. So
 performance, and a part of a shot the same as the whole. Blinks move into nearby pauses, as speakers' blinks do; the
 head moves more while the voice is loud and dips on stressed syllables; the eyes stay on the listener.
 
-This needs weights whose meaning is known by their identifiers (`banks.LIDS`, `banks.HEAD`); others stay as they are.
+This needs weights whose meaning is known: by their identifiers (`banks.LIDS`, `banks.HEAD`) or, for the head, by the
+bundle's pose map; others stay as they are.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edtalk_server.arrays import Doubles, Weights
+from edtalk_server.arrays import Doubles, Floats, Weights
+from edtalk_server.media.audio.prosody import FRAMES_PER_SECOND, Prosody, prosody
 from edtalk_server.media.audio.voice import SAMPLE_RATE, Waveform
+from edtalk_server.motion.chance import normal_rows
 from edtalk_server.motion.curves import interpolate
-from shared_protocol.banks import HEAD, LIDS, BankLayout
+from edtalk_server.motion.pose import add_head_pose
+from shared_protocol.banks import LIDS, BankLayout
 from shared_protocol.messages import MOST_BLINKS
 
 CLOSING_S, CLOSED_S, OPENING_S = 0.1, 0.06, 0.16
@@ -27,22 +31,20 @@ _SHORTEST_S = CLOSING_S + CLOSED_S + OPENING_S + 2 * _PAUSE_S
 
 _SLOW_S, _FAST_S = 1.7, 0.55
 """Seconds between two turning points of the head's drift, and of the smaller movement on top of it."""
-_DRIFT = {"pitch": 0.06, "yaw": 0.1, "roll": 0.05, "shift_x": 0.03, "shift_y": 0.025, "scale": 0.03}
-"""Standard deviations while talking, in the weights' units (0.1 of yaw is 2 degrees)."""
+_DRIFT = {"pitch": 0.1, "yaw": 0.045, "roll": 0.04, "shift_x": 0.02, "shift_y": 0.02, "scale": 0.025}
+"""Standard deviations while talking, in natural units (0.1 of pitch is 2 degrees), in the order of `NATURAL_POSE`.
+People who talk nod far more than they turn: 3.3, 0.9 and 0.8 degrees (Busso et al. 2007), nods and what follows the
+voice included."""
 _IN_SILENCE = 0.35
 """Strength of the head's movement in silence; 1 while talking."""
-_NOD = 0.12
-"""Pitch of the dip on a stressed syllable, in the weight's units."""
-_EYES = {"gaze_left": "yaw", "gaze_up": "pitch"}
-_STAY = 20.0 / 25.0 * 0.8
-"""Share of a turn that the eyes compensate: a unit of the head is 20 degrees, of the eyes 25; they do 80 % of it."""
-
+_NOD = 0.25
+"""Pitch of the dip on a stressed syllable, in natural units."""
+_FOLLOW, _FOLLOW_S = 0.02, 0.3
+"""Pitch for a semitone of the voice's F0, and the smoothing: the head rises with the voice."""
 _RATE = 100
 """Loudness values per second."""
 _QUIET_DB, _LOUD_DB = -50.0, -20.0
 """Levels that count as 0 and 1, in decibels of full scale."""
-_BLOCK = 256
-"""Random rows that are drawn together."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,22 @@ NO_IDLE_MOTION = IdleMotion()
 
 
 def add_idle_motion(
-    rows: Weights, layout: BankLayout, voice: Waveform, seconds: Doubles, idle: IdleMotion
+    rows: Weights,
+    layout: BankLayout,
+    voice: Waveform,
+    seconds: Doubles,
+    idle: IdleMotion,
+    pose_map: Floats | None = None,
 ) -> Weights:
-    """Return `rows` [frames, channels] at rising `seconds` of the voice, with blinks and head movement added."""
+    """Return `rows` [frames, channels] at rising `seconds` of the voice, with blinks and head movement added.
+
+    `pose_map`: how pose weights without names move the head (`BundleManifest.pose_map`).
+    """
     if idle.blinks <= 0 and idle.head <= 0:
         return rows
     moved, loudness = rows.copy(), Loudness(voice)
     if idle.head > 0:
-        _move_head(moved, layout, loudness, seconds, idle)
+        moved = add_head_pose(moved, layout, pose_map, _head_pose(voice, loudness, seconds, idle))
     if idle.blinks > 0 and layout.has(*LIDS):
         closed = lid_closure(loudness, seconds, idle)
         for name in LIDS:
@@ -135,7 +145,7 @@ def blink_times(loudness: Loudness, first: float, last: float, idle: IdleMotion)
     begin = int(np.floor((first + idle.clock - around) / period)) - 1
     end = int(np.ceil((last + idle.clock + around) / period)) + 1
     spread = min(0.45 * period, max(0.0, (period - _SHORTEST_S) / 2))
-    chance = _normal(idle.seed, "blinks", begin, end, 1)[:, 0]
+    chance = normal_rows(idle.seed, "blinks", begin, end, 1)[:, 0]
     moments = (np.arange(begin, end) + 0.5) * period + spread * np.clip(chance / 2, -1.0, 1.0) - idle.clock
     return _into_pauses(loudness, moments)
 
@@ -150,26 +160,28 @@ def _into_pauses(loudness: Loudness, moments: Doubles) -> Doubles:
 # --- the head --------------------------------------------------------------------------------------------------------
 
 
-def _move_head(
-    rows: Weights, layout: BankLayout, loudness: Loudness, seconds: Doubles, idle: IdleMotion
-) -> None:
-    names = [name for name in _DRIFT if layout.has(name)]
-    if not layout.has(*HEAD):
-        return
+def _head_pose(voice: Waveform, loudness: Loudness, seconds: Doubles, idle: IdleMotion) -> Floats:
+    """Return natural movements [len(seconds), 6]."""
     drift = 0.9 * _wander(idle, "slow", seconds, _SLOW_S) + 0.4 * _wander(idle, "fast", seconds, _FAST_S)
     talking = loudness.at(seconds, 0.35)
-    amount = idle.head * (_IN_SILENCE + (1.0 - _IN_SILENCE) * talking)
-    moved = {name: amount * _DRIFT[name] * drift[:, i] for i, name in enumerate(_DRIFT)}
-    moved["pitch"] -= idle.head * _NOD * np.maximum(0.0, loudness.at(seconds, 0.08) - talking)
-    for eyes, head in _EYES.items():
-        if layout.has(eyes):
-            moved[eyes] = -_STAY * moved[head]
-            names.append(eyes)
-    for name in names:
-        channel = layout.index(name)
-        basis, own = layout.bases[channel], rows[:, channel]
-        low, high = np.minimum(own, basis.minimum), np.maximum(own, basis.maximum)
-        rows[:, channel] = np.clip(own + moved[name], low, high)
+    amount = _IN_SILENCE + (1.0 - _IN_SILENCE) * talking
+    pose = amount[:, None] * np.array(list(_DRIFT.values())) * drift
+    pose[:, 0] += _FOLLOW * _voice_pitch(voice, seconds) * talking
+    pose[:, 0] -= _NOD * np.maximum(0.0, loudness.at(seconds, 0.12) - talking)
+    return (idle.head * pose).astype(np.float32)
+
+
+def _voice_pitch(voice: Waveform, seconds: Doubles) -> Doubles:
+    """Return the smoothed F0 of the voice in semitones above its usual one; unvoiced sounds do not count."""
+    reach = 3 * _FOLLOW_S
+    first = int(np.floor((seconds[0] - reach) * FRAMES_PER_SECOND))
+    last = int(np.ceil((seconds[-1] + reach) * FRAMES_PER_SECOND)) + 1
+    tones = prosody(voice.samples, last - first, first)[:, Prosody.PITCH].astype(np.float64)
+    deviation = _FOLLOW_S * FRAMES_PER_SECOND
+    kernel = np.exp(-0.5 * (np.arange(-int(3 * deviation), int(3 * deviation) + 1) / deviation) ** 2)
+    voiced = np.convolve(tones != 0, kernel, "same")
+    mean = np.convolve(np.clip(tones, -8, 8), kernel, "same") / (voiced + 1.0)
+    return np.interp(seconds, np.arange(first, last) / FRAMES_PER_SECOND, mean)
 
 
 def _wander(idle: IdleMotion, name: str, seconds: Doubles, period: float) -> Doubles:
@@ -177,17 +189,5 @@ def _wander(idle: IdleMotion, name: str, seconds: Doubles, period: float) -> Dou
     positions = (seconds + idle.clock) / period
     begin = int(np.floor(positions[0])) - 1
     end = int(np.floor(positions[-1])) + 3
-    knots = _normal(idle.seed, name, begin, end, len(_DRIFT)).astype(np.float32)
+    knots = normal_rows(idle.seed, name, begin, end, len(_DRIFT)).astype(np.float32)
     return interpolate(knots, positions - begin).astype(np.float64)
-
-
-def _normal(seed: int, name: str, begin: int, end: int, columns: int) -> Doubles:
-    """Draw standard normal numbers [end - begin, columns]: a row depends on its number, seed and name only."""
-    first, last = begin // _BLOCK, (end - 1) // _BLOCK
-    words = [seed % 2**63, int.from_bytes(name.encode())]
-    blocks = [
-        np.random.default_rng([*words, block % 2**63]).standard_normal((_BLOCK, columns))
-        for block in range(first, last + 1)
-    ]
-    start = begin - first * _BLOCK
-    return np.concatenate(blocks)[start : start + end - begin]

@@ -4,7 +4,7 @@ scene's own frame rate."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edtalk_server.arrays import Doubles, Floats, Weights
 from edtalk_server.media.audio.voice import Waveform
+from edtalk_server.motion import pose
 from edtalk_server.motion.align import Alignment, align
 from edtalk_server.motion.align import Sentence as SpokenSentence
 from edtalk_server.motion.curves import clip_one_way, interpolate
@@ -46,6 +47,12 @@ class VoiceBundle(Protocol):
 
     @property
     def semantics(self) -> Any: ...
+
+    @property
+    def audio_to_pose(self) -> Any: ...
+
+    @property
+    def pose_map(self) -> Floats | None: ...
 
 
 @dataclass(frozen=True)
@@ -144,7 +151,7 @@ def perform(
     rows = np.tile(own, (count, 1))
     if Bank.MOUTH in options.banks and voice is not None:
         _move_mouth(rows, bundle, voice, seconds, checkpoint)
-    rows = _with_idle_motion(rows, bundle.layout, voice or _NO_VOICE, seconds, options)
+    rows = _with_idle_motion(rows, bundle, voice or _NO_VOICE, seconds, options, felt, checkpoint)
     words = alignment.words
     return Predicted(
         rows,
@@ -255,12 +262,43 @@ def _mouth_at(network: Any, voice: Waveform, seconds: Doubles, checkpoint: Calla
 
 
 def _with_idle_motion(
-    rows: Weights, layout: BankLayout, voice: Waveform, seconds: Doubles, options: PredictOptions
+    rows: Weights,
+    bundle: VoiceBundle,
+    voice: Waveform,
+    seconds: Doubles,
+    options: PredictOptions,
+    felt: Feelings | None,
+    checkpoint: Callable[[], None],
 ) -> Weights:
     """Return `rows` with blinks and head movement in the banks that are asked for."""
     if options.banks == {Bank.MOUTH}:
         return rows
-    moved = add_idle_motion(rows, layout, voice, seconds, options.idle)
+    layout, idle, moved = bundle.layout, options.idle, rows
+    if flows(bundle, options):
+        moved = _with_flow(rows, bundle, voice, seconds, options, felt, checkpoint)
+        idle = replace(idle, head=0.0)
+    moved = add_idle_motion(moved, layout, voice, seconds, idle, bundle.pose_map)
     for bank in set(Bank) - options.banks:  # the eyes follow the head, which is in another bank
         moved[:, layout.slice_of(bank)] = rows[:, layout.slice_of(bank)]
     return moved
+
+
+def flows(bundle: VoiceBundle, options: PredictOptions) -> bool:
+    """Return whether the head moves by the bundle's flow: where that is asked for and the bundle has one."""
+    wanted = options.pose == "flow" and options.idle.head > 0
+    return wanted and bundle.audio_to_pose is not None and pose.can_move(bundle.layout, bundle.pose_map)
+
+
+def _with_flow(
+    rows: Weights,
+    bundle: VoiceBundle,
+    voice: Waveform,
+    seconds: Doubles,
+    options: PredictOptions,
+    felt: Feelings | None,
+    checkpoint: Callable[[], None],
+) -> Weights:
+    idle = options.idle
+    motion = pose.HeadMotion(idle.seed, options.temperature, idle.head, idle.clock)
+    moves = pose.head_pose(bundle.audio_to_pose, voice, felt, seconds, motion, checkpoint)
+    return pose.add_head_pose(rows, bundle.layout, bundle.pose_map, moves)

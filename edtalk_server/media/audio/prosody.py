@@ -78,11 +78,18 @@ def prosody(samples: Floats, frames: int, first: int = 0) -> Floats:
 
     Frame i is centred on second i / 25. `first` may be negative, and frames may lie beyond the voice: there is silence.
     """
-    blocks = [
-        _block(samples, begin, min(begin + _BLOCK, first + frames))
-        for begin in range(first, first + frames, _BLOCK)
-    ]
-    return np.concatenate(blocks) if blocks else np.zeros((0, COLUMNS), np.float32)
+    last = first + frames
+    start = min(max(first, -_SPAN - _NEAR), last)
+    end = max(min(last, len(samples) // SAMPLES_PER_FRAME + _SPAN + _SINCE + _NEAR), start)
+    blocks = [_block(samples, begin, min(begin + _BLOCK, end)) for begin in range(start, end, _BLOCK)]
+    return np.concatenate([_silence(start - first), *blocks, _silence(last - end)])
+
+
+def _silence(frames: int) -> Floats:
+    """Return rows far from any sound."""
+    rows = np.zeros((frames, COLUMNS), np.float32)
+    rows[:, Prosody.ENERGY] = _SILENT_DB / 20.0
+    return rows
 
 
 def _block(samples: Floats, first: int, last: int) -> Floats:

@@ -1,0 +1,189 @@
+"""The head's movements from a voice by the bundle's normalizing flow (paper section 3.3).
+
+The flow's noise belongs to hops of the shot's clock and to a seed. So the same seed gives the same movements, another
+seed others that fit the voice as well, and a part of a shot gets those of the whole, in memory that does not grow.
+Movements are in natural units (`banks.NATURAL_POSE`); a bundle's own pose weights are those of these names, else what
+its `pose_map` makes of them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edtalk_server.arrays import Doubles, Floats, Weights
+from edtalk_server.media.audio.prosody import FRAMES_PER_SECOND, Prosody, prosody
+from edtalk_server.media.audio.voice import Waveform
+from edtalk_server.motion.chance import normal_rows
+from edtalk_server.motion.curves import interpolate
+from shared_protocol.banks import HEAD, NATURAL_POSE, Bank, BankLayout
+from shared_protocol.emotions import EMOTIONS
+from shared_protocol.messages import NATURAL_TEMPERATURE
+
+if TYPE_CHECKING:  # a server says that it is there before torch is loaded
+    from edtalk_server.networks.voice.pose_flow import PoseFlow
+
+EmotionsAt = Callable[[Doubles], Floats]
+"""Seconds of the voice [T], also beyond its ends -> intensities [T, 8] in the order of `EMOTIONS`."""
+
+EYES = {"gaze_left": "yaw", "gaze_up": "pitch"}
+STAY = 20.0 / 25.0 * 0.8
+"""Share of a turn that the eyes compensate: a unit of the head is 20 degrees, of the eyes 25; they do 80 % of it."""
+
+_CHUNK = 4000
+"""Frames that are computed together: 160 seconds."""
+_REST_S = 0.5
+"""Standard deviation of the smoothing that lets movements end in pauses."""
+_EDGE_S = 0.12
+"""Standard deviation of the edges between speech and pauses."""
+_MARGIN = 48
+"""Frames around a stretch that these smoothings need."""
+_MOST_STYLE = 1.5
+
+
+@dataclass(frozen=True)
+class HeadMotion:
+    """How a head moves: random `seed`, `temperature` (0: its one most usual movement, 1: as varied as what the flow
+    learned from), `gain` (0: not at all, 1: as people do), `clock`: the
+    second of the shot at which the voice begins."""
+
+    seed: int = 0
+    temperature: float = NATURAL_TEMPERATURE
+    gain: float = 1.0
+    clock: float = 0.0
+
+
+USUAL_MOTION = HeadMotion()
+
+
+def can_move(layout: BankLayout, pose_map: Floats | None) -> bool:
+    """Return whether natural movements can be told to a bundle's pose weights."""
+    return layout.has(*HEAD) or pose_map is not None
+
+
+def add_head_pose(rows: Weights, layout: BankLayout, pose_map: Floats | None, pose: Floats) -> Weights:
+    """Return `rows` [frames, channels] with natural movements [frames, 6] added, within the ranges of the weights.
+
+    Eyes with names stay on whom they look at. A row beyond a range keeps to where it was.
+    """
+    moved = rows.copy()
+    for channel, change in _changes(layout, pose_map, pose):
+        basis, own = layout.bases[channel], rows[:, channel]
+        low, high = np.minimum(own, basis.minimum), np.maximum(own, basis.maximum)
+        moved[:, channel] = np.clip(own + change, low, high)
+    return moved
+
+
+def _changes(layout: BankLayout, pose_map: Floats | None, pose: Floats) -> Iterator[tuple[int, Floats]]:
+    """Yield channels and their changes [frames]."""
+    if layout.has(*HEAD):
+        for name, column in zip(NATURAL_POSE, pose.T, strict=True):
+            if layout.has(name):
+                yield layout.index(name), column
+    elif pose_map is not None:
+        first = layout.slice_of(Bank.POSE).start
+        for offset, column in enumerate(pose_map @ pose.T):
+            yield first + offset, column
+    for eyes, head in EYES.items():
+        if layout.has(eyes):
+            yield layout.index(eyes), -STAY * pose[:, NATURAL_POSE.index(head)]
+
+
+def head_pose(
+    flow: PoseFlow,
+    voice: Waveform,
+    emotions: EmotionsAt | None,
+    seconds: Doubles,
+    motion: HeadMotion = USUAL_MOTION,
+    checkpoint: Callable[[], None] = lambda: None,
+) -> Floats:
+    """Return natural pose [len(seconds), 6] at rising seconds of the voice; silence lies around it.
+
+    `emotions` (None: neutral) are asked also for seconds around, because the flow looks that far. `checkpoint` is
+    called between pieces of work; an exception from it ends the work.
+    """
+    moments = np.asarray(seconds, np.float64) * FRAMES_PER_SECOND
+    out = np.empty((len(moments), len(NATURAL_POSE)), np.float32)
+    done = 0
+    while done < len(moments):
+        checkpoint()
+        first = int(np.floor(moments[done])) - 1
+        upto = int(np.searchsorted(moments, first + _CHUNK))
+        last = int(np.floor(moments[upto - 1])) + 3
+        frames = _frames(_Sampler(flow, voice, emotions, motion), first, last)
+        out[done:upto] = interpolate(frames, moments[done:upto] - first)
+        done = upto
+    return out
+
+
+@dataclass(frozen=True)
+class _Sampler:
+    flow: Any
+    voice: Waveform
+    emotions: EmotionsAt | None
+    motion: HeadMotion
+
+    @property
+    def offset(self) -> int:
+        """The frame of the shot at which the voice begins."""
+        return round(self.motion.clock * FRAMES_PER_SECOND)
+
+
+def _frames(sampler: _Sampler, first: int, last: int) -> Floats:
+    """Return natural pose of the voice's frames `first` to `last` - 1, within limits, at rest in pauses."""
+    begin, end = first - _MARGIN, last + _MARGIN
+    pose = _sampled(sampler, begin, end).astype(np.float64)
+    pauses = _pauses(sampler.voice, begin, end)[:, None]
+    calm = (1 - pauses) * pose + pauses * _smooth(pose, _REST_S)
+    limit = sampler.flow.limit.numpy().astype(np.float64)
+    kept = limit * np.tanh(calm / limit)
+    return (sampler.motion.gain * kept[_MARGIN:-_MARGIN]).astype(np.float32)
+
+
+def _sampled(sampler: _Sampler, first: int, last: int) -> Floats:
+    """Return what the flow makes of its noise, for the voice's frames `first` to `last` - 1."""
+    import torch
+
+    config, motion = sampler.flow.config, sampler.motion
+    hop, overlap = config.hop, config.window - config.hop
+    begin = (first + sampler.offset - overlap) // hop - config.reach
+    end = -(-(last + sampler.offset) // hop) + config.reach  # hops of the shot
+    start = begin * hop - sampler.offset
+    count = (end - begin) * hop + overlap
+    noise = motion.temperature * normal_rows(motion.seed, "pose", begin, end, config.channels)
+    with torch.inference_mode():
+        condition = sampler.flow.condition(
+            *(torch.from_numpy(part)[None] for part in _conditions(sampler, start, count))
+        )
+        hops = sampler.flow.inverse(torch.from_numpy(noise.astype(np.float32))[None], condition)
+        frames = np.asarray(sampler.flow.frames(hops)[0].numpy(), np.float32)
+    offset = first - (start + overlap)
+    return frames[offset : offset + last - first]
+
+
+def _conditions(sampler: _Sampler, start: int, count: int) -> tuple[Floats, Floats, Floats]:
+    rows = prosody(sampler.voice.samples, count, start)
+    seconds = (start + np.arange(count)) / FRAMES_PER_SECOND
+    neutral = np.zeros((count, len(EMOTIONS)), np.float32)
+    emotions = neutral if sampler.emotions is None else np.asarray(sampler.emotions(seconds), np.float32)
+    style = normal_rows(sampler.motion.seed, "style", 0, 1, sampler.flow.config.style)[0]
+    return rows, emotions, np.clip(style, -_MOST_STYLE, _MOST_STYLE).astype(np.float32)
+
+
+def _pauses(voice: Waveform, first: int, last: int) -> Doubles:
+    """Return how much each frame lies in a pause [last - first], 0 to 1."""
+    rows = prosody(voice.samples, last - first, first)
+    return _smooth((rows[:, [Prosody.SINCE_PAUSE]] <= 0).astype(np.float64), _EDGE_S)[:, 0]
+
+
+def _smooth(rows: Doubles, deviation_s: float) -> Doubles:
+    """Smooth rows [T, n] with a Gaussian; the outer ones continue."""
+    deviation = deviation_s * FRAMES_PER_SECOND
+    reach = math.ceil(3 * deviation)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
+    padded = np.pad(rows, ((reach, reach), (0, 0)), mode="edge")
+    return np.stack([np.convolve(column, kernel / kernel.sum(), "valid") for column in padded.T], axis=1)
