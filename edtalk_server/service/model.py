@@ -132,6 +132,8 @@ class _BundleWithoutNetworks:
     layout: BankLayout
     audio_to_lip: None = None
     semantics: None = None
+    audio_to_pose: None = None
+    pose_map: None = None
 
 
 class FakeBackend:

@@ -34,6 +34,8 @@ class Voiced:
     audio_to_lip: Any
     layout: BankLayout = field(default_factory=numbered_layout)
     semantics: Any = None
+    audio_to_pose: Any = None
+    pose_map: Any = None
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,8 @@ class Parts:
     audio_to_lip: Any = field(default_factory=Lips)
     layout: BankLayout = LAYOUT
     semantics: Any = None
+    audio_to_pose: Any = None
+    pose_map: Any = None
 
 
 def voice(seconds: float = 4.0) -> Waveform:
