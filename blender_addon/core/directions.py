@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from shared_protocol import emotions
 
@@ -36,6 +37,44 @@ def _whole(word: str) -> re.Pattern[str]:
     """Return a pattern for a word that is no part of another one; scripts without spaces have no such borders."""
     escaped = re.escape(word)
     return re.compile(escaped if _UNSPACED.match(word) else rf"(?<!\w){escaped}(?!\w)")
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence: its `first` word, how many `words` it has, and what is felt in it, as it is written in brackets."""
+
+    first: int
+    words: int
+    felt: str
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """An emotion to write before the letter `at`."""
+
+    at: int
+    felt: str
+
+
+def fix(
+    text: str, words: Sequence[str], sentences: Sequence[Sentence], number: int, felt: str
+) -> list[Insertion] | None:
+    """Return what to write so that a sentence is `felt` and no other changes; None where its words are not in the text.
+
+    A direction holds until the next one, so those that follow get what they had, up to one that is written already.
+    """
+    places, fixed = find_words(text, words), sentences[number]
+    if None in places[fixed.first : fixed.first + fixed.words] or len(places) < fixed.first + fixed.words:
+        return None
+    written, before = [Insertion(places[fixed.first] or 0, felt)], felt
+    for sentence in sentences[number + 1 :]:
+        at = places[sentence.first]
+        if at is None or has_direction(text, at):
+            break
+        if sentence.felt != before:
+            written.append(Insertion(at, sentence.felt))
+        before = sentence.felt
+    return written
 
 
 def write_direction(text: str, at: int, direction: str) -> str:

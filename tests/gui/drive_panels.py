@@ -33,6 +33,7 @@ OPEN = (
     "bake.bake_panel.FormatPanel",
     "bake.takes_panel.TakesPanel",
     "weights.emotion_panel.EmotionPanel",
+    "performance.sentences.SentencesPanel",
 )
 PANELS = (
     *OPEN,
@@ -74,6 +75,9 @@ def prepare() -> Iterator[float]:
     window.frame_the_plane()
     with inside("VIEW_3D"):
         bpy.ops.edtalk.choose_voice(filepath=str(next(SRC.glob("voice.*"))))
+        speech = bpy.context.object.edtalk.speech
+        speech.transcript_from, speech.text = "TEXT", bpy.data.texts.new("Words")
+        speech.text.write("I am so glad to see you. [angry 0.8] Why are you late?")
         bpy.ops.edtalk.predict("INVOKE_DEFAULT")
     yield from finished()
     with inside("VIEW_3D"):

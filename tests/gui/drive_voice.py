@@ -18,12 +18,13 @@ WORDS = "[happy 0.7] Good morning to you all, and then (sad) a rather sad ending
 def story() -> Generator[float, None, None]:
     yield from prepare()
     yield from speak()
+    yield from words()
     yield from capture()
 
 
 def prepare() -> Iterator[float]:
     """A character whose voice is a muted strip, with a transcript in a text."""
-    window.install()
+    window.install("performance.sentences.SentencesPanel")
     yield from window.arrange()
     scene = bpy.context.scene
     scene.render.fps, scene.frame_start, scene.frame_end = 25, 1, FRAMES
@@ -81,6 +82,35 @@ def speak() -> Iterator[float]:
     result["stages"], result["trouble"] = sorted(stages), addon("ui.runtime.runtime").session().failure
     result["curves"] = len(addon("scene.keys.actions").curves(character()))
     photograph("spoken.png")
+
+
+def words() -> Iterator[float]:
+    """Emotions of the words are curves; a sentence is clicked and fixed, words are marked, and all of it is undone."""
+    group, scene = character().edtalk, bpy.context.scene
+    group.voice_from, group.voice = "FILE", str(next(SRC.glob("voice.*")))
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.predict("INVOKE_DEFAULT")
+    yield from settled()
+    group = character().edtalk
+    result["sentences"] = [[item.name, item.emotion, item.timed] for item in group.speech.sentences]
+    sheet = addon("scene.keys.layers").find_sheet(character(), "emotions")
+    result["felt"] = len(sheet.curves()) if sheet is not None else 0
+    group.speech.sentence = 1
+    result["jumped to"] = [scene.frame_current, round(group.speech.sentences[1].start)]
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.mark_words("INVOKE_DEFAULT")
+        result["marks"] = len(scene.timeline_markers)
+    yield from photographed("sentences.png")
+    photograph("marks.png")
+    with inside("VIEW_3D"):
+        bpy.ops.edtalk.clear_word_marks("INVOKE_DEFAULT")
+        bpy.ops.edtalk.fix_emotion("INVOKE_DEFAULT", emotion="angry")
+    result["fixed"] = character().edtalk.speech.text.as_string()
+    result["marks left"] = len(scene.timeline_markers)
+    with inside("VIEW_3D"):
+        bpy.ops.ed.undo()
+    yield 1.0
+    result["undone"] = character().edtalk.speech.text.as_string()
 
 
 def capture() -> Iterator[float]:

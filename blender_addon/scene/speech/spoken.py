@@ -104,42 +104,46 @@ def mark_words(scene: bpy.types.Scene, words: Sequence[SpokenWord]) -> int:
 
 
 def write_direction(ob: bpy.types.Object, scene: bpy.types.Scene, number: int, direction: str) -> str:
-    """Write an emotion in brackets before a sentence, and before the next one what it had, so that only this one
-    changes.
+    """Write an emotion in brackets before a sentence, and what they had before those that follow, so that only this one
+    changes: a direction holds until the next one.
 
     A transcript that is a file becomes a text of the .blend first: the file stays as it is, and undo works. Return the
     name of the text that was written into; empty for strips. Raises `EDTalkError` when the words are not there any
     more.
     """
-    sentences, words = ob.edtalk.speech.sentences, [word.text for word in words_of(ob)]
-    wanted = [(sentences[number].first, direction)]
-    if number + 1 < len(sentences):
-        following = sentences[number + 1]
-        wanted.append((following.first, described(following.emotion, following.intensity)))
     pieces = _pieces(ob, scene)
     texts = [piece.read() for piece in pieces]
-    whole = "\n".join(texts)
-    places = directions.find_words(whole, words)
-    sentence = sentences[number]
-    if None in places[sentence.first : sentence.first + sentence.words] or not places:
+    sentences = [_sentence_of(item) for item in ob.edtalk.speech.sentences]
+    words = [word.text for word in words_of(ob)]
+    written = directions.fix("\n".join(texts), words, sentences, number, direction)
+    if written is None:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
             "The transcript does not hold this sentence any more.",
             "Predict again, then fix it.",
         )
-    for i, (word, felt) in reversed(list(enumerate(wanted))):
-        at = places[word] if word < len(places) else None
-        if at is not None and (i == 0 or not directions.has_direction(whole, at)):
-            number_of_text, start = _piece_at(texts, at)
-            texts[number_of_text] = directions.write_direction(texts[number_of_text], at - start, felt)
-    for piece, text in zip(pieces, texts, strict=True):
-        piece.write(text)
+    _write_pieces(pieces, texts, written)
     return pieces[0].name if len(pieces) == 1 else ""
 
 
-def described(emotion: str, intensity: float) -> str:
-    """Return how an emotion is written in brackets."""
-    return f"{emotion} {intensity:.2g}" if emotion and intensity > 0 else "none"
+def _sentence_of(item: bpy.types.PropertyGroup) -> directions.Sentence:
+    felt = f"{item.emotion} {item.intensity:.2g}" if item.emotion and item.intensity > 0 else "none"
+    return directions.Sentence(item.first, item.words, felt)
+
+
+def _write_pieces(
+    pieces: Sequence[_Piece], texts: Sequence[str], written: Sequence[directions.Insertion]
+) -> None:
+    """Make the insertions, which count the letters of the joined texts, from the last to the first."""
+    rewritten = list(texts)
+    for insertion in sorted(written, key=lambda one: -one.at):
+        number, start = _piece_at(texts, insertion.at)
+        rewritten[number] = directions.write_direction(
+            rewritten[number], insertion.at - start, insertion.felt
+        )
+    for piece, before, after in zip(pieces, texts, rewritten, strict=True):
+        if after != before:
+            piece.write(after)
 
 
 @dataclass(frozen=True)
@@ -169,8 +173,7 @@ def _text_piece(text: bpy.types.Text) -> _Piece:
 
 def _strip_piece(strip: bpy.types.Strip) -> _Piece:
     def write(text: str) -> None:
-        if strip.text != text:
-            strip.text = text
+        strip.text = text
 
     return _Piece(strip.name, lambda: str(strip.text), write)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from blender_addon.core.directions import find_words, has_direction, write_direction
+from blender_addon.core.directions import Insertion, Sentence, find_words, fix, has_direction, write_direction
 
 
 def test_words_are_found_past_times_markup_and_brackets() -> None:
@@ -39,3 +39,13 @@ def test_a_direction_takes_the_place_of_another(text: str, written: str) -> None
     at = text.index("Go")
     assert write_direction(text, at, "sad") == written
     assert has_direction(written, written.index("Go"))
+
+
+def test_a_fix_changes_one_sentence_and_leaves_directions_that_follow() -> None:
+    text = "One. Two. Three. [sad] Four. Five."
+    felt = ("happy 0.5", "angry 0.4", "angry 0.4", "sad", "sad")
+    sentences = [Sentence(i, 1, name) for i, name in enumerate(felt)]
+    words = ["One.", "Two.", "Three.", "Four.", "Five."]
+    assert fix(text, words, sentences, 0, "fear") == [Insertion(0, "fear"), Insertion(5, "angry 0.4")]
+    assert fix(text, words, sentences, 2, "none") == [Insertion(10, "none")]
+    assert fix("Two", words, sentences, 0, "fear") is None
