@@ -28,6 +28,8 @@ MAX_SECONDS = 1e6
 """The farthest offset of a sound or a clock from the first frame, in seconds."""
 MAX_STRENGTH = 10.0
 """The largest strength of a captured bank; 1 is the driver's own movement."""
+MAX_LINE_SECONDS = 4 * 3600.0
+"""The latest second of a voice at which a line of a transcript may be spoken."""
 MAX_LANGUAGE = 35
 """Characters of a language tag (RFC 5646, section 4.4.1)."""
 MAX_WORDS, MAX_SENTENCES = 8000, 1000
@@ -86,7 +88,7 @@ def _check_emotion(request: messages.Predict) -> None:
 
 
 def _is_time(second: float) -> bool:
-    return second == -1.0 or 0 <= second <= MAX_SECONDS
+    return second == -1.0 or 0 <= second <= MAX_LINE_SECONDS
 
 
 def _bad(cause: str, fix: str) -> EDTalkError:

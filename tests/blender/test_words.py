@@ -255,3 +255,26 @@ def test_the_command_takes_words_and_an_emotion(
     assert asked[-1].banks == ("expression",) and asked[-1].temperature == pytest.approx(0.1)
     assert felt(talking, "sad") == pytest.approx(0.5)
     assert batch.run(["predict", "--banks", "nose"]) == batch.Exit.USAGE
+
+
+def test_a_fix_is_undone_in_one_step(spoken: bpy.types.Object) -> None:
+    speech = spoken.edtalk.speech
+    speech.transcript_from, speech.text = "TEXT", bpy.data.texts.new("Words")
+    speech.text.write("So glad to see you. Go away!")
+    speech.sentence = 0
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.edtalk.fix_emotion(emotion="sad")
+    bpy.ops.ed.undo_push(message="fixed")
+    assert bpy.data.texts["Words"].as_string().startswith("[sad]")
+    bpy.ops.ed.undo()
+    assert bpy.data.texts["Words"].as_string() == "So glad to see you. Go away!"
+
+
+def test_directions_become_curves_and_sentences(feeling: bpy.types.Object) -> None:
+    speech = feeling.edtalk.speech
+    speech.transcript_from, speech.text = "TEXT", bpy.data.texts.new("Words")
+    speech.text.write("[happy 0.8] Oh! [none] No.")
+    bpy.ops.edtalk.predict()
+    assert felt(feeling, "happy", 2) > 0.4 > felt(feeling, "happy", 12)
+    assert [item.name for item in speech.sentences] == ["Oh!", "No."]
+    assert speech.sentences[0].emotion == "happy" and speech.sentences[0].timed == "guessed"

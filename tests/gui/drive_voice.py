@@ -12,7 +12,7 @@ sys.path.insert(0, "/mnt/src")
 import drive_window as window
 from drive_window import FRAMES, OUT, SRC, addon, character, finished, inside, photograph, result, settled
 
-WORDS = "[happy 0.7] Good morning to you all, and then (sad) a rather sad ending."
+WORDS = "[happy 0.7] Good morning to you all. (sad) And then a rather sad ending."
 
 
 def story() -> Generator[float, None, None]:
@@ -90,6 +90,7 @@ def words() -> Iterator[float]:
     group.voice_from, group.voice = "FILE", str(next(SRC.glob("voice.*")))
     with inside("VIEW_3D"):
         bpy.ops.edtalk.predict("INVOKE_DEFAULT")
+    yield from finished()
     yield from settled()
     group = character().edtalk
     result["sentences"] = [[item.name, item.emotion, item.timed] for item in group.speech.sentences]

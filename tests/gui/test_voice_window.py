@@ -50,12 +50,12 @@ def test_a_blender_that_cannot_mix_says_so(seen: dict[str, Any]) -> None:
 
 def test_the_words_drive_emotions_and_can_be_fixed(seen: dict[str, Any]) -> None:
     first, second = seen["sentences"]
-    assert first[:2] == ["Good morning to you all,", "happy"] and second[1] == "sad"
+    assert first[:2] == ["Good morning to you all.", "happy"] and second[1] == "sad"
     assert seen["felt"] == 8
     frame, begins = seen["jumped to"]
     assert frame == begins
     assert seen["marks"] > 0 and seen["marks left"] == 0
-    assert seen["fixed"].endswith("and then [angry] a rather sad ending.")
+    assert seen["fixed"].endswith("all. [angry] And then a rather sad ending.")
     assert "[angry]" not in seen["undone"], "one step back"
 
 

@@ -237,7 +237,7 @@ def _retire(action: bpy.types.Action, is_edited: bool) -> str:
 def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:
     """Write the intensities of emotions by their names. Replaces all that were written before.
 
-    Keys that the artist set on the sliders lie on top and stay; predicted ones that the artist edited are saved as a
+    Keys that the artist set on the sliders lie on top and stay; written ones that the artist edited are saved as a
     copy. Raises `EDTalkError` when the NLA is being edited.
     """
     refuse_tweaking(ob)
@@ -252,6 +252,7 @@ def write_emotions(ob: bpy.types.Object, curves: Mapping[str, Keys]) -> None:
     looks = {emotion_path(name): CurveStyle("Emotion", EMOTION_COLOR) for name in curves}
     _write_curves(sheet, looks, dict(zip(looks, curves.values(), strict=True)))
     _play(ob, EMOTIONS, sheet)
+    note_predicted(ob, [EMOTIONS])
     _let_keys_lie_on_top(ob)
 
 
@@ -273,7 +274,7 @@ def _fingerprint(ob: bpy.types.Object, role: str) -> str:
 
 
 def _keep_edited_emotions(ob: bpy.types.Object) -> None:
-    """Save predicted emotions as a copy where the artist edited them."""
+    """Save written emotions as a copy where the artist edited them."""
     predicted, sheet = ob.edtalk.emotion.predicted, find_sheet(ob, EMOTIONS)
     ob.edtalk.emotion.predicted = ""
     if predicted and sheet is not None:
@@ -406,7 +407,7 @@ def fit_strips(ob: bpy.types.Object) -> None:
     for role in TRACKS:
         strip = find_strip(ob, role)
         if strip is not None and _plays_as_written(strip):
-            _fit(strip, *find_sheet(ob, role).span())
+            _fit(strip, *actions.strip_sheet(strip).span())
 
 
 # --- where keys go ---------------------------------------------------------------------------------------------------

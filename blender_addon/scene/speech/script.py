@@ -20,6 +20,8 @@ from .. import paths
 from . import cues, sequencer, sound
 
 Second = Callable[[float], float]
+LATEST_S = 4 * 3600.0
+"""The latest second of a voice at which servers take a line to be spoken."""
 
 _parse = lru_cache(maxsize=16)(transcripts.parse)  # panels ask for it with each redraw
 
@@ -78,8 +80,10 @@ def spoken_lines(ob: bpy.types.Object, scene: bpy.types.Scene, second: Second) -
 def _spoken_line(line: Line, clock: TimeBase, second: Second) -> SpokenLine:
     if line.span is None:
         return SpokenLine(line.text)
-    start, end = (max(0.0, second(clock.frame(time))) for time in line.span)
-    return SpokenLine(line.text, start, end)
+    start, end = (second(clock.frame(time)) for time in line.span)
+    if end > LATEST_S:  # far beyond any voice
+        return SpokenLine(line.text)
+    return SpokenLine(line.text, max(0.0, start), max(0.0, end))
 
 
 def _of_strips(scene: bpy.types.Scene) -> Transcript:

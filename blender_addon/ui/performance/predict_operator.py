@@ -20,7 +20,7 @@ from shared_protocol.timebase import TimeBase
 
 from ...core.server import events, uploads
 from ...core.tasks import Progress, Steps, redraw, run_to_end, time_sliced
-from ...core.text.translate import rpt_
+from ...core.text.translate import n_, rpt_, tip_
 from ...core.weights import curves
 from ...scene.keys import layers
 from ...scene.references import CharacterRef
@@ -65,6 +65,17 @@ class Predict(RangeOperator, bpy.types.Operator):
         description="One emotion for the whole range, such as happy or sad 0.5. Empty: from voice and words",
         options={"SKIP_SAVE"},
     )
+
+    @classmethod
+    def description(cls, _context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        """Return the tooltip: the button may be for one bank."""
+        texts = {
+            "MOUTH": n_("Predict the mouth alone. The keys of pose and expression stay"),
+            "POSE": n_("Predict the head's pose alone. The keys of mouth and expression stay"),
+            "EXPRESSION": n_("Predict expression and emotions alone. The keys of mouth and pose stay"),
+        }
+        chosen = list(properties.banks)
+        return tip_(texts[chosen[0]]) if len(chosen) == 1 else tip_(cls.__doc__ or "")
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:

@@ -29,6 +29,7 @@ def test_the_examples_of_the_page_run_one_after_the_other(
     (tmp_path / "face.png").write_bytes((SAMPLES / "portrait.png").read_bytes())
     sound, rate = soundfile.read(SAMPLES / "voice.flac")
     soundfile.write("speech.wav", sound[: rate * 2 // 5], rate)
+    Path("speech.srt").write_text("1\n00:00:00,000 --> 00:00:00,400\n[happy] Hello.\n", "utf-8")
     names: dict[str, Any] = {}
     for number, block in enumerate(
         re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.S)
