@@ -101,7 +101,7 @@ class JobQueue:
         return True
 
     def next(self, worker: WorkerKind, now: float) -> Job | None:
-        """Return the job whose turn it is at that worker: previews, then portraits, then voices, then the rest.
+        """Return the job whose turn it is at that worker: previews, then portraits, then the rest.
 
         A kind that has waited for `LONGEST_WAIT_S` goes first, once: however many clients scrub, bakes go on.
         """

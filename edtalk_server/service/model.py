@@ -88,7 +88,7 @@ class EngineBackend:
         return motion.perform(
             self._engine.bundle,
             source.weights,
-            load_voice(voice) if voice else None,
+            load_voice(voice) if request.voice else None,
             time_base(request),
             request.frames,
             predict_options(request),
@@ -178,7 +178,7 @@ class FakeBackend:
         model that has no networks for them."""
         from edtalk_server import motion
 
-        waveform, times = load_voice(voice) if voice else None, time_base(request)
+        waveform, times = load_voice(voice) if request.voice else None, time_base(request)
         without_mouth = replace(predict_options(request), banks=frozenset(), idle=motion.IdleMotion())
         predicted = motion.perform(
             self._bundle, source.weights, waveform, times, request.frames, without_mouth, checkpoint

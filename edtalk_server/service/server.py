@@ -152,7 +152,7 @@ class Server:
         self._handshakes.close()
         self._router.close(linger=int(_FAREWELL_S * 1000))
         self._gatekeeper.close()
-        for kind in (WorkerKind.FILES, WorkerKind.MODEL):
+        for kind in reversed(WorkerKind):
             if not self._workers[kind].stop(_WORKER_TIMEOUT_S):
                 log.warning("the %s worker's last step outlives the server", kind.value)
         self._wake_signal.close()

@@ -85,16 +85,16 @@ def test_batches_grow_while_steps_are_short_and_shrink_when_a_preview_would_wait
     assert next_batch(4, LONGEST_STEP_S * 0.9, 16) == 4
 
 
-def test_previews_go_first_then_portraits_then_voices_then_frames(job: Callable[..., Job]) -> None:
+def test_previews_go_first_then_portraits_then_frames(job: Callable[..., Job]) -> None:
     queue = JobQueue()
     queue.open(job(Render, "r", credit=1))
-    for kind, name in ((Predict, "p"), (Inspect, "i"), (Prepare, "s"), (Preview, "v")):
+    for kind, name in ((Inspect, "i"), (Prepare, "s"), (Preview, "v")):
         queue.open(job(kind, name))
     order = []
     while (turn := queue.next(WorkerKind.MODEL, 0.0)) is not None:
         order.append(turn.name)
         assert queue.close(turn)
-    assert order == ["v", "i", "s", "p", "r"]
+    assert order == ["v", "i", "s", "r"]
 
 
 def test_a_job_is_closed_once(job: Callable[..., Job]) -> None:

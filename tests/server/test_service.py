@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -25,6 +27,7 @@ from blender_addon.core.tasks import run_to_end
 from edtalk_server.motion import Predicted
 from edtalk_server.service import limits
 from edtalk_server.service import server as servers
+from edtalk_server.service.handlers import WorkerKind
 from edtalk_server.service.handlers.predict import listed
 from edtalk_server.service.limits import MAX_CREDIT, MAX_JOBS_PER_CLIENT, MAX_SOURCES
 from shared_protocol import codec, messages
@@ -409,8 +412,25 @@ def test_a_long_prediction_stops_when_nobody_wants_it(server: RunningServer, cli
     client.cancel(job)
     assert ends(until(client, lambda told: bool(ends(told, job))), job) == [Cancelled(job, "asked")]
     server.backend.gate.set()
-    prepared(client)
+    until(client, lambda _told: server.server._workers[WorkerKind.VOICES].is_idle)
     assert server.backend.log.count("predict") < 10
+
+
+def test_pictures_come_while_a_long_voice_is_predicted(server: RunningServer, client: Client) -> None:
+    predict, held = server.backend.predict, threading.Event()
+
+    def long_one(*arguments: Any) -> Any:
+        held.wait(20)
+        return predict(*arguments)
+
+    server.backend.predict = long_one  # type: ignore[method-assign]
+    source = prepared(client)
+    job = client.start(*asking.predict(source, VOICE))
+    for ask in (asking.preview(source, weights(1)[0]), asking.render(source, [1, 2], weights(2))):
+        assert not isinstance(client.wait(client.start(*ask), 20)[-1], Failed)
+    assert job in client.open_jobs
+    held.set()
+    assert isinstance(client.wait(job, 20)[-1], Done)
 
 
 def test_cancelling_at_any_moment_gives_exactly_one_end(client: Client) -> None:

@@ -21,14 +21,15 @@ class Turn(IntEnum):
 
     PREVIEW = 0
     PORTRAIT = 1
-    VOICE = 2
-    BULK = 3
+    BULK = 2
 
 
 class WorkerKind(Enum):
-    """The thread that does a job's work: the one that owns the model, or the one for everything else."""
+    """The thread that does a job's work: the one that draws and looks at faces, the one that listens to voices (a long
+    one takes minutes in one piece, and no picture may wait for it), or the one for everything else."""
 
     MODEL = "model"
+    VOICES = "voices"
     FILES = "files"
 
 

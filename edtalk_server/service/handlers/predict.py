@@ -13,7 +13,7 @@ from shared_protocol.messages import Blob
 
 from .. import limits
 from ..backend import WorkCancelled, write_weights
-from .handler import Answer, Handler, Resources, Turn, handles
+from .handler import Answer, Handler, Resources, WorkerKind, handles
 
 if TYPE_CHECKING:
     from edtalk_server.motion import Predicted
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class PredictHandler(Handler[messages.Predict]):
     """Predict the weights of all frames in one step, which ends early when the job is cancelled."""
 
-    turn = Turn.VOICE
+    worker = WorkerKind.VOICES
     capabilities = ("predict", messages.SEMANTICS)
 
     def __init__(self, request: messages.Predict, resources: Resources, now: float) -> None:
