@@ -88,8 +88,15 @@ def seen(ob: bpy.types.Object) -> Inspected | None:
     return Inspected("", width, height, known["verdict"], known["advice"], Crop(*known["crop"]), faces)
 
 
-def check_upright(size: tuple[int, int], inspected: Inspected | None) -> None:
-    """Raise `EDTalkError` when the server rotates the photo as its EXIF says: Blender shows it on its side."""
+def check_shown(size: tuple[int, int], inspected: Inspected | None) -> None:
+    """Raise `EDTalkError` when Blender shows the photo otherwise than the server reads it: not at all (HEIC), or on its
+    side, where the server rotates it as its EXIF says."""
+    if 0 in size:
+        raise EDTalkError(
+            ErrorCode.IMAGE_UNREADABLE,
+            "The server reads this kind of picture, but Blender cannot show it.",
+            "Save it as PNG or JPEG in a picture program, or type the crop's numbers.",
+        )
     if inspected is not None and (inspected.width, inspected.height) == size[::-1] and size[0] != size[1]:
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,

@@ -368,3 +368,19 @@ def test_where_appending_is_not_told_of_a_path_that_leads_somewhere_is_left_alon
     ob.copy()
     addon("ui.character.appending").tick()
     assert ob.edtalk.voice == "//gone.wav"
+
+
+def test_a_picture_that_blender_cannot_show_says_so(addon: Any, broad: bpy.types.Object) -> None:
+    view, crops = addon("ui.character.crop_view"), addon("scene.portrait_crop")
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200)
+    before = len(bpy.data.images)
+    with pytest.raises(Exception, match="Blender cannot show it"):
+        view.load_portrait(heic, crops.seen(broad))
+    assert len(bpy.data.images) == before
+
+
+def test_the_file_browser_offers_what_phones_save(addon: Any) -> None:
+    assert "heic" in addon("ui.character.create").UNKNOWN_PICTURES
+    assert ".exr" in addon("ui.character.create").PICTURES
+    for operator in (bpy.ops.edtalk.new_character, bpy.ops.edtalk.choose_voice):
+        assert "filter_glob" in operator.get_rna_type().properties

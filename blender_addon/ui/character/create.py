@@ -22,8 +22,10 @@ from ..runtime.live import LIVE
 from ..runtime.polls import is_in_view, refuse
 from ..runtime.task_operator import TaskOperator
 
-PICTURES = ".png;.jpg;.jpeg;.webp;.bmp;.tif;.tiff"
+PICTURES = ".png;.jpg;.jpeg;.webp;.bmp;.tif;.tiff;.tga;.exr;.hdr;.heic;.heif;.avif"
 """Files that may be dropped onto the 3D view."""
+UNKNOWN_PICTURES = "*.heic;*.heif;*.avif"
+"""Pictures that the server reads and Blender's file browser does not know: they are shown beside those it knows."""
 _choices: list[tuple[str, str, str]] = []
 """The menu's items: Blender keeps no reference to the strings that a function returns."""
 
@@ -48,6 +50,7 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
     filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_glob: StringProperty(default=UNKNOWN_PICTURES, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
 
     @classmethod

@@ -182,15 +182,17 @@ def load_portrait(data: bytes, inspected: Inspected | None) -> bpy.types.Image:
 
     It is declared to be sRGB, so that its texture is linear light wherever it is drawn.
 
-    Raises `EDTalkError` for a photo that is stored on its side: Blender does not rotate it as the server does.
+    Raises `EDTalkError` for a picture that Blender cannot show, or shows on its side because it does not rotate it as
+    the server does.
     """
     image = bpy.data.images.new("EDTalk crop", 1, 1)
     image[portrait_crop.TAG] = "crop"
     image.pack(data=data, data_len=len(data))
     image.source = "FILE"
-    image.colorspace_settings.name = "sRGB"
+    if not image.is_float:  # renders in linear light say so themselves
+        image.colorspace_settings.name = "sRGB"
     try:
-        portrait_crop.check_upright(tuple(image.size), inspected)
+        portrait_crop.check_shown(tuple(image.size), inspected)
     except EDTalkError:
         bpy.data.images.remove(image)
         raise

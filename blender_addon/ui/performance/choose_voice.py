@@ -15,6 +15,8 @@ from ...scene import paths
 from ...scene.speech import sequencer
 from ..runtime.polls import has_editable_character, report_error
 
+UNKNOWN_SOUNDS = "*.opus;*.amr;*.caf;*.w64;*.au;*.webm;*.mp4;*.mov;*.mkv"
+"""Files with sound that the server reads and Blender does not count among the sounds."""
 UNTOUCHED_RANGE = (1, 250)
 """First and last frame of a new scene in Blender."""
 
@@ -28,6 +30,7 @@ class ChooseVoice(bpy.types.Operator):
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
     filter_sound: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_glob: StringProperty(default=UNKNOWN_SOUNDS, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     add_strip: BoolProperty(
         name="Add to the sequencer",
