@@ -46,20 +46,8 @@ class Audio2Lip(nn.Module):
     def __init__(self, config: Audio2LipConfig | None = None) -> None:
         super().__init__()
         self.config = config or Audio2LipConfig()
-        a, b, c, d, e = self.config.widths
-        self.encoder = nn.Sequential(
-            ConvBlock(1, a),
-            *_residuals(a, 2),
-            ConvBlock(a, b, stride=(3, 1)),
-            *_residuals(b, 2),
-            ConvBlock(b, c, stride=3),
-            *_residuals(c, 2),
-            ConvBlock(c, d, stride=(3, 2)),
-            *_residuals(d, 1),
-            ConvBlock(d, e, padding=0),
-            ConvBlock(e, e, kernel=1, padding=0),
-        )
-        self.mapping = nn.Linear(e, self.config.outputs)
+        self.encoder = audio_encoder(self.config.widths)
+        self.mapping = nn.Linear(self.config.widths[-1], self.config.outputs)
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> Audio2Lip:
@@ -76,3 +64,20 @@ class Audio2Lip(nn.Module):
 
 def _residuals(channels: int, count: int) -> list[ConvBlock]:
     return [ConvBlock(channels, channels, residual=True) for _ in range(count)]
+
+
+def audio_encoder(widths: tuple[int, ...]) -> nn.Sequential:
+    """Return the untrained encoder: mel windows [N, 1, 80, 16] -> features [N, widths[-1], 1, 1]."""
+    a, b, c, d, e = widths
+    return nn.Sequential(
+        ConvBlock(1, a),
+        *_residuals(a, 2),
+        ConvBlock(a, b, stride=(3, 1)),
+        *_residuals(b, 2),
+        ConvBlock(b, c, stride=3),
+        *_residuals(c, 2),
+        ConvBlock(c, d, stride=(3, 2)),
+        *_residuals(d, 1),
+        ConvBlock(d, e, padding=0),
+        ConvBlock(e, e, kernel=1, padding=0),
+    )

@@ -122,15 +122,17 @@ class Audio2LipConfig(_Config):
 
 @dataclass(frozen=True)
 class SyncConfig(_Config):
-    """Sizes of the sync expert: `widths` are the channels of the five stages of both of its encoders, `embedding` the
-    length of what they give (512 in the paper and in SyncNet). The starter's is a quarter as wide as Wav2Lip's."""
+    """Sizes of the sync expert: the channels of the five stages of its encoders of lips (`widths`) and of sound
+    (`sound_widths`, as in `Audio2LipConfig`), and the length of what they give (512 in the paper and in SyncNet)."""
 
     widths: tuple[int, ...] = (24, 48, 96, 128, 192)
+    sound_widths: tuple[int, ...] = (16, 32, 64, 128, 256)
     embedding: int = 512
 
     def __post_init__(self) -> None:
-        if not isinstance(self.widths, tuple) or len(self.widths) != 5:
-            raise ValueError(f"widths must be five numbers, not {self.widths!r}")
-        _require_positive_integers(
-            embedding=self.embedding, **{f"widths[{i}]": w for i, w in enumerate(self.widths)}
-        )
+        for name in ("widths", "sound_widths"):
+            widths = getattr(self, name)
+            if not isinstance(widths, tuple) or len(widths) != 5:
+                raise ValueError(f"{name} must be five numbers, not {widths!r}")
+            _require_positive_integers(**{f"{name}[{i}]": w for i, w in enumerate(widths)})
+        _require_positive_integers(embedding=self.embedding)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from edtalk_server.networks.audio2lip import ConvBlock
+from edtalk_server.networks.audio2lip import ConvBlock, audio_encoder
 from edtalk_server.networks.config import SyncConfig
 
 FRAMES = 5
@@ -33,7 +33,7 @@ _BELOW = 0.05
 
 
 class SyncExpert(nn.Module):
-    """Two encoders, one for lips and one for sound. Use it in evaluation mode."""
+    """Two encoders, one for lips and one for sound; the latter is Audio2Lip's. Use it in evaluation mode."""
 
     def __init__(self, config: SyncConfig | None = None) -> None:
         super().__init__()
@@ -50,17 +50,8 @@ class SyncExpert(nn.Module):
             nn.Flatten(),
             nn.Linear(4 * e, self.config.embedding),
         )
-        self.sound = nn.Sequential(
-            ConvBlock(1, a, stride=(3, 1)),
-            ConvBlock(a, a, residual=True),
-            ConvBlock(a, b, stride=3),
-            ConvBlock(b, b, residual=True),
-            ConvBlock(b, c, stride=(3, 2)),
-            ConvBlock(c, d),
-            ConvBlock(d, e, padding=0),
-            nn.Flatten(),
-            nn.Linear(e, self.config.embedding),
-        )
+        self.hearing = audio_encoder(self.config.sound_widths)
+        self.sound = nn.Linear(self.config.sound_widths[-1], self.config.embedding)
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> SyncExpert:
@@ -73,7 +64,7 @@ class SyncExpert(nn.Module):
 
     def embed_sound(self, windows: Tensor) -> Tensor:
         """Embed mel windows [N, 1, 80, 16] in [-4, 4] as [N, 512] of length 1."""
-        return _unit(self.sound(windows))
+        return _unit(self.sound(self.hearing(windows).flatten(1)))
 
     def forward(self, lips: Tensor, sound: Tensor) -> Tensor:
         """Return the cosine [N] in 0..1 of half-faces [N, 15, 48, 96] and mel windows [N, 1, 80, 16]."""
@@ -84,23 +75,36 @@ def _unit(features: Tensor) -> Tensor:
     return F.normalize(torch.relu(features.float()), dim=1)
 
 
-def lip_windows(frames: Tensor, landmarks: Tensor, jitter: Tensor | None = None) -> Tensor:
+def lip_windows(frames: Tensor, landmarks: Tensor) -> Tensor:
     """Return the lower half-faces of all runs of five frames, [B, T - 4, 15, 48, 96].
 
     `frames` [B, T, 3, S, S] in [-1, 1]; `landmarks` [B, T, 68, 2] as x, y in 0..1 of the picture. A run has one box,
-    from its mean landmarks, so that the jaw moves in it. `jitter` [B, 3] shifts the box (in widths) and scales it (as a
-    logarithm). Gradients reach the frames.
+    from its mean landmarks, so that the jaw moves in it. Gradients reach the frames.
     """
     count, runs = len(frames), frames.shape[1] - FRAMES + 1
     if runs < 1:
         raise ValueError(f"lips need at least {FRAMES} frames, not {frames.shape[1]}")
-    small = _coarse(frames)
     starts = torch.arange(runs, device=frames.device)[:, None] + torch.arange(FRAMES, device=frames.device)
-    boxes = _boxes(landmarks[:, starts].mean(dim=2), jitter)
-    grid = _grid(boxes).flatten(0, 1).repeat_interleave(FRAMES, dim=0)
-    pictures = small[:, starts].flatten(0, 2)
-    cut = F.grid_sample(pictures, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    return cut.view(count, runs, FRAMES * 3, HEIGHT, WIDTH)
+    small, points = _coarse(frames)[:, starts], landmarks[:, starts].mean(dim=2)
+    return half_faces(small.flatten(0, 1), points.flatten(0, 1)).flatten(1, 2).unflatten(0, (count, runs))
+
+
+def half_faces(frames: Tensor, landmarks: Tensor, jitter: Tensor | None = None) -> Tensor:
+    """Return lower half-faces [B, T, 3, 48, 96] of frames [B, T, 3, S, S] that share a box, by landmarks [B, 68, 2].
+
+    `jitter` [B, 3] shifts the box (in widths) and scales it (as a logarithm).
+    """
+    small = _coarse(frames)
+    grid = _grid(_boxes(landmarks, jitter)).repeat_interleave(small.shape[1], dim=0)
+    cut = F.grid_sample(
+        small.flatten(0, 1), grid, mode="bilinear", padding_mode="border", align_corners=False
+    )
+    return cut.unflatten(0, small.shape[:2])
+
+
+def runs_of(halves: Tensor) -> Tensor:
+    """Return all runs of five of half-faces [B, T, 3, 48, 96], as `lip_windows` does."""
+    return halves.unfold(1, FRAMES, 1).movedim(-1, 2).flatten(2, 3)
 
 
 def _coarse(frames: Tensor) -> Tensor:
@@ -110,24 +114,23 @@ def _coarse(frames: Tensor) -> Tensor:
 
 
 def _boxes(landmarks: Tensor, jitter: Tensor | None) -> Tensor:
-    """Return left, top and width [B, N, 3] of the boxes around mean landmarks [B, N, 68, 2], in 0..1 of the picture."""
-    jaw = landmarks[..., _JAW, :]
-    low, high = jaw.amin(dim=2), jaw.amax(dim=2)
-    width = (high[..., 0] - low[..., 0]) * _MARGIN
-    middle = (low[..., 0] + high[..., 0]) / 2
-    bottom = high[..., 1] + _BELOW * width
+    """Return left, top and width [B, 3] of the boxes around landmarks [B, 68, 2], in 0..1 of the picture."""
+    jaw = landmarks[:, _JAW]
+    low, high = jaw.amin(dim=1), jaw.amax(dim=1)
+    width = (high[:, 0] - low[:, 0]) * _MARGIN
+    middle = (low[:, 0] + high[:, 0]) / 2
+    bottom = high[:, 1] + _BELOW * width
     if jitter is not None:
-        shift_x, shift_y, scale = (part[:, None] for part in jitter.unbind(dim=1))
+        shift_x, shift_y, scale = jitter.unbind(dim=1)
         middle, bottom = middle + shift_x * width, bottom + shift_y * width
         width = width * scale.exp()
     return torch.stack([middle - width / 2, bottom - width * HEIGHT / WIDTH, width], dim=-1)
 
 
 def _grid(boxes: Tensor) -> Tensor:
-    """Return sampling positions [B, N, 48, 96, 2] (x, y in -1..1) of boxes [B, N, 3]."""
+    """Return sampling positions [B, 48, 96, 2] (x, y in -1..1) of boxes [B, 3]."""
     across = (torch.arange(WIDTH, device=boxes.device) + 0.5) / WIDTH
     down = (torch.arange(HEIGHT, device=boxes.device) + 0.5) / WIDTH
-    left, top, width = (part[..., None, None] for part in boxes.unbind(dim=-1))
-    x = left + width * across[None, None, None, :]
-    y = top + width * down[None, None, :, None]
+    left, top, width = (part[:, None, None] for part in boxes.unbind(dim=-1))
+    x, y = left + width * across[None, None, :], top + width * down[None, :, None]
     return torch.stack(torch.broadcast_tensors(x, y), dim=-1) * 2 - 1

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from edtalk_server.networks.config import SyncConfig
-from edtalk_server.networks.sync import FRAMES, SyncExpert, lip_windows
+from edtalk_server.networks.sync import FRAMES, SyncExpert, half_faces, lip_windows, runs_of
 
-TINY = SyncConfig(widths=(4, 6, 8, 8, 8))
+TINY = SyncConfig((4, 6, 8, 8, 8), (4, 4, 6, 6, 8))
 
 
 def face(count: int, frames: int, jaw_left: float = 0.25, chin: float = 0.9) -> Tensor:
@@ -70,6 +70,15 @@ def test_runs_overlap_and_large_pictures_are_seen_as_small_ones() -> None:
     assert torch.allclose(lip_windows(large, face(2, 7)), windows, atol=1e-5)
     with pytest.raises(ValueError, match="at least 5"):
         lip_windows(small[:, :4], face(2, 4))
+
+
+def test_frames_with_one_box_give_the_same_runs() -> None:
+    frames, points = torch.rand(2, 7, 3, 64, 64), face(2, 7)
+    halves = half_faces(frames, points[:, 0])
+    assert halves.shape == (2, 7, 3, 48, 96)
+    assert torch.allclose(runs_of(halves), lip_windows(frames, points), atol=1e-5)
+    right = half_faces(frames, points[:, 0], torch.tensor([[0.1, 0.0, 0.0]]).repeat(2, 1))
+    assert not torch.allclose(right, halves, atol=0.1)
 
 
 def test_gradients_reach_the_frames_through_a_frozen_expert() -> None:

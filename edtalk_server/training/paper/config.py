@@ -132,6 +132,9 @@ class StageConfig:
     """Whose lips the stage `lips` teaches: a bundle's name or folder. Empty: the latest face in the same folder."""
     expert: str = ""
     """Who judges them: a checkpoint of the stage `sync`. Empty: the one in the same folder."""
+    ear: str = ""
+    """A bundle with whose audio encoder the stage `sync` hears; it stays frozen, and the lips learn to fit it. Empty:
+    the expert learns to hear by itself."""
     fresh_banks: bool = True
     """Whether `mouth_pose` initialises banks and heads again, as the release does when it starts from LIA."""
     freeze_backbone: bool = False

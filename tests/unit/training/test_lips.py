@@ -48,7 +48,7 @@ ALONE = ProcessGroup()
 CONFIG = StageConfig(
     network=EDTalkConfig(size=32, style_dim=40, width_base=256, width_max=16, enhancement_hidden=8),
     audio=Audio2LipConfig((4, 4, 6, 6, 8), 20),
-    sync=SyncConfig((4, 6, 8, 8, 8), 32),
+    sync=SyncConfig((4, 6, 8, 8, 8), (4, 4, 6, 6, 8), 32),
     batch=2,
     steps=40,
     critic=Critic(width=4, depth=1, scales=1),
@@ -121,6 +121,19 @@ def test_both_of_its_encoders_learn_and_silence_teaches_nothing_wrong() -> None:
     values = stage(silent, adversarial=False).values
     assert (float(values["shifted"]), float(values["other"])) == (0, 0), "moments of silence do not differ"
     assert float(values["positive"]) > 0
+
+
+def test_the_expert_can_hear_with_a_bundles_ear_which_stays_as_it_is() -> None:
+    starter = bundles.load("starter").audio_to_lip
+    config = replace(CONFIG, ear="starter", sync=replace(CONFIG.sync, sound_widths=starter.config.widths))
+    stage = SyncStage(config)
+    batch = SyncStage.batch(config, SpeakingCartoons(), np.random.default_rng(1))
+    stage(batch, adversarial=False).total.backward()
+    assert {name.split(".")[1] for name in touched(stage)} == {"lips", "sound"}
+    kept = starter.encoder.state_dict()
+    assert all(torch.equal(value, kept[name]) for name, value in stage.model.hearing.state_dict().items())
+    with pytest.raises(EDTalkError, match="widths"):
+        SyncStage(replace(CONFIG, ear="starter"))
 
 
 # --- the lips ---

@@ -6,13 +6,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from edtalk_server.networks.sync import FRAMES, MIDDLE, SyncExpert, lip_windows
+from edtalk_server import bundles
+from edtalk_server.networks.audio2lip import Audio2Lip
+from edtalk_server.networks.sync import FRAMES, MIDDLE, SyncExpert, half_faces, runs_of
 from edtalk_server.training.datasets.interface import ClipSet, Random, SpokenBatch
 from edtalk_server.training.loop.trainer import Outcome
 from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.lips.speech import draw_spoken
 from edtalk_server.training.paper.stage import Stage
 from edtalk_server.training.speech.augment import disturb
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 NEAREST, FARTHEST = 2, 15
 """Frames by which the sound of a negative is too early or too late."""
@@ -38,15 +41,29 @@ class SyncStage(Stage[SpokenBatch]):
     def __init__(self, config: StageConfig) -> None:
         super().__init__(config)
         self.model = SyncExpert(config.sync)
+        if config.ear:
+            self._borrow_ear(config.ear)
+
+    def _borrow_ear(self, name: str) -> None:
+        """Hear with a bundle's audio encoder, which knows many voices, and keep it."""
+        audio = bundles.load(name).audio_to_lip
+        if not isinstance(audio, Audio2Lip) or audio.config.widths != self.config.sync.sound_widths:
+            raise EDTalkError(
+                ErrorCode.BAD_MESSAGE,
+                f"The bundle {name} has no audio encoder with the widths {self.config.sync.sound_widths}.",
+                "Set `sound_widths` of `sync` to those of its `audio_to_lip`, or leave `ear` empty.",
+            )
+        self.model.hearing.load_state_dict(audio.encoder.state_dict())
+        self.model.hearing.requires_grad_(requires_grad=False).eval()
 
     @staticmethod
     def batch(config: StageConfig, data: ClipSet, rng: Random) -> SpokenBatch:
         return draw_spoken(data, rng, config.batch, _CLIP, FARTHEST)
 
     def forward(self, batch: SpokenBatch, adversarial: bool) -> Outcome:
-        lips = lip_windows(batch.frames, batch.landmarks, _box_jitter(batch.frames))
-        voice = disturb(batch.voice)
-        seen, heard = self._embed(film_like(lips), voice)
+        halves = half_faces(batch.frames, batch.landmarks.mean(dim=1), _box_jitter(batch.frames))
+        lips, voice = runs_of(film_like(halves)), disturb(batch.voice)
+        seen, heard = self._embed(lips, voice)
         pairs = _Pairs(voice, batch.reach)
         within = torch.einsum("bnd,bmd->bnm", seen, heard)
         across = torch.einsum("bnd,cd->bnc", seen, heard[:, pairs.middle])
@@ -123,23 +140,21 @@ def _box_jitter(frames: Tensor) -> Tensor:
     )
 
 
-def film_like(lips: Tensor) -> Tensor:
-    """Change half-faces [B, N, 15, 48, 96] as cameras do: mirrored, in other light and colours, coarser, with noise.
+def film_like(halves: Tensor) -> Tensor:
+    """Change half-faces [B, T, 3, 48, 96] as cameras do: mirrored, in other light and colours, coarser, with noise.
 
     All frames of a clip change alike.
     """
-    count, runs = lips.shape[:2]
+    count, length = halves.shape[:2]
 
     def drawn(low: float, high: float, colours: int = 1) -> Tensor:
-        values = torch.rand(count, 1, colours, 1, 1, device=lips.device) * (high - low) + low
-        return values.repeat(1, 1, 15 // colours if colours > 1 else 1, 1, 1)
+        return torch.rand(count, 1, colours, 1, 1, device=halves.device) * (high - low) + low
 
-    lips = torch.where(drawn(0, 1) < 0.5, lips.flip(-1), lips)
-    coarse = F.avg_pool2d(lips.flatten(0, 1), 2)
+    halves = torch.where(drawn(0, 1) < 0.5, halves.flip(-1), halves)
+    coarse = F.avg_pool2d(halves.flatten(0, 1), 2)
     coarse = F.interpolate(coarse, scale_factor=2, mode="bilinear", align_corners=False)
-    lips = torch.lerp(lips, coarse.unflatten(0, (count, runs)), drawn(-0.5, 1).clamp(min=0))
-    grey = lips.unflatten(2, (FRAMES, 3)).mean(dim=3).repeat_interleave(3, dim=2)
-    lips = torch.lerp(lips, grey, drawn(-0.6, 1).clamp(min=-0.3))
-    noise = torch.randn(count, 1, *lips.shape[2:], device=lips.device) * drawn(-0.03, 0.08).clamp(min=0)
+    halves = torch.lerp(halves, coarse.unflatten(0, (count, length)), drawn(-0.5, 1).clamp(min=0))
+    halves = torch.lerp(halves, halves.mean(dim=2, keepdim=True), drawn(-0.6, 1).clamp(min=-0.3))
+    noise = torch.randn(count, 1, *halves.shape[2:], device=halves.device) * drawn(-0.03, 0.08).clamp(min=0)
     light = drawn(0.5, 1.4) * drawn(0.85, 1.15, colours=3)
-    return torch.addcmul(noise + drawn(-0.35, 0.35), lips, light)
+    return torch.addcmul(noise + drawn(-0.35, 0.35), halves, light)
