@@ -111,7 +111,7 @@ NO_JUDGES = Judges()
 
 def own_sync_judges(bundle: Bundle) -> dict[str, SyncJudge]:
     """Return the bundle's sync expert as the judge `own_`; nothing where it has none."""
-    expert = getattr(bundle, "sync", None)
+    expert = bundle.sync
     if expert is None:
         return {}
     from edtalk_server.networks.sync import lip_windows
