@@ -19,6 +19,16 @@ from shared_protocol.errors import EDTalkError
 
 COMMANDS = ("serve", "predict", "capture", "render", "train", "evaluate", "bundle", "bench", "doctor")
 
+_FOR_TRAINING = "Run `python install.py --train` in the EDTalk folder."
+OPTIONAL_PACKAGES = {
+    "numba": _FOR_TRAINING,
+    "scipy": _FOR_TRAINING,
+    "torchmetrics": _FOR_TRAINING,
+    "tensorboard": _FOR_TRAINING,
+    "transformers": "Run `python -m pip install transformers` with the server's Python.",
+}
+"""Packages that only some commands need, and how to get them."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0 success, 1 failure, 2 misuse, 130 interrupted."""
@@ -33,6 +43,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return int(module.run(command_arguments))
     except EDTalkError as error:
         print(f"error: {error.cause} {error.fix}", file=sys.stderr)
+        return 1
+    except ModuleNotFoundError as error:
+        if error.name not in OPTIONAL_PACKAGES:
+            raise
+        print(
+            f"error: The package {error.name} is not installed. {OPTIONAL_PACKAGES[error.name]}",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -35,6 +35,7 @@ def parse(arguments: Sequence[str]) -> Options:
         "--torch", choices=("auto", "cpu", "cuda"), default="auto", help="which PyTorch; auto asks the driver"
     )
     add("--torch-index", default=TORCH_INDEX, metavar="URL", help="a mirror of PyTorch's own index")
+    add("--train", action="store_true", help="server, demo: also the packages of training and evaluation")
     add("--blender", type=Path, metavar="PATH", help="demo, release: use this Blender (4.2 or newer)")
     extent = parser.add_mutually_exclusive_group()
     quick = "test: neither the slow ones nor those inside Blender"

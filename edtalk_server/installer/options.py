@@ -32,6 +32,12 @@ class Options:
     torch_index: str = TORCH_INDEX
     blender: Path | None = None
     thoroughness: Thoroughness = Thoroughness.PLAIN
+    train: bool = False
+
+    @property
+    def extras(self) -> tuple[str, ...]:
+        """The groups of packages beside the server's own: the timing of words, and what `--train` asks for."""
+        return ("align", "train") if self.train else ("align",)
 
     @property
     def venv(self) -> Path:

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 from shared_protocol import __version__, paths
 
@@ -16,13 +17,15 @@ from .steps import GIGABYTE, Runner, SetupError, need_disk
 
 NEEDED_BYTES = {"cpu": 2 * GIGABYTE, "cuda": 8 * GIGABYTE}
 """Free disk space that each PyTorch needs."""
-ALL_EXTRAS = ("dev", "train")
+ALL_EXTRAS = ("align", "dev", "semantics", "train")
+"""All groups of packages in `pyproject.toml`: what the tests need."""
 WINDOWS_CUDA = "cu130"
 """Folder of PyTorch's own index with the CUDA build for Windows."""
 
 
-def install(options: Options, runner: Runner, extras: Collection[str] = ("train",)) -> Environment:
-    """Create `.venv` and install the server in it, unless it is there already."""
+def install(options: Options, runner: Runner, extras: Collection[str] | None = None) -> Environment:
+    """Create `.venv` and install the server in it, unless it is there already. `extras`: default `options.extras`."""
+    extras = options.extras if extras is None else extras
     environment = Environment(options.venv, runner, options.wheels)
     kind, why = choose_torch(options.torch, nvidia_driver_answers)
     if any(environment.is_current(mark) for mark in _accepted(options, kind, extras)):
@@ -46,7 +49,10 @@ def _mark(options: Options, kind: str, extras: Collection[str]) -> str:
 def _accepted(options: Options, kind: str, extras: Collection[str]) -> list[str]:
     """Return the marks of acceptable environments: one with more packages; any PyTorch unless one was requested."""
     kinds = NEEDED_BYTES if options.torch == "auto" else (kind,)
-    return [_mark(options, each, more) for each in kinds for more in (extras, ALL_EXTRAS)]
+    more = (extras, replace(options, train=True).extras, ALL_EXTRAS)
+    return [
+        _mark(options, each, packages) for each in kinds for packages in more if set(extras) <= set(packages)
+    ]
 
 
 def choose_torch(wanted: str, driver: Callable[[], bool], system: str = sys.platform) -> tuple[str, str]:

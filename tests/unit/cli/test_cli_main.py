@@ -93,3 +93,16 @@ def test_the_exit_status_and_one_line_tell_how_it_went(
     monkeypatch.setitem(sys.modules, "edtalk_server.cli.doctor", command)
     assert cli.main(["doctor", "--speed", "3"]) == status
     assert said in capsys.readouterr().err
+
+
+def test_a_package_that_only_some_commands_need_is_named_with_the_fix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from edtalk_server.cli import evaluate
+
+    def needs_it(_args: object) -> int:
+        raise ModuleNotFoundError("No module named 'torchmetrics'", name="torchmetrics")
+
+    monkeypatch.setattr(evaluate, "run", needs_it)
+    assert cli.main(["evaluate"]) == 1
+    assert "torchmetrics is not installed. Run `python install.py --train`" in capsys.readouterr().err
