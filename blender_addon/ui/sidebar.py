@@ -69,14 +69,18 @@ class SidebarPanel(Panel):
     bl_category = "EDTalk"
 
 
-class CharacterSubPanel(SidebarPanel):
-    """Mix-in: a panel below *Character*, while a character is selected."""
-
-    bl_parent_id = "EDTALK_PT_character"
+class CharacterPanel(SidebarPanel):
+    """Mix-in: a panel of its own while a character is selected."""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return character.is_character(context.object)
+
+
+class CharacterSubPanel(CharacterPanel):
+    """Mix-in: a panel below *Animate*, while a character is selected."""
+
+    bl_parent_id = "EDTALK_PT_animate"
 
 
 def format_bytes(size: int) -> str:

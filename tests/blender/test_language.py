@@ -169,7 +169,7 @@ def test_the_panels_words_and_notes_from_the_file_are_german(
     panels = addon("ui.character.character_panel")
     monkeypatch.setattr(panels, "draw_words", lambda layout, text, _icon="NONE": layout.label(text=text))
     talking.edtalk.notes = "The head looks about 31 degrees to the side: use a picture from the front."
-    assert drawn(panels.CharacterPanel) == [
+    assert drawn(panels.SetupPanel)[-1:] == [
         "Der Kopf blickt etwa 31 Grad zur Seite: ein Bild von vorn verwenden."
     ]
     remarks = addon("ui.bake.bake_panel")._remarks(bpy.context.scene, talking)

@@ -278,6 +278,26 @@ def test_the_panel_shows_state_memory_and_buttons(
     assert "edtalk.download_bundle" in shown and "edtalk.use_bundle" not in shown
 
 
+def test_what_runs_takes_the_place_of_the_first_button(
+    addon: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing below it may jump under the mouse when a task starts."""
+    panels, tasks = addon("ui.character.character_panel"), addon("core.tasks")
+    layout = mock.MagicMock()
+    for name in ("row", "column", "box"):
+        getattr(layout, name).return_value = layout
+    panels.StartPanel.draw(SimpleNamespace(layout=layout), bpy.context)
+    assert [call.args[0] for call in layout.operator.call_args_list] == ["edtalk.new_character"]
+    assert layout.scale_y == panels.ROWS_OF_WORK
+    layout.reset_mock()
+    progress = tasks.Progress("Rendering", 3, 12)
+    monkeypatch.setattr(addon.session, "task", tasks.Task("Bake", iter(()), progress))
+    panels.StartPanel.draw(SimpleNamespace(layout=layout), bpy.context)
+    rows = layout.progress.call_count + layout.label.call_count
+    assert rows == panels.ROWS_OF_WORK, "however long its words are"
+    assert layout.label.call_args.kwargs["text"] == "Rendering 3 of 12"
+
+
 def test_the_pie_menu_offers_buttons_that_exist_and_is_off_at_first(addon: Any, choices: Any) -> None:
     assert not choices.pie_menu
     buttons = drawn(addon("ui.pie").PieMenu)

@@ -27,6 +27,7 @@ from drive_window import (
 )
 
 OPEN = (
+    "server.server_panel.ServerPanel",
     "server.server_panel.ServerDetailsPanel",
     "server.server_panel.BundlesPanel",
     "character.portrait_panel.PortraitPanel",
@@ -34,10 +35,13 @@ OPEN = (
     "bake.takes_panel.TakesPanel",
     "weights.emotion_panel.EmotionPanel",
     "performance.sentences.SentencesPanel",
+    "weights.weights_panel.PosesPanel",
+    "weights.weights_panel.KeysPanel",
 )
 PANELS = (
     *OPEN,
-    "server.server_panel.ServerPanel",
+    "character.character_panel.StartPanel",
+    "character.character_panel.SetupPanel",
     "performance.voice_panel.VoicePanel",
     "bake.bake_panel.FramesPanel",
     "weights.weights_panel.WeightsPanel",

@@ -15,6 +15,7 @@ import hands
 from drive_window import addon, area, finished, photograph, result
 
 buttons = hands.Buttons()
+OPEN = tuple(f"server.server_panel.{name}" for name in ("ServerPanel", "ServerDetailsPanel", "BundlesPanel"))
 
 
 def session() -> Any:
@@ -35,7 +36,7 @@ def story() -> Generator[float, None, None]:
 
 def prepare() -> Iterator[float]:
     """An empty scene, and the panels of the server and the bundles open."""
-    window.install("server.server_panel.ServerDetailsPanel", "server.server_panel.BundlesPanel")
+    window.install(*OPEN)
     for ob in list(bpy.data.objects):
         bpy.data.objects.remove(ob)
     area("VIEW_3D").spaces.active.show_region_ui = True

@@ -3,7 +3,6 @@ it, and the pictures of that page. What a user types into a file browser is set 
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
@@ -22,7 +21,7 @@ EDITED, FELT = 80, 120
 TAKEN_AT = {"edit": EDITED, "happy": 140, "baked": 20}
 MENU = 260
 """How far down the menu of the preferences' arrow reaches, in pixels."""
-EXPRESSION, HEADER, SLIDER, ROW = 220, 26, 31, 21
+EXPRESSION, HEADER, SLIDER, ROW = 115, 26, 31, 21
 """Pixels at scale 1: from the layer's buttons down to the title Expression; from a closed panel to the next; from a
 title to its first slider, from slider to slider."""
 TITLE, KEY, MIDDLE = 220, 103, 110
@@ -101,6 +100,7 @@ def browse(path: Path) -> Iterator[float]:
     yield from hands.until(lambda: any(a.type == "FILE_BROWSER" for a in window.window().screen.areas))
     browser = area("FILE_BROWSER")
     yield 1.0
+    result.setdefault("browsers", []).append(browser.spaces.active.params.display_type)
     browser.spaces.active.params.directory = str(path.parent).encode()
     browser.spaces.active.params.filename = path.name
     yield 1.0
@@ -158,11 +158,9 @@ def make_a_character() -> Iterator[float]:
     yield from hands.until(lambda: addon("ui.runtime.runtime").session().task is not None)
     yield from finished()
     yield 0.5
-    yield from press("edtalk.look_at_character")
     yield from hands.until(face_is_seen, SLOW)
     result["face is seen"] = face_is_seen()
-    if "PICTURES" not in os.environ:
-        area("VIEW_3D").spaces.active.shading.type = "SOLID"  # EEVEE without a graphics card: seconds a frame
+    result["view"] = area("VIEW_3D").spaces.active.shading.type
     yield from buttons.find("edtalk.choose_voice")
     yield 0.5
     workplace("character")
@@ -204,10 +202,17 @@ def at_frame(frame: int) -> Iterator[float]:
 
 def below(lines: int, from_right: int) -> Iterator[float]:
     """A place so far below the button Prediction, and from the sidebar's right edge; the sidebar is scrolled to
-    its end. (Blender tells what is under the mouse for buttons alone, and not for titles, menus and what is in titles.)
-    """
+    where that comes into sight from below. (Blender tells what is under the mouse for buttons alone, and not for
+    titles, menus and what is in titles.)"""
     yield from turn_wheel("down", 60)
-    _x, y = yield from buttons.find("edtalk.edit_performance")
+    for _ in range(20):
+        try:
+            _x, y = yield from buttons.find("edtalk.edit_performance")
+            break
+        except LookupError:
+            yield from turn_wheel("up", 4)
+    else:
+        raise LookupError("no button Prediction")
     side = region(area("VIEW_3D"), "UI")
     return side.x + side.width - from_right, y + lines
 
@@ -238,10 +243,9 @@ def edit_on_top() -> Iterator[float]:
 
 def mark_an_emotion() -> Iterator[float]:
     yield from click_below(EXPRESSION, TITLE, "Expression")
-    yield from click_below(EXPRESSION + HEADER, TITLE, "Emotion")
+    yield from click_below(EXPRESSION + 3 * HEADER, TITLE, "Emotion")
     yield from at_frame(FELT)
-    yield from turn_wheel("down", 60)
-    x, y = yield from buttons.find("edtalk.emotions_from_markers")
+    x, y = yield from scrolled_to("edtalk.emotions_from_markers")
     yield from hands.click((x, y - ROW))  # the menu above it
     clicks.append("Mark Emotion")
     yield 0.8

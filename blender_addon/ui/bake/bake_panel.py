@@ -11,15 +11,16 @@ from ...scene import plane
 from ...scene.keys.signature import has_drivers
 from ..runtime import runtime
 from ..runtime.preferences import preferences
-from ..sidebar import CharacterSubPanel, SidebarPanel, draw_show_switch, draw_words, side_by_side
+from ..sidebar import CharacterPanel, SidebarPanel, draw_show_switch, draw_words, side_by_side
 from .watch import WATCH
 
 
-class FramesPanel(CharacterSubPanel, bpy.types.Panel):
+class FramesPanel(CharacterPanel, bpy.types.Panel):
     """Baking, and what the plane shows."""
 
     bl_idname = "EDTALK_PT_frames"
-    bl_label = "Frames"
+    bl_label = "Bake"
+    bl_order = 3
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, scene, ob = self.layout, context.scene, context.object

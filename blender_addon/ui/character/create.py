@@ -18,9 +18,11 @@ from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character, paths, plane, portrait_crop
 from ..runtime import portrait_requests, runtime
+from ..runtime.browsing import thumbnails
 from ..runtime.live import LIVE
 from ..runtime.polls import is_in_view, refuse
 from ..runtime.task_operator import TaskOperator
+from .view_character import look_at_first
 
 PICTURES = ".png;.jpg;.jpeg;.webp;.bmp;.tif;.tiff;.tga;.exr;.hdr;.heic;.heif;.avif"
 """Files that may be dropped onto the 3D view."""
@@ -52,6 +54,7 @@ class NewCharacter(TaskOperator, bpy.types.Operator):
     filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_glob: StringProperty(default=UNKNOWN_PICTURES, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    display_type: thumbnails()
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -136,7 +139,8 @@ def _create(portrait: Portrait, progress: Progress) -> Steps[str]:
     plane.show_live(ob, picture.width, picture.height, picture.pixels)
     _select_alone(ob)
     LIVE.mark_shown(ob, prepared.source, rest)
-    return rpt_("{name} is ready", name=ob.name) + "".join(f". {rpt_(note)}" for note in prepared.notes)
+    notes = [*map(rpt_, prepared.notes), look_at_first(bpy.context, ob)]
+    return rpt_("{name} is ready", name=ob.name) + "".join(f". {note}" for note in notes if note)
 
 
 def _prepare(portrait: uploads.Content, progress: Progress) -> Steps[tuple[Prepared, bool]]:

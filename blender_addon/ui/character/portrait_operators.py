@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
+# mypy: disable-error-code="valid-type"
 """Operators on the portrait: check it, find the face, take the next face; face the camera."""
 
 from __future__ import annotations
 
 import bpy
+from bpy.props import BoolProperty, StringProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
 
 from ...core import crop_box
 from ...core.tasks import Progress, Steps, time_sliced
-from ...core.text.translate import n_, rpt_
-from ...scene import character, facing, portrait_crop
+from ...core.text.translate import n_, rpt_, tip_
+from ...scene import character, facing, paths, portrait_crop
 from ...scene.references import get_character
 from ..runtime import portrait_requests, runtime
-from ..runtime.polls import has_editable_character, refuse
+from ..runtime.browsing import thumbnails
+from ..runtime.polls import has_editable_character, refuse, report_error
 from ..runtime.task_operator import TaskOperator
 
 VERDICTS = {
@@ -44,6 +47,44 @@ class PortraitOperator(TaskOperator):
         portrait_crop.set_crop(get_character(uid), crop)
         portrait_crop.remember(get_character(uid), inspected)
         return f"{rpt_(VERDICTS.get(inspected.verdict, inspected.verdict))}. {rpt_(inspected.advice)}".strip()
+
+
+class ChoosePortrait(bpy.types.Operator):
+    """Choose another picture for this character"""
+
+    bl_idname = "edtalk.choose_portrait"
+    bl_label = "Choose Portrait"
+    bl_options = {"UNDO"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
+    filter_image: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    display_type: thumbnails()
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, _properties: bpy.types.OperatorProperties) -> str:
+        known = context.object.edtalk.portrait if character.is_character(context.object) else ""
+        return f"{tip_('Choose another picture for this character')}\n{known}".strip()
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_editable_character(cls, context)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        path = paths.absolute(self.filepath)
+        try:
+            paths.existing_file(path, "portrait", ErrorCode.IMAGE_UNREADABLE)
+        except EDTalkError as error:
+            report_error(self, error.cause, error.fix)
+            return {"CANCELLED"}
+        portrait_crop.set_crop(context.object, None)
+        context.object.edtalk.portrait = paths.to_stored_path(path)
+        context.object.update_tag()
+        return {"FINISHED"}
 
 
 class CheckPortrait(PortraitOperator, bpy.types.Operator):
@@ -128,4 +169,4 @@ class StopFacing(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (CheckPortrait, FindFace, NextFace, FaceCamera, StopFacing)
+CLASSES = (ChoosePortrait, CheckPortrait, FindFace, NextFace, FaceCamera, StopFacing)

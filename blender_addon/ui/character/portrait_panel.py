@@ -7,15 +7,16 @@ import bpy
 
 from ...core.text.translate import iface_
 from ...scene import facing, portrait_crop
-from ..sidebar import CharacterSubPanel, draw_words, side_by_side
+from ..sidebar import CharacterPanel, draw_words, side_by_side
 from .portrait_operators import VERDICTS
 
 
-class PortraitPanel(CharacterSubPanel, bpy.types.Panel):
+class PortraitPanel(CharacterPanel, bpy.types.Panel):
     """Picture, crop and verdict."""
 
     bl_idname = "EDTALK_PT_portrait"
     bl_label = "Portrait"
+    bl_parent_id = "EDTALK_PT_character"
     bl_options = {"DEFAULT_CLOSED"}
     bl_order = 0
 
@@ -24,6 +25,7 @@ class PortraitPanel(CharacterSubPanel, bpy.types.Panel):
         picture = ob.edtalk.picture
         layout.use_property_split = True
         layout.use_property_decorate = False
+        layout.prop(ob.edtalk, "portrait", text="File")
         layout.prop(picture, "image")
         self._draw_verdict(ob)
         layout.operator("edtalk.adjust_crop", icon="SELECT_SET")

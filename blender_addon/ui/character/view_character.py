@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import bpy
 
-from ...core.text.translate import iface_
+from ...core.text.translate import iface_, rpt_
 from ...scene import character
 from ..runtime.polls import is_in_view, refuse
 
@@ -52,16 +52,41 @@ class LookAtCharacter(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         if view_hint(context.space_data, context.scene):
             show_pictures(context.space_data, context.scene)
-        view = next(region for region in context.area.regions if region.type == "WINDOW")
-        before = {ob: ob.select_get() for ob in {context.object, *context.selected_objects}}
-        for ob in before:
-            ob.select_set(ob == context.object)
-        with context.temp_override(region=view):
-            bpy.ops.view3d.view_axis(type="FRONT", align_active=True)
-            bpy.ops.view3d.view_selected()
-        for ob, was_selected in before.items():
-            ob.select_set(was_selected)
+        _turn_to(context, context.area)
         return {"FINISHED"}
+
+
+def _turn_to(context: bpy.types.Context, area: bpy.types.Area) -> None:
+    """Turn a 3D view to the front of the active object, alone in it. What is selected stays."""
+    view = next(region for region in area.regions if region.type == "WINDOW")
+    before = {ob: ob.select_get() for ob in {context.object, *context.selected_objects}}
+    for ob in before:
+        ob.select_set(ob == context.object)
+    with context.temp_override(area=area, region=view):
+        bpy.ops.view3d.view_axis(type="FRONT", align_active=True)
+        bpy.ops.view3d.view_selected()
+    for ob, was_selected in before.items():
+        ob.select_set(was_selected)
+
+
+def look_at_first(context: bpy.types.Context, ob: bpy.types.Object) -> str:
+    """Turn the view to a file's first character, and let it show pictures where that compiles no shaders: solid, with
+    textures. In a file that was never saved the view transform is set to the one that solid shading has. Return what
+    was changed of the scene, in the user's language."""
+    window = context.window or next(iter(context.window_manager.windows), None)
+    views = [area for area in window.screen.areas if area.type == "VIEW_3D"] if window is not None else []
+    if bpy.app.background or not views or sum(map(character.is_character, bpy.data.objects)) > 1:
+        return ""
+    area = max(views, key=lambda view: view.width * view.height)
+    scene, said = context.scene, ""
+    if not bpy.data.filepath and scene.view_settings.view_transform != PLAIN:
+        scene.view_settings.view_transform = PLAIN
+        said = rpt_("The view transform is {transform} now, which keeps a picture's colours", transform=PLAIN)
+    if scene.view_settings.view_transform == PLAIN:
+        show_pictures(area.spaces.active, scene)
+    with context.temp_override(window=window):
+        _turn_to(context, area)
+    return said
 
 
 CLASSES = (LookAtCharacter,)

@@ -21,6 +21,7 @@ from ...core.text.translate import rpt_
 from ...scene import paths
 from ...scene.references import CharacterRef
 from ..runtime import runtime
+from ..runtime.browsing import thumbnails
 from ..runtime.polls import is_not_tweaking
 from ..runtime.range_operator import RangeOperator, prepare_source
 from .write_performance import describe_side_effects, write_performance
@@ -55,6 +56,7 @@ class Capture(RangeOperator, bpy.types.Operator):
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
     filter_movie: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+    display_type: thumbnails()
     start: FloatProperty(
         name="Starts at", description="Frame at which the video begins", default=1.0, options={"SKIP_SAVE"}
     )

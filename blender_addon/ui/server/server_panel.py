@@ -16,40 +16,29 @@ from .server_operators import needs_restart
 
 
 class ServerPanel(SidebarPanel, bpy.types.Panel):
-    """State of the server, progress, errors, and new characters."""
+    """State of the server. It starts by itself, so this comes last, and closed."""
 
     bl_idname = "EDTALK_PT_server"
-    bl_label = "EDTalk"
+    bl_label = "Server"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 9
 
     def draw(self, _context: bpy.types.Context) -> None:
-        layout, session = self.layout, runtime.session()
-        status = session.status
+        layout, status = self.layout, runtime.session().status
         draw_words(layout, status.line, status.icon)
         row = side_by_side(layout, "Restart", "Stop")
         if status.can_stop:
             row.operator("edtalk.restart_server", text="Restart", icon="FILE_REFRESH")
-            row.operator("edtalk.stop_server", text="Stop", icon="PAUSE")
+            row.operator("edtalk.stop_server", text="Stop", icon="QUIT")
         else:
             row.operator("edtalk.start_server", text="Start", icon="PLAY")
-        if session.trouble is not None:
-            cause, fix = session.trouble
-            box = layout.box()
-            draw_words(box, iface_(cause), "ERROR")
-            draw_words(box, iface_(fix), "INFO")
-        if session.task is not None:
-            progress = session.task.progress
-            row = layout.row(align=True)
-            row.progress(factor=progress.fraction, text=f"{progress.fraction:.0%}" if progress.total else "")
-            row.operator("edtalk.cancel", text="", icon="X")
-            draw_words(layout, progress.text)
-        layout.operator("edtalk.new_character", icon="ADD")
 
 
 class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):
     """Device, memory, and what to send with a bug report."""
 
     bl_idname = "EDTALK_PT_server_details"
-    bl_label = "Server"
+    bl_label = "Device and Memory"
     bl_parent_id = "EDTALK_PT_server"
     bl_options = {"DEFAULT_CLOSED"}
 

@@ -25,22 +25,6 @@ class WeightsPanel(CharacterSubPanel, bpy.types.Panel):
         self._draw_layers(layers.layer_state(ob))
         column = layout.column(align=True)
         _draw_tools(side_by_side(column, "Key", "Reset", "Mirror"), "ALL", with_text=True)
-        row = side_by_side(column, "Copy Pose", "Paste Pose")
-        row.operator("edtalk.copy_pose", icon="COPYDOWN")
-        row.operator("edtalk.paste_pose", icon="PASTEDOWN")
-        row = column.row(align=True)
-        row.operator("edtalk.keep_pose", icon="ADD")
-        row.menu("EDTALK_MT_poses", text="", icon="DOWNARROW_HLT")
-        column.operator("edtalk.make_pose_assets", icon="ASSET_MANAGER")
-        column = layout.column(align=True)
-        column.use_property_split, column.use_property_decorate = True, False
-        column.prop(ob.edtalk.writing, "reach")
-        row = column.split(factor=0.68, align=True)
-        row.use_property_split = False
-        row.prop(ob.edtalk.writing, "reduce")
-        error = row.row(align=True)
-        error.active = ob.edtalk.writing.reduce
-        error.prop(ob.edtalk.writing, "error", text="")
 
     def _draw_layers(self, state: layers.LayerState) -> None:
         layout = self.layout
@@ -98,6 +82,46 @@ def _fits(declared: bpy.types.FloatProperty, basis: Basis) -> bool:
     return bool(declared.soft_min <= basis.minimum and basis.maximum <= declared.soft_max)
 
 
+class PosesPanel(CharacterSubPanel, bpy.types.Panel):
+    """Whole faces: copied, pasted, and kept."""
+
+    bl_idname = "EDTALK_PT_poses"
+    bl_label = "Poses"
+    bl_parent_id = "EDTALK_PT_weights"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        column = self.layout.column(align=True)
+        row = side_by_side(column, "Copy Pose", "Paste Pose")
+        row.operator("edtalk.copy_pose", icon="COPYDOWN")
+        row.operator("edtalk.paste_pose", icon="PASTEDOWN")
+        row = column.row(align=True)
+        row.operator("edtalk.keep_pose", icon="ADD")
+        row.menu("EDTALK_MT_poses", text="", icon="DOWNARROW_HLT")
+        column.operator("edtalk.make_pose_assets", icon="ASSET_MANAGER")
+
+
+class KeysPanel(CharacterSubPanel, bpy.types.Panel):
+    """How keys are written, and where they are in time."""
+
+    bl_idname = "EDTALK_PT_keys"
+    bl_label = "Keys"
+    bl_parent_id = "EDTALK_PT_weights"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        writing, column = context.object.edtalk.writing, self.layout.column(align=True)
+        column.use_property_split, column.use_property_decorate = True, False
+        column.prop(writing, "reach")
+        row = column.split(factor=0.68, align=True)
+        row.use_property_split = False
+        row.prop(writing, "reduce")
+        error = row.row(align=True)
+        error.active = writing.reduce
+        error.prop(writing, "error", text="")
+        column.operator("edtalk.retime_keys", icon="MOD_TIME")
+
+
 class MouthPanel(BankPanel, bpy.types.Panel):
     """The mouth's weights."""
 
@@ -122,4 +146,4 @@ class ExpressionPanel(BankPanel, bpy.types.Panel):
     bank = Bank.EXPRESSION
 
 
-CLASSES = (WeightsPanel, MouthPanel, PosePanel, ExpressionPanel)
+CLASSES = (WeightsPanel, MouthPanel, PosePanel, ExpressionPanel, PosesPanel, KeysPanel)
