@@ -231,6 +231,13 @@ def lend_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
         _follow(image, scene)
 
 
+def extend_lent(ob: bpy.types.Object, first: int, last: int) -> None:
+    """Let a plane that shows lent frames show these: more are there now."""
+    node, image = texture_node(ob), lent_image(ob)
+    if node is not None and image is not None:
+        _show_sequence(node, image, first, last)
+
+
 def lent_image(ob: bpy.types.Object) -> bpy.types.Image | None:
     """Return the picture that the plane shows temporarily, or None."""
     node = texture_node(ob)

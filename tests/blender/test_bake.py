@@ -535,3 +535,57 @@ def test_a_movie_of_what_is_not_baked_is_refused(
     words = refused(bpy.ops.edtalk.export_movie, filepath=str(tmp_path / "movie.mp4"))
     assert "Frame 5 is not baked" in words and "Bake Changes" in words
     assert not (tmp_path / "movie.mp4").exists()
+
+
+# --- while it runs ---------------------------------------------------------------------------------------------------
+
+
+def test_the_current_frame_and_the_preview_range_are_rendered_first(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, asked = addon("core.server.client").Client, list[tuple[int, ...]]()
+    start = client.start
+
+    def noted(self: Any, request: Any, *rest: Any) -> str:
+        if type(request).__name__ == "Render":
+            asked.append(request.frames)
+        return start(self, request, *rest)
+
+    monkeypatch.setattr(client, "start", noted)
+    scene = bpy.context.scene
+    scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 6, 8
+    scene.frame_set(7)
+    bpy.ops.edtalk.bake()
+    assert asked == [(7, 8, 6, 9, 10, 11, 12, 1, 2, 3, 4, 5)]
+    names = {path.name for path in folder_of(talking).glob("*.png")}
+    assert names >= {f"{frame:04d}.png" for frame in range(FIRST, LAST + 1)}
+    assert (talking.edtalk.take_first, talking.edtalk.take_last) == (FIRST, LAST)
+
+
+def test_finished_frames_play_while_the_rest_is_baked(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile, plane = addon("ui.bake.meanwhile"), addon("scene.plane")
+    bpy.ops.edtalk.bake(first=4, last=6)
+    talking.edtalk.show = "LIVE"
+    take = addon("core.takes").Take.open(folder_of(talking))
+    ref = addon("scene.references").CharacterRef.of(talking, bpy.context.scene)
+    playback, playing = meanwhile.Playback(ref, take), True
+    monkeypatch.setattr(meanwhile, "is_playing", lambda _context: playing)
+    monkeypatch.setattr(meanwhile, "LOOK_S", 0.0)
+    user = plane.texture_node(talking).image_user
+
+    def shown() -> tuple[int, int] | None:
+        playback.look()
+        lent = plane.lent_image(talking)
+        return (user.frame_start, user.frame_duration) if lent is not None else None
+
+    bpy.context.scene.frame_set(9)
+    assert shown() is None, "this frame is not finished"
+    bpy.context.scene.frame_set(5)
+    assert shown() == (4, 3)
+    take.store(7, "h", (folder_of(talking) / "0006.png").read_bytes(), "s")
+    assert shown() == (4, 4)
+    playing = False
+    assert shown() is None and talking.edtalk.show == "LIVE"
+    assert plane.texture_node(talking).image == talking.edtalk.live_image

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Takes: baked image sequences that know what each of their frames was made from. No bpy here."""
 
+from .bake_order import in_order
 from .take import MANIFEST, Take
 from .take_folders import TakeUsage, choose_to_delete, folder_name, new_folder, run_to_show, runs, takes_in
 from .take_format import TakeFormat, frame_hash
@@ -13,6 +14,7 @@ __all__ = [
     "choose_to_delete",
     "folder_name",
     "frame_hash",
+    "in_order",
     "new_folder",
     "run_to_show",
     "runs",

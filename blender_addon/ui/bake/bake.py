@@ -29,6 +29,7 @@ from ...scene.references import CharacterRef
 from ...scene.takes import take_places
 from ..runtime import runtime
 from ..runtime.range_operator import prepare_source
+from .meanwhile import Playback, spans_first
 from .take_library import takes_changed
 from .watch import WATCH
 
@@ -54,7 +55,7 @@ class BakeRequest:
 
 @dataclass(frozen=True)
 class _Plan:
-    """Weights [frames, channels], hashes and signatures of all frames, and the frames to render."""
+    """Weights [frames, channels], hashes and signatures of all frames, and the frames to render, first ones first."""
 
     source: str
     weights: np.ndarray
@@ -141,7 +142,9 @@ def _plan(request: BakeRequest, progress: Progress) -> Steps[_Plan]:
     yield from time_sliced(hash_frames())
     take = yield from _open_take(request, take_format)
     stale = list(request.frames) if request.again else (yield from time_sliced(take.stale(hashes)))
-    return _Plan(prepared.source, weights, hashes, signatures, take, stale)
+    scene = request.ref.get_scene()
+    order = takes.in_order(stale, scene.frame_current, spans_first(scene))
+    return _Plan(prepared.source, weights, hashes, signatures, take, order)
 
 
 def _refuse_tweaking(ob: bpy.types.Object) -> None:
@@ -210,12 +213,13 @@ def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps
     progress.begin("Rendering", len(plan.stale))
     progress.unit = "fps"
     rendering = session.stream(request, waiting.append, progress)
-    stored = 0
+    stored, playback = 0, Playback(bake_request.ref, take)
     try:
         for _ in rendering:
             stored += _store(plan, waiting)
             progress.done = stored  # a frame that a cancel would lose is not finished
             session.hold_results_back(len(waiting) >= WAITING_FRAMES)
+            playback.look()
             yield
         while waiting:
             stored += _store(plan, waiting)
@@ -223,6 +227,7 @@ def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps
             yield
         yield from time_sliced(take.tidy())
     finally:
+        playback.end()
         rendering.close()
         session.hold_results_back(False)
         WATCH.follow(None)

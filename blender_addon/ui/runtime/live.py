@@ -170,7 +170,8 @@ class Live:
             weights = character.final_weights(ob.evaluated_get(depsgraph)).tobytes()
             if ob.edtalk.show == "TAKE" and self._is_touched(ob, (scene.frame_current, weights), is_edit):
                 ob.edtalk.show = "LIVE"
-            if ob.edtalk.show == "LIVE" and self._session.is_ready:
+            is_lent = self._session.task is not None and plane.lent_image(ob) is not None
+            if ob.edtalk.show == "LIVE" and self._session.is_ready and not is_lent:
                 is_requested |= self._request_if_changed(ob, weights)
         return is_requested
 

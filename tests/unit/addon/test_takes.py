@@ -23,6 +23,7 @@ from blender_addon.core.takes import (
     folder_name,
     frame_hash,
     frame_log,
+    in_order,
     new_folder,
     run_to_show,
     runs,
@@ -500,3 +501,21 @@ def test_whenever_blender_is_killed_no_picture_passes_for_another(
         take = Take.open(tmp_path)
         for frame in run_to_end(take.finished()):
             assert take.path(frame).read_text() == f"{take.hashes[frame]} and what follows it."
+
+
+# --- which frames come first -----------------------------------------------------------------------------------------
+
+
+def test_what_the_artist_looks_at_is_baked_first() -> None:
+    spans = [range(40, 45), range(30, 61)]
+    order = in_order(range(1, 101), 42, spans)
+    assert order[:8] == [42, 43, 44, 40, 41, 45, 46, 47], (
+        "the frame, its preview range, what the timeline shows"
+    )
+    assert order[30:34] == [39, 61, 62, 63] and order[-1] == 29, "then on to the end, then from the beginning"
+    assert sorted(order) == list(range(1, 101))
+
+
+def test_only_stale_frames_are_put_in_order() -> None:
+    assert in_order([3, 9, 20], 10, [range(5, 12)]) == [9, 20, 3]
+    assert in_order([], 10, [range(5, 12)]) == []
