@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from edtalk_server.arrays import Bytes, Doubles, Picture
 from edtalk_server.media.media_file import regular_file
-from edtalk_server.media.pictures import light, png, profiles
+from edtalk_server.media.pictures import deep, light, png, profiles
 from edtalk_server.media.pictures.limits import (
     MAX_PIXELS,
     MAX_SIDE,
@@ -122,9 +122,15 @@ def _with_pillow(data: bytes, profile: bytes) -> Picture:
         raise UnidentifiedImageError(_what_it_is(data)) from error
     with image:
         check_size(*image.size)
-        image.load()
-        pixels = _converted(image, profile or image.info.get("icc_profile") or b"")
+        profile = profile or image.info.get("icc_profile") or b""
         turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))
+        values = deep.decode(data, image.size) if deep.is_deep(image, data) else None
+        if values is not None:
+            pixels = deep.to_8_bit(values, profile)
+        else:
+            image.load()
+            turn = _TURNS.get(image.getexif().get(_ORIENTATION, 1))  # some formats turn it themselves
+            pixels = _converted(image, profile)
     return pixels if turn is None else np.ascontiguousarray(turn(pixels))
 
 

@@ -150,6 +150,45 @@ def test_an_embedded_profile_is_converted_to_srgb(
         assert np.array_equal(picture[..., 3], pixels[..., 3])
 
 
+@pytest.mark.parametrize("space", [*SPACES, "none"])
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "RGBA"])
+def test_sixteen_bits_are_rounded_once(space: str, kind: str) -> None:
+    rng = np.random.default_rng(1)
+    deep = rng.integers(9000, 50_000, (40, 50, 4 if kind == "RGBA" else 3)).astype(np.uint16)
+    gamma, primaries, white = SPACES.get(
+        space, (None, [(0.64, 0.33), (0.30, 0.60), (0.15, 0.06)], (0.3127, 0.3290))
+    )
+    matrix = to_xyz(primaries, white)
+    order = [2, 1, 0, 3][: deep.shape[2]]
+    data = cv2.imencode(".tif" if kind == "TIFF" else ".png", deep[..., order])[1].tobytes()
+    profile = b"" if space == "none" else profile_of(gamma, matrix)
+    if kind == "TIFF":
+        data = with_tiff_profile(data, profile)
+    elif profile:
+        body = b"test\0\0" + zlib.compress(profile)
+        crc = struct.pack(">I", zlib.crc32(b"iCCP" + body))
+        data = data[:33] + struct.pack(">I", len(body)) + b"iCCP" + body + crc + data[33:]
+    picture = load_picture(data)
+    srgb = to_xyz([(0.64, 0.33), (0.30, 0.60), (0.15, 0.06)], (0.3127, 0.3290))
+    light = np.clip(linear(deep[..., :3] / 65535.0, gamma) @ matrix.T @ np.linalg.inv(srgb).T, 0, 1)
+    expected = 255 * np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+    assert np.abs(picture[..., :3] - expected).mean() <= 0.27
+    assert np.abs(picture[..., :3] - expected).max() <= 0.8
+
+
+def with_tiff_profile(data: bytes, profile: bytes) -> bytes:
+    """A little-endian TIFF with one more tag in its directory, which moves to the end."""
+    if not profile:
+        return data
+    start = struct.unpack_from("<I", data, 4)[0]
+    count = struct.unpack_from("<H", data, start)[0]
+    entries = data[start + 2 : start + 2 + 12 * count]
+    tag = struct.pack("<HHII", 34675, 7, len(profile), len(data))
+    directory = struct.pack("<H", count + 1) + entries + tag + bytes(4)
+    padded = data + profile + bytes(len(profile) % 2)
+    return padded[:4] + struct.pack("<I", len(padded)) + padded[8:] + directory
+
+
 def test_srgb_itself_and_broken_profiles_change_nothing(gradient: npt.NDArray[np.uint8]) -> None:
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     for profile in (srgb, b"no profile at all", srgb[:200], srgb.replace(b"RGB ", b"CMYK")):
