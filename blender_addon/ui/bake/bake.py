@@ -7,9 +7,10 @@ renders the stale frames. The .blend changes at the end, in one go, when the tak
 
 from __future__ import annotations
 
+import logging
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import bpy
@@ -32,6 +33,8 @@ from ..runtime.range_operator import prepare_source
 from .meanwhile import Playback, spans_first
 from .take_library import takes_changed
 from .watch import WATCH
+
+log = logging.getLogger(__name__)
 
 LAST_STORE_S = 0.1
 """Seconds for writing frames after a cancel: what was seen to be rendered is kept, the rest is rendered next time."""
@@ -63,16 +66,20 @@ class _Plan:
     signatures: dict[int, str]
     take: takes.Take
     stale: list[int]
+    written: set[int] = field(default_factory=set)
+    """The frames that were rendered and written by now."""
 
 
 @dataclass(frozen=True)
 class BakeResult:
-    """A finished bake that is not on the plane yet; `run`: the unbroken run of finished frames to show."""
+    """A finished bake that is not on the plane yet; `run`: the unbroken run of finished frames to show; `crashed`: the
+    server had to be started again."""
 
     request: BakeRequest
     take: takes.Take
     rendered: int
     run: range
+    crashed: bool = False
 
     def show(self) -> None:
         """Put the take on the plane."""
@@ -84,12 +91,13 @@ class BakeResult:
     @property
     def summary(self) -> str:
         """The line to report, in the user's language."""
-        return rpt_(
+        line: str = rpt_(
             "{count} frames rendered, {kept} still fresh, in {folder}",
             count=self.rendered,
             kept=len(self.request.frames) - self.rendered,
             folder=self.take.folder,
         )
+        return line + rpt_("; the server crashed and was started again") if self.crashed else line
 
 
 def bakeable(scene: bpy.types.Scene) -> list[bpy.types.Object]:
@@ -113,13 +121,15 @@ def bake(request: BakeRequest, progress: Progress) -> Steps[BakeResult]:
     stale = set(plan.stale)
     fresh = ((frame, signature) for frame, signature in plan.signatures.items() if frame not in stale)
     yield from time_sliced(plan.take.sign(fresh))
+    crashed = False
     if plan.stale:
-        yield from _render(request, plan, progress)
+        crashed = yield from _render_despite_a_crash(request, plan, progress)
     finished = yield from time_sliced(plan.take.finished())
     if not finished:  # somebody deleted the files during the bake
         raise EDTalkError(ErrorCode.DISK, f"{plan.take.folder} holds no finished frame.", "Bake again.")
     yield
-    return BakeResult(request, plan.take, len(plan.stale), takes.run_to_show(finished, request.frames[0]))
+    run = takes.run_to_show(finished, request.frames[0])
+    return BakeResult(request, plan.take, len(plan.stale), run, crashed)
 
 
 # --- planning --------------------------------------------------------------------------------------------------------
@@ -195,6 +205,27 @@ def _open_take(request: BakeRequest, take_format: takes.TakeFormat) -> Steps[tak
 # --- rendering -------------------------------------------------------------------------------------------------------
 
 
+def _render_despite_a_crash(request: BakeRequest, plan: _Plan, progress: Progress) -> Steps[bool]:
+    """Render the stale frames. When the server crashes, start it once more and render those that are left; return
+    whether it did."""
+    try:
+        yield from _render(request, plan, progress)
+    except EDTalkError as error:
+        if error.code != ErrorCode.SERVER_UNREACHABLE:
+            raise
+        log.warning("the server crashed while baking, and is started again: %s", error.cause)
+        crash = error
+    else:
+        return False
+    yield from runtime.session().ready(progress)
+    if (yield from prepare_source(request.ref, progress)).source != plan.source:
+        raise crash  # another model, or another portrait: these would be other faces
+    left = [frame for frame in plan.stale if frame not in plan.written]
+    if left:
+        yield from _render(request, replace(plan, stale=left), progress)
+    return True
+
+
 def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps[None]:
     """Render the stale frames, and write them as they arrive."""
     take, take_format, waiting = plan.take, plan.take.format, deque[Frame]()
@@ -242,4 +273,5 @@ def _store(plan: _Plan, waiting: deque[Frame], seconds: float | None = None) -> 
         frame = waiting.popleft()
         number = frame.frame
         plan.take.store(number, plan.hashes[number], bytes(frame.data), plan.signatures[number])
+        plan.written.add(number)
     return before - len(waiting)
