@@ -3,7 +3,8 @@ scene's own frame rate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Protocol
@@ -17,10 +18,11 @@ from edtalk_server.motion import pose
 from edtalk_server.motion.align import Alignment, align
 from edtalk_server.motion.align import Sentence as SpokenSentence
 from edtalk_server.motion.curves import clip_one_way, interpolate
+from edtalk_server.motion.expression import Feeling, express
 from edtalk_server.motion.idle_motion import NO_IDLE_MOTION, IdleMotion, add_idle_motion
 from edtalk_server.motion.mouth import mouth_weights
 from shared_protocol.banks import Bank, BankLayout
-from shared_protocol.emotions import EMOTIONS, Cue
+from shared_protocol.emotions import EMOTIONS
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import NATURAL_TEMPERATURE, Sentence
 from shared_protocol.timebase import MODEL_FPS, TimeBase
@@ -30,10 +32,14 @@ _MODEL_TIME = TimeBase(MODEL_FPS)
 _NO_VOICE = Waveform(np.zeros(0, np.float32))
 BREATH_S = 0.5
 """Seconds after the last word of a performance without a voice."""
-LEAD_S, BLEND_S = 0.25, 0.4
-"""Seconds before its place at which a direction begins to set in, and over which it does."""
+AROUND_S = 10.0
+"""Seconds around voice and words within which emotions may still change."""
 FAINTEST = 0.05
 """A sentence's emotion below this intensity is none."""
+
+
+Part = SpokenSentence | Feeling
+"""Some words that belong together."""
 
 
 class VoiceBundle(Protocol):
@@ -147,7 +153,7 @@ def perform(
             "Check the start and end frame and where the sound begins.",
         )
     seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
-    felt = _feelings(bundle, voice, alignment, options)
+    felt = _feelings(bundle, voice, alignment, options, checkpoint)
     rows = np.tile(own, (count, 1))
     if Bank.MOUTH in options.banks and voice is not None:
         _move_mouth(rows, bundle, voice, seconds, checkpoint)
@@ -158,7 +164,7 @@ def perform(
         felt(seconds) if felt is not None else None,
         tuple(word.text for word in words),
         np.array([[word.start, word.end] for word in words], np.float32).reshape(-1, 2),
-        tuple(_sentence(sentence, felt) for sentence in alignment.sentences),
+        _sentences(alignment, felt),
         alignment.notes,
     )
 
@@ -184,55 +190,87 @@ def _duration(voice: Waveform | None, alignment: Alignment) -> Fraction:
 
 # --- emotions --------------------------------------------------------------------------------------------------------
 
-Feelings = Callable[[Doubles], Floats]
-"""Intensities [n, 8] at n seconds of the voice."""
+
+class Felt:
+    """The emotions of a performance at any second of the voice: computed once, on the model's frames, as far as voice
+    and words reach. Beyond, they stay."""
+
+    def __init__(
+        self,
+        semantics: Any,
+        voice: Waveform | None,
+        alignment: Alignment,
+        options: PredictOptions,
+        checkpoint: Callable[[], None],
+    ) -> None:
+        chosen = options.emotion
+        times = [float(voice.duration) if voice is not None else 0.0]
+        times += [word.end for word in alignment.words[-1:]] + [cue.time for cue in alignment.directions[-1:]]
+        last = math.ceil((max(times) + AROUND_S) * MODEL_FPS)
+        self._at = np.arange(-round(AROUND_S * MODEL_FPS), last + 1) / float(MODEL_FPS)
+        expression = express(
+            self._at,
+            semantics,
+            alignment,
+            voice,
+            options.language,
+            options.emotion_gain,
+            None if chosen is None else _row(chosen),
+            checkpoint,
+        )
+        self._curves = expression.curves
+        self.parts: tuple[Part, ...] = tuple(one for one in expression.feelings if one.timing is not None)
+        """Sentences, and clauses that differ from them, where a network read them."""
+
+    def __call__(self, seconds: Doubles) -> Floats:
+        """Return the intensities [n, 8] at n seconds of the voice."""
+        columns = [np.interp(seconds, self._at, column) for column in self._curves.T]
+        return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _feelings(
-    bundle: VoiceBundle, voice: Waveform | None, alignment: Alignment, options: PredictOptions
-) -> Feelings | None:
-    """Return the emotions that are asked for; None where none are."""
-    if options.emotion is not None:
-        row = _row(((options.emotion.name, options.emotion.intensity),))
-        return lambda seconds: _directed(np.tile(row, (len(seconds), 1)), alignment.directions, seconds)
-    if options.emotion_gain <= 0 or not (bundle.semantics is not None or alignment.directions):
+    bundle: VoiceBundle,
+    voice: Waveform | None,
+    alignment: Alignment,
+    options: PredictOptions,
+    checkpoint: Callable[[], None],
+) -> Felt | None:
+    """Return the emotions that are asked for; None where none are, or nothing tells them."""
+    is_told = bundle.semantics is not None or bool(alignment.directions)
+    if options.emotion is None and not (options.emotion_gain > 0 and is_told):
         return None
-    return lambda seconds: _directed(
-        np.zeros((len(seconds), len(EMOTIONS)), np.float32), alignment.directions, seconds
-    )
+    return Felt(bundle.semantics, voice, alignment, options, checkpoint)
 
 
-def _directed(rows: Floats, directions: Sequence[Cue], seconds: Doubles) -> Floats:
-    """Return `rows` [n, 8] with the directions from their places on, blended over `BLEND_S`."""
-    directed = rows.copy()
-    for cue in directions:
-        share = np.clip((seconds - cue.time + LEAD_S) / BLEND_S, 0.0, 1.0).astype(np.float32)[:, None]
-        directed += share * (_row(cue.emotions) - directed)
-    return directed
-
-
-def _row(felt: Iterable[tuple[str, float]]) -> Floats:
+def _row(chosen: ChosenEmotion) -> Floats:
     row = np.zeros(len(EMOTIONS), np.float32)
-    for name, intensity in felt:
-        row[EMOTIONS.index(name)] = intensity
+    row[EMOTIONS.index(chosen.name)] = chosen.intensity
     return row
 
 
-def _sentence(spoken: SpokenSentence, felt: Feelings | None) -> Sentence:
-    """Return a sentence with the strongest of its emotions."""
+def _sentences(alignment: Alignment, felt: Felt | None) -> tuple[Sentence, ...]:
+    """Return the sentences, or parts of them that feel otherwise, each with the strongest of its emotions."""
+    parts: Sequence[Part] = alignment.sentences
+    if felt is not None and felt.parts:
+        parts = felt.parts
+    return tuple(_sentence(part, felt) for part in parts)
+
+
+def _sentence(part: Part, felt: Felt | None) -> Sentence:
     name, intensity = "", 0.0
     if felt is not None:
-        half = (spoken.start + spoken.end) / 2  # before, the sentence before may still show
-        means = felt(np.linspace(half, spoken.end, 5)[:-1]).mean(axis=0)
+        half = (part.start + part.end) / 2  # before, the sentence before may still show
+        means = felt(np.linspace(half, part.end, 5)[:-1]).mean(axis=0)
         name, intensity = EMOTIONS[int(means.argmax())], float(means.max())
+    is_faint = intensity < FAINTEST
     return Sentence(
-        spoken.first,
-        spoken.last - spoken.first,
-        spoken.start,
-        spoken.end,
-        name if intensity >= FAINTEST else "",
-        round(intensity, 3) if intensity >= FAINTEST else 0.0,
-        spoken.timing.value,
+        part.first,
+        part.last - part.first,
+        part.start,
+        part.end,
+        "" if is_faint else name,
+        0.0 if is_faint else round(intensity, 3),
+        part.timing.value if part.timing is not None else "",
     )
 
 
@@ -267,7 +305,7 @@ def _with_idle_motion(
     voice: Waveform,
     seconds: Doubles,
     options: PredictOptions,
-    felt: Feelings | None,
+    felt: Felt | None,
     checkpoint: Callable[[], None],
 ) -> Weights:
     """Return `rows` with blinks and head movement in the banks that are asked for."""
@@ -295,7 +333,7 @@ def _with_flow(
     voice: Waveform,
     seconds: Doubles,
     options: PredictOptions,
-    felt: Feelings | None,
+    felt: Felt | None,
     checkpoint: Callable[[], None],
 ) -> Weights:
     idle = options.idle
