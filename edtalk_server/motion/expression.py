@@ -112,21 +112,34 @@ def express(
     predicted; `base` [8], an emotion for the whole performance, takes its place. `language` other than the network's:
     it hears the voice alone. `checkpoint` is called between pieces of work; an exception from it ends the work.
     """
-    times = np.asarray(seconds, np.float64)
     words = alignment or Alignment()
     found: tuple[Feeling, ...] = ()
     if semantics is not None and base is None and gain > 0:
         found = feelings(semantics, words, voice, language)
         checkpoint()
+    return Expression(curves(seconds, found, words.directions, voice, gain, base), found)
+
+
+def curves(
+    seconds: npt.ArrayLike,
+    found: Sequence[Feeling],
+    directions: Sequence[Cue] = (),
+    voice: Waveform | None = None,
+    gain: float = 1.0,
+    base: npt.ArrayLike | None = None,
+) -> Floats:
+    """Return the curves [frames, 8] of feelings (`feelings`) and directions at rising `seconds`, as `express` does."""
+    times = np.asarray(seconds, np.float64)
+    if not len(times):
+        return np.zeros((0, len(EMOTIONS)), np.float32)
     first, last = int(np.floor(times[0] * _RATE)), int(np.ceil(times[-1] * _RATE)) + 1
     grid = np.arange(first - _RATE, last + _RATE + 1)
-    predicted = found and base is None
-    levels = _levels(grid / _RATE, _changes(found, words.directions, gain, base))
-    if predicted and voice is not None:
-        levels *= 1.0 + MODULATION * _arousal(voice, grid) * _is_predicted(grid / _RATE, words.directions)
-    curves = _slowed(np.clip(levels, 0.0, 1.0))
-    columns = [np.interp(times * _RATE, grid, column) for column in curves.T]
-    return Expression(np.stack(columns, axis=1).astype(np.float32), found)
+    levels = _levels(grid / _RATE, _changes(found, directions, gain, base))
+    if found and base is None and voice is not None and len(voice.samples):
+        levels *= 1.0 + MODULATION * _arousal(voice, grid) * _is_predicted(grid / _RATE, directions)
+    slow = _slowed(np.clip(levels, 0.0, 1.0))
+    columns = [np.interp(times * _RATE, grid, column) for column in slow.T]
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 # --- what is felt ----------------------------------------------------------------------------------------------------
