@@ -18,9 +18,7 @@ from edtalk_server.media.faces.portrait_quality import QualityReport, Verdict
 from edtalk_server.media.output_spec import LARGEST_SIDE
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
-
-HELD = 7 / 8
-"""A portrait holds a size when its crop has at least this share of the pixels: a larger picture would show no more."""
+from shared_protocol.sizes import held_sizes, largest_size
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ class Source:
 
     def side(self, most: int) -> int:
         """Return the side of a face picture of at most `most` pixels; `size`, the smallest, for 0."""
-        return max((side for side in self.sizes if side <= most), default=self.size)
+        return largest_size(self.sizes or (self.size,), most)
 
     @property
     def full_size(self) -> tuple[int, int]:
@@ -82,7 +80,6 @@ def new_source(
             f"The portrait is very large; full frames have {whole.shape[1]} x {whole.shape[0]} pixels.",
         )
     key = source_key(digest, portrait, quality.crop)
-    held = (sizes[0], *(side for side in sizes[1:] if HELD * side <= place.side))
     return Source(
         key=key,
         weights=weights,
@@ -93,7 +90,7 @@ def new_source(
         place=place,
         encoded=encoded,
         verdict=quality.verdict.value,
-        sizes=held,
+        sizes=held_sizes(sizes, place.side),
         cut_out=cut_out,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -289,3 +290,77 @@ def test_without_a_server_baked_frames_stay_and_the_view_says_so(addon: Any, bak
     bpy.context.scene.frame_set(4)
     look(addon)
     assert reason(baked) == []
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large(addon: Any, server: Any, portrait: Path) -> bpy.types.Object:
+    """A character whose portrait holds three times the model's size, in a scene of two frames."""
+    from conftest import png
+
+    pixels = np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8)
+    portrait.write_bytes(png(pixels))
+    bpy.context.scene.frame_start, bpy.context.scene.frame_end = 1, 2
+    bpy.ops.edtalk.new_character(filepath=str(portrait))
+    return bpy.context.object
+
+
+def shown_size(ob: bpy.types.Object) -> tuple[int, int]:
+    return tuple(ob.edtalk.live_image.size)
+
+
+def test_a_new_characters_picture_is_coarser_while_it_moves_and_fine_at_rest(
+    addon: Any, large: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = addon("ui.runtime.live")
+    live, clock = module.LIVE, [100.0]
+    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    assert large.edtalk.bake.size == "512" and shown_size(large) == (192, 192)
+
+    def tick() -> None:
+        live.tick()
+        while addon.session.is_waiting or live._portraits:
+            addon.session.pump()
+            live.read_portraits()
+
+    tick()  # it notices the server
+    for amount in (0.2, 0.4):
+        turn(large, amount)
+        assert live.update(bpy.context.scene, bpy.context.evaluated_depsgraph_get())
+        tick()
+        assert shown_size(large) == (64, 64), "quick, while something is dragged"
+    clock[0] += 1.0
+    tick()
+    assert shown_size(large) == (192, 192) and not live.is_hurried
+
+
+def test_baked_faces_are_as_fine_as_the_portrait_and_no_finer(
+    large: bpy.types.Object, renders: list[int]
+) -> None:
+    for size in ("512", "256"):
+        large.edtalk.bake.size = size
+        bpy.ops.edtalk.bake()
+        frame = bpy.data.images.load(str(Path(bpy.path.abspath(large.edtalk.take)) / "0001.png"))
+        assert tuple(frame.size) == (192, 192)
+    assert renders == [2], "both are the same pictures"
+
+
+def test_another_size_is_another_take_and_that_of_old_files_leaves_their_frames_fresh(
+    addon: Any, large: bpy.types.Object
+) -> None:
+    from shared_protocol.messages import Prepared
+
+    places, signature = addon("scene.takes.take_places"), addon("scene.keys.signature").Signature
+    prepared, seen = Prepared(width=256, height=256, sizes=(256, 512, 768)), {}
+    for size, side in (("256", 256), ("512", 512), ("768", 768), ("1024", 768)):
+        large.edtalk.bake.size = size
+        assert places.format_of(large, prepared).width == side
+        assert places.format_of(large, Prepared(width=256, height=256)).width == 256, "an older server"
+        seen[size] = signature(large).at(1)
+    assert len(set(seen.values())) == 4
+    large.edtalk.bake.framing = "FULL"
+    full = signature(large).at(1)
+    large.edtalk.bake.size = "256"
+    assert signature(large).at(1) == full, "full pictures have no size"

@@ -32,7 +32,8 @@ _GIGABYTE = 10**9
 
 @dataclass(frozen=True)
 class Bundle:
-    """The model that the server runs. `identity` changes with its content."""
+    """The model that the server runs. `identity` changes with its content; `sizes` are those of its face pictures in
+    pixels, rising."""
 
     title: str
     identity: str
@@ -40,6 +41,7 @@ class Bundle:
     presets: Presets = field(default_factory=dict)
     parts: frozenset[str] = frozenset()
     """Its networks beside the face's, such as `semantics`, as far as the server tells."""
+    sizes: tuple[int, ...] = ()
 
     @classmethod
     def from_description(cls, description: dict[str, Any]) -> Bundle:
@@ -48,9 +50,9 @@ class Bundle:
         layout = layouts.layout_from_rows(description.get("bases", ()))
         title = f"{description.get('title') or name} {version}".strip()
         identity = str(description.get("digest") or f"{name} {version}")
-        return cls(
-            title, identity, layout, mixing.presets_from_rows(description.get("presets")), _parts(description)
-        )
+        presets = mixing.presets_from_rows(description.get("presets"))
+        sizes = description.get("sizes") or (description.get("size") or 0,)
+        return cls(title, identity, layout, presets, _parts(description), tuple(int(size) for size in sizes))
 
 
 def _parts(description: dict[str, Any]) -> frozenset[str]:

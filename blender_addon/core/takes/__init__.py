@@ -4,10 +4,12 @@
 from .bake_order import in_order
 from .take import MANIFEST, Take
 from .take_folders import TakeUsage, choose_to_delete, folder_name, new_folder, run_to_show, runs, takes_in
-from .take_format import TakeFormat, frame_hash
+from .take_format import NEW_SIZE, OLD_SIZE, TakeFormat, frame_hash
 
 __all__ = [
     "MANIFEST",
+    "NEW_SIZE",
+    "OLD_SIZE",
     "Take",
     "TakeFormat",
     "TakeUsage",

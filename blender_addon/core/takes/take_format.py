@@ -10,6 +10,8 @@ from functools import lru_cache
 VERSION = 3
 """Of a take's files. Part of every hash: frames of another version are stale."""
 ENCODINGS = ("png", "exr")
+OLD_SIZE, NEW_SIZE = "256", "512"
+"""The size of faces in .blend files of versions that knew no other, and of characters that are made now."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,12 @@ class TakeFormat:
             raise ValueError(f"no encoding of frames: {self.encoding}")
 
     def is_like(self, other: TakeFormat) -> bool:
-        """Return whether frames of both fit into one sequence. The size may differ: it follows model and portrait."""
-        return replace(self, width=0, height=0) == replace(other, width=0, height=0)
+        """Return whether frames of both fit into one sequence. The size of full pictures may differ, because it follows
+        the portrait; that of faces is chosen (0: unknown)."""
+        is_other_size = (
+            self.framing == "face" and 0 not in (self.width, other.width) and self.width != other.width
+        )
+        return not is_other_size and replace(self, width=0, height=0) == replace(other, width=0, height=0)
 
     @property
     def hashed(self) -> str:

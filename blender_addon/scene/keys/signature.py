@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from shared_protocol.emotions import EMOTIONS, Mixer, Weights
 
+from ...core.takes import OLD_SIZE
 from ...core.weights import mixing
 from .. import character, paths, portrait_crop
 from . import actions
@@ -75,6 +76,8 @@ def _settings(ob: bpy.types.Object) -> tuple[object, ...]:
     """Return what all frames of a character depend on beside its weights."""
     group = ob.edtalk
     bake = [getattr(group.bake, name) for name in BAKE_SETTINGS]
+    if group.bake.framing == "FACE" and group.bake.size != OLD_SIZE:  # what was baked before stays as it is
+        bake.append(group.bake.size)
     return group.source, group.bundle, _portrait(ob), bake
 
 

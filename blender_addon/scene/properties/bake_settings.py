@@ -7,6 +7,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, EnumProperty
 
+from ...core.takes import OLD_SIZE
 from ...core.text.translate import CONTEXT
 from .options import OVERRIDABLE
 
@@ -21,9 +22,23 @@ class EDTalkBake(bpy.types.PropertyGroup):
     framing: EnumProperty(
         name="Framing",
         items=(
-            ("FACE", "Face", "The square around the face, in the model's own size"),
+            ("FACE", "Face", "The square around the face"),
             ("FULL", "Full picture", "The face pasted back into the whole portrait"),
         ),
+        translation_context=CONTEXT,
+        update=_on_framing,
+        override=OVERRIDABLE,
+    )
+    size: EnumProperty(
+        name="Size",
+        description="Largest width of the face's pictures in pixels, as far as the model and the portrait go",
+        items=(
+            ("256", "256", "Quick"),
+            ("512", "512", "For film"),
+            ("768", "768", "For close-ups"),
+            ("1024", "1024", "For close-ups in large pictures"),
+        ),
+        default=OLD_SIZE,
         translation_context=CONTEXT,
         update=_on_framing,
         override=OVERRIDABLE,

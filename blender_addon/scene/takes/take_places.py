@@ -12,6 +12,7 @@ import bpy
 
 from shared_protocol import paths as user_paths
 from shared_protocol.messages import Prepared
+from shared_protocol.sizes import largest_size
 
 from ...core import takes
 from ...core.tasks import Steps
@@ -130,8 +131,10 @@ def _find_users() -> dict[Path, list[str]]:
 
 
 def format_of(ob: bpy.types.Object, prepared: Prepared) -> takes.TakeFormat:
-    """The format that the character's settings ask for, of this source's size."""
+    """The format that the character's settings ask for, as far as this source goes."""
     bake = ob.edtalk.bake
-    full = bake.framing == "FULL"
-    width, height = (prepared.full_width, prepared.full_height) if full else (prepared.width, prepared.height)
+    if bake.framing == "FULL":
+        width, height = prepared.full_width, prepared.full_height
+    else:
+        width = height = largest_size(prepared.sizes or (prepared.width,), int(bake.size))
     return takes.TakeFormat(bake.encoding.lower(), bake.framing.lower(), bake.alpha, width, height)

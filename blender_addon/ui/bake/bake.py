@@ -240,6 +240,7 @@ def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps
         weights=pack_weights(plan.weights[rows]),
         framing=take_format.framing,
         alpha=take_format.alpha,
+        size=take_format.width if take_format.framing == "face" else 0,
     )
     progress.begin("Rendering", len(plan.stale))
     progress.unit = "fps"

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import bpy
 
+from shared_protocol.sizes import held_sizes, largest_size
+
 from ...core.takes.staleness import Staleness, State
 from ...core.text.translate import iface_
-from ...scene import plane
+from ...scene import plane, portrait_crop
 from ...scene.keys.signature import has_drivers
 from ..runtime import runtime
 from ..runtime.preferences import preferences
@@ -91,12 +93,37 @@ class FormatPanel(SidebarPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, bake = self.layout, context.object.edtalk.bake
+        layout, ob = self.layout, context.object
+        bake = ob.edtalk.bake
         layout.use_property_split = True
         layout.use_property_decorate = False
-        for name in ("framing", "encoding", "alpha"):
+        layout.prop(bake, "framing")
+        if bake.framing == "FACE":
+            layout.prop(bake, "size")
+            if words := _about_size(ob):
+                draw_words(layout, words, "INFO")
+        for name in ("encoding", "alpha"):
             layout.prop(bake, name)
-        draw_words(layout, iface_("Another format or framing goes into a take of its own"), "INFO")
+        draw_words(layout, iface_("Another format, framing or size goes into a take of its own"), "INFO")
+
+
+def _about_size(ob: bpy.types.Object) -> str:
+    """Return why the face's pictures are smaller than the artist chose, as far as that is known; else nothing."""
+    bundle, seen, wanted = runtime.session().bundle, portrait_crop.seen(ob), int(ob.edtalk.bake.size)
+    if bundle is None or not bundle.sizes:
+        return ""
+    if bundle.sizes[-1] < wanted:
+        return iface_("This model draws {size} pixels at most", size=bundle.sizes[-1])
+    if seen is None or not portrait_crop.is_seen(ob):
+        return ""
+    size = largest_size(held_sizes(bundle.sizes, seen.crop.side), wanted)
+    if size >= wanted:
+        return ""
+    return iface_(
+        "The portrait shows the face in {side} pixels: frames have {size}",
+        side=round(seen.crop.side),
+        size=size,
+    )
 
 
 CLASSES = (FramesPanel, FormatPanel)

@@ -122,7 +122,8 @@ def _describe(entry: Entry) -> str:
         iface_("full") if take_format.framing == "full" else "",
         iface_("matte") if take_format.alpha else "",
     )
-    kinds = [take_format.encoding.upper(), full, matte]
+    size = f"{take_format.width} px" if take_format.framing == "face" and take_format.width else ""
+    kinds = [take_format.encoding.upper(), size, full, matte]
     return f"{len(entry.take.hashes)} × {' '.join(filter(None, kinds))}, {format_bytes(entry.size)}"
 
 

@@ -14,6 +14,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Inspect, Prepared
 
 from ...core.server import events, uploads
+from ...core.takes import NEW_SIZE
 from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import rpt_
 from ...scene import character, paths, plane, portrait_crop
@@ -126,10 +127,11 @@ def _create(portrait: Portrait, progress: Progress) -> Steps[str]:
             f"The server gave {len(rest)} weights for a bundle of {len(bundle.layout)}.",
             "Install the server and the add-on in the same version.",
         )
-    picture = yield from portrait_requests.draw(prepared.source, rest, progress)
+    picture = yield from portrait_requests.draw(prepared.source, rest, progress, int(NEW_SIZE))
     ob = plane.create_plane(bpy.context, portrait.name, picture.width, picture.height)
     if portrait.path is not None:
         ob.edtalk.portrait = paths.to_stored_path(portrait.path)
+    ob.edtalk.bake.size = NEW_SIZE
     ob.edtalk.picture.image = bpy.data.images.get(portrait.image)
     portrait_crop.set_crop(ob, None if has_face else prepared.crop)
     portrait_crop.remember_prepared(ob, prepared)
@@ -138,7 +140,7 @@ def _create(portrait: Portrait, progress: Progress) -> Steps[str]:
     character.write_weights(ob, rest)
     plane.show_live(ob, picture.width, picture.height, picture.pixels)
     _select_alone(ob)
-    LIVE.mark_shown(ob, prepared.source, rest)
+    LIVE.mark_shown(ob, prepared, rest)
     notes = [*map(rpt_, prepared.notes), look_at_first(bpy.context, ob)]
     return rpt_("{name} is ready", name=ob.name) + "".join(f". {note}" for note in notes if note)
 

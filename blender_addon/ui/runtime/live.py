@@ -8,7 +8,7 @@ Objects are remembered by their `session_uid`, because references do not outlive
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import bpy
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from shared_protocol.arrays import pack_weights
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop, Failed, JobReply, Prepare, Prepared, Preview, PreviewFrame
+from shared_protocol.sizes import largest_size
 
 from ...core.server import uploads
 from ...core.server.session import Session
@@ -25,6 +26,8 @@ from ...scene.keys import sampling
 from ...scene.references import find_object
 from . import runtime
 
+FINE_AFTER_S = 0.15
+"""Seconds without a change after which a picture is drawn in the size that the artist chose."""
 AT_REST_S = 0.5
 """Seconds without a new picture after which the current one is packed into the file."""
 SETTLE_S = 0.001
@@ -41,18 +44,36 @@ def _key(ob: bpy.types.Object) -> Key:
     return ob.name, ob.library.filepath if ob.library is not None else None
 
 
+@dataclass(frozen=True)
+class _Look:
+    """The framing of the pictures and, of faces, the largest side in pixels that the artist chose, as requests name
+    them."""
+
+    framing: str = ""
+    size: int = 0
+
+    @classmethod
+    def of(cls, ob: bpy.types.Object) -> _Look:
+        """Read the character's settings."""
+        bake = ob.edtalk.bake
+        return cls(bake.framing.lower(), int(bake.size) if bake.framing == "FACE" else 0)
+
+
 @dataclass
 class _Show:
-    """One character: its portrait and crop (`portrait_crop.identity`), the framing and the weights that are shown or
-    asked for, the server's name of the portrait, the portrait that is being prepared, and why there is no picture.
+    """One character: its portrait and crop (`portrait_crop.identity`), the look and the weights that are shown or
+    asked for, the server's name of the portrait with the sizes of its pictures, the portrait that is being prepared,
+    and why there is no picture. `fine_at`: when a finer picture is asked for (`time.monotonic`); None: it is there.
 
     `baked`: frame and weights that were seen last while baked frames show, to notice that a weight was touched;
     `is_unseen`: it was, and no picture of it can come."""
 
     portrait: str = ""
-    framing: str = ""
+    look: _Look = field(default_factory=_Look)
     weights: bytes = b""
     source: str = ""
+    sizes: tuple[int, ...] = ()
+    fine_at: float | None = None
     preparing: str = ""
     trouble: str = ""
     baked: tuple[int, bytes] | None = None
@@ -62,12 +83,6 @@ class _Show:
 def is_rendering() -> bool:
     """Return whether Blender is rendering (in a thread of its own, which reads our images)."""
     return bpy.app.is_job_running("RENDER")
-
-
-def _framing(ob: bpy.types.Object) -> str:
-    """Return the framing of the character's pictures, as requests name it."""
-    framing: str = ob.edtalk.bake.framing.lower()
-    return framing
 
 
 class Live:
@@ -93,11 +108,11 @@ class Live:
         self._known.clear()
         self._update_soon = True
 
-    def mark_shown(self, ob: bpy.types.Object, source: str, weights: np.ndarray) -> None:
+    def mark_shown(self, ob: bpy.types.Object, prepared: Prepared, weights: np.ndarray) -> None:
         """Note that the plane already shows the picture of these weights."""
         self._known.clear()
         self._shows[ob.session_uid] = _Show(
-            portrait_crop.identity(ob), _framing(ob), weights.tobytes(), source
+            portrait_crop.identity(ob), _Look.of(ob), weights.tobytes(), prepared.source, prepared.sizes
         )
 
     def ask_again(self) -> None:
@@ -118,8 +133,8 @@ class Live:
 
     @property
     def is_hurried(self) -> bool:
-        """Return whether there are portraits to read."""
-        return bool(self._portraits)
+        """Return whether there are portraits to read, or finer pictures to ask for."""
+        return bool(self._portraits) or any(show.fine_at is not None for show in self._shows.values())
 
     def tick(self) -> None:
         """From the timer: colours follow the view transform; look once after a file was loaded or the server became
@@ -130,6 +145,7 @@ class Live:
             for ob in self.characters(window.scene):
                 plane.follow_view_transform(ob, window.scene)
         self.read_portraits()
+        self._refine()
         if self._session.is_ready != self._was_ready:
             self._was_ready = self._session.is_ready
             self.forget()
@@ -188,19 +204,32 @@ class Live:
         return False
 
     def _request_if_changed(self, ob: bpy.types.Object, weights: bytes) -> bool:
-        portrait, framing = portrait_crop.identity(ob), _framing(ob)
+        portrait, look = portrait_crop.identity(ob), _Look.of(ob)
         show = self._shows.setdefault(ob.session_uid, _Show(portrait))
         show.baked, show.is_unseen = None, False
         if show.portrait != portrait:  # another picture or crop, or the same file is named otherwise
             show.portrait, show.source, show.weights = portrait, "", b""
-        if show.weights == weights and show.framing == framing:
+        if show.weights == weights and show.look == look:
             return False
-        show.weights, show.framing = weights, framing
+        show.weights, show.look = weights, look
         self._ask(ob, show)
         return True
 
-    def _ask(self, ob: bpy.types.Object, show: _Show) -> None:
-        """Request the picture of the newest weights; before that, let the portrait be prepared."""
+    def _refine(self) -> None:
+        """Request the pictures in the size that the artist chose, of characters that have come to rest."""
+        for uid, show in list(self._shows.items()):
+            if show.fine_at is not None and time.monotonic() >= show.fine_at:
+                show.fine_at = None
+                ob = find_object(uid)
+                if ob is not None and self._session.is_ready and ob.edtalk.show == "LIVE":
+                    self._ask(ob, show, fine=True)
+
+    def _ask(self, ob: bpy.types.Object, show: _Show, fine: bool = False) -> None:
+        """Request the picture of the newest weights; before that, let the portrait be prepared.
+
+        The model's own size is the quickest. Where the artist chose a larger one, it follows when nothing has changed
+        for a moment.
+        """
         uid = ob.session_uid
         if show.preparing or not show.weights:  # they are read again soon (see `ask_again`)
             return
@@ -208,7 +237,15 @@ class Live:
             self._check_bundle(ob)
             if show.source and self._session.knows(show.source):
                 weights = np.frombuffer(show.weights, np.float32)
-                request = Preview(source=show.source, weights=pack_weights(weights), framing=show.framing)
+                size = largest_size(show.sizes or (0,), show.look.size)
+                is_coarse = not fine and size > min(show.sizes, default=0)
+                show.fine_at = time.monotonic() + FINE_AFTER_S if is_coarse else None
+                request = Preview(
+                    source=show.source,
+                    weights=pack_weights(weights),
+                    framing=show.look.framing,
+                    size=0 if is_coarse else size,
+                )
                 self._session.submit(request, lambda reply: self._take_reply(uid, reply), slot=str(uid))
             else:
                 self._portraits[uid] = character.portrait_content(ob)
@@ -267,6 +304,7 @@ class Live:
             case Prepared():
                 is_current = show.preparing == show.portrait
                 show.source = reply.source if is_current else ""
+                show.sizes = reply.sizes
                 if is_current and portrait_crop.identity(ob) == show.portrait and not is_rendering():
                     portrait_crop.remember_prepared(ob, reply)
                 show.preparing = ""

@@ -27,8 +27,8 @@ def prepare(portrait: Content, crop: Crop | None, progress: Progress) -> Steps[P
     return (yield from runtime.session().run(request, progress, [portrait]))
 
 
-def draw(source: str, weights: npt.ArrayLike, progress: Progress) -> Steps[PreviewFrame]:
-    """Let the server draw one picture of weights [channels]."""
+def draw(source: str, weights: npt.ArrayLike, progress: Progress, size: int = 0) -> Steps[PreviewFrame]:
+    """Let the server draw one face of weights [channels], of `size` pixels at most (0: as the model draws)."""
     progress.begin("Making the first picture")
-    request = Preview(source=source, weights=pack_weights(weights))
+    request = Preview(source=source, weights=pack_weights(weights), size=size)
     return (yield from runtime.session().run(request, progress))

@@ -102,6 +102,13 @@ def test_another_bundle_portrait_or_look_is_another_picture(
     assert frame_hash(bundle, source, weights, look) != frame_hash("starter", "ada", weights, FACE)
 
 
+def test_faces_of_two_sizes_are_no_sequence_but_full_pictures_follow_the_portrait() -> None:
+    assert not FACE.is_like(replace(FACE, width=512, height=512))
+    assert FACE.is_like(replace(FACE, width=0, height=0)), "an old take that knows no size"
+    full = replace(FACE, framing="full", width=300, height=200)
+    assert full.is_like(replace(full, width=600, height=400)) and not full.is_like(FACE)
+
+
 def test_a_deleted_frame_is_rendered_again(tmp_path: Path) -> None:
     take = Take.open(tmp_path)
     bake(take, hashes(1, 2, 3))
