@@ -87,7 +87,7 @@ def _matrix_profile(profile: bytes) -> tuple[list[_Curve], Doubles] | None:
             return None
         columns = [_xyz(tags[name]) for name in (b"rXYZ", b"gXYZ", b"bXYZ")]
         return [_curve(tags[name]) for name in (b"rTRC", b"gTRC", b"bTRC")], np.stack(columns, axis=1)
-    except (struct.error, KeyError, ValueError):
+    except (struct.error, KeyError, ValueError, ZeroDivisionError):
         return None
 
 
