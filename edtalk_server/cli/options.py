@@ -64,7 +64,7 @@ def add_voice_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--voice",
         type=Path,
-        help="sound file with speech (WAV, FLAC, OGG, MP3); without one, the transcript's words are timed by syllables",
+        help="any file with speech in it; without one, the transcript's words are timed by syllables",
     )
     add_fps_option(parser)
 
@@ -121,7 +121,7 @@ def performance_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _emotion(text: str) -> str:
     felt = emotions.parse(text)
-    if felt is None or len(felt) != 1:
+    if text and (felt is None or len(felt) != 1):  # the default is read like an argument
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(emotions.EMOTIONS)}")
     return text
 

@@ -106,3 +106,16 @@ def test_a_package_that_only_some_commands_need_is_named_with_the_fix(
     monkeypatch.setattr(evaluate, "run", needs_it)
     assert cli.main(["evaluate"]) == 1
     assert "torchmetrics is not installed. Run `python install.py --train`" in capsys.readouterr().err
+
+
+def test_the_options_about_words_may_all_be_left_out() -> None:
+    from argparse import ArgumentParser
+
+    from edtalk_server.cli.options import add_word_options
+
+    parser = ArgumentParser()
+    add_word_options(parser)
+    assert parser.parse_args([]).emotion == ""
+    assert parser.parse_args(["--emotion", "happy:0.5"]).emotion == "happy:0.5"
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--emotion", "hapy"])
