@@ -81,7 +81,6 @@ def add_word_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--emotion",
         type=_emotion,
-        default="",
         metavar="NAME[:X]",
         help=f"one emotion for all, X from 0 to 1: {', '.join(emotions.EMOTIONS)}",
     )
@@ -115,8 +114,9 @@ def performance_options(arguments: argparse.Namespace) -> dict[str, Any]:
             "There is neither a voice nor a transcript.",
             "Name one with --voice or --transcript.",
         )
-    names = ("fps", "blinks", "head", "seed", "transcript", "language", "emotion", "emotion_gain")
-    return {name: getattr(arguments, name) for name in (*names, "banks", "temperature")}
+    names = ("fps", "blinks", "head", "seed", "transcript", "language", "emotion_gain")
+    options = {name: getattr(arguments, name) for name in (*names, "banks", "temperature")}
+    return options | {"emotion": arguments.emotion or ""}
 
 
 def _emotion(text: str) -> str:
