@@ -50,6 +50,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="shards of `edtalk train data --holdout`: quick, fewer measures",
     )
+    head = parser.add_argument_group(
+        "the head", "how the bundle's pose flow moves, against held-out movements"
+    )
+    head.add_argument(
+        "--pose", action="store_true", help="measure the pose flow on synthetic speech, and nothing else"
+    )
+    head.add_argument("--takes", type=int, default=24, help="minutes of held-out speech (default: 24)")
+    head.add_argument("--voice", type=Path, metavar="SOUND", help="also measure on this voice")
     out = parser.add_argument_group("results")
     out.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     out.add_argument(
@@ -94,6 +102,8 @@ def run(arguments: argparse.Namespace) -> int:
     from edtalk_server.engine import Engine
     from edtalk_server.evaluation.evaluate import evaluate
 
+    if arguments.pose:
+        return _evaluate_pose(arguments)
     engine = Engine.open(arguments.bundle, "cpu")
     photos = [_photo(path, engine) for path in arguments.portrait]
     if not arguments.draw_only:
@@ -212,3 +222,30 @@ def _photo(path: Path, engine: Engine) -> Picture:
 
     image = portrait.load_portrait(path)
     return portrait.cut(image, engine.prepare(image).crop, engine.size)
+
+
+def _evaluate_pose(arguments: argparse.Namespace) -> int:
+    """Print how the bundle's flow moves heads; write the same as Markdown."""
+    from edtalk_server import bundles
+    from edtalk_server.evaluation.measures import head_motion
+    from edtalk_server.evaluation.people.rendered_holdout import cache_folder
+    from edtalk_server.media.audio.voice import load_voice
+    from edtalk_server.training.head import corpus
+
+    flow = bundles.load(arguments.bundle).audio_to_pose
+    if flow is None:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            "This model bundle has no pose flow.",
+            "Train one with `edtalk train stage pose`, or choose another bundle.",
+        )
+    _, takes = corpus.build(cache_folder() / "head", corpus.HeadCorpusConfig(0, held_out=arguments.takes))
+    lines = [
+        line for temperature in (1.0, 0.8) for line in (*head_motion.report(flow, takes, temperature), "")
+    ]
+    if arguments.voice:
+        lines += head_motion.voice_report(flow, load_voice(arguments.voice))
+    print(*lines, sep="\n")
+    if arguments.markdown:
+        arguments.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return 0

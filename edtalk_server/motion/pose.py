@@ -36,12 +36,12 @@ STAY = 20.0 / 25.0 * 0.8
 
 _CHUNK = 4000
 """Frames that are computed together: 160 seconds."""
-_REST_S = 0.5
-"""Standard deviation of the smoothing that lets movements end in pauses."""
-_EDGE_S = 0.12
+_EDGE_S = 0.06
 """Standard deviation of the edges between speech and pauses."""
-_MARGIN = 48
-"""Frames around a stretch that these smoothings need."""
+_CATCH_UP, _CATCH_UP_RESTING = 2.5, 0.3
+"""Share of its distance to the flow's movement that the head makes good in a second, in speech and in pauses."""
+_MARGIN = 1000
+"""Frames before a stretch after which nothing before them matters: 0.3 in a second for 40 seconds are 6e-6."""
 _MOST_STYLE = 1.5
 
 
@@ -135,13 +135,26 @@ class _Sampler:
 
 def _frames(sampler: _Sampler, first: int, last: int) -> Floats:
     """Return natural pose of the voice's frames `first` to `last` - 1, within limits, at rest in pauses."""
-    begin, end = first - _MARGIN, last + _MARGIN
-    pose = _sampled(sampler, begin, end).astype(np.float64)
-    pauses = _pauses(sampler.voice, begin, end)[:, None]
-    calm = (1 - pauses) * pose + pauses * _smooth(pose, _REST_S)
+    begin = first - _MARGIN
+    pose = _sampled(sampler, begin, last).astype(np.float64)
     limit = sampler.flow.limit.numpy().astype(np.float64)
-    kept = limit * np.tanh(calm / limit)
-    return (sampler.motion.gain * kept[_MARGIN:-_MARGIN]).astype(np.float32)
+    rested = resting(limit * np.tanh(pose / limit), _speaking(sampler.voice, begin, last))
+    return (sampler.motion.gain * rested[_MARGIN:]).astype(np.float32)
+
+
+def resting(pose: Doubles, gate: Doubles) -> Doubles:
+    """Return movements [T, 6] that go on only while somebody speaks (`gate` [T], 0 to 1) and rest in pauses.
+
+    After a pause, and slowly in it, the head catches up with where the movement has gone.
+    """
+    out = np.empty_like(pose)
+    now = pose[0].copy()
+    rates = (_CATCH_UP_RESTING + (_CATCH_UP - _CATCH_UP_RESTING) * gate) / FRAMES_PER_SECOND
+    steps = np.diff(pose, axis=0, prepend=pose[:1]) * gate[:, None]
+    for index, rate in enumerate(rates):
+        now = now + steps[index] + rate * (pose[index] - now)
+        out[index] = now
+    return out
 
 
 def _sampled(sampler: _Sampler, first: int, last: int) -> Floats:
@@ -174,16 +187,9 @@ def _conditions(sampler: _Sampler, start: int, count: int) -> tuple[Floats, Floa
     return rows, emotions, np.clip(style, -_MOST_STYLE, _MOST_STYLE).astype(np.float32)
 
 
-def _pauses(voice: Waveform, first: int, last: int) -> Doubles:
-    """Return how much each frame lies in a pause [last - first], 0 to 1."""
-    rows = prosody(voice.samples, last - first, first)
-    return _smooth((rows[:, [Prosody.SINCE_PAUSE]] <= 0).astype(np.float64), _EDGE_S)[:, 0]
-
-
-def _smooth(rows: Doubles, deviation_s: float) -> Doubles:
-    """Smooth rows [T, n] with a Gaussian; the outer ones continue."""
-    deviation = deviation_s * FRAMES_PER_SECOND
-    reach = math.ceil(3 * deviation)
-    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
-    padded = np.pad(rows, ((reach, reach), (0, 0)), mode="edge")
-    return np.stack([np.convolve(column, kernel / kernel.sum(), "valid") for column in padded.T], axis=1)
+def _speaking(voice: Waveform, first: int, last: int) -> Doubles:
+    """Return how much each frame lies in speech [last - first], 0 to 1."""
+    reach = math.ceil(3 * _EDGE_S * FRAMES_PER_SECOND)
+    rows = prosody(voice.samples, last - first + 2 * reach, first - reach)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (_EDGE_S * FRAMES_PER_SECOND)) ** 2)
+    return np.convolve(rows[:, Prosody.SINCE_PAUSE] > 0, kernel / kernel.sum(), "valid")

@@ -90,7 +90,7 @@ def test_a_hop_depends_on_those_within_reach_alone() -> None:
     noise, condition = (part.double() for part in drawn(flow, 40, 1))
     whole = flow.inverse(noise, condition)
     reach = config.reach
-    assert reach == 6
+    assert reach == 9
     part = slice(20 - reach, 21 + reach)
     assert torch.allclose(
         flow.inverse(noise[:, part], condition[:, part])[:, reach], whole[:, 20], atol=1e-12
@@ -139,7 +139,7 @@ def test_noise_of_one_dimension_has_the_textbook_likelihood() -> None:
 
 
 def test_the_whole_flow_has_about_a_million_parameters() -> None:
-    assert sum(p.numel() for p in PoseFlow().parameters()) == pytest.approx(1.2e6, rel=0.1)
+    assert sum(p.numel() for p in PoseFlow().parameters()) == pytest.approx(1.4e6, rel=0.1)
 
 
 @pytest.mark.parametrize(

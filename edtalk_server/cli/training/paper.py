@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from edtalk_server import bundles
+from edtalk_server.cli.training import pose
 from edtalk_server.evaluation.measures.sync_offsets import measure_offsets
 from edtalk_server.evaluation.metrics.sync import ExpertJudge
 from edtalk_server.networks.sync import lip_windows
@@ -27,7 +28,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 def add_actions(actions: Any) -> None:
     """Add the three actions to `edtalk train`'s."""
     stage = actions.add_parser("stage", help="train one of the paper's stages; can be stopped and continued")
-    stage.add_argument("name", type=StageName, choices=list(StageName))
+    stage.add_argument("name", choices=[*StageName, pose.NAME])
     _add_training(stage)
     features = actions.add_parser("features", help="train the feature network of our own perceptual loss")
     features.set_defaults(name=StageName.FEATURES)
@@ -71,7 +72,9 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
-    name: StageName = arguments.name
+    if arguments.name == pose.NAME:  # not of pictures: it has data and a plan of its own
+        return pose.train(arguments)
+    name = StageName(arguments.name)
     config = configs.read(arguments.config, name) if arguments.config else configs.defaults(name)
     if arguments.print_config:
         sys.stdout.write(configs.to_json(config))

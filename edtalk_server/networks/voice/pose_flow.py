@@ -32,8 +32,9 @@ class PoseFlowConfig(_Config):
     """Sizes of the flow. `squeeze`: "mdct" (hops of `hop` frames) or "none" (every frame by itself, hop 1).
 
     A row of the condition has `prosody` and `emotions` numbers for each frame, and `features` of an audio encoder (0:
-    none); a `style` belongs to the whole sequence. `radius` is how many hops attention sees each way, `kernel` the
-    width of the convolution in hops.
+    none); a `style` belongs to the whole sequence. `prior`: a first step shifts and scales all channels by the
+    condition alone, which learns most of what the voice says about the head. `radius` is how many hops attention sees
+    each way, `kernel` the width of the convolution in hops.
     """
 
     squeeze: str = "mdct"
@@ -47,6 +48,7 @@ class PoseFlowConfig(_Config):
     emotions: int = 8
     features: int = 0
     style: int = 8
+    prior: bool = True
 
     def __post_init__(self) -> None:
         sizes = {
@@ -63,6 +65,8 @@ class PoseFlowConfig(_Config):
         _require_positive_integers(**{name: value for name, value in optional.items() if value != 0})
         if max(*sizes.values(), *optional.values()) > _MOST:
             raise ValueError(f"no size may be above {_MOST}")
+        if not isinstance(self.prior, bool):
+            raise ValueError(f"prior must be true or false, not {self.prior!r}")
         if self.squeeze not in ("mdct", "none") or (self.squeeze == "none") != (self.hop == 1):
             raise ValueError(
                 f"squeeze {self.squeeze!r} with hop {self.hop} is neither mdct nor none with hop 1"
@@ -88,7 +92,7 @@ class PoseFlowConfig(_Config):
     @property
     def reach(self) -> int:
         """Return how many hops each way a hop depends on: more make no difference."""
-        return self.steps * (self.radius + self.kernel // 2)
+        return (self.steps + self.prior) * (self.radius + self.kernel // 2)
 
 
 # --- the lapped transform --------------------------------------------------------------------------------------------
@@ -258,6 +262,28 @@ class Coupling(nn.Module):
         return shift, 2 * torch.tanh(raw / 2)
 
 
+class Prior(nn.Module):
+    """Actnorm, then all channels become (x + t) · s of the condition alone: what the voice says of each frequency."""
+
+    def __init__(self, config: PoseFlowConfig) -> None:
+        super().__init__()
+        self.norm = ActNorm(config.channels)
+        self.conditioner = Conditioner(0, 2 * config.channels, config)
+
+    def forward(self, x: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
+        x, scaled = self.norm(x)
+        shift, log_scale = self._affine(condition)
+        return (x + shift) * log_scale.exp(), log_scale.sum(-1) + scaled
+
+    def inverse(self, y: Tensor, condition: Tensor) -> Tensor:
+        shift, log_scale = self._affine(condition)
+        return self.norm.inverse(y * (-log_scale).exp() - shift)
+
+    def _affine(self, condition: Tensor) -> tuple[Tensor, Tensor]:
+        shift, raw = self.conditioner(condition[..., :0], condition).chunk(2, dim=-1)
+        return shift, 3 * torch.tanh(raw / 3)
+
+
 class FlowStep(nn.Module):
     """Actnorm, invertible 1x1 convolution, affine coupling (Glow, figure 2a)."""
 
@@ -293,6 +319,7 @@ class PoseFlow(nn.Module):
         super().__init__()
         self.config = config or PoseFlowConfig()
         self.squeeze = LappedTransform(self.config.hop) if self.config.squeeze == "mdct" else None
+        self.prior = Prior(self.config) if self.config.prior else None
         self.steps = nn.ModuleList(FlowStep(self.config) for _ in range(self.config.steps))
         for name, size in (("pose", POSE), ("prosody", self.config.prosody)):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
@@ -332,6 +359,8 @@ class PoseFlow(nn.Module):
     def forward(self, hops: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Return noise [B, H, C] and the log-determinant [B, H] of hops [B, H, C] (Eq. 5)."""
         total = hops.new_zeros(hops.shape[:2])
+        if self.prior is not None:
+            hops, total = self.prior(hops, condition)
         for step in self.steps:
             hops, change = step(hops, condition)
             total = total + change
@@ -341,11 +370,14 @@ class PoseFlow(nn.Module):
         """Return hops [B, H, C] of noise [B, H, C]."""
         for step in reversed(self.steps):
             noise = cast(FlowStep, step).inverse(noise, condition)
-        return noise
+        return noise if self.prior is None else self.prior.inverse(noise, condition)
 
     @torch.no_grad()
     def initialize(self, hops: Tensor, condition: Tensor) -> None:
         """Let each step's actnorm normalise what reaches it of the first batch."""
+        if self.prior is not None:
+            self.prior.norm.initialize(hops)
+            hops, _ = self.prior(hops, condition)
         for step in self.steps:
             cast(FlowStep, step).norm.initialize(hops)
             hops, _ = step(hops, condition)
