@@ -353,4 +353,14 @@ def test_a_misspelt_marker_is_told_of(addon: Any, speaking: bpy.types.Object) ->
     bpy.ops.edtalk.emotions_from_markers()
     doubts = addon("scene.speech.cues").doubts(bpy.context.scene, speaking)
     assert ["is happy meant" in doubts[0], "counts as 1" in doubts[1], len(doubts)] == [True, True, 2]
-    assert course_of_emotion(speaking, "sad")[28] == pytest.approx(0.7, abs=1e-5)
+    assert course_of_emotion(speaking, "sad")[34] == pytest.approx(0.7, abs=1e-5)
+
+
+def test_a_character_acts_more_strongly_in_one_step(addon: Any, speaking: bpy.types.Object) -> None:
+    gain, emotion = speaking.edtalk.gain, speaking.edtalk.emotion
+    bpy.ops.edtalk.set_strength(strength="STAGE")
+    assert min(gain.mouth, gain.pose, gain.expression, emotion.strength) > 1.0
+    gain.pose = 0.5
+    speaking.keyframe_insert("edtalk.gain.pose", frame=1)
+    bpy.ops.edtalk.set_strength(strength="NATURAL")
+    assert (gain.mouth, gain.pose, gain.expression, emotion.strength) == (1.0, 0.5, 1.0, 1.0), "keys stay"

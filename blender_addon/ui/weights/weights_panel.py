@@ -105,7 +105,7 @@ class KeysPanel(CharacterSubPanel, bpy.types.Panel):
     """How keys are written, and where they are in time."""
 
     bl_idname = "EDTALK_PT_keys"
-    bl_label = "Keys"
+    bl_label = "Keys and Acting"
     bl_parent_id = "EDTALK_PT_weights"
     bl_options = {"DEFAULT_CLOSED"}
 
@@ -120,6 +120,7 @@ class KeysPanel(CharacterSubPanel, bpy.types.Panel):
         error.active = writing.reduce
         error.prop(writing, "error", text="")
         column.operator("edtalk.retime_keys", icon="MOD_TIME")
+        column.menu("EDTALK_MT_strengths", icon="FORCE_FORCE")
 
 
 class MouthPanel(BankPanel, bpy.types.Panel):
