@@ -18,6 +18,7 @@ _NETWORKS = {
     ("audio_to_lip", "audio2lip"): "edtalk_server.networks.audio2lip:Audio2Lip",
     ("sync", "sync_expert"): "edtalk_server.networks.sync:SyncExpert",
     ("semantics", "prosody_text"): "edtalk_server.networks.voice.semantics:ProsodyText",
+    ("semantics", "hubert_roberta"): "edtalk_server.networks.voice.hubert_roberta:HubertRoberta",
     ("audio_to_pose", "pose_flow"): "edtalk_server.networks.voice.pose_flow:PoseFlow",
 }
 

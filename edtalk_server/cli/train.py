@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from edtalk_server.cli.training import ablations, film, finetune, paper, starter
+from edtalk_server.cli.training import ablations, film, finetune, paper, semantics, starter
 from edtalk_server.media.video.sequence import encode_png, make_folder, write_whole
 
 
@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     starter.add_actions(actions)
     paper.add_actions(actions)
+    semantics.add_action(actions)
     ablations.add_action(actions)
     film.add_actions(actions)
     finetune.add_action(actions)

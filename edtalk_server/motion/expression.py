@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from edtalk_server.arrays import Doubles, Floats
 from edtalk_server.media.audio import prosody as voice_prosody
+from edtalk_server.media.audio.mel import SAMPLE_RATE
 from edtalk_server.media.audio.prosody import Prosody, prosody
 from edtalk_server.media.audio.voice import Waveform
 from edtalk_server.motion import voiced
@@ -33,6 +34,8 @@ FASTEST = 2.5
 MODULATION = 0.25
 """By how much of itself loudness raises or lowers a feeling."""
 _RATE = 25
+_AROUND_S = 0.1
+"""Seconds around words that are listened to as well."""
 _MODULATION_DB = 8.0
 _SPOKEN_DB = 25.0
 """Quieter moments than this below the voice say nothing of its force."""
@@ -48,6 +51,10 @@ _SURE = 0.55
 """Share of its strongest emotion from which on a clause may part from its sentence."""
 _BREATH_S, _LONGEST_PHRASE_S = 0.5, 8.0
 """Without words: shorter pauses part no phrases, and phrases are no longer than this."""
+
+
+Heard = Callable[[float, float], Floats]
+"""What a network hears from a start to an end, in seconds."""
 
 
 class SemanticsNetwork(Protocol):
@@ -155,9 +162,9 @@ def feelings(
     if not parts:
         return ()
     reads = not language or language.lower()[:2] in _languages(semantics)
-    rows = _prosody(voice)
-    whole = _felt(semantics, parts, rows, reads)
-    split = [piece for part in whole for piece in _parted(semantics, part, words, rows, reads)]
+    heard = _heard(semantics, voice)
+    whole = _felt(semantics, parts, heard, reads)
+    split = [piece for part in whole for piece in _parted(semantics, part, words, heard, reads)]
     return tuple(_in_context(split))
 
 
@@ -189,22 +196,31 @@ def _phrases(voice: Waveform | None) -> list[Feeling]:
     return found
 
 
-def _prosody(voice: Waveform | None) -> Floats:
-    """Return the prosody of the whole voice, less its usual level; [0, 8] without a voice."""
+def _heard(semantics: Any, voice: Waveform | None) -> Heard:
+    """Return what the network hears: samples where it says so (`hears`), else prosody less the recording's usual
+    level; nothing without a voice."""
     from edtalk_server.networks.voice.semantics import normalized
 
     if voice is None or not len(voice.samples):
-        return np.zeros((0, voice_prosody.COLUMNS), np.float32)
+        return lambda start, end: np.zeros((0, voice_prosody.COLUMNS), np.float32)
+    if getattr(semantics, "hears", "") == "samples":
+        return lambda start, end: _cut(voice.samples, start, end, SAMPLE_RATE)
     frames = int(np.ceil(float(voice.duration) * voice_prosody.FRAMES_PER_SECOND))
-    return normalized(prosody(voice.samples, frames))
+    rows = normalized(prosody(voice.samples, frames))
+    return lambda start, end: _cut(rows, start, end, voice_prosody.FRAMES_PER_SECOND)
 
 
-def _felt(semantics: SemanticsNetwork, parts: Sequence[Feeling], rows: Floats, reads: bool) -> list[Feeling]:
+def _cut(rows: Floats, start: float, end: float, rate: int) -> Floats:
+    first = max(round(start * rate), 0)
+    return rows[first : max(round(end * rate), first + 1)]
+
+
+def _felt(semantics: SemanticsNetwork, parts: Sequence[Feeling], heard: Heard, reads: bool) -> list[Feeling]:
     """Return parts with what the network says of them, some at a time."""
     found: list[Feeling] = []
     for begin in range(0, len(parts), 32):
         some = parts[begin : begin + 32]
-        voices = [_slice(rows, part.start, part.end) for part in some]
+        voices = [heard(part.start - _AROUND_S, part.end + _AROUND_S) for part in some]
         shares, intensities = semantics.feel([part.text if reads else "" for part in some], voices)
         found += [
             replace(part, shares=share, intensity=float(intensity))
@@ -213,19 +229,14 @@ def _felt(semantics: SemanticsNetwork, parts: Sequence[Feeling], rows: Floats, r
     return found
 
 
-def _slice(rows: Floats, start: float, end: float) -> Floats:
-    first = max(round((start - 0.1) * _RATE), 0)
-    return rows[first : max(round((end + 0.1) * _RATE), first + 1)]
-
-
 def _parted(
-    semantics: SemanticsNetwork, whole: Feeling, words: Alignment, rows: Floats, reads: bool
+    semantics: SemanticsNetwork, whole: Feeling, words: Alignment, heard: Heard, reads: bool
 ) -> list[Feeling]:
     """Return a sentence, or its clauses where their feelings differ and are sure."""
     clauses = _clauses(whole, words) if whole.last > whole.first else []
     if len(clauses) < 2:
         return [whole]
-    felt = _felt(semantics, clauses, rows, reads)
+    felt = _felt(semantics, clauses, heard, reads)
     merged = [felt[0]]
     for clause in felt[1:]:
         goes_on = clause.emotion in (merged[-1].emotion, NEUTRAL)

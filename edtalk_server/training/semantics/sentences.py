@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edtalk_server.training.semantics import sentences_first, sentences_second
+from edtalk_server.training.semantics import sentences_first, sentences_judged, sentences_second
 from edtalk_server.training.semantics.lexicon import CLASSES
 
 _TEXTS = {
@@ -41,6 +41,21 @@ def written() -> list[Labelled]:
         for row in _TEXTS[name].splitlines()
         if row.strip()
     ]
+
+
+def further() -> list[Labelled]:
+    """Return sentences that were written after the others, to judge by; training never sees them."""
+    return _judged(sentences_judged.FURTHER)
+
+
+def negated() -> list[Labelled]:
+    """Return sentences with negations, to judge by; training never sees them."""
+    return _judged(sentences_judged.NEGATED)
+
+
+def _judged(rows: str) -> list[Labelled]:
+    pairs = [row.split(": ", 1) for row in rows.splitlines() if row.strip()]
+    return [Labelled(text, CLASSES.index(name)) for name, text in pairs]
 
 
 def is_held_out(text: str) -> bool:

@@ -7,6 +7,7 @@ at random (Eq. 7), and with both masked the answer is neutral.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -129,7 +130,7 @@ class Trainer:
             state = checkpoint.load(self._path)
             self.network.load_state_dict(state["network"])
             self.optimizer.load_state_dict(state["optimizer"])
-            self.step = int(state["step"])
+            self.step = int(state["progress"])
 
     def save(self) -> None:
         """Write the state, whole or not at all."""
@@ -137,7 +138,7 @@ class Trainer:
             state = {
                 "network": self.network.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
-                "step": self.step,
+                "progress": self.step,
                 "config": asdict(self.config),
             }
             checkpoint.save(self._path, state)
@@ -157,7 +158,7 @@ class Trainer:
         rng = np.random.default_rng((self.config.seed, self.step))
         share = self.step / self.config.steps
         for group in self.optimizer.param_groups:
-            group["lr"] = group["rate"] * 0.5 * (1 + np.cos(np.pi * share))
+            group["lr"] = group["rate"] * 0.5 * (1 + math.cos(math.pi * share))
         batch, labels, intensities = self._batch(rng)
         loss = loss_of(self.network(batch), batch, labels, intensities, self.config.smoothing)
         self.optimizer.zero_grad(set_to_none=True)

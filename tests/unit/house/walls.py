@@ -56,7 +56,7 @@ ROOMS = {
     "edtalk_server.installer": Room(("shared_protocol",), only=frozenset()),
     "edtalk_server.samples": Room(only=frozenset()),
     "edtalk_server.arrays": Room(only=frozenset({"numpy"})),
-    "edtalk_server.networks": Room((ARRAYS,), only=frozenset({"torch", "numpy"})),
+    "edtalk_server.networks": Room((ARRAYS,), only=frozenset({"torch", "numpy", "transformers"})),
     "edtalk_server.media": Room((ARRAYS, "shared_protocol"), never=BLENDER | {"torch"}),
     "edtalk_server.bundles": Room(
         ("edtalk_server.networks", "edtalk_server.media", ARRAYS, "shared_protocol")
