@@ -121,7 +121,7 @@ def performance_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _emotion(text: str) -> str:
     felt = emotions.parse(text)
-    if text and (felt is None or len(felt) != 1):  # the default is read like an argument
+    if felt is None or len(felt) != 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not one of {', '.join(emotions.EMOTIONS)}")
     return text
 

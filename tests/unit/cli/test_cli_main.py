@@ -115,7 +115,7 @@ def test_the_options_about_words_may_all_be_left_out() -> None:
 
     parser = ArgumentParser()
     add_word_options(parser)
-    assert parser.parse_args([]).emotion == ""
+    assert not parser.parse_args([]).emotion
     assert parser.parse_args(["--emotion", "happy:0.5"]).emotion == "happy:0.5"
     with pytest.raises(SystemExit):
         parser.parse_args(["--emotion", "hapy"])
