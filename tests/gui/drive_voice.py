@@ -105,12 +105,11 @@ def words() -> Iterator[float]:
     photograph("marks.png")
     with inside("VIEW_3D"):
         bpy.ops.edtalk.clear_word_marks("INVOKE_DEFAULT")
-        bpy.ops.edtalk.fix_emotion("INVOKE_DEFAULT", emotion="angry")
+        bpy.ops.ed.undo_push(message="before the fix")
+        bpy.ops.edtalk.fix_emotion("INVOKE_DEFAULT", True, emotion="angry")
     result["fixed"] = character().edtalk.speech.text.as_string()
     result["marks left"] = len(scene.timeline_markers)
-    with inside("VIEW_3D"):
-        bpy.ops.ed.undo()
-    yield 1.0
+    yield from window.undo()
     result["undone"] = character().edtalk.speech.text.as_string()
 
 
