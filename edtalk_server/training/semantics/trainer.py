@@ -225,6 +225,9 @@ def loss_of(felt: Felt, batch: Batch, labels: Tensor, intensities: Tensor, smoot
     labels = torch.where(blank, torch.tensor(NEUTRAL), labels)
     intensities = torch.where(blank, torch.tensor(0.0), intensities)
     entropy = nn.functional.cross_entropy(felt.logits, labels, label_smoothing=smoothing)
-    shares = torch.softmax(felt.logits, dim=1) * felt.intensity[:, None]
+    # apart, because together an unsure start teaches an intensity of 0 for ever
     wanted = nn.functional.one_hot(labels, len(CLASSES)) * intensities[:, None]
-    return entropy + 0.5 * (shares - wanted).abs().sum(dim=1).mean()
+    shares = torch.softmax(felt.logits, dim=1) * intensities[:, None]
+    weights = (shares - wanted).abs().sum(dim=1).mean()
+    strength = (felt.intensity - intensities).abs().mean()
+    return entropy + 0.5 * weights + strength

@@ -163,3 +163,11 @@ def test_shares_count_classes_arousal_and_groups() -> None:
     happy, sad, angry, surprised = (SEVEN.index(name) for name in ("happy", "sad", "angry", "surprised"))
     shares = shares_of(np.array([happy, sad, angry, sad]), [surprised, sad, happy, angry])
     assert (shares.seven, shares.arousal, shares.groups) == (0.25, 0.75, 0.5)
+
+
+def test_an_unsure_network_still_learns_how_strongly_something_is_felt(network: ProsodyText) -> None:
+    batch = collate([text_features("Hooray!", network.lexicon)], [NO_SOUND], [True])
+    felt = network(batch)
+    felt.intensity.retain_grad()
+    loss_of(felt, batch, torch.tensor([0]), torch.tensor([0.9]), 0.1).backward()
+    assert felt.intensity.grad is not None and felt.intensity.grad[0] < 0, "it must rise"
