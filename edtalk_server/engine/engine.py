@@ -32,6 +32,7 @@ from edtalk_server.media.faces.portrait_quality import (
     assess_crop,
     assess_portrait,
     no_face,
+    turn_of_landmarks,
 )
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
 from edtalk_server.networks.fast import accelerate
@@ -295,11 +296,15 @@ class Engine:
         """Return the estimator of how far a head is turned; None if the bundle has no weight for it."""
         if not any(basis.identifier == _YAW for basis in self.bundle.layout.bases):
             return None
-        channel = self.bundle.layout.index(_YAW)
+        channel, detector = self.bundle.layout.index(_YAW), self.landmark_detector()
 
         def turn(picture: Picture, crop: Crop) -> float:
-            weights = self.estimate(portraits.cut(picture, crop, self.size)[None])
-            return float(weights[0, channel]) * _DEGREES_PER_YAW
+            face = portraits.cut(picture, crop, self.size)
+            by_weight = float(self.estimate(face[None])[0, channel]) * _DEGREES_PER_YAW
+            if detector is None:
+                return by_weight
+            by_nose = turn_of_landmarks(detector(portraits.cut(picture, crop, portraits.LANDMARK_CROP_SIZE)))
+            return max(by_weight, by_nose, key=abs)  # in photos, weights are read too small
 
         return turn
 

@@ -9,7 +9,8 @@ Coordinates of a `Crop` are continuous: the picture spans [0, W] x [0, H], so pi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -40,6 +41,15 @@ _ROWS = 64
 # The middle between the template's eyes, and their distance, in fractions of the side.
 _EYES_X, _EYES_Y = (TEMPLATE68[36:48].reshape(2, 6, 2).mean(axis=(0, 1)) + 0.5) / TEMPLATE_SIZE
 _EYE_DISTANCE = float(np.ptp(TEMPLATE68[36:48].reshape(2, 6, 2).mean(axis=1)[:, 0])) / TEMPLATE_SIZE
+_REFINEMENTS = 3
+"""How often landmarks refine a crop: from half the size and a fifth of a side off, they arrive."""
+_NUDGES = ((1.15, 0.05, 0.04, 0.12), (0.87, -0.05, -0.04, -0.12))
+"""Crops around a found one from which a face's landmarks are found again: growth, shift in sides, turn in radians."""
+_SURE_ROLL = 0.11
+"""Radians: by more than this, landmarks of a face that looks to the side tilt it; the line of its eyes does not."""
+_ALL_VOTES = 3
+_SMALLEST_KEPT, _LARGEST_SHIFT = 0.65, 0.15
+"""How far a crop shrinks, and by how many sides it moves, to stay inside its picture."""
 _SIDE_PER_BOX = 1.75
 """Side of the crop over the side of the cascades' box, for faces whose eyes were not detected."""
 
@@ -67,11 +77,44 @@ def over_grey(picture: Picture) -> Picture:
 def crop_around(image: Picture, face: Face, landmark_detector: LandmarkDetector | None = None) -> Crop:
     """Return the square around one face of a picture.
 
-    Without a `landmark_detector` the eyes decide. With one, the crop is refined twice by the similarity that maps the
-    template's points 0-46 to the landmarks; an implausible result leaves the crop as it was.
+    Without a `landmark_detector`, or where its landmarks disagree (see `fitted_crop`), the eyes decide.
     """
-    crop = _rough_crop(face)
-    return crop if landmark_detector is None else _refine(image, crop, landmark_detector, face.eyes_seen)
+    crop = fitted_crop(image, face, landmark_detector) if landmark_detector is not None else None
+    return crop or _rough_crop(face)
+
+
+def fitted_crop(image: Picture, face: Face, landmark_detector: LandmarkDetector) -> Crop | None:
+    """Return the square in which the landmarks around a face fit the template; None where there is no face.
+
+    The similarity that maps the template's points 0-46 to the landmarks refines the detector's crop, which may even lie
+    on nose and mouth alone. Landmarks of a face are found at the same place from crops around it, those of anything
+    else are not; a face whose eyes all detectors saw may be less clear, and then its eyes decide.
+    """
+    rough = _rough_crop(face)
+    crop = rough
+    for _ in range(_REFINEMENTS):
+        crop = _refined(image, crop, landmark_detector)
+    nudged = [_refined(image, _nudged(crop, nudge), landmark_detector) for nudge in _NUDGES]
+    if _agree([crop, *nudged], 1.0) and _is_same_face(crop, rough):
+        is_turned_by_side_view = face.eyes_seen and _turn(crop, rough) > _SURE_ROLL
+        return replace(crop, roll=rough.roll) if is_turned_by_side_view else crop
+    is_clear = face.eyes_seen and face.votes >= _ALL_VOTES
+    return rough if is_clear and _agree([crop, *nudged], 2.0) else None
+
+
+def kept_inside(image: Picture, crop: Crop) -> Crop:
+    """Return a crop that reaches beyond its picture moved and made smaller so that it lies inside, as far as a face in
+    it stays near its usual place and size: what the picture lacks would be streaks that drag."""
+    height, width = image.shape[:2]
+    spread = abs(math.cos(crop.roll)) + abs(math.sin(crop.roll))
+    side = max(_SMALLEST_KEPT * crop.side, min(crop.side, width / spread, height / spread))
+    reach, most = side * spread / 2, _LARGEST_SHIFT * crop.side
+
+    def inside(center: float, length: int) -> float:
+        nearest = min(max(center, reach), length - reach) if 2 * reach < length else length / 2
+        return min(max(nearest, center - most), center + most)
+
+    return Crop(inside(crop.center_x, width), inside(crop.center_y, height), side, crop.roll)
 
 
 def _rough_crop(face: Face) -> Crop:
@@ -89,15 +132,21 @@ def _rough_crop(face: Face) -> Crop:
     )
 
 
-def _refine(image: Picture, rough: Crop, landmark_detector: LandmarkDetector, eyes_seen: bool) -> Crop:
-    crop = rough
-    for _ in range(2):
-        points = np.asarray(landmark_detector(cut(image, crop, LANDMARK_CROP_SIZE)), dtype=np.float64)
-        better = _crop_of_landmarks(points, crop)
-        if not _plausible(better, rough, eyes_seen):
-            return rough
-        crop = better
-    return crop
+def _refined(image: Picture, crop: Crop, landmark_detector: LandmarkDetector) -> Crop:
+    """Return the crop that the landmarks in this one ask for."""
+    points = np.asarray(landmark_detector(cut(image, crop, LANDMARK_CROP_SIZE)), dtype=np.float64)
+    return _crop_of_landmarks(points, crop)
+
+
+def _nudged(crop: Crop, nudge: tuple[float, float, float, float]) -> Crop:
+    """Return a crop beside this one: larger by a factor, moved by parts of its side, turned by radians."""
+    growth, right, down, turn = nudge
+    return Crop(
+        crop.center_x + right * crop.side,
+        crop.center_y + down * crop.side,
+        crop.side * growth,
+        crop.roll + turn,
+    )
 
 
 def _crop_of_landmarks(points: Doubles, crop: Crop) -> Crop:
@@ -115,12 +164,29 @@ def _crop_of_landmarks(points: Doubles, crop: Crop) -> Crop:
     )
 
 
-def _plausible(crop: Crop, rough: Crop, eyes_seen: bool) -> bool:
-    """Tell whether landmarks agree with the detector: closely if it saw the eyes, else as far as its box allows."""
-    growth, shift, turn = (0.14, 0.06, 0.11) if eyes_seen else (0.35, 0.2, 0.45)
-    moved = math.hypot(crop.center_x - rough.center_x, crop.center_y - rough.center_y)
-    turned = abs(math.remainder(crop.roll - rough.roll, 2 * math.pi))
-    return abs(math.log(crop.side / rough.side)) < growth and moved < shift * rough.side and turned < turn
+def _agree(crops: Sequence[Crop], tolerance: float) -> bool:
+    """Tell whether all crops are the first one, within so many times what is usual for a face."""
+    first, *others = crops
+    return all(
+        abs(math.log(other.side / first.side)) < 0.15 * tolerance
+        and _distance(other, first) < 0.05 * tolerance * first.side
+        and _turn(other, first) < 0.2 * tolerance
+        for other in others
+    )
+
+
+def _is_same_face(crop: Crop, rough: Crop) -> bool:
+    """Tell whether landmarks still mean the detector's face: its box may be half of it."""
+    is_like = abs(math.log(crop.side / rough.side)) < 0.9 and _turn(crop, rough) < 0.6
+    return is_like and _distance(crop, rough) < 0.4 * max(crop.side, rough.side)
+
+
+def _distance(crop: Crop, other: Crop) -> float:
+    return math.hypot(crop.center_x - other.center_x, crop.center_y - other.center_y)
+
+
+def _turn(crop: Crop, other: Crop) -> float:
+    return abs(math.remainder(crop.roll - other.roll, 2 * math.pi))
 
 
 def crop_matrix(crop: Crop, size: int) -> Doubles:

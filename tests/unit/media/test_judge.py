@@ -69,10 +69,10 @@ def test_a_face_that_the_picture_cuts_is_cut_off(astronaut: Picture) -> None:
     assert judged(astronaut[:, 190:]).verdict is Verdict.CUT_OFF
 
 
-def test_a_face_near_the_edge_is_good_but_noted(astronaut: Picture) -> None:
+def test_near_the_edge_a_crop_stays_in_the_picture(astronaut: Picture) -> None:
     judgement = judged(astronaut[:, 150:])
-    assert (judgement.verdict, judgement.advice) == (Verdict.GOOD, "")
-    assert any("edge" in note for note in judgement.notes)
+    assert (judgement.verdict, judgement.advice, judgement.notes) == (Verdict.GOOD, "", ())
+    assert judgement.crop.center_x >= judgement.crop.side / 2, "nothing is filled from the edge"
 
 
 @pytest.mark.parametrize(("turn", "verdict"), [(10.0, Verdict.GOOD), (-30.0, Verdict.TURNED)])

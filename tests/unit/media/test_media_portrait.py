@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -12,12 +13,17 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
+from edtalk_server.engine import Engine
 from edtalk_server.media.faces.detection import find_faces
 from edtalk_server.media.faces.portrait import (
+    _NUDGES,
     LandmarkDetector,
+    _nudged,
     crop_around,
     crop_matrix,
     cut,
+    fitted_crop,
+    kept_inside,
     load_portrait,
     paste_matrix,
 )
@@ -73,7 +79,7 @@ def test_landmarks_make_the_crop_exact(astronaut: np.ndarray) -> None:
     class PerfectLandmarker:
         """Finds the crop it is shown by trying; here we simply know which one was cut."""
 
-        crops = iter((_found(astronaut), truth))
+        crops = iter((_found(astronaut), truth, truth, *(_nudged(truth, nudge) for nudge in _NUDGES)))
 
         def __call__(self, picture: np.ndarray) -> np.ndarray:
             assert picture.shape == (128, 128, 3)
@@ -98,6 +104,45 @@ def test_nonsense_from_the_landmarker_is_not_believed(astronaut: np.ndarray) -> 
     plain = _found(astronaut)
     crop = _found(astronaut, lambda _: np.random.default_rng(0).random((68, 2), np.float32))
     assert crop == plain
+
+
+def test_what_landmarks_do_not_confirm_is_no_face(astronaut: np.ndarray) -> None:
+    """A single doubtful box, and landmarks that lie elsewhere in each crop around it."""
+    (face,) = find_faces(astronaut)[:1]
+    everywhere = np.random.default_rng(0)
+    assert (
+        fitted_crop(astronaut, replace(face, votes=1), lambda _: everywhere.random((68, 2), np.float32))
+        is None
+    )
+
+
+def test_a_box_on_nose_and_mouth_alone_grows_to_the_face(shared: Path) -> None:
+    astronaut = load_portrait(shared / "data" / "astronaut.png")
+    detector = Engine.open("starter", "cpu").landmark_detector()
+    assert detector is not None
+    (face,) = find_faces(astronaut)[:1]
+    truth = fitted_crop(astronaut, face, detector)
+    (left, right), side = (face.left_eye, face.right_eye), face.box_side
+    low = replace(
+        face,
+        left_eye=(left[0] + 0.12 * side, left[1] + 0.3 * side),
+        right_eye=(right[0] - 0.12 * side, right[1] + 0.3 * side),
+        box_side=0.55 * side,
+        eyes_seen=False,
+    )
+    found = fitted_crop(astronaut, low, detector)
+    assert truth is not None and found is not None
+    assert abs(found.side / truth.side - 1) < 0.05
+    assert math.hypot(found.center_x - truth.center_x, found.center_y - truth.center_y) < 0.03 * truth.side
+
+
+def test_a_crop_stays_in_its_picture_as_far_as_the_face_keeps_its_place() -> None:
+    picture = np.zeros((100, 120, 3), np.uint8)
+    assert kept_inside(picture, Crop(60, 50, 90, 0.0)) == Crop(60, 50, 90, 0.0)
+    assert kept_inside(picture, Crop(40, 50, 90, 0.0)) == Crop(45, 50, 90, 0.0), "moved"
+    assert kept_inside(picture, Crop(60, 55, 110, 0.0)) == Crop(60, 50, 100, 0.0), "made smaller"
+    far = kept_inside(picture, Crop(0, 50, 200, 0.0))
+    assert far.side == 130 and far.center_x == 30, "no further than a face can lie beside its place"
 
 
 def test_a_cut_is_the_picture_seen_through_the_crop() -> None:
