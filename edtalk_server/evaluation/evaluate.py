@@ -47,8 +47,10 @@ def evaluate(
             matrix.add(person, number)
             perturbed.add(person.clip.identity)
         on_progress(number + 1)
-    photo = people[0].clip.frames[0]
+    photo, fine = people[0].clip.frames[0], people[0].clip.fine
     speed = {"fps": model.frames_per_second(photo)}
+    if fine is not None:
+        speed["fine_fps"] = model.frames_per_second(photo, fine[0])
     details = {
         "bundle": f"{bundle.manifest.name} {bundle.manifest.version}",
         "digest": bundle.digest,

@@ -14,6 +14,10 @@ _DEFINITIONS: Mapping[str, str] = {
     "face_self_psnr": "self_psnr within the bounding box of the frame's true landmarks, where people look",
     "face_unmoved_psnr": "unmoved_psnr within that box",
     "face_true_psnr": "true_psnr within that box",
+    "fine_psnr": "self_psnr of pictures in the size that --size gives, of every fourth frame",
+    "fine_unmoved_psnr": "unmoved_psnr of these",
+    "fine_sharpness": "in that size: the mean difference of luma between neighbouring pixels of self-reenacted frames, "
+    "over that of the true frames; 1 is as sharp as the film",
     "rest_psnr": "the first frame under its own weights against itself",
     "cross_psnr": "cross-identity: a person's first frame driven by another's clip (estimated own weights plus the "
     "estimated change from the driver's first frame to each other one, within the sliders' ranges), against "
@@ -71,6 +75,7 @@ _DEFINITIONS: Mapping[str, str] = {
     "own_lse_d": "lse_d by the starter's own sync expert",
     "own_av_offset": "av_offset by the starter's own sync expert",
     "fps": "frames a second, rendered one at a time on this machine; see threads",
+    "fine_fps": "the same in the size that --size gives",
 }
 _BY_SOUND = (
     "driven by sound (the paper's A): the mouth follows the clip's own sound through the bundle's audio part, pose and "

@@ -44,9 +44,14 @@ class ModelUnderTest:
         )
 
     @torch.inference_mode()
-    def prepare(self, frame: Picture) -> Any:
-        """Prepare a frame [S, S, 3] as the source for `draw`."""
-        return self.network.prepare(to_tensor(frame[None]))
+    def prepare(self, frame: Picture, photo: Picture | None = None) -> Any:
+        """Prepare a frame [S, S, 3] as the source for `draw`. `photo` [n, n, 3]: the same picture in a multiple of that
+        size, for networks that move the photo; `draw` then returns pictures as large."""
+        source = self.network.prepare(to_tensor(frame[None]))
+        if photo is None:
+            return source
+        network: Any = self.network
+        return network.with_photo(source, to_tensor(photo[None]))
 
     @torch.inference_mode()
     def draw(self, source: Any, weights: FloatArray) -> Picture:
@@ -55,9 +60,10 @@ class ModelUnderTest:
         drawn = [to_pictures(self.network.decode(source, part)) for part in rows.split(_BATCH)]
         return np.concatenate(drawn)
 
-    def frames_per_second(self, frame: Picture, seconds: float = 2.0) -> float:
-        """Measure frames a second, rendered one at a time as a bake does, without preparing the source."""
-        source, own = self.prepare(frame), self.estimate(frame[None])
+    def frames_per_second(self, frame: Picture, photo: Picture | None = None, seconds: float = 2.0) -> float:
+        """Measure frames a second, rendered one at a time as a bake does, without preparing the source. `photo`: as in
+        `prepare`."""
+        source, own = self.prepare(frame, photo), self.estimate(frame[None])
         rows = own + np.linspace(-0.3, 0.3, 16, dtype=np.float32)[:, None]
         for row in rows[:2]:
             self.draw(source, row[None])

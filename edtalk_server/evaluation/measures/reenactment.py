@@ -16,8 +16,8 @@ import numpy as np
 from edtalk_server.evaluation.measures.judges import NO_JUDGES, Judges
 from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
 from edtalk_server.evaluation.metrics import features, image_distance, landmarks
-from edtalk_server.evaluation.metrics.image_distance import Picture, psnr
-from edtalk_server.evaluation.people.holdout import Clip, FloatArray, Footage, Person, transfer
+from edtalk_server.evaluation.metrics.image_distance import Picture, gradients, psnr
+from edtalk_server.evaluation.people.holdout import FINE_STEP, Clip, FloatArray, Footage, Person, transfer
 from edtalk_server.motion.curves import clip_one_way
 from edtalk_server.motion.mouth import AudioToLip, mouth_weights
 from shared_protocol.banks import Bank, BankLayout
@@ -89,6 +89,8 @@ class Reenactment:
     def rows(self, person: Person) -> Iterator[Row]:
         """Yield everything that can be measured on this person."""
         yield from self._self_reenactment(person)
+        if person.clip.fine is not None:
+            yield from self._fine_reenactment(person.clip, person.clip.fine)
         if person.driver is not None and person.driven is not None:
             yield from self._cross_reenactment(person, person.driver, person.driven)
         if person.motion is not None:
@@ -111,6 +113,19 @@ class Reenactment:
         if clip.weights is not None and self.controlled:
             by_truth = self.model.draw(source, estimated[:1] + clip.weights[1:] - clip.weights[:1])
             yield from self._psnr_rows("true", by_truth, clip, slice(1, None))
+
+    def _fine_reenactment(self, clip: Clip, fine: Picture) -> Iterator[Row]:
+        """Drive the first frame in its larger size: how sharp is it beside the film?"""
+        source = self.model.prepare(clip.frames[0], fine[0])
+        drawn = self.model.draw(source, self.model.estimate(clip.frames[::FINE_STEP][1:]))
+        for picture, true, sharp, sharp_true in zip(
+            drawn, fine[1:], gradients(drawn), gradients(fine[1:]), strict=True
+        ):
+            yield {
+                "fine_psnr": psnr(picture, true),
+                "fine_unmoved_psnr": psnr(fine[0], true),
+                "fine_sharpness": sharp / max(sharp_true, 1e-6),
+            }
 
     def _psnr_rows(self, name: str, drawn: Picture, clip: Clip, part: slice) -> Iterator[Row]:
         points = clip.landmarks[part] if clip.landmarks is not None else None

@@ -56,6 +56,14 @@ def ssim(drawn: Picture, true: Picture) -> list[float]:
     return [float(value) for value in inside.mean((1, 2, 3))]
 
 
+def gradients(frames: Picture) -> list[float]:
+    """Return how sharp each frame of [N, S, S, 3] is: the mean difference of luma between neighbouring pixels, along
+    rows and columns, in grey levels of 255."""
+    luma = frames.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    across, down = (np.abs(np.diff(luma, axis=axis)).mean((1, 2)) for axis in (2, 1))
+    return [float(value) for value in (across + down) / 2]
+
+
 def flicker(frames: Picture, still: Mask) -> float:
     """Return the flicker of still pixels [S, S]: the mean of |x(t+1) − 2 x(t) + x(t−1)| in grey levels of 255.
 

@@ -9,10 +9,11 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from edtalk_server.evaluation.metrics.image_distance import Mask, Picture
-from edtalk_server.evaluation.people.holdout import Clip, Footage, Person
+from edtalk_server.evaluation.people.holdout import FINE_STEP, Clip, Footage, Person
 from edtalk_server.evaluation.people.splits import Split, choose
 from edtalk_server.media.audio.soundtrack import extract_sound
 from edtalk_server.media.audio.voice import Waveform, load_voice
@@ -43,9 +44,11 @@ def filmed_people(
     on_progress: Callable[[int], None] = lambda _done: None,
     layout: Layout = Layout.AUTO,
     split: Split = Split.ALL,
+    fine: int = 0,
 ) -> list[Person]:
     """Read the videos in `folder` and its folders, sorted by name: the first `frames` pictures of each, 25 a second,
-    and their sound. `layout` and `split` say how the folder is laid out, and which of its clips are read.
+    and their sound. `layout` and `split` say how the folder is laid out, and which of its clips are read. `fine`: a
+    multiple of `size` in which some pictures are kept as well.
 
     An unusable video is left out with a warning. Raises `EDTalkError`: NOT_READY (no video there); NO_FACE or
     VIDEO_UNREADABLE where none is usable.
@@ -54,7 +57,7 @@ def filmed_people(
     refused: EDTalkError | None = None
     for number, footage in enumerate(choose(find_footage(folder, layout), split)):
         try:
-            person = film_person(footage.path, size, frames, landmark_detector)
+            person = film_person(footage.path, size, frames, landmark_detector, fine)
             voice = voice_of(footage, len(person.clip.frames))
             people.append(replace(person, voice=voice, emotion=footage.emotion))
         except EDTalkError as error:
@@ -66,12 +69,18 @@ def filmed_people(
     return people
 
 
-def film_person(path: Path, size: int, frames: int, landmark_detector: LandmarkDetector | None) -> Person:
+def film_person(
+    path: Path, size: int, frames: int, landmark_detector: LandmarkDetector | None, fine: int = 0
+) -> Person:
     """Read one video. Flicker needs at least three pictures."""
     clip = videos.Clip.open(path)
     seconds = min(clip.duration, frames / float(FPS))
     track = run_to_end(find_track(clip, 0.0, seconds, landmark_detector))
-    cuts = list(cut_faces(clip, track, size, FPS, count=frames))
+    cuts, kept = list[Picture](), list[Picture]()
+    for cut in cut_faces(clip, track, fine or size, FPS, count=frames):
+        if fine and len(cuts) % FINE_STEP == 0:
+            kept.append(cut)
+        cuts.append(np.asarray(cv2.resize(cut, (size, size), interpolation=cv2.INTER_AREA), np.uint8))
     if len(cuts) < 3:
         raise EDTalkError(
             ErrorCode.VIDEO_UNREADABLE,
@@ -79,7 +88,8 @@ def film_person(path: Path, size: int, frames: int, landmark_detector: LandmarkD
             "Leave it out.",
         )
     pictures = np.stack(cuts)
-    return Person(Clip(pictures), motion=Footage(pictures, find_still_pixels(pictures)))
+    clip_of_face = Clip(pictures, fine=np.stack(kept) if kept else None)
+    return Person(clip_of_face, motion=Footage(pictures, find_still_pixels(pictures)))
 
 
 def voice_of(footage: layouts.Footage, frames: int) -> Waveform | None:

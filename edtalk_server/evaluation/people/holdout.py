@@ -16,6 +16,8 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 CLIP = 8
 """Frames of a clip."""
+FINE_STEP = 4
+"""Frames from one that is kept in a larger size to the next."""
 
 # What the rendered hold-out set is made with. A change here makes a new set.
 SIZE = 256
@@ -34,12 +36,13 @@ FloatArray = npt.NDArray[np.float32]
 @dataclass(frozen=True)
 class Clip:
     """Frames of one person under one light, uint8 [T, S, S, 3]; of rendered people also the true weights [T, C] and
-    landmarks [T, 68, 2] in 0..1."""
+    landmarks [T, 68, 2] in 0..1. `fine`: every `FINE_STEP`-th of the frames from the first on, in a larger size."""
 
     frames: Picture
     weights: FloatArray | None = None
     landmarks: FloatArray | None = None
     identity: int = 0
+    fine: Picture | None = None
 
 
 @dataclass(frozen=True)
