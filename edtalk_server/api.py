@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from edtalk_server.arrays import Picture, Rendered, Weights
 from edtalk_server.bundles import STARTER, Bundle
 from edtalk_server.engine import Engine, Source
@@ -238,8 +236,8 @@ def mix(engine: Engine, source: Source | Weights, predicted: Predicted) -> Weigh
     if predicted.emotions is None:
         return predicted.weights
     presets = engine.bundle.manifest.presets
-    mixer = emotions.make_mixer(engine.bundle.layout, np.reshape(_own(source), -1), presets)
-    return mixer.mix(predicted.weights, np.ones(len(Bank), np.float32), predicted.emotions)
+    mixer = emotions.make_mixer(engine.bundle.layout, _own(source).reshape(-1), presets)
+    return mixer.mix(predicted.weights, emotions.FULL_GAINS, predicted.emotions)
 
 
 def load_transcript(file: File) -> Transcript:

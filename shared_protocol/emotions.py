@@ -134,6 +134,10 @@ class Mixer:
         return np.clip(base + intensities @ self.shift, low, high).astype(np.float32)
 
 
+FULL_GAINS = np.ones(len(Bank), np.float32)
+"""Gains with which `Mixer.mix` keeps all animated weights."""
+
+
 def make_mixer(layout: BankLayout, rest: Weights, presets: Presets) -> Mixer:
     """Return the mixer of a character. Emotions that its bundle lacks add nothing."""
     bases, banks = layout.bases, list(Bank)
