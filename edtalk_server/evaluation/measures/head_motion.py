@@ -131,8 +131,8 @@ def sample(flow: PoseFlow, take: Take, seed: int, temperature: float) -> Floats:
     padded = (
         slice(part.start - flow.config.hop, part.stop + flow.config.hop) if flow.squeeze is not None else part
     )
-    rows = (torch.from_numpy(rows[padded])[None] for rows in (take.prosody, take.emotions))
-    condition = flow.condition(*rows, torch.from_numpy(take.style)[None])
+    prosody_rows, emotions = (torch.from_numpy(rows[padded])[None] for rows in (take.prosody, take.emotions))
+    condition = flow.condition(prosody_rows, emotions, torch.from_numpy(take.style)[None])
     rng = torch.Generator().manual_seed(seed)
     noise = torch.randn(1, condition.shape[1], flow.config.channels, generator=rng)
     frames = flow.frames(flow.inverse(temperature * noise, condition))[0].numpy().astype(np.float64)
@@ -222,9 +222,9 @@ def report(flow: PoseFlow, takes: Sequence[Take], temperature: float, seeds: int
     ]
 
     def mean(name: str) -> Doubles:
-        return np.mean([getattr(numbers, name) for numbers in drawn], axis=0)
+        return np.asarray(np.mean([getattr(numbers, name) for numbers in drawn], axis=0))
 
-    rows = [
+    rows: list[tuple[str, Doubles | float, Doubles | float, str]] = [
         ("deviation of pitch, yaw, roll (degrees)", true.deviation, mean("deviation"), "±20 %"),
         ("speed of pitch, yaw, roll (degrees/s)", true.speed, mean("speed"), "±25 %"),
         ("power of pitch in four bands (dB)", true.power, mean("power"), "±3 dB"),

@@ -90,8 +90,8 @@ class Stretches:
         columns = (
             [getattr(take, name)[part] for take, part in parts] for name in ("pose", "prosody", "emotions")
         )
-        rows = [torch.from_numpy(np.stack(column)) for column in columns]
-        return Batch(*rows, torch.from_numpy(np.stack([take.style for take, _ in parts])))
+        pose, prosody, emotions = (torch.from_numpy(np.stack(column)) for column in columns)
+        return Batch(pose, prosody, emotions, torch.from_numpy(np.stack([take.style for take, _ in parts])))
 
 
 def standardize(flow: PoseFlow, takes: Sequence[Take]) -> None:
