@@ -53,7 +53,7 @@ class PretendFace:
 
 
 def engine_on_card(face: PretendFace) -> Engine:
-    manifest = SimpleNamespace(size=face.size)
+    manifest = SimpleNamespace(size=face.size, sizes=(face.size,))
     bundle = SimpleNamespace(
         manifest=manifest, face=face, layout=numbered_layout(), landmarks=None, digest="pretended"
     )

@@ -172,10 +172,10 @@ def test_no_rows_are_no_frames(any_engine: AnyEngine, portrait: npt.NDArray[np.u
     assert frames.shape == (0, any_engine.size, any_engine.size, 3)
 
 
-def test_what_is_no_rgb_picture_is_refused(any_engine: AnyEngine) -> None:
+def test_what_is_neither_rgb_nor_rgba_is_refused(any_engine: AnyEngine) -> None:
     for picture in (
         np.zeros((8, 8), np.uint8),
-        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 2), np.uint8),
         np.zeros((8, 8, 3), np.float32),
     ):
         with pytest.raises(EDTalkError) as caught:

@@ -330,7 +330,7 @@ def test_the_networks_of_the_release_are_driven_as_well(clip: Clip) -> None:
     config = EDTalkConfig(size=64, style_dim=64, width_base=1024, width_max=32, enhancement_hidden=16)
     torch.manual_seed(4)
     layout = numbered_layout()
-    manifest = SimpleNamespace(size=64)
+    manifest = SimpleNamespace(size=64, sizes=(64,))
     bundle = SimpleNamespace(
         manifest=manifest, face=EDTalk(config).eval(), layout=layout, landmarks=None, digest="tiny"
     )

@@ -128,10 +128,10 @@ def test_a_prediction_needs_a_voice_or_words(capsys: pytest.CaptureFixture[str])
 
 
 def test_a_portrait_and_a_voice_become_an_image_sequence(
-    bundle: str, voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pattern = str(tmp_path / "frames" / "%04d.png")
-    arguments = ["render", "--portrait", portrait, "--voice", voice, "--bundle", bundle, "--device", "cpu"]
+    arguments = ["render", "--portrait", portrait, "--voice", voice, "--size", "256", "--device", "cpu"]
     assert main([*arguments, "-o", pattern]) == 0
     files = sorted((tmp_path / "frames").iterdir())
     assert [file.name for file in files] == [f"{i:04d}.png" for i in range(1, 13)]
@@ -139,20 +139,18 @@ def test_a_portrait_and_a_voice_become_an_image_sequence(
     assert "12/12 frames" in capsys.readouterr().err
 
 
-def test_a_portrait_and_a_voice_become_a_movie(
-    bundle: str, voice: str, portrait: str, tmp_path: Path
-) -> None:
+def test_a_portrait_and_a_voice_become_a_movie(voice: str, portrait: str, tmp_path: Path) -> None:
     target = tmp_path / "out.mp4"
-    arguments = ["render", "--portrait", portrait, "--voice", voice, "--bundle", bundle, "--fps", "30"]
+    arguments = ["render", "--portrait", portrait, "--voice", voice, "--size", "256", "--fps", "30"]
     assert main([*arguments, "-o", str(target)]) == 0
     assert target.stat().st_size > 1000
     assert [file.name for file in tmp_path.iterdir()] == ["out.mp4"]
 
 
 def test_the_whole_portrait_can_be_rendered_as_exr_with_the_faces_matte(
-    bundle: str, voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments = ["render", "--portrait", portrait, "--voice", voice, "--bundle", bundle, "--full", "--alpha"]
+    arguments = ["render", "--portrait", portrait, "--voice", voice, "--full", "--alpha"]
     assert main([*arguments, "-o", str(tmp_path / "%04d.exr")]) == 0
     assert "512 x 512" in capsys.readouterr().out
     (channel,) = OpenEXR.File(str(tmp_path / "0012.exr")).channels().values()
@@ -163,10 +161,10 @@ def test_the_whole_portrait_can_be_rendered_as_exr_with_the_faces_matte(
 
 
 def test_a_movie_can_show_the_whole_portrait_but_no_alpha(
-    bundle: str, voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     target = tmp_path / "out.mp4"
-    arguments = ["render", "--portrait", portrait, "--voice", voice, "--bundle", bundle, "--full"]
+    arguments = ["render", "--portrait", portrait, "--voice", voice, "--full"]
     assert main([*arguments, "-o", str(target)]) == 0
     assert "512 x 512" in capsys.readouterr().out
     assert main([*arguments, "--alpha", "-o", str(tmp_path / "other.mp4")]) == 1
@@ -231,12 +229,12 @@ def test_frame_rates_are_exact() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no way to ask a process to terminate")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_movie_that_is_stopped_halfway_leaves_nothing_behind(
-    number: signal.Signals, bundle: str, portrait: str, tmp_path: Path
+    number: signal.Signals, portrait: str, tmp_path: Path
 ) -> None:
     voice = tmp_path / "long.wav"
     soundfile.write(voice, np.zeros(16_000 * 120, np.float32), 16_000)
     out = tmp_path / "out"
-    arguments = ["--portrait", portrait, "--voice", str(voice), "--bundle", bundle, "-o", str(out / "a.mp4")]
+    arguments = ["--portrait", portrait, "--voice", str(voice), "-o", str(out / "a.mp4")]
     command = [sys.executable, "-m", "edtalk_server.cli", "render", *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(
