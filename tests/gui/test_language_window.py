@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 MODEL = True
-ITS_OWN = {"Center X", "Face", "Key", "Metal", "None", "Predict"}
+ITS_OWN = {"Center X", "Face", "Key", "Metal", "None", "Predict", "Setup", "Strong"}
 """Where Blender has a word of its own, which counts, in one of the contexts."""
 
 
