@@ -90,7 +90,7 @@ def test_a_hop_depends_on_those_within_reach_alone() -> None:
     noise, condition = (part.double() for part in drawn(flow, 40, 1))
     whole = flow.inverse(noise, condition)
     reach = config.reach
-    assert reach == 9
+    assert reach == 6
     part = slice(20 - reach, 21 + reach)
     assert torch.allclose(
         flow.inverse(noise[:, part], condition[:, part])[:, reach], whole[:, 20], atol=1e-12

@@ -92,7 +92,9 @@ class PoseFlowConfig(_Config):
     @property
     def reach(self) -> int:
         """Return how many hops each way a hop depends on: more make no difference."""
-        return (self.steps + self.prior) * (self.radius + self.kernel // 2)
+        return self.steps * (
+            self.radius + self.kernel // 2
+        )  # the prior sees the condition alone, within the same
 
 
 # --- the lapped transform --------------------------------------------------------------------------------------------
