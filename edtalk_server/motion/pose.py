@@ -139,7 +139,9 @@ def _frames(sampler: _Sampler, first: int, last: int) -> Floats:
     pose = _sampled(sampler, begin, last).astype(np.float64)
     limit = sampler.flow.limit.numpy().astype(np.float64)
     rested = resting(limit * np.tanh(pose / limit), _speaking(sampler.voice, begin, last))
-    within = np.clip(rested[_MARGIN:], -limit, limit)  # what adds up over pauses may be more than the flow's own
+    within = np.clip(
+        rested[_MARGIN:], -limit, limit
+    )  # what adds up over pauses may be more than the flow's own
     return (sampler.motion.gain * within).astype(np.float32)
 
 
