@@ -18,12 +18,16 @@ from drive_window import OUT, addon, character, finished, inside, photograph, re
 ended: list[str] = []
 asked: list[int] = []
 FIRST, LAST = 10, 14
+BAKED_SIDE = 256
+"""Pixels of a baked frame's side, so that rendered and baked pixels are the same ones."""
 
 
 def story() -> Generator[float, None, None]:
     yield from bake.prepare()
     listen()
     bake.put_up_a_camera(character())
+    render = bpy.context.scene.render
+    render.resolution_x = render.resolution_y = BAKED_SIDE
     addon("ui.runtime.preferences").preferences().bake_before_render = True
     bpy.ops.wm.save_mainfile()
     scene = bpy.context.scene
