@@ -24,6 +24,7 @@ TRANSLATORS = ("iface_", "tip_", "rpt_", "n_")
 DRAWN = ("text", "heading")
 """What a layout draws, by the keyword."""
 ERRORS = {"EDTalkError": (1, 2), "_error": (0, 1), "_failed": (0, 1), "_failure": (0,), "_missing": (0,)}
+ERRORS |= {"NotMediaError": (0,), "PermissionError": (0,)}
 ERRORS |= {"_unreachable": (0,), "lose": (0,), "_bad_weights": (0,), "Finding": (1,), "GoneError": (1, 2)}
 ERRORS |= {"_bad": (0, 1)}
 """Where causes and fixes are handed in, also to helpers that make an error of them."""
@@ -31,6 +32,8 @@ FILES = {"existing_file": 1, "read_file": 1, "read": 1}
 """Where the word for a kind of file is handed in."""
 SERVER_ROOMS = ("media", "engine", "motion", "service")
 """The rooms of the server whose words an animator meets. Those about damaged bundles and checkpoints stay English."""
+REASONS = {"_too_large", "_what_it_is"}
+"""Functions of the server that return what is wrong with a file."""
 NOTING = {"listed", "find_track", "_notes", "_gaps", "new_source"}
 """Functions of the server that add to the notes about a portrait or a video."""
 WORDS = ("server", "add-on", "mouth", "pose", "expression", "The portrait", "The voice")
@@ -260,6 +263,7 @@ def said_by_server() -> dict[str, str]:
 
 def _all_of_server(source: Source) -> Said:
     yield from _errors(source)
+    yield from _reasons(source)
     yield from _notes(source)
     yield from _stages(source)
 
@@ -273,6 +277,14 @@ def _stages(source: Source) -> Said:
             ("notice", "ON_CPU", "_LOADING")
         ):
             yield from _of(source, node, node.value)
+
+
+def _reasons(source: Source) -> Said:
+    for function in ast.walk(source.tree):
+        if isinstance(function, ast.FunctionDef) and function.name in REASONS:
+            for node in ast.walk(function):
+                if isinstance(node, ast.Return) and node.value is not None:
+                    yield from _of(source, node, node.value)
 
 
 def _notes(source: Source) -> Said:

@@ -288,7 +288,7 @@ def test_takes_are_listed_and_can_be_switched(
     rows = bpy.context.window_manager.edtalk_takes.rows
     listed(addon)
     assert [row.is_shown for row in rows] == [True, False]
-    assert rows[0].words.startswith("12 × PNG, ")
+    assert rows[0].words.startswith("12 × PNG 64 px, ")
 
 
 def test_a_folder_that_may_not_be_read_has_no_takes(

@@ -25,8 +25,18 @@ def jobs(addon: Any, movie: Path) -> dict[str, Callable[[Any], Any]]:
     )
     request = addon("ui.bake.bake").BakeRequest(ref, frames, base, again=True)
     banks = list(importlib.import_module("shared_protocol.banks").Bank)
+    predict = addon("ui.performance.predict_operator").Predict
     asked = {
-        "predict": ("ui.performance.predict_operator", "Predict", {"frames": lambda _scene: frames}),
+        "predict": (
+            "ui.performance.predict_operator",
+            "Predict",
+            {
+                "frames": lambda _scene: frames,
+                "banks": {bank.name for bank in banks},
+                "emotion": "",
+                "_request": lambda *given: predict._request(None, *given),
+            },
+        ),
         "bake": ("ui.bake.bake_operators", "Bake", {"request": lambda *_: request, "unsaved_hint": str}),
         "capture": (
             "ui.performance.capture_operator",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import wave
 from collections.abc import Iterator
@@ -298,7 +299,7 @@ def said(addon: Any, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 @pytest.fixture
 def feeling(addon: Any, talking: bpy.types.Object) -> bpy.types.Object:
     """A character whose bundle has expressions."""
-    names = addon("core.weights.mixing").EMOTIONS
+    names = importlib.import_module("shared_protocol.emotions").EMOTIONS
     addon("scene.character").set_presets(talking, {name: {"jaw_open": 0.1} for name in names})
     return talking
 
