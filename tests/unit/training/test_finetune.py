@@ -37,7 +37,7 @@ from shared_protocol.banks import numbered_layout
 
 FRAMES = 56
 STEPS = 20
-GAIN, HARM = 0.15, 0.3
+GAIN, HARM = 0.1, 0.3
 """Decibels that the person gains at least, and that others may lose at most."""
 
 
