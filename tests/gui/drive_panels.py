@@ -133,7 +133,7 @@ def sidebar(name: str, scale: float, narrower: int = 0) -> Iterator[float]:
     result[name] = {
         "width": side.width / scale,
         "buttons": len(cut),
-        "cut": [words for command, words in cut.items() if command not in fitting],
+        "cut": [f"{command}: {words}" for command, words in cut.items() if command not in fitting],
     }
     scroll("up", 100)
     yield 0.5

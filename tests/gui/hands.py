@@ -162,7 +162,9 @@ def is_wide(command: str, places: list[Place], needed: float) -> Iterator[float]
             move(place)
             yield HOVER
             if under_mouse(where, side) != command:
-                break
+                yield LONG_HOVER
+                if under_mouse(where, side) != command:  # it may have been the button of the place before
+                    break
             left, right = min(left, place[0]), max(right, place[0])
     return right - left >= needed
 

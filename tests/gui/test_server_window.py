@@ -16,7 +16,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 STARTER = Path(__file__).parents[2] / "edtalk_server" / "bundles" / "starter"
-FILES = ("bundle.json", "face.safetensors", "audio_to_lip.safetensors")
+FILES = ("bundle.json", *json.loads((STARTER / "bundle.json").read_text("utf-8"))["files"])
 
 
 class Shop(SimpleHTTPRequestHandler):
