@@ -35,7 +35,7 @@ def test_the_scene_is_as_long_as_the_voice(seen: dict[str, Any]) -> None:
 
 
 def test_predicting_makes_the_curves(seen: dict[str, Any]) -> None:
-    assert seen["curves"] == 36
+    assert seen["curves"] == 36 + 8, "the weights', and the emotions'"
 
 
 def test_the_key_on_top_reaches_six_frames(seen: dict[str, Any]) -> None:
