@@ -24,7 +24,7 @@ Steps = Generator[None, None, Result]
 TICK_S = 0.004
 """Seconds that the window may be blocked at a time."""
 SLICE_S = 0.002
-"""Seconds that work goes on before it pauses, at least: half of a tick, which also reads what has arrived and whose
+"""The shortest slice of work, in seconds: half of a tick, which also reads what has arrived and whose
 last small step may take longer."""
 
 
@@ -35,7 +35,7 @@ LONGEST_SLICE_S = 0.04
 
 
 class Pace:
-    """How long work goes on before it pauses: longer while the window's ticks are far apart."""
+    """The length of a slice of work, which grows with the time between the window's ticks."""
 
     def __init__(self) -> None:
         self.slice_s = SLICE_S
@@ -47,7 +47,7 @@ class Pace:
         self._last, self.slice_s = now, min(max(SLICE_SHARE * gap, SLICE_S), LONGEST_SLICE_S)
 
     def reset(self) -> None:
-        """Begin anew: what comes next is not in the window, or another task."""
+        """Forget the ticks: another task follows, or one without a window."""
         self._last, self.slice_s = None, SLICE_S
 
 

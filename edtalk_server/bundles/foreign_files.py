@@ -5,12 +5,13 @@ A pipe or a device would be read for ever, and a compressed archive can hold a t
 
 from __future__ import annotations
 
-import os
 import stat
 import zipfile
 from pathlib import Path
 
 from edtalk_server.bundles.manifest import invalid
+from edtalk_server.media.media_file import regular_file
+from shared_protocol.errors import EDTalkError
 
 MOST_BYTES = 8 * 1024**3
 """Bytes of a file with weights."""
@@ -20,15 +21,21 @@ _FIX = "Give the file as it was downloaded."
 def check(path: Path, most: int = MOST_BYTES) -> None:
     """Raise `EDTalkError(BUNDLE_INVALID)` for a pipe, a device, or a file of more than `most` bytes; `OSError` where
     there is no file."""
-    _check_status(path.name, path.stat(), most)
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise invalid(f"{path.name} is no plain file.", _FIX)
+    if status.st_size > most:
+        raise _too_large(path.name, most)
 
 
 def read(path: Path, most: int) -> bytes:
     """Return the bytes of a plain file. Raises as `check`; never waits for a writer."""
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with os.fdopen(descriptor, "rb") as file:
-        _check_status(path.name, os.fstat(file.fileno()), most)
-        return file.read(most + 1)
+    check(path, most)
+    with regular_file(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:  # it has grown since
+        raise _too_large(path.name, most)
+    return data
 
 
 def check_weights(path: Path) -> None:
@@ -49,8 +56,5 @@ def check_weights(path: Path) -> None:
         raise invalid(f"{path.name} holds more than it shows: it is compressed.", _FIX)
 
 
-def _check_status(name: str, status: os.stat_result, most: int) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise invalid(f"{name} is no plain file.", _FIX)
-    if status.st_size > most:
-        raise invalid(f"{name} is larger than {most // 2**20} MiB.", _FIX)
+def _too_large(name: str, most: int) -> EDTalkError:
+    return invalid(f"{name} is larger than {most // 2**20} MiB.", _FIX)

@@ -97,8 +97,7 @@ DEFAULT_OPTIONS = PredictOptions()
 class Predicted:
     """A prediction: `weights` [frames, channels], without emotions; the intensities of these, `emotions` [frames, 8] in
     the order of `EMOTIONS`, None where none were asked for; the transcript's `words` with their times [words, 2] in
-    seconds of the voice, and its `sentences`; `notes` for people, empty when all is
-    well."""
+    seconds of the voice, and its `sentences`; `notes` for people, empty when all is well."""
 
     weights: Weights
     emotions: Floats | None = None

@@ -224,7 +224,7 @@ class Session:
         self.server.stop(time.monotonic(), self._ask_to_end)
 
     def end_server(self) -> None:
-        """Begin to end the server, whoever started it. If others use it, it keeps running and connected. Never waits.
+        """Ask the server to end, whoever started it. It stays connected if others use it. Never waits.
 
         Raises `EDTalkError` when somebody else started it and it cannot tell whether others use it: it is too old, or
         has not answered yet.
