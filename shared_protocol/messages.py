@@ -387,6 +387,8 @@ MOST_LINES = 3000
 """Most lines of a transcript."""
 SEMANTICS = "predict.semantics"
 """Capability of servers that read `Predict.lines` and the fields after it, and predict without a voice."""
+PREDICT_PROGRESS = "predict.progress"
+"""Capability of servers that report the progress of a prediction."""
 
 
 @dataclass(frozen=True)
@@ -424,6 +426,8 @@ class Predict(Request[Performance]):
     are predicted and multiplied by it; `emotion` is one for the whole performance instead, which directions in the
     lines override. `pose` is `idle` (movements as above) or `flow` (drawn by the bundle's own network, where it has
     one, as freely as `temperature` says; `head` is their gain).
+
+    With `progress` the server tells how far it is (capability `PREDICT_PROGRESS`; others ignore it).
     """
 
     source: str = ""
@@ -444,6 +448,7 @@ class Predict(Request[Performance]):
     emotion_gain: float = 0.0
     temperature: float = NATURAL_TEMPERATURE
     pose: str = "idle"
+    progress: bool = False
 
 
 @dataclass(frozen=True)

@@ -269,8 +269,8 @@ def _all_of_server(source: Source) -> Said:
 
 
 def _stages(source: Source) -> Said:
-    for call in source.calls({"Step"}):
-        for text in source.texts(call.args[2]):
+    for call in source.calls({"Step", "checkpoint"}):
+        for text in (text for stage in call.args[2:3] for text in source.texts(stage)):
             yield call, text[:1].upper() + text[1:]
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).endswith(

@@ -7,7 +7,7 @@ to the end. Closing leaves no half-made file.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 Result = TypeVar("Result")
 
@@ -22,6 +22,20 @@ class Step(NamedTuple):
 
 Steps = Generator[Step, None, Result]
 """Work that pauses at each `Step` and returns its result."""
+
+
+class Checkpoint(Protocol):
+    """What long work that cannot pause calls between its pieces, about every tenth of a second.
+
+    It may tell how far it is, as a `Step` does; without a `stage` it tells nothing new. An exception ends the work.
+    """
+
+    def __call__(self, done: int = 0, total: int = 0, stage: str = "") -> None:
+        """Go on, or raise."""
+
+
+def unwatched(done: int = 0, total: int = 0, stage: str = "") -> None:
+    """Go on: nobody watches this work."""
 
 
 def run_to_end(steps: Steps[Result], on_step: Callable[[Step], None] = lambda step: None) -> Result:

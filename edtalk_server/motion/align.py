@@ -6,13 +6,14 @@ Three ways, the best first: the transcript's own times bound each line; a recogn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
 
 from edtalk_server.media.audio.mel import SAMPLE_RATE
 from edtalk_server.media.audio.voice import Waveform
+from edtalk_server.media.steps import Checkpoint, unwatched
 from edtalk_server.motion import recognizer, voiced, word_guess
 from edtalk_server.motion.script_words import Boundary, Script, ScriptWord, Span, script
 from shared_protocol.emotions import Cue
@@ -84,7 +85,7 @@ def align(
     voice: Waveform | None,
     language: str = "",
     use_recognizer: bool = True,
-    checkpoint: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint = unwatched,
 ) -> Alignment:
     """Return when each word is spoken.
 
@@ -199,7 +200,7 @@ class _Aligner:
     forms: Sequence[Sequence[str]]
     spans: list[Span]
     timings: list[Timing]
-    checkpoint: Callable[[], None]
+    checkpoint: Checkpoint
 
     def run(self) -> None:
         """Align each timed line in its own time, and the others from pause to pause."""
@@ -224,7 +225,7 @@ class _Aligner:
 
     def _piece(self, first: int, last: int, limits: Span) -> bool:
         """Align words within a time, where that fails in halves; return whether any were found."""
-        self.checkpoint()
+        self.checkpoint(int(limits[0]), int(self.voice.duration), "placing the words")
         begin, end = (round(limit * SAMPLE_RATE) for limit in limits)
         found = recognizer.align(self.voice.samples[begin:end], self.forms[first:last])
         if found is None:

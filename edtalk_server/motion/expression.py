@@ -20,6 +20,7 @@ from edtalk_server.media.audio import prosody as voice_prosody
 from edtalk_server.media.audio.mel import SAMPLE_RATE
 from edtalk_server.media.audio.prosody import Prosody, prosody
 from edtalk_server.media.audio.voice import Waveform
+from edtalk_server.media.steps import Checkpoint, unwatched
 from edtalk_server.motion import voiced
 from edtalk_server.motion.align import Alignment, Timing
 from edtalk_server.motion.script_words import Boundary
@@ -43,6 +44,8 @@ _MODULATION_SD_S = 0.22
 """Deviation of the smoothing of loudness: it passes what is below 1 Hz."""
 _LEAST_SHARE = 0.12
 """Smaller shares of an emotion are noise of the network, and would be curves to delete."""
+_PARTS_AT_ONCE = 4
+"""Sentences that are read and heard together: about a tenth of a second of work."""
 _CONTEXT = (0.25, 0.12)
 """How much the one and the two sentences before count."""
 _FEWEST_WORDS = 3
@@ -111,7 +114,7 @@ def express(
     language: str = "",
     gain: float = 1.0,
     base: npt.ArrayLike | None = None,
-    checkpoint: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint = unwatched,
 ) -> Expression:
     """Return the emotions at rising `seconds` of the voice.
 
@@ -122,9 +125,8 @@ def express(
     words = alignment or Alignment()
     found: tuple[Feeling, ...] = ()
     if semantics is not None and base is None and gain > 0:
-        found = feelings(semantics, words, voice, language)
-        checkpoint()
-    return Expression(curves(seconds, found, words.directions, voice, gain, base), found)
+        found = feelings(semantics, words, voice, language, checkpoint)
+    return Expression(curves(seconds, found, words.directions, voice, gain, base, checkpoint), found)
 
 
 def curves(
@@ -134,6 +136,7 @@ def curves(
     voice: Waveform | None = None,
     gain: float = 1.0,
     base: npt.ArrayLike | None = None,
+    checkpoint: Checkpoint = unwatched,
 ) -> Floats:
     """Return the curves [frames, 8] of feelings (`feelings`) and directions at rising `seconds`, as `express` does."""
     times = np.asarray(seconds, np.float64)
@@ -143,7 +146,9 @@ def curves(
     grid = np.arange(first - _RATE, last + _RATE + 1)
     levels = _levels(grid / _RATE, _changes(found, directions, gain, base))
     if found and base is None and voice is not None and len(voice.samples):
-        levels *= 1.0 + MODULATION * _arousal(voice, grid) * _is_predicted(grid / _RATE, directions)
+        levels *= 1.0 + MODULATION * _arousal(voice, grid, checkpoint) * _is_predicted(
+            grid / _RATE, directions
+        )
     slow = _slowed(np.clip(levels, 0.0, 1.0))
     columns = [np.interp(times * _RATE, grid, column) for column in slow.T]
     return np.stack(columns, axis=1).astype(np.float32)
@@ -153,7 +158,11 @@ def curves(
 
 
 def feelings(
-    semantics: SemanticsNetwork, words: Alignment, voice: Waveform | None, language: str = ""
+    semantics: SemanticsNetwork,
+    words: Alignment,
+    voice: Waveform | None,
+    language: str = "",
+    checkpoint: Checkpoint = unwatched,
 ) -> tuple[Feeling, ...]:
     """Return the feeling of each sentence, parted at commas where it changes; of each phrase where no words are known.
 
@@ -162,9 +171,12 @@ def feelings(
     if not parts:
         return ()
     reads = not language or language.lower()[:2] in _languages(semantics)
-    heard = _heard(semantics, voice)
-    whole = _felt(semantics, parts, heard, reads)
-    split = [piece for part in whole for piece in _parted(semantics, part, words, heard, reads)]
+    heard = _heard(semantics, voice, checkpoint)
+    whole = _felt(semantics, parts, heard, reads, checkpoint)
+    split: list[Feeling] = []
+    for done, part in enumerate(whole):
+        checkpoint(done, len(whole), "reading the feelings")
+        split += _parted(semantics, part, words, heard, reads)
     return tuple(_in_context(split))
 
 
@@ -196,7 +208,7 @@ def _phrases(voice: Waveform | None) -> list[Feeling]:
     return found
 
 
-def _heard(semantics: Any, voice: Waveform | None) -> Heard:
+def _heard(semantics: Any, voice: Waveform | None, checkpoint: Checkpoint) -> Heard:
     """Return what the network hears: samples where it says so (`hears`), else prosody less the recording's usual
     level; nothing without a voice."""
     from edtalk_server.networks.voice.semantics import normalized
@@ -206,7 +218,7 @@ def _heard(semantics: Any, voice: Waveform | None) -> Heard:
     if getattr(semantics, "hears", "") == "samples":
         return lambda start, end: _cut(voice.samples, start, end, SAMPLE_RATE)
     frames = int(np.ceil(float(voice.duration) * voice_prosody.FRAMES_PER_SECOND))
-    rows = normalized(prosody(voice.samples, frames))
+    rows = normalized(prosody(voice.samples, frames, checkpoint=checkpoint))
     return lambda start, end: _cut(rows, start, end, voice_prosody.FRAMES_PER_SECOND)
 
 
@@ -215,11 +227,18 @@ def _cut(rows: Floats, start: float, end: float, rate: int) -> Floats:
     return rows[first : max(round(end * rate), first + 1)]
 
 
-def _felt(semantics: SemanticsNetwork, parts: Sequence[Feeling], heard: Heard, reads: bool) -> list[Feeling]:
+def _felt(
+    semantics: SemanticsNetwork,
+    parts: Sequence[Feeling],
+    heard: Heard,
+    reads: bool,
+    checkpoint: Checkpoint = unwatched,
+) -> list[Feeling]:
     """Return parts with what the network says of them, some at a time."""
     found: list[Feeling] = []
-    for begin in range(0, len(parts), 32):
-        some = parts[begin : begin + 32]
+    for begin in range(0, len(parts), _PARTS_AT_ONCE):
+        checkpoint()
+        some = parts[begin : begin + _PARTS_AT_ONCE]
         voices = [heard(part.start - _AROUND_S, part.end + _AROUND_S) for part in some]
         shares, intensities = semantics.feel([part.text if reads else "" for part in some], voices)
         found += [
@@ -353,10 +372,10 @@ def _is_predicted(times: Doubles, directions: Sequence[Cue]) -> Doubles:
     return np.clip((directions[0].time - LEAD_S - times) / ATTACK_S, 0.0, 1.0)[:, None]
 
 
-def _arousal(voice: Waveform, grid: npt.NDArray[np.int64]) -> Doubles:
+def _arousal(voice: Waveform, grid: npt.NDArray[np.int64], checkpoint: Checkpoint) -> Doubles:
     """Return how loud the voice is against itself, slowly, -1 to 1, at moments of the grid [n, 1]; 0 in silence."""
     reach = int(np.ceil(3 * _MODULATION_SD_S * _RATE))
-    rows = prosody(voice.samples, len(grid) + 2 * reach, int(grid[0]) - reach)
+    rows = prosody(voice.samples, len(grid) + 2 * reach, int(grid[0]) - reach, checkpoint)
     decibels = rows[:, Prosody.ENERGY].astype(np.float64) * 20.0
     loud = _usual_level(voice)
     heard = decibels > loud - _SPOKEN_DB

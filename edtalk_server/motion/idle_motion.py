@@ -17,6 +17,7 @@ import numpy as np
 from edtalk_server.arrays import Doubles, Floats, Weights
 from edtalk_server.media.audio.prosody import FRAMES_PER_SECOND, Prosody, prosody
 from edtalk_server.media.audio.voice import SAMPLE_RATE, Waveform
+from edtalk_server.media.steps import Checkpoint, unwatched
 from edtalk_server.motion.chance import normal_rows
 from edtalk_server.motion.curves import interpolate
 from edtalk_server.motion.pose import add_head_pose
@@ -71,16 +72,19 @@ def add_idle_motion(
     seconds: Doubles,
     idle: IdleMotion,
     pose_map: Floats | None = None,
+    checkpoint: Checkpoint = unwatched,
 ) -> Weights:
     """Return `rows` [frames, channels] at rising `seconds` of the voice, with blinks and head movement added.
 
-    `pose_map`: how pose weights without names move the head (`BundleManifest.pose_map`).
+    `pose_map`: how pose weights without names move the head (`BundleManifest.pose_map`). `checkpoint` is called between
+    pieces of work.
     """
     if idle.blinks <= 0 and idle.head <= 0:
         return rows
     moved, loudness = rows.copy(), Loudness(voice)
     if idle.head > 0:
-        moved = add_head_pose(moved, layout, pose_map, _head_pose(voice, loudness, seconds, idle))
+        moves = _head_pose(voice, loudness, seconds, idle, checkpoint)
+        moved = add_head_pose(moved, layout, pose_map, moves)
     if idle.blinks > 0 and layout.has(*LIDS):
         closed = lid_closure(loudness, seconds, idle)
         for name in LIDS:
@@ -160,23 +164,26 @@ def _into_pauses(loudness: Loudness, moments: Doubles) -> Doubles:
 # --- the head --------------------------------------------------------------------------------------------------------
 
 
-def _head_pose(voice: Waveform, loudness: Loudness, seconds: Doubles, idle: IdleMotion) -> Floats:
+def _head_pose(
+    voice: Waveform, loudness: Loudness, seconds: Doubles, idle: IdleMotion, checkpoint: Checkpoint
+) -> Floats:
     """Return natural movements [len(seconds), 6]."""
     drift = 0.9 * _wander(idle, "slow", seconds, _SLOW_S) + 0.4 * _wander(idle, "fast", seconds, _FAST_S)
     talking = loudness.at(seconds, 0.35)
     amount = _IN_SILENCE + (1.0 - _IN_SILENCE) * talking
     pose = amount[:, None] * np.array(list(_DRIFT.values())) * drift
-    pose[:, 0] += _FOLLOW * _voice_pitch(voice, seconds) * talking
+    pose[:, 0] += _FOLLOW * _voice_pitch(voice, seconds, checkpoint) * talking
     pose[:, 0] -= _NOD * np.maximum(0.0, loudness.at(seconds, 0.12) - talking)
     return (idle.head * pose).astype(np.float32)
 
 
-def _voice_pitch(voice: Waveform, seconds: Doubles) -> Doubles:
+def _voice_pitch(voice: Waveform, seconds: Doubles, checkpoint: Checkpoint) -> Doubles:
     """Return the smoothed F0 of the voice in semitones above its usual one; unvoiced sounds do not count."""
     reach = 3 * _FOLLOW_S
     first = int(np.floor((seconds[0] - reach) * FRAMES_PER_SECOND))
     last = int(np.ceil((seconds[-1] + reach) * FRAMES_PER_SECOND)) + 1
-    tones = prosody(voice.samples, last - first, first)[:, Prosody.PITCH].astype(np.float64)
+    rows = prosody(voice.samples, last - first, first, checkpoint)
+    tones = rows[:, Prosody.PITCH].astype(np.float64)
     deviation = _FOLLOW_S * FRAMES_PER_SECOND
     kernel = np.exp(-0.5 * (np.arange(-int(3 * deviation), int(3 * deviation) + 1) / deviation) ** 2)
     voiced = np.convolve(tones != 0, kernel, "same")

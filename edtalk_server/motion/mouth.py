@@ -26,6 +26,7 @@ from edtalk_server.media.audio.mel import (
     window_starts,
 )
 from edtalk_server.media.audio.voice import Waveform
+from edtalk_server.media.steps import Checkpoint, unwatched
 
 if TYPE_CHECKING:  # a server says that it is there before torch is loaded
     from torch import Tensor
@@ -34,8 +35,8 @@ FrameNumbers = npt.NDArray[np.int64]
 AudioToLip = Callable[["Tensor"], "Tensor"]
 """Mel windows [N, 1, 80, 16] -> mouth weights [N, mouth]."""
 
-CHUNK = 256
-"""Frames that go through the network together: about ten seconds."""
+CHUNK = 64
+"""Frames that go through the network together: about a tenth of a second of work."""
 
 _SILENT_MEL = -4.0
 """The mel value of silence."""
@@ -44,7 +45,7 @@ _MARGIN = 4
 
 
 def mouth_weights(
-    network: AudioToLip, voice: Waveform, first: int, last: int, checkpoint: Callable[[], None] = lambda: None
+    network: AudioToLip, voice: Waveform, first: int, last: int, checkpoint: Checkpoint = unwatched
 ) -> Weights:
     """Return smoothed mouth weights [last - first, mouth] of the frames `first` to `last - 1` (frame 0 is second 0).
 
@@ -56,14 +57,14 @@ def mouth_weights(
 
 
 def _raw(
-    network: AudioToLip, voice: Waveform, first: int, last: int, checkpoint: Callable[[], None]
+    network: AudioToLip, voice: Waveform, first: int, last: int, checkpoint: Checkpoint
 ) -> Iterator[Weights]:
     """Yield the network's output in chunks; beyond the voice, its one row for silence."""
     start, stop = (min(max(edge, first), last) for edge in (0, whole_frames(len(voice.samples))))
     silence = _infer(network, np.full((1, BANDS, WINDOW_FRAMES), _SILENT_MEL, np.float32))
     yield np.repeat(silence, start - first, axis=0)
     for begin in range(start, stop, CHUNK):
-        checkpoint()
+        checkpoint(begin - start, stop - start, "moving the mouth")
         yield _infer(network, _windows(voice, np.arange(begin, min(begin + CHUNK, stop))))
     yield np.repeat(silence, last - stop, axis=0)
 

@@ -4,7 +4,7 @@ scene's own frame rate."""
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Protocol
@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from edtalk_server.arrays import Doubles, Floats, Weights
 from edtalk_server.media.audio.voice import Waveform
+from edtalk_server.media.steps import Checkpoint, unwatched
 from edtalk_server.motion import pose
 from edtalk_server.motion.align import Alignment, align
 from edtalk_server.motion.align import Sentence as SpokenSentence
@@ -114,7 +115,7 @@ def predict(
     time_base: TimeBase | None = None,
     frames: int = 0,
     idle: IdleMotion = NO_IDLE_MOTION,
-    checkpoint: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint = unwatched,
 ) -> Weights:
     """Predict the weights [frames, channels] alone: `perform` without words and emotions."""
     options = PredictOptions(idle)
@@ -128,7 +129,7 @@ def perform(
     time_base: TimeBase | None = None,
     frames: int = 0,
     options: PredictOptions = DEFAULT_OPTIONS,
-    checkpoint: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint = unwatched,
 ) -> Predicted:
     """Predict a performance: the mouth follows the voice, the head and lids move by themselves, emotions follow voice
     and words; everything else stays at `source_weights`, as do banks that are not asked for.
@@ -152,10 +153,12 @@ def perform(
             "Check the start and end frame and where the sound begins.",
         )
     seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
+    checkpoint(0, 0, "reading the feelings")
     felt = _feelings(bundle, voice, alignment, options, checkpoint)
     rows = np.tile(own, (count, 1))
     if Bank.MOUTH in options.banks and voice is not None:
         _move_mouth(rows, bundle, voice, seconds, checkpoint)
+    checkpoint(0, 0, "moving the head")
     rows = _with_idle_motion(rows, bundle, voice or _NO_VOICE, seconds, options, felt, checkpoint)
     words = alignment.words
     return Predicted(
@@ -200,7 +203,7 @@ class Felt:
         voice: Waveform | None,
         alignment: Alignment,
         options: PredictOptions,
-        checkpoint: Callable[[], None],
+        checkpoint: Checkpoint,
     ) -> None:
         chosen = options.emotion
         times = [float(voice.duration) if voice is not None else 0.0]
@@ -232,7 +235,7 @@ def _feelings(
     voice: Waveform | None,
     alignment: Alignment,
     options: PredictOptions,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
 ) -> Felt | None:
     """Return the emotions that are asked for; None where none are, or nothing tells them."""
     is_told = bundle.semantics is not None or bool(alignment.directions)
@@ -277,7 +280,7 @@ def _sentence(part: Part, felt: Felt | None) -> Sentence:
 
 
 def _move_mouth(
-    rows: Weights, bundle: VoiceBundle, voice: Waveform, seconds: Doubles, checkpoint: Callable[[], None]
+    rows: Weights, bundle: VoiceBundle, voice: Waveform, seconds: Doubles, checkpoint: Checkpoint
 ) -> None:
     if bundle.audio_to_lip is None:
         raise EDTalkError(
@@ -290,7 +293,7 @@ def _move_mouth(
     rows[:, mouth] = clip_one_way(predicted, bundle.layout.bases[mouth])
 
 
-def _mouth_at(network: Any, voice: Waveform, seconds: Doubles, checkpoint: Callable[[], None]) -> Weights:
+def _mouth_at(network: Any, voice: Waveform, seconds: Doubles, checkpoint: Checkpoint) -> Weights:
     """Return mouth weights [len(seconds), mouth] at rising moments of the voice."""
     moments = np.array([_MODEL_TIME.frame(second) for second in seconds], np.float64)
     first, last = int(np.floor(moments[0])) - 1, int(np.floor(moments[-1])) + 3
@@ -305,7 +308,7 @@ def _with_idle_motion(
     seconds: Doubles,
     options: PredictOptions,
     felt: Felt | None,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
 ) -> Weights:
     """Return `rows` with blinks and head movement in the banks that are asked for."""
     if options.banks == {Bank.MOUTH}:
@@ -314,7 +317,7 @@ def _with_idle_motion(
     if flows(bundle, options):
         moved = _with_flow(rows, bundle, voice, seconds, options, felt, checkpoint)
         idle = replace(idle, head=0.0)
-    moved = add_idle_motion(moved, layout, voice, seconds, idle, bundle.pose_map)
+    moved = add_idle_motion(moved, layout, voice, seconds, idle, bundle.pose_map, checkpoint)
     for bank in set(Bank) - options.banks:  # the eyes follow the head, which is in another bank
         moved[:, layout.slice_of(bank)] = rows[:, layout.slice_of(bank)]
     return moved
@@ -333,7 +336,7 @@ def _with_flow(
     seconds: Doubles,
     options: PredictOptions,
     felt: Felt | None,
-    checkpoint: Callable[[], None],
+    checkpoint: Checkpoint,
 ) -> Weights:
     idle = options.idle
     motion = pose.HeadMotion(idle.seed, options.temperature, idle.head, idle.clock)

@@ -18,6 +18,7 @@ import numpy as np
 from edtalk_server.arrays import Doubles, Floats, Weights
 from edtalk_server.media.audio.prosody import FRAMES_PER_SECOND, Prosody, prosody
 from edtalk_server.media.audio.voice import Waveform
+from edtalk_server.media.steps import Checkpoint, unwatched
 from edtalk_server.motion.chance import normal_rows
 from edtalk_server.motion.curves import interpolate
 from shared_protocol.banks import HEAD, NATURAL_POSE, Bank, BankLayout
@@ -99,7 +100,7 @@ def head_pose(
     emotions: EmotionsAt | None,
     seconds: Doubles,
     motion: HeadMotion = USUAL_MOTION,
-    checkpoint: Callable[[], None] = lambda: None,
+    checkpoint: Checkpoint = unwatched,
 ) -> Floats:
     """Return natural pose [len(seconds), 6] at rising seconds of the voice; silence lies around it.
 
@@ -110,11 +111,11 @@ def head_pose(
     out = np.empty((len(moments), len(NATURAL_POSE)), np.float32)
     done = 0
     while done < len(moments):
-        checkpoint()
+        checkpoint(done, len(moments), "moving the head")
         first = int(np.floor(moments[done])) - 1
         upto = int(np.searchsorted(moments, first + _CHUNK))
         last = int(np.floor(moments[upto - 1])) + 3
-        frames = _frames(_Sampler(flow, voice, emotions, motion), first, last)
+        frames = _frames(_Sampler(flow, voice, emotions, motion, checkpoint), first, last)
         out[done:upto] = interpolate(frames, moments[done:upto] - first)
         done = upto
     return out
@@ -126,6 +127,7 @@ class _Sampler:
     voice: Waveform
     emotions: EmotionsAt | None
     motion: HeadMotion
+    checkpoint: Checkpoint = unwatched
 
     @property
     def offset(self) -> int:
@@ -138,7 +140,7 @@ def _frames(sampler: _Sampler, first: int, last: int) -> Floats:
     begin = first - _MARGIN
     pose = _sampled(sampler, begin, last).astype(np.float64)
     limit = sampler.flow.limit.numpy().astype(np.float64)
-    rested = resting(limit * np.tanh(pose / limit), _speaking(sampler.voice, begin, last))
+    rested = resting(limit * np.tanh(pose / limit), _speaking(sampler, begin, last))
     within = np.clip(
         rested[_MARGIN:], -limit, limit
     )  # what adds up over pauses may be more than the flow's own
@@ -182,7 +184,7 @@ def _sampled(sampler: _Sampler, first: int, last: int) -> Floats:
 
 
 def _conditions(sampler: _Sampler, start: int, count: int) -> tuple[Floats, Floats, Floats]:
-    rows = prosody(sampler.voice.samples, count, start)
+    rows = prosody(sampler.voice.samples, count, start, sampler.checkpoint)
     seconds = (start + np.arange(count)) / FRAMES_PER_SECOND
     neutral = np.zeros((count, len(EMOTIONS)), np.float32)
     emotions = neutral if sampler.emotions is None else np.asarray(sampler.emotions(seconds), np.float32)
@@ -190,9 +192,10 @@ def _conditions(sampler: _Sampler, start: int, count: int) -> tuple[Floats, Floa
     return rows, emotions, np.clip(style, -_MOST_STYLE, _MOST_STYLE).astype(np.float32)
 
 
-def _speaking(voice: Waveform, first: int, last: int) -> Doubles:
+def _speaking(sampler: _Sampler, first: int, last: int) -> Doubles:
     """Return how much each frame lies in speech [last - first], 0 to 1."""
     reach = math.ceil(3 * _EDGE_S * FRAMES_PER_SECOND)
-    rows = prosody(voice.samples, last - first + 2 * reach, first - reach)
+    count, begin = last - first + 2 * reach, first - reach
+    rows = prosody(sampler.voice.samples, count, begin, sampler.checkpoint)
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / (_EDGE_S * FRAMES_PER_SECOND)) ** 2)
     return np.convolve(rows[:, Prosody.SINCE_PAUSE] > 0, kernel / kernel.sum(), "valid")

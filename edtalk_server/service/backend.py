@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -11,16 +10,13 @@ import numpy.typing as npt
 from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.media.faces.portrait_quality import Inspection
 from edtalk_server.media.output_spec import OutputSpec
-from edtalk_server.media.steps import Steps
+from edtalk_server.media.steps import Checkpoint, Steps
 from shared_protocol.codec import Buffer
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Capture, Crop, Predict
 
 if TYPE_CHECKING:
     from edtalk_server.motion import Captured, Predicted
-
-Checkpoint = Callable[[], None]
-"""Called between pieces of long work; raises `WorkCancelled` when nobody wants the result any more."""
 
 _LARGEST_WEIGHT = 1e4
 """Weights beyond this, in natural units, are taken for errors."""
@@ -81,7 +77,10 @@ class Backend(Protocol):
         """Encode an image file. Without a `crop` the face is found."""
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
-        """Return the performance of an audio file (empty: of the words alone)."""
+        """Return the performance of an audio file (empty: of the words alone).
+
+        `checkpoint` raises `WorkCancelled` when nobody wants it any more.
+        """
 
     def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
         """Return the performance of a driving video, in steps."""

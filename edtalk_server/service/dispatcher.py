@@ -348,6 +348,13 @@ class Dispatcher:
             if connection.client:
                 self._connections.send(connection, self._pong(0, now))
 
+    def tell_news(self, now: float) -> None:
+        """Tell how far the running steps are that say so."""
+        for job in self._jobs:
+            if job.running:
+                for message in job.handler.news(now):
+                    self._send(job, message)
+
     def probe(self, now: float) -> None:
         """Find out whether silent clients are still there."""
         self._connections.probe_silent(now, self._pong(0, now))

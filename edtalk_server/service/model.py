@@ -20,7 +20,7 @@ from edtalk_server.media.faces.portrait import load_portrait
 from edtalk_server.media.faces.portrait_quality import Inspection, rough_crops
 from edtalk_server.media.output_spec import OutputSpec
 from edtalk_server.media.pictures.load import load_picture
-from edtalk_server.media.steps import Step, Steps
+from edtalk_server.media.steps import Checkpoint, Step, Steps
 from edtalk_server.media.video.reader import Clip
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.codec import Buffer
@@ -28,7 +28,7 @@ from shared_protocol.messages import Capture, Crop, Predict, SpokenLine
 from shared_protocol.timebase import TimeBase
 from shared_protocol.transcripts import Line, Transcript
 
-from .backend import Checkpoint, Source
+from .backend import Source
 
 if TYPE_CHECKING:
     from edtalk_server.motion import Captured, CaptureSettings, Predicted, PredictOptions
@@ -88,7 +88,7 @@ class EngineBackend:
         return motion.perform(
             self._engine.bundle,
             source.weights,
-            load_voice(voice) if request.voice else None,
+            load_voice(voice, checkpoint) if request.voice else None,
             time_base(request),
             request.frames,
             predict_options(request),
@@ -178,7 +178,7 @@ class FakeBackend:
         model that has no networks for them."""
         from edtalk_server import motion
 
-        waveform, times = load_voice(voice) if request.voice else None, time_base(request)
+        waveform, times = load_voice(voice, checkpoint) if request.voice else None, time_base(request)
         without_mouth = replace(predict_options(request), banks=frozenset(), idle=motion.IdleMotion())
         predicted = motion.perform(
             self._bundle, source.weights, waveform, times, request.frames, without_mouth, checkpoint

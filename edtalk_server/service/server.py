@@ -139,6 +139,7 @@ class Server:
             return
         self._next_housekeeping = now + _HOUSEKEEPING_S
         self._dispatcher.probe(now)
+        self._dispatcher.tell_news(now)
         if self._parents.all_gone():
             log.info("the processes this server was started for have ended")
             self.stop()

@@ -17,9 +17,8 @@ from blender_addon.core.server.client import Client
 from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.media.faces.portrait_quality import Finding, Inspection, QualityReport, Verdict
 from edtalk_server.media.output_spec import FULL, OutputSpec
-from edtalk_server.media.steps import Step, Steps
+from edtalk_server.media.steps import Checkpoint, Step, Steps
 from edtalk_server.motion import Captured, Predicted
-from edtalk_server.service.backend import Checkpoint
 from edtalk_server.service.server import Server
 from shared_protocol import messages
 from shared_protocol.connection import Connection
@@ -102,7 +101,7 @@ class PlainBackend:
         weights = np.repeat(source.weights, request.frames or len(voice), axis=0)
         for row in range(len(weights)):
             self._work("predict")
-            checkpoint()
+            checkpoint(row, len(weights), "moving the mouth")
             weights[row, 0] = voice[row % len(voice)] / 100 if voice else 0.0
         words = tuple(word for line in request.lines for word in line.text.split())
         emotions = np.full((len(weights), 8), request.emotion_gain, np.float32)

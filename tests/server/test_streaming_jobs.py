@@ -72,6 +72,32 @@ def own_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "data"))
 
 
+# --- predictions ---
+
+
+def told_by_a_prediction(client: Client, server: RunningServer, **options: Any) -> list[Any]:
+    """What the server tells of a prediction that is held in its third frame for a moment."""
+    source = prepared(client)
+    server.backend.pause = 0.3
+    return client.wait(client.start(*asking.predict(source, bytes(range(8)), frames=6, **options)), 20)
+
+
+def test_a_long_prediction_tells_how_far_it_is(client: Client, server: RunningServer) -> None:
+    told = told_by_a_prediction(client, server, progress=True)
+    steps = [event for event in told if isinstance(event, JobProgress)]
+    assert steps and {step.stage for step in steps} == {"moving the mouth"}
+    assert [step.done for step in steps] == sorted({step.done for step in steps}), "nothing is told twice"
+    assert all(step.total == 6 for step in steps)
+    assert isinstance(told[-1], Done)
+
+
+def test_a_client_that_does_not_ask_for_progress_gets_what_it_got(
+    client: Client, server: RunningServer
+) -> None:
+    told = told_by_a_prediction(client, server)
+    assert [type(event) for event in told] == [Performance, Done]
+
+
 # --- captures ---
 
 
@@ -173,12 +199,24 @@ def test_a_movie_is_written_while_the_model_is_busy(
     assert isinstance(client.wait(held, 20)[-1], Done)
 
 
+def test_a_movie_of_a_million_missing_frames_can_be_cancelled_while_it_looks(
+    client: Client, frames: Path, tmp_path: Path
+) -> None:
+    job = client.start(*asking.movie(frames, range(1, 1_000_001), tmp_path / "film.mp4"))
+    told = until(client, lambda told: any(isinstance(event, JobProgress) for event in told))
+    assert [event.stage for event in told if isinstance(event, JobProgress)][0] == "looking for the frames"
+    client.cancel(job)
+    assert isinstance(client.wait(job, 20)[-1], Cancelled)
+    other = client.start(*asking.movie(frames, range(1, 3), tmp_path / "short.mp4"))
+    assert isinstance(client.wait(other, 60)[-1], Done), "the worker is free again"
+
+
 def test_a_cancelled_movie_leaves_no_file(client: Client, frames: Path, tmp_path: Path) -> None:
     for number in range(21, 4000):
         os.link(frames / "0001.png", frames / f"{number:04d}.png")
     target = tmp_path / "out"
     job = client.start(*asking.movie(frames, range(1, 4000), target / "film.mp4"))
-    until(client, lambda told: any(isinstance(event, JobProgress) for event in told))
+    until(client, lambda told: "writing the movie" in [getattr(event, "stage", "") for event in told])
     assert len(list(target.iterdir())) == 1, "it grows beside its place"
     client.cancel(job)
     assert isinstance(client.wait(job, 20)[-1], Cancelled)

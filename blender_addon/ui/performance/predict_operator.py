@@ -129,6 +129,7 @@ class Predict(RangeOperator, bpy.types.Operator):
             emotion_gain=speech.emotion_gain if is_felt and has_expressions() else 0.0,
             temperature=speech.temperature,
             pose="flow",
+            progress=True,
         )
 
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from edtalk_server.arrays import Bools, Doubles, Floats
 from edtalk_server.media.audio.mel import SAMPLE_RATE, SAMPLES_PER_FRAME, mel_basis
+from edtalk_server.media.steps import Checkpoint, unwatched
 
 
 class Prosody(IntEnum):
@@ -60,6 +61,8 @@ REACH_S = (_SPAN + _SINCE + _NEAR) / FRAMES_PER_SECOND
 """Seconds of sound before a row on which it depends; after it, half of that."""
 _BLOCK = 2000
 """Rows that are computed together: 80 seconds."""
+_LOOKS_AT_ONCE = 512
+"""Looks whose pitch is sought together: about a tenth of a second of work."""
 
 _SILENT_DB = -80.0
 _AUDIBLE_DB = -60.0
@@ -73,15 +76,18 @@ _PAUSE_FRAMES = 5
 _EPSILON = 1e-12
 
 
-def prosody(samples: Floats, frames: int, first: int = 0) -> Floats:
+def prosody(samples: Floats, frames: int, first: int = 0, checkpoint: Checkpoint = unwatched) -> Floats:
     """Return rows [frames, 8] (`Prosody`) of the frames `first`, `first` + 1, ... of a mono voice [n] at 16 kHz.
 
     Frame i is centred on second i / 25. `first` may be negative, and frames may lie beyond the voice: there is silence.
+    `checkpoint` is called between pieces of work.
     """
     last = first + frames
     start = min(max(first, -_SPAN - _NEAR), last)
     end = max(min(last, len(samples) // SAMPLES_PER_FRAME + _SPAN + _SINCE + _NEAR), start)
-    blocks = [_block(samples, begin, min(begin + _BLOCK, end)) for begin in range(start, end, _BLOCK)]
+    blocks = [
+        _block(samples, begin, min(begin + _BLOCK, end), checkpoint) for begin in range(start, end, _BLOCK)
+    ]
     return np.concatenate([_silence(start - first), *blocks, _silence(last - end)])
 
 
@@ -92,11 +98,11 @@ def _silence(frames: int) -> Floats:
     return rows
 
 
-def _block(samples: Floats, first: int, last: int) -> Floats:
+def _block(samples: Floats, first: int, last: int, checkpoint: Checkpoint) -> Floats:
     begin, end = first - _SPAN - _SINCE - _NEAR, last + _SPAN + _NEAR
     looks = _looks(samples, begin * _LOOKS, end * _LOOKS)
     level, tilt, onset = _spectral(looks)
-    f0, voicing = pitch(looks)
+    f0, voicing = _pitch_in_pieces(looks, checkpoint)
     level = level[::_LOOKS]
     voiced = _usual_pitch_removed(_steady(f0))
     rows = np.zeros((end - begin, COLUMNS))
@@ -168,6 +174,16 @@ def pitch(looks: Doubles) -> tuple[Doubles, Doubles]:
     voicing = np.clip(1.0 - depth / _APERIODIC, 0.0, 1.0) * loud
     f0 = _PITCH_RATE / (period + np.clip(shift, -1.0, 1.0))
     return np.where(voicing > 0, f0, np.nan), voicing
+
+
+def _pitch_in_pieces(looks: Doubles, checkpoint: Checkpoint) -> tuple[Doubles, Doubles]:
+    """Return `pitch` of all looks, some at a time: each is heard by itself."""
+    found = []
+    for begin in range(0, len(looks), _LOOKS_AT_ONCE):
+        checkpoint()
+        found.append(pitch(looks[begin : begin + _LOOKS_AT_ONCE]))
+    f0, voicing = zip(*found, strict=True)
+    return np.concatenate(f0), np.concatenate(voicing)
 
 
 def _normalized_difference(looks: Doubles) -> Doubles:

@@ -14,6 +14,7 @@ from edtalk_server.media.audio.mel import SAMPLE_RATE, SAMPLES_PER_FRAME
 from edtalk_server.media.audio.mono import read_mono
 from edtalk_server.media.containers import NotMediaError
 from edtalk_server.media.media_file import Media
+from edtalk_server.media.steps import Checkpoint, unwatched
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 MAX_SECONDS = 2 * 3600
@@ -38,10 +39,11 @@ class Waveform:
         return Fraction(len(self.samples), SAMPLE_RATE)
 
 
-def load_voice(source: Path | str | bytes) -> Waveform:
+def load_voice(source: Path | str | bytes, checkpoint: Checkpoint = unwatched) -> Waveform:
     """Read a file with sound (a path or its bytes: whatever FFmpeg decodes, also a video) as mono at 16 kHz.
 
     Channels are averaged, without those that are silent; where they cancel each other out, the loudest is taken.
+    `checkpoint` is called between pieces of work.
     Raises `EDTalkError`: `AUDIO_UNREADABLE` (missing, no sound file, damaged), `AUDIO_EMPTY` (shorter than a frame of
     40 ms), `TOO_LARGE` (over two hours).
     """
@@ -49,7 +51,7 @@ def load_voice(source: Path | str | bytes) -> Waveform:
     media: Media = source if isinstance(source, bytes) else Path(source)
     try:
         _check_not_empty(media, name)
-        samples = read_mono(media, partial(_check_length, name))
+        samples = read_mono(media, partial(_check_length, name, checkpoint))
     except OSError as error:
         raise EDTalkError(
             ErrorCode.AUDIO_UNREADABLE,
@@ -78,7 +80,8 @@ def _check_not_empty(media: Media, name: str) -> None:
         )
 
 
-def _check_length(name: str, seconds: Fraction) -> None:
+def _check_length(name: str, checkpoint: Checkpoint, seconds: Fraction) -> None:
+    checkpoint(int(seconds), 0, "reading the voice")
     if seconds > MAX_SECONDS:
         raise EDTalkError(
             ErrorCode.TOO_LARGE, f"{name} is longer than two hours.", "Cut it into shorter pieces."

@@ -14,6 +14,8 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 MOVIES = (".mp4", ".mov", ".mkv")
 _STAGE = "writing the movie"
+_LOOKS = 500
+"""Frames that are looked for between two pauses."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def assemble(spec: MovieSpec) -> Steps[None]:
     Raises `EDTalkError`: EMPTY_RANGE, IMAGE_UNREADABLE (which frame is missing), AUDIO_UNREADABLE, UNSUPPORTED, DISK.
     """
     count = spec.last - spec.first + 1
-    _check(spec, count)
+    yield from _check(spec, count)
     first = read_still(spec.path(spec.first))
     height, width = first.shape[:2]
     with MovieWriter(spec.output, spec.fps, (width, height), spec.sound, spec.sound_offset) as writer:
@@ -58,8 +60,8 @@ def assemble(spec: MovieSpec) -> Steps[None]:
             yield Step(count, count, _STAGE)
 
 
-def _check(spec: MovieSpec, count: int) -> None:
-    """Report everything that can be known before the work begins."""
+def _check(spec: MovieSpec, count: int) -> Steps[None]:
+    """Report what can be known before the work begins. Looking for the frames of a long range takes steps."""
     if count < 1:
         raise EDTalkError(ErrorCode.EMPTY_RANGE, "The frame range is empty.", "Choose at least one frame.")
     try:
@@ -76,11 +78,16 @@ def _check(spec: MovieSpec, count: int) -> None:
             f"The sound “{spec.sound.name}” is missing.",
             "Check the path of the sound.",
         )
-    missing = [frame for frame in range(spec.first, spec.last + 1) if not spec.path(frame).is_file()]
+    missing, first = 0, ""
+    for frame in range(spec.first, spec.last + 1):
+        if not spec.path(frame).is_file():
+            missing, first = missing + 1, first or spec.path(frame).name
+        if (done := frame - spec.first + 1) % _LOOKS == 0:
+            yield Step(done, count, "looking for the frames")
     if missing:
         raise EDTalkError(
             ErrorCode.IMAGE_UNREADABLE,
-            f"{len(missing)} of {count} frames are missing, the first is “{spec.path(missing[0]).name}”.",
+            f"{missing} of {count} frames are missing, the first is “{first}”.",
             "Bake the whole range first.",
         )
 

@@ -91,6 +91,10 @@ class Handler(ABC, Generic[Request]):
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Any]:
         """Return the next piece of work. `is_wanted` turns False when the job has ended; any thread may call it."""
 
+    def news(self, now: float) -> tuple[Message, ...]:
+        """Return what there is to tell while a step runs; asked every half second."""
+        return ()
+
     def store(self, value: Any) -> None:
         """Keep the part of a step's result that outlives the job, even when the job was cancelled meanwhile."""
 

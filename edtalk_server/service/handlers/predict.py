@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edtalk_server.media.steps import Step
 from shared_protocol import messages
 from shared_protocol.messages import Blob
 
 from .. import limits
 from ..backend import WorkCancelled, write_weights
 from .handler import Answer, Handler, Resources, WorkerKind, handles
+from .throughput import Throughput
 
 if TYPE_CHECKING:
     from edtalk_server.motion import Predicted
@@ -24,7 +26,7 @@ class PredictHandler(Handler[messages.Predict]):
     """Predict the weights of all frames in one step, which ends early when the job is cancelled."""
 
     worker = WorkerKind.VOICES
-    capabilities = ("predict", messages.SEMANTICS)
+    capabilities = ("predict", messages.SEMANTICS, messages.PREDICT_PROGRESS)
 
     def __init__(self, request: messages.Predict, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
@@ -33,6 +35,10 @@ class PredictHandler(Handler[messages.Predict]):
         limits.check_semantics(request)
         self._source = resources.sources.get(request.source)
         self._voice = resources.blobs.get(request.voice) if request.voice else b""
+        self._reached: Step | None = None
+        """What the worker has told last; it is replaced whole, so any thread may read it."""
+        self._told: Step | None = None
+        self._throughput = Throughput(0, now)
 
     @property
     def bytes_held(self) -> int:
@@ -42,12 +48,26 @@ class PredictHandler(Handler[messages.Predict]):
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Predicted]:
         """Return the whole work."""
 
-        def checkpoint() -> None:
+        def checkpoint(done: int = 0, total: int = 0, stage: str = "") -> None:
             if not is_wanted():
                 raise WorkCancelled
+            if stage:
+                self._reached = Step(done, total, stage)
 
         predict = self.resources.backend.predict
         return lambda: predict(self._source, bytes(self._voice), self.request, checkpoint)
+
+    def news(self, now: float) -> tuple[messages.Message, ...]:
+        """Tell how far the prediction is, where the client asks for it."""
+        reached, told = self._reached, self._told
+        if not self.request.progress or reached is None or reached == told:
+            return ()
+        if told is None or reached.stage != told.stage:
+            self._throughput = Throughput(reached.total, now)
+        self._told = reached
+        self._throughput.reach(reached, now)
+        rate, eta = self._throughput.rate, self._throughput.eta if reached.total else -1.0
+        return (messages.Progress(self.request.job, *reached[:2], rate, eta, reached.stage),)
 
     def answer(self, value: Predicted, seconds: float, now: float) -> Answer:
         """Answer with a `Performance`."""

@@ -64,8 +64,7 @@ class StreamingHandler(Handler[Request]):
 
     def _progress(self, step: Step, now: float) -> Progress:
         throughput = self._throughput
-        throughput.total = step.total
-        throughput.advance(step.done - throughput.done, now)
+        throughput.reach(step, now)
         name: str = self.request.job  # type: ignore[attr-defined]
         return Progress(name, step.done, step.total, throughput.rate, throughput.eta, step.stage)
 

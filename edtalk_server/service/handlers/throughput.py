@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 
+from edtalk_server.media.steps import Step
+
 _WINDOW = 16
 """Steps over which the rate is averaged."""
 LONGEST_STEP_S = 0.1
@@ -22,6 +24,11 @@ class Throughput:
         """Count `units` more as done at `now`."""
         self.done += units
         self._marks.append((now, self.done))
+
+    def reach(self, step: Step, now: float) -> None:
+        """Note that the work has come to a step at `now`."""
+        self.total = step.total
+        self.advance(step.done - self.done, now)
 
     @property
     def rate(self) -> float:

@@ -66,8 +66,8 @@ def test_any_part_of_a_shot_moves_as_the_whole(kind: str, fps: float) -> None:
 def test_minutes_are_made_in_pieces_that_fit() -> None:
     long = voice(6.0)
     pieces: list[int] = []
-    whole = head_pose(flow(), long, None, at(0, 360), checkpoint=lambda: pieces.append(1))
-    assert len(pieces) == 3
+    whole = head_pose(flow(), long, None, at(0, 360), checkpoint=lambda *told: pieces.extend(told[:1]))
+    assert len(pieces) == 3 and pieces == sorted(set(pieces))
     part = head_pose(flow(), long, None, at(155, 165))
     assert np.abs(part - whole[155 * 25 : 165 * 25]).max() < 1e-5
 
