@@ -204,7 +204,7 @@ def test_a_movie_of_a_million_missing_frames_can_be_cancelled_while_it_looks(
 ) -> None:
     job = client.start(*asking.movie(frames, range(1, 1_000_001), tmp_path / "film.mp4"))
     told = until(client, lambda told: any(isinstance(event, JobProgress) for event in told))
-    assert [event.stage for event in told if isinstance(event, JobProgress)][0] == "looking for the frames"
+    assert "looking for the frames" in [getattr(event, "stage", "") for event in told]
     client.cancel(job)
     assert isinstance(client.wait(job, 20)[-1], Cancelled)
     other = client.start(*asking.movie(frames, range(1, 3), tmp_path / "short.mp4"))
