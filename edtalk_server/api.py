@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
+
 from edtalk_server.arrays import Picture, Rendered, Weights
 from edtalk_server.bundles import STARTER, Bundle
 from edtalk_server.engine import Engine, Source
@@ -21,7 +23,13 @@ from edtalk_server.media.output_spec import DEFAULT_SIZE, FACE, FULL, OutputSpec
 from edtalk_server.media.pictures.load import load_picture
 from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
-from edtalk_server.media.video.sequence import SequenceWriter, check_output, is_deep, is_pattern
+from edtalk_server.media.video.sequence import (
+    SequenceWriter,
+    check_output,
+    is_deep,
+    is_pattern,
+    refuse_existing,
+)
 from edtalk_server.media.video.writer import MovieWriter
 from edtalk_server.motion import (
     Captured,
@@ -34,17 +42,18 @@ from edtalk_server.motion import (
 from edtalk_server.motion import capture as captured_steps
 from edtalk_server.motion import perform as perform_options
 from edtalk_server.motion.capture import DEFAULT_SETTINGS
-from shared_protocol import emotions, transcripts
+from shared_protocol import emotions, transcripts, weights_file
 from shared_protocol.banks import HEAD, LIDS, Bank, BankLayout
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import MOST_GAIN, MOST_TEMPERATURE, NATURAL_TEMPERATURE, Crop
-from shared_protocol.timebase import TimeBase, frame_rate
+from shared_protocol.timebase import MODEL_FPS, TimeBase, frame_rate
 from shared_protocol.transcripts import Transcript
 
 __all__ = [
     "Animation",
     "CaptureSettings",
     "Captured",
+    "Crop",
     "EDTalkError",
     "Engine",
     "Predicted",
@@ -56,6 +65,7 @@ __all__ = [
     "load_portrait",
     "load_transcript",
     "load_voice",
+    "load_weights",
     "mix",
     "perform",
     "predict",
@@ -93,7 +103,11 @@ def animate(
     bundle: Bundle | File = STARTER,
     device: str = "auto",
     engine: Engine | None = None,
-    fps: Rate = 25,
+    weights: File | None = None,
+    crop: Crop | None = None,
+    frames: tuple[int, int] | None = None,
+    overwrite: bool = True,
+    fps: Rate | None = None,
     blinks: float = 15.0,
     head: float = 1.0,
     seed: int = 0,
@@ -116,43 +130,56 @@ def animate(
     frames/%04d.exr. `engine` reuses an opened engine in place of `bundle` and `device`. `full` shows the face in the
     whole portrait, and in a sequence one that is transparent in parts stays so; `alpha` adds the face's matte
     (sequences only). `size` is the largest side of a face picture in pixels: frames have the largest size up to it that
-    the bundle draws and the portrait holds (starter: 256, 512, 768, 1024). `perform` explains the other options. Frames
-    are written as they come, so memory does not grow with the voice. `on_note` receives sentences about the portrait
-    and the bundle, `on_progress` the frames that are done.
+    the bundle draws and the portrait holds (starter: 256, 512, 768, 1024). With `weights`, a file of `edtalk predict`
+    or `capture`, nothing is predicted: that performance is drawn, at its own rate where `fps` is None (else 25); the
+    voice is only heard. `crop` is the square around the face in the portrait's pixels (None: found). `frames` are the
+    first and the last frame to write, counted from 1: a sequence keeps these numbers, a movie has that part of the
+    sound. Without `overwrite` files that are there are an error. `perform` explains the other options. Frames are
+    written as they come, so memory does not grow with the voice. `on_note` receives sentences about the portrait and
+    the bundle, `on_progress` the frames that are done.
 
     Raises `EDTalkError`: UNSUPPORTED (no such device or kind of output), BUNDLE_INVALID, AUDIO_UNREADABLE,
-    AUDIO_EMPTY, IMAGE_UNREADABLE, NO_FACE, TOO_LARGE, OUT_OF_MEMORY, DISK; and `ValueError` for a frame rate outside
-    1 to 1000.
+    AUDIO_EMPTY, IMAGE_UNREADABLE, NO_FACE, TOO_LARGE, OUT_OF_MEMORY, BAD_WEIGHTS, EMPTY_RANGE (none of the `frames`
+    exists), DISK; and `ValueError` for a frame rate outside 1 to 1000.
     """
-    target, rate = Path(out), frame_rate(fps)
+    target = Path(out)
+    stored = None if weights is None else weights_file.read(Path(weights))
+    rate = frame_rate(fps if fps is not None else stored.fps if stored is not None else MODEL_FPS)
     spec = _output_spec(target, full, alpha, size)
-    sound = None if voice is None else load_voice(voice)
+    if not overwrite:
+        refuse_existing(target)
+    sound = None if voice is None or stored is not None else load_voice(voice)
     picture = _picture(portrait)
     engine = engine or Engine.open(bundle, device)
-    source = prepare(engine, picture)
-    notes = [*source.notes, *idle_notes(engine.bundle.layout, blinks, head)]
+    source = prepare(engine, picture, crop)
+    notes = list(source.notes) if stored else [*source.notes, *idle_notes(engine.bundle.layout, blinks, head)]
     for note in notes if full else [*notes, *size_notes(engine, source, size)]:
         on_note(note)
-    predicted = perform(
-        engine,
-        source,
-        sound,
-        fps=rate,
-        blinks=blinks,
-        head=head,
-        seed=seed,
-        transcript=transcript,
-        language=language,
-        emotion=emotion,
-        emotion_gain=emotion_gain,
-        banks=banks,
-        temperature=temperature,
-    )
+    if stored is not None:
+        predicted = _stored(engine, source, stored.at_rate(rate), emotion, emotion_gain)
+    else:
+        predicted = perform(
+            engine,
+            source,
+            sound,
+            fps=rate,
+            blinks=blinks,
+            head=head,
+            seed=seed,
+            transcript=transcript,
+            language=language,
+            emotion=emotion,
+            emotion_gain=emotion_gain,
+            banks=banks,
+            temperature=temperature,
+        )
     for note in predicted.notes:
         on_note(note)
-    weights = mix(engine, source, predicted)
-    frames = _counted(_frames(engine, source, weights, spec), len(weights), engine, on_progress)
-    count = write(target, frames, fps=rate, voice=voice)
+    mixed = mix(engine, source, predicted)
+    chosen = _chosen_frames(frames, len(mixed))
+    mixed = mixed[chosen.start - 1 : chosen.stop - 1]
+    pictures = _counted(_frames(engine, source, mixed, spec), len(mixed), engine, on_progress)
+    count = write(target, pictures, fps=rate, voice=voice, first=chosen.start)
     side = source.side(size)
     return Animation(target, count, source.full_size if full else (side, side), rate)
 
@@ -240,6 +267,44 @@ def mix(engine: Engine, source: Source | Weights, predicted: Predicted) -> Weigh
     return mixer.mix(predicted.weights, emotions.FULL_GAINS, predicted.emotions)
 
 
+def load_weights(
+    engine: Engine,
+    source: Source | Weights,
+    file: File,
+    *,
+    fps: Rate | None = None,
+    emotion: str = "",
+    emotion_gain: float | None = None,
+) -> Predicted:
+    """Read a performance that `edtalk predict` or `capture` wrote, for `mix` and `render`.
+
+    `fps` (None: the file's own) moves its frames to another rate. Weights that it does not name stay the portrait's
+    own. One `emotion` takes the place of the file's emotions; these are multiplied by `emotion_gain`.
+    Raises `EDTalkError`: BAD_WEIGHTS (the file, or weights of another bundle), UNSUPPORTED (no such emotion).
+    """
+    stored = weights_file.read(Path(file))
+    rate = stored.fps if fps is None else frame_rate(fps)
+    return _stored(engine, source, stored.at_rate(rate), emotion, emotion_gain)
+
+
+def _stored(
+    engine: Engine,
+    source: Source | Weights,
+    stored: weights_file.WeightsFile,
+    emotion: str,
+    emotion_gain: float | None,
+) -> Predicted:
+    weights, unknown = stored.fitted(engine.bundle.layout, _own(source).reshape(-1))
+    notes = (f"the bundle has no weights {', '.join(unknown)}, which the file has",) if unknown else ()
+    felt, chosen = stored.emotions, _chosen_emotion(emotion)
+    if felt is not None and emotion_gain is not None:
+        felt = np.clip(felt * np.float32(emotion_gain), 0.0, 1.0)
+    if chosen is not None:
+        felt = np.zeros((len(weights), len(emotions.EMOTIONS)), np.float32)
+        felt[:, emotions.EMOTIONS.index(chosen.name)] = chosen.intensity
+    return Predicted(weights, felt, notes=notes)
+
+
 def load_transcript(file: File) -> Transcript:
     """Read a transcript: a .txt, .srt or .vtt file. Raises `EDTalkError` (UNSUPPORTED), which names the line that
     cannot be understood."""
@@ -311,9 +376,12 @@ def render(
     return _frames(engine, source, weights, spec)
 
 
-def write(out: File, frames: Iterable[Rendered], *, fps: Rate = 25, voice: File | None = None) -> int:
+def write(
+    out: File, frames: Iterable[Rendered], *, fps: Rate = 25, voice: File | None = None, first: int = 1
+) -> int:
     """Write frames as they come, as a movie or a sequence (see `animate`), and return how many there were.
 
+    `first` is the number of the first frame: a sequence counts from it, and a movie's sound begins there.
     A movie takes uint8 [H, W, 3] and may have the sound file `voice`; a .png sequence takes uint8 [H, W, 3 or 4], an
     .exr sequence float16. What is written is marked as synthetic.
     Raises `EDTalkError`: UNSUPPORTED (kind of output), EMPTY_RANGE (no frame), DISK.
@@ -321,13 +389,13 @@ def write(out: File, frames: Iterable[Rendered], *, fps: Rate = 25, voice: File 
     target = Path(out)
     check_output(target)
     rest = iter(frames)
-    first = next(rest, None)
-    if first is None:
+    picture = next(rest, None)
+    if picture is None:
         raise EDTalkError(ErrorCode.EMPTY_RANGE, "There is no frame to write.", "Give at least one frame.")
-    size = first.shape[1], first.shape[0]
+    size = picture.shape[1], picture.shape[0]
     count = 0
-    with _writer(target, frame_rate(fps), size, None if voice is None else Path(voice)) as writer:
-        for frame in itertools.chain([first], rest):
+    with _writer(target, frame_rate(fps), size, None if voice is None else Path(voice), first) as writer:
+        for frame in itertools.chain([picture], rest):
             writer.write(frame)
             count += 1
     return count
@@ -387,6 +455,20 @@ def _counted(
 
 
 def _writer(
-    out: Path, fps: Fraction, size: tuple[int, int], voice: Path | None
+    out: Path, fps: Fraction, size: tuple[int, int], voice: Path | None, first: int
 ) -> MovieWriter | SequenceWriter:
-    return SequenceWriter(out) if is_pattern(out) else MovieWriter(out, fps, size, voice)
+    if is_pattern(out):
+        return SequenceWriter(out, first)
+    return MovieWriter(out, fps, size, voice, -TimeBase(fps).seconds(first - 1))
+
+
+def _chosen_frames(frames: tuple[int, int] | None, count: int) -> range:
+    """Return the numbers of the frames to write, of `count` that are counted from 1. Raises `EDTalkError`."""
+    first, last = frames or (1, count)
+    if not 1 <= first <= min(last, count):
+        raise EDTalkError(
+            ErrorCode.EMPTY_RANGE,
+            f"There are no frames {first} to {last}: the performance has frames 1 to {count}.",
+            "Choose frames of the performance.",
+        )
+    return range(first, min(last, count) + 1)

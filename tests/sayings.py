@@ -26,7 +26,7 @@ DRAWN = ("text", "heading")
 ERRORS = {"EDTalkError": (1, 2), "_error": (0, 1), "_failed": (0, 1), "_failure": (0,), "_missing": (0,)}
 ERRORS |= {"NotMediaError": (0,), "PermissionError": (0,)}
 ERRORS |= {"_unreachable": (0,), "lose": (0,), "_bad_weights": (0,), "Finding": (1,), "GoneError": (1, 2)}
-ERRORS |= {"_bad": (0, 1)}
+ERRORS |= {"_bad": (0, 1), "UnfitError": (0,)}
 """Where causes and fixes are handed in, also to helpers that make an error of them."""
 FILES = {"existing_file": 1, "read_file": 1, "read": 1}
 """Where the word for a kind of file is handed in."""
@@ -152,7 +152,7 @@ def said_by_addon() -> dict[str, str]:
     """All that stands in the add-on's source, and where. Raises `UnreadableError` for an f-string that is handed to a
     translator."""
     found: dict[str, str] = {}
-    for path in (*sorted(ADDON.rglob("*.py")), PROTOCOL / "transcripts.py"):
+    for path in (*sorted(ADDON.rglob("*.py")), PROTOCOL / "transcripts.py", PROTOCOL / "weights_file.py"):
         if path.name not in ENGLISH_ONLY and path.parent.name != "languages":
             source = Source.of(path)
             for node, text in said_in(source):

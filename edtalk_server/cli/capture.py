@@ -55,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edtalk_server import api
     from edtalk_server.media.video.reader import Clip
 
+    weights_file.check_place(arguments)
     clip = Clip.open(arguments.video)
     engine = api.Engine.open(arguments.bundle, arguments.device)
     own = weights_file.own_weights(engine, arguments.portrait)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
+import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import FrameType
@@ -16,7 +18,14 @@ from typing import TYPE_CHECKING, Any, TextIO
 from shared_protocol import emotions
 from shared_protocol.banks import Bank
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import MOST_BLINKS, MOST_GAIN, MOST_HEAD, MOST_TEMPERATURE, NATURAL_TEMPERATURE
+from shared_protocol.messages import (
+    MOST_BLINKS,
+    MOST_GAIN,
+    MOST_HEAD,
+    MOST_TEMPERATURE,
+    NATURAL_TEMPERATURE,
+    Crop,
+)
 from shared_protocol.timebase import frame_rate
 
 if TYPE_CHECKING:
@@ -51,6 +60,46 @@ def movie_or_sequence(text: str) -> Path:
     return Path(text)
 
 
+def frame_range(text: str) -> tuple[int, int]:
+    """Return the first and the last frame of `12-80` or `12`. Raises `argparse.ArgumentTypeError`."""
+    first, dash, last = text.partition("-")
+    if not (first.isdecimal() and (last.isdecimal() or not dash)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of frames such as 1-120")
+    span = int(first), int(last or first)
+    if not 1 <= span[0] <= span[1]:
+        raise argparse.ArgumentTypeError(f"{text!r}: frames count from 1, the last not before the first")
+    return span
+
+
+def crop_square(text: str) -> Crop:
+    """Return the square `X,Y,SIDE` or `X,Y,SIDE,ROLL` (pixels, degrees). Raises `argparse.ArgumentTypeError`."""
+    try:
+        x, y, side, *roll = (float(number) for number in text.split(","))
+        degrees = roll.pop() if roll else 0.0
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no square such as 320,240,300") from None
+    if roll or not side > 0 or not all(map(math.isfinite, (x, y, side, degrees))):
+        raise argparse.ArgumentTypeError(f"{text!r} is no square such as 320,240,300")
+    return Crop(x, y, side, math.radians(degrees))
+
+
+def add_overwrite_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--overwrite`."""
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace files that are there (default: refuse)"
+    )
+
+
+def add_json_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--json`."""
+    parser.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+
+
+def print_json(values: Mapping[str, Any]) -> None:
+    """Print what a command found, for programs."""
+    print(json.dumps(values, ensure_ascii=False, indent=1))
+
+
 def add_model_options(parser: argparse.ArgumentParser) -> None:
     """Add `--bundle` and `--device`."""
     parser.add_argument(
@@ -59,14 +108,15 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=DEVICES, default="auto", help="where to compute (default: auto)")
 
 
-def add_voice_option(parser: argparse.ArgumentParser) -> None:
+def add_voice_option(parser: argparse.ArgumentParser, *, with_fps: bool = True) -> None:
     """Add `--voice` and `--fps`."""
     parser.add_argument(
         "--voice",
         type=Path,
         help="any file with speech in it; without one, the transcript's words are timed by syllables",
     )
-    add_fps_option(parser)
+    if with_fps:
+        add_fps_option(parser)
 
 
 def add_word_options(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +158,14 @@ def add_word_options(parser: argparse.ArgumentParser) -> None:
 
 def performance_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return what `api.perform` and `api.animate` take of the arguments. Misuse ends the program."""
-    if arguments.voice is None and arguments.transcript is None:
+    weights = getattr(arguments, "weights", None)
+    if weights is not None and arguments.transcript is not None:
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            "With --weights nothing is predicted, so a transcript changes nothing.",
+            "Leave --transcript or --weights out.",
+        )
+    if weights is None and arguments.voice is None and arguments.transcript is None:
         raise EDTalkError(
             ErrorCode.EMPTY_RANGE,
             "There is neither a voice nor a transcript.",

@@ -29,6 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     from edtalk_server import api
 
     options = performance_options(arguments)
+    weights_file.check_place(arguments)
     engine = api.Engine.open(arguments.bundle, arguments.device)
     layout = engine.bundle.layout
     voice = None if arguments.voice is None else api.load_voice(arguments.voice)

@@ -10,9 +10,13 @@ from edtalk_server.cli.options import (
     StepLine,
     add_idle_options,
     add_model_options,
+    add_overwrite_option,
     add_voice_option,
     add_word_options,
     clean_termination,
+    crop_square,
+    exact_rate,
+    frame_range,
     movie_or_sequence,
     performance_options,
     whole_number,
@@ -22,7 +26,18 @@ from edtalk_server.cli.options import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `edtalk render`."""
     parser.add_argument("--portrait", type=Path, required=True, help="picture with a face")
-    add_voice_option(parser)
+    add_voice_option(parser, with_fps=False)
+    parser.add_argument(
+        "--fps",
+        type=exact_rate,
+        help="frames a second; 23.976 and 30000/1001 are taken exactly (default: the weights' own, else 25)",
+    )
+    parser.add_argument(
+        "--weights",
+        type=Path,
+        metavar="FILE",
+        help="draw this performance (.npz or .csv of `edtalk predict` or `capture`); the voice is only heard",
+    )
     add_idle_options(parser)
     add_word_options(parser)
     add_model_options(parser)
@@ -32,6 +47,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=movie_or_sequence,
         required=True,
         help="movie.mp4, or a sequence such as frames/%%04d.png or, in half floats and linear light, frames/%%04d.exr",
+    )
+    parser.add_argument(
+        "--frames",
+        type=frame_range,
+        metavar="A-B",
+        help="only these, counted from 1: a sequence keeps their numbers, a movie their sound",
+    )
+    add_overwrite_option(parser)
+    parser.add_argument(
+        "--crop",
+        type=crop_square,
+        metavar="X,Y,SIDE[,ROLL]",
+        help="the square around the face: centre and side in the portrait's pixels, roll in degrees (default: found)",
     )
     parser.add_argument(
         "--full", action="store_true", help="the face in the whole portrait (default: the face alone)"
@@ -49,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Predict and render; print what was written."""
+    """Predict, or read the weights, and render; print what was written."""
     from edtalk_server import api
 
     with clean_termination():
@@ -63,6 +91,10 @@ def run(arguments: argparse.Namespace) -> int:
             full=arguments.full,
             alpha=arguments.alpha,
             size=arguments.size,
+            weights=arguments.weights,
+            crop=arguments.crop,
+            frames=arguments.frames,
+            overwrite=arguments.overwrite,
             on_note=lambda note: print(f"note: {note}", file=sys.stderr),
             on_progress=StepLine().show,
         )

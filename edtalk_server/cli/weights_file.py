@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import csv
-import io
 import logging
 from collections.abc import Mapping
 from fractions import Fraction
@@ -13,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edtalk_server.cli.options import add_overwrite_option
 from shared_protocol.banks import BankLayout
 from shared_protocol.emotions import EMOTIONS
-from shared_protocol.timebase import TimeBase
+from shared_protocol.weights_file import FORMATS, as_csv, as_npz
 
 if TYPE_CHECKING:
     from edtalk_server.arrays import Weights
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_FORMATS = (".npz", ".csv")
 Extras = Mapping[str, Any]
 """Arrays of a .npz file by their names."""
 
@@ -33,13 +31,22 @@ def add_arguments(parser: argparse.ArgumentParser, portrait_help: str) -> None:
     """Add `--portrait` and `--output`."""
     parser.add_argument("--portrait", type=Path, help=f"{portrait_help} (default: neutral)")
     parser.add_argument("-o", "--output", type=_output, required=True, help="weights.npz or weights.csv")
+    add_overwrite_option(parser)
 
 
 def _output(text: str) -> Path:
     path = Path(text)
-    if path.suffix.lower() not in _FORMATS:
+    if path.suffix.lower() not in FORMATS:
         raise argparse.ArgumentTypeError(f"{text!r} must end in .npz or .csv")
     return path
+
+
+def check_place(arguments: argparse.Namespace) -> None:
+    """Raise `EDTalkError(DISK)`, before the work, where the output is there and may not be replaced."""
+    if not arguments.overwrite:
+        from edtalk_server.media.video.sequence import refuse_existing
+
+        refuse_existing(arguments.output)
 
 
 def own_weights(engine: Engine, portrait: Path | None) -> Weights:
@@ -88,27 +95,3 @@ def save(
         path, (as_csv if path.suffix.lower() == ".csv" else as_npz)(weights, names, fps, extras or {})
     )
     print(f"{path}: {len(weights)} frames of {len(names)} weights at {fps} frames a second")
-
-
-def as_npz(weights: Weights, names: list[str], fps: Fraction, extras: Extras | None = None) -> bytes:
-    """Return a .npz file with `weights` [frames, channels], `names` [channels], `fps` (numerator, denominator) and the
-    `extras`."""
-    buffer = io.BytesIO()
-    rate = np.array([fps.numerator, fps.denominator])
-    np.savez(buffer, weights=weights, names=np.array(names), fps=rate, **(extras or {}))
-    return buffer.getvalue()
-
-
-def as_csv(weights: Weights, names: list[str], fps: Fraction, extras: Extras | None = None) -> bytes:
-    """Return a .csv file with a line for each frame: its number from 0, its second, its weights, and the emotions of
-    the `extras`."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    if extras and "emotions" in extras:
-        names = [*names, *(f"emotion_{name}" for name in EMOTIONS)]
-        weights = np.concatenate([weights, extras["emotions"]], axis=1)
-    writer.writerow(["frame", "seconds", *names])
-    time_base = TimeBase(fps)
-    for frame, row in enumerate(weights):
-        writer.writerow([frame, f"{time_base.seconds(frame):.6f}", *(f"{value:.6g}" for value in row)])
-    return text.getvalue().encode("utf-8")

@@ -7,6 +7,7 @@ from ..room import Room
 from . import (
     capture_operator,
     choose_voice,
+    import_operator,
     predict_operator,
     retime_operator,
     sentences,
@@ -20,6 +21,7 @@ ROOM = Room(
         *predict_operator.CLASSES,
         *retime_operator.CLASSES,
         *capture_operator.CLASSES,
+        *import_operator.CLASSES,
         *transcript_emotions.CLASSES,
         *voice_panel.CLASSES,
         *sentences.CLASSES,

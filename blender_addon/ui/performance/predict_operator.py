@@ -14,21 +14,20 @@ from bpy.props import EnumProperty, StringProperty
 from shared_protocol import messages
 from shared_protocol.arrays import unpack_weights
 from shared_protocol.banks import Bank
-from shared_protocol.emotions import EMOTIONS, parse
+from shared_protocol.emotions import parse
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
 
 from ...core.server import events, uploads
-from ...core.tasks import Progress, Steps, redraw, run_to_end, time_sliced
+from ...core.tasks import Progress, Steps, redraw, time_sliced
 from ...core.text.translate import n_, rpt_, tip_
 from ...core.weights import curves
-from ...scene.keys import layers
 from ...scene.references import CharacterRef
 from ...scene.speech import cues, script, sound, spoken
 from ..runtime import runtime
 from ..runtime.polls import is_not_tweaking
 from ..runtime.range_operator import RangeOperator, prepare_source
-from .write_performance import describe_side_effects, fit_curve, write_performance
+from .write_performance import describe_side_effects, fit_emotions, write_emotions, write_performance
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,9 @@ class Predict(RangeOperator, bpy.types.Operator):
             files = [voice.recording] if voice.recording is not None else []
             performance = yield from runtime.session().run(request, progress, files)
         weights = events.weights_for(performance, len(frames))
-        felt = yield from _fit_emotions(ref, frames, performance, banks)
+        felt = yield from _fit_felt(ref, frames, performance, banks)
         written = yield from write_performance(ref, frames, weights, progress, banks)
-        kept = _write_emotions(ref, frames, felt)
+        kept = write_emotions(ref, frames, felt)
         _keep_words(ref, performance, voice.lips)
         message = rpt_("{name}: {count} frames predicted", name=ref.get_character().name, count=len(frames))
         notes = "".join(f". {rpt_(note).rstrip('.')}" for note in performance.notes)
@@ -186,26 +185,13 @@ def _understood(request: messages.Predict, voice: _Voice) -> messages.Predict:
     return replace(request, lines=(), transcript=voice.speech)
 
 
-def _fit_emotions(
+def _fit_felt(
     ref: CharacterRef, frames: range, performance: messages.Performance, banks: list[Bank]
 ) -> Steps[dict[str, curves.Keys]]:
     """Return the keys of the emotions' curves; none where none were predicted."""
     if not len(performance.emotions) or Bank.EXPRESSION not in banks:
         return {}
-    keys = {}
-    for name, column in zip(EMOTIONS, unpack_weights(performance.emotions, len(frames)).T, strict=True):
-        keys[name] = yield from fit_curve(ref, frames, column, 1.0)
-        yield
-    return keys
-
-
-def _write_emotions(ref: CharacterRef, frames: range, felt: dict[str, curves.Keys]) -> layers.WriteResult:
-    if not felt:
-        return layers.WriteResult()
-    ob, scene = ref.get_character(), ref.get_scene()
-    kept = run_to_end(layers.write_predicted_emotions(ob, frames, felt)).kept
-    scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
-    return layers.WriteResult(kept)
+    return (yield from fit_emotions(ref, frames, unpack_weights(performance.emotions, len(frames))))
 
 
 def _keep_words(ref: CharacterRef, performance: messages.Performance, lips: TimeBase) -> None:

@@ -33,7 +33,9 @@ class VoicePanel(CharacterSubPanel, bpy.types.Panel):
         _draw_emotion(layout, ob, context.scene)
         draw_rate(layout, ob, context.scene)
         _draw_predict(layout)
-        layout.operator("edtalk.capture", icon="FILE_MOVIE")
+        column = layout.column(align=True)
+        column.operator("edtalk.capture", icon="FILE_MOVIE")
+        column.operator("edtalk.import_performance", icon="IMPORT")
         for note in filter(None, ob.edtalk.speech.captured.split("\n")):
             draw_words(layout, iface_(note), "INFO")
 

@@ -8,8 +8,9 @@ from collections.abc import Collection
 import numpy as np
 
 from shared_protocol.banks import Bank
+from shared_protocol.emotions import EMOTIONS
 
-from ...core.tasks import Progress, Steps, time_sliced
+from ...core.tasks import Progress, Steps, run_to_end, time_sliced
 from ...core.text.translate import rpt_
 from ...core.weights import curves
 from ...scene import character
@@ -62,6 +63,25 @@ def fit_curve(ref: CharacterRef, frames: range, column: np.ndarray, span: float)
     if not settings.reduce:
         return curves.dense(frames[0], column)
     return (yield from time_sliced(curves.reduce(frames[0], column, settings.error / 100.0 * span)))
+
+
+def fit_emotions(ref: CharacterRef, frames: range, felt: np.ndarray) -> Steps[dict[str, curves.Keys]]:
+    """Return the keys of the emotions' curves through intensities [frames, 8]."""
+    keys = {}
+    for name, column in zip(EMOTIONS, felt.T, strict=True):
+        keys[name] = yield from fit_curve(ref, frames, column, 1.0)
+        yield
+    return keys
+
+
+def write_emotions(ref: CharacterRef, frames: range, felt: dict[str, curves.Keys]) -> layers.WriteResult:
+    """Write the emotions' curves on their track; nothing where there are none."""
+    if not felt:
+        return layers.WriteResult()
+    ob, scene = ref.get_character(), ref.get_scene()
+    kept = run_to_end(layers.write_predicted_emotions(ob, frames, felt)).kept
+    scene.frame_set(scene.frame_current, subframe=scene.frame_subframe)
+    return layers.WriteResult(kept)
 
 
 def describe_side_effects(written: layers.WriteResult) -> str:

@@ -91,6 +91,20 @@ def check_output(path: Path) -> None:
         raise EDTalkError(ErrorCode.UNSUPPORTED, cause, fix) from error
 
 
+def refuse_existing(path: Path) -> None:
+    """Raise `EDTalkError(DISK)` where a movie is there already, or a frame of a sequence."""
+    there = path if path.exists() else None
+    if is_pattern(path) and path.parent.is_dir():
+        shape = re.compile(_NUMBER.sub(r"[0-9]+", re.escape(path.name).replace("%%", "%")))
+        there = next((file for file in sorted(path.parent.iterdir()) if shape.fullmatch(file.name)), None)
+    if there is not None:
+        raise EDTalkError(
+            ErrorCode.DISK,
+            f"“{there.name}” is there already.",
+            "Name another file, or allow it with --overwrite.",
+        )
+
+
 def is_deep(path: Path) -> bool:
     """Tell whether a sequence of that name holds half floats: EXR does."""
     return path.suffix.lower() == ".exr"

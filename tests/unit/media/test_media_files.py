@@ -187,7 +187,7 @@ def test_frames_of_another_size_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_weights_of_a_csv_can_be_read_by_any_program() -> None:
-    from edtalk_server.cli.weights_file import as_csv, as_npz
+    from shared_protocol.weights_file import as_csv, as_npz
 
     weights = np.array([[0.5, -1.0], [0.25, 2.0]], np.float32)
     lines = as_csv(weights, ["jaw", "yaw"], Fraction(24)).decode().splitlines()

@@ -79,7 +79,7 @@ def test_a_voice_becomes_weights_at_the_asked_rate(
 def test_blinks_and_the_heads_motion_can_be_chosen(bundle: str, voice: str, tmp_path: Path) -> None:
     lively = {}
     for options in (("--blinks", "0", "--head", "0"), ("--head", "2"), ("--head", "2", "--seed", "1")):
-        target = tmp_path / "weights.npz"
+        target = tmp_path / f"weights{len(lively)}.npz"
         assert main(["predict", "--voice", voice, "--bundle", bundle, "-o", str(target), *options]) == 0
         with np.load(target, allow_pickle=False) as data:
             lively[options] = data["weights"][:, STARTER_LAYOUT.index("yaw")]
@@ -137,6 +137,76 @@ def test_a_portrait_and_a_voice_become_an_image_sequence(
     assert [file.name for file in files] == [f"{i:04d}.png" for i in range(1, 13)]
     assert load_portrait(files[0]).shape == (256, 256, 3)
     assert "12/12 frames" in capsys.readouterr().err
+
+
+def rendered(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def test_predicted_weights_are_drawn_as_if_they_had_been_predicted_at_once(
+    voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, words = tmp_path / "weights.npz", ["--voice", voice, "--emotion", "happy:0.5"]
+    assert main(["predict", *words, "--portrait", portrait, "-o", str(weights)]) == 0
+    render = ["render", "--portrait", portrait, "--size", "256", "--frames", "3-4"]
+    assert main([*render, *words, "-o", str(tmp_path / "whole" / "%04d.png")]) == 0
+    stored = [*render, "--weights", str(weights), "-o"]
+    assert main([*stored, str(tmp_path / "stored" / "%04d.png")]) == 0
+    assert rendered(tmp_path / "stored") == rendered(tmp_path / "whole")
+    assert list(rendered(tmp_path / "whole")) == ["0003.png", "0004.png"], "their own numbers"
+    sad = [*stored, str(tmp_path / "sad" / "%04d.png"), "--emotion", "sad", "--crop", "220,130,180"]
+    assert main(sad) == 0
+    assert rendered(tmp_path / "sad") != rendered(tmp_path / "whole")
+    assert main([*stored, str(tmp_path / "none.mp4"), "--frames", "40-50"]) == 1
+    assert "has frames 1 to 12" in capsys.readouterr().err
+
+
+def test_files_that_are_there_are_replaced_only_when_told(
+    bundle: str, voice: str, portrait: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights, frames = tmp_path / "weights.npz", tmp_path / "frames"
+    frames.mkdir()
+    for kept in (weights, frames / "0007.png", tmp_path / "out.mp4"):
+        kept.write_bytes(b"hours of work")
+    commands = [
+        ["predict", "--voice", voice, "--bundle", bundle, "-o", str(weights)],
+        ["capture", "film.mp4", "-o", str(weights)],
+        ["render", "--portrait", portrait, "--voice", voice, "-o", str(frames / "%04d.png")],
+        ["render", "--portrait", portrait, "--voice", voice, "-o", str(tmp_path / "out.mp4")],
+    ]
+    for arguments in commands:
+        assert main(arguments) == 1, arguments
+        assert "is there already" in capsys.readouterr().err
+    assert weights.read_bytes() == (tmp_path / "out.mp4").read_bytes() == b"hours of work"
+    assert main([*commands[0], "--overwrite"]) == 0
+    assert weights.read_bytes() != b"hours of work"
+
+
+@pytest.mark.parametrize(
+    "wrong", [("--frames", "0-3"), ("--frames", "4-2"), ("--crop", "1,2"), ("--crop", "1,2,-3")]
+)
+def test_impossible_frames_and_crops_are_misuse(
+    wrong: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["render", "--portrait", "a.png", "--voice", "a.wav", "-o", "a.mp4", *wrong])
+    assert ended.value.code == 2 and wrong[0] in capsys.readouterr().err
+
+
+def test_a_transcript_beside_weights_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [
+        "render",
+        "--portrait",
+        "a.png",
+        "--weights",
+        "w.npz",
+        "--transcript",
+        "a.txt",
+        "-o",
+        "a.mp4",
+    ]
+    assert main(arguments) == 1
+    assert "nothing is predicted" in capsys.readouterr().err
 
 
 def test_a_portrait_and_a_voice_become_a_movie(voice: str, portrait: str, tmp_path: Path) -> None:
