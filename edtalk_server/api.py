@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import numpy as np
-
 from edtalk_server.arrays import Picture, Rendered, Weights
 from edtalk_server.bundles import STARTER, Bundle
 from edtalk_server.engine import Engine, Source
@@ -296,12 +294,10 @@ def _stored(
 ) -> Predicted:
     weights, unknown = stored.fitted(engine.bundle.layout, _own(source).reshape(-1))
     notes = (f"the bundle has no weights {', '.join(unknown)}, which the file has",) if unknown else ()
-    felt, chosen = stored.emotions, _chosen_emotion(emotion)
-    if felt is not None and emotion_gain is not None:
-        felt = np.clip(felt * np.float32(emotion_gain), 0.0, 1.0)
+    chosen = _chosen_emotion(emotion)
+    felt = stored.felt(1.0 if emotion_gain is None else emotion_gain)
     if chosen is not None:
-        felt = np.zeros((len(weights), len(emotions.EMOTIONS)), np.float32)
-        felt[:, emotions.EMOTIONS.index(chosen.name)] = chosen.intensity
+        felt = stored.one_emotion(chosen.name, chosen.intensity)
     return Predicted(weights, felt, notes=notes)
 
 

@@ -59,6 +59,16 @@ class WeightsFile:
         felt = None if self.emotions is None else _between(self.emotions, frames)
         return replace(self, weights=_between(self.weights, frames), fps=fps, emotions=felt)
 
+    def felt(self, gain: float) -> FloatArray | None:
+        """Return the emotions times `gain`, [frames, 8] from 0 to 1; None where the file has none."""
+        return None if self.emotions is None else np.clip(self.emotions * np.float32(gain), 0.0, 1.0)
+
+    def one_emotion(self, name: str, intensity: float) -> FloatArray:
+        """Return intensities [frames, 8] of one emotion alone, in place of the file's."""
+        felt = np.zeros((len(self.weights), len(EMOTIONS)), np.float32)
+        felt[:, EMOTIONS.index(name)] = intensity
+        return felt
+
     def fitted(self, layout: BankLayout, rest: FloatArray) -> tuple[FloatArray, tuple[str, ...]]:
         """Return weights [frames, channels] of a layout, and the file's names that the layout lacks.
 
