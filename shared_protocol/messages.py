@@ -195,7 +195,8 @@ class Prepared(JobReply):
     """A prepared source: its key (a content hash), the crop used, the size of its frames in pixels, notes on the
     portrait (short sentences, empty when all is well), the portrait's own weights [1, channels], the size of frames
     with the framing `full`, and the verdict as in `Inspected`. `sizes` are all sides that frames with the framing
-    `face` can have, rising; the first is `width` (empty: the server knows no other)."""
+    `face` can have, rising; the first is `width` (empty: the server knows no other). `landmarks` are the 68 points of
+    the portrait's face (iBUG order), x and y in turn, in fractions of the crop from its left top (empty: unknown)."""
 
     source: str = ""
     crop: Crop = Crop()
@@ -207,6 +208,7 @@ class Prepared(JobReply):
     full_height: int = 0
     verdict: str = "good"
     sizes: tuple[int, ...] = ()
+    landmarks: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import bpy
@@ -55,6 +57,7 @@ def identity(ob: bpy.types.Object) -> str:
 
 def remember(ob: bpy.types.Object, inspected: Inspected) -> None:
     """Note on the character what the server said about the picture."""
+    known = _record(ob)
     record = {
         "of": identity(ob),
         "verdict": inspected.verdict,
@@ -62,6 +65,7 @@ def remember(ob: bpy.types.Object, inspected: Inspected) -> None:
         "size": (inspected.width, inspected.height),
         "crop": _numbers(inspected.crop),
         "faces": [_numbers(face) for face in inspected.faces],
+        "landmarks": known.get("landmarks", []) if known.get("of") == identity(ob) else [],
     }
     ob.edtalk.picture.seen = json.dumps(record)
 
@@ -72,6 +76,16 @@ def remember_prepared(ob: bpy.types.Object, prepared: Prepared) -> None:
         advice = "" if prepared.verdict == "good" else " ".join(prepared.notes)
         size = prepared.full_width, prepared.full_height
         remember(ob, Inspected("", *size, prepared.verdict, advice, prepared.crop))
+    known = _record(ob)
+    if ob.is_editable and known.get("landmarks", []) != list(prepared.landmarks):
+        ob.edtalk.picture.seen = json.dumps({**known, "landmarks": prepared.landmarks})
+
+
+def landmarks(ob: bpy.types.Object) -> tuple[float, ...]:
+    """Return the 68 points of the face that the server found, x and y in turn, in fractions of the crop; none where it
+    did not say."""
+    known = _record(ob)
+    return tuple(known.get("landmarks", ())) if known.get("of") == identity(ob) else ()
 
 
 def is_seen(ob: bpy.types.Object) -> bool:
@@ -105,8 +119,12 @@ def check_shown(size: tuple[int, int], inspected: Inspected | None) -> None:
         )
 
 
-def _record(ob: bpy.types.Object) -> dict[str, Any]:
-    text = ob.edtalk.picture.seen
+def _record(ob: bpy.types.Object) -> Mapping[str, Any]:
+    return _read_record(ob.edtalk.picture.seen)
+
+
+@lru_cache(maxsize=32)
+def _read_record(text: str) -> Mapping[str, Any]:
     known: dict[str, Any] = json.loads(text) if text else {}
     return known
 

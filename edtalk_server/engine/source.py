@@ -29,7 +29,8 @@ class Source:
     is animated. `size`: the side of its frames in pixels; `sizes`: all that the bundle draws and the portrait holds,
     rising. `verdict` and `notes`: the portrait's quality (`media.faces.portrait_quality`). `portrait`: the whole
     picture, scaled down if it is very large, and `place`, the crop on it. `cut_out`: the same picture with straight
-    alpha, if it is transparent in parts. `encoded` belongs to the engine that made it.
+    alpha, if it is transparent in parts. `landmarks`: 68 points, x and y in turn, in fractions of the crop; none if the
+    bundle finds none. `encoded` belongs to the engine that made it.
     """
 
     key: str
@@ -43,6 +44,7 @@ class Source:
     verdict: str = Verdict.GOOD.value
     sizes: tuple[int, ...] = ()
     cut_out: Picture | None = field(default=None, repr=False)
+    landmarks: tuple[float, ...] = field(default=(), repr=False)
 
     def side(self, most: int) -> int:
         """Return the side of a face picture of at most `most` pixels; `size`, the smallest, for 0."""
@@ -67,6 +69,7 @@ def new_source(
     sizes: Sequence[int],
     weights: Weights,
     encoded: Any,
+    landmarks: Sequence[float] = (),
 ) -> Source:
     """Return the source of an assessed portrait. `digest`: the bundle's; `sizes`: the sides of its frames, rising."""
     given, place = bounded(portrait, quality.crop, LARGEST_SIDE)
@@ -92,6 +95,7 @@ def new_source(
         verdict=quality.verdict.value,
         sizes=held_sizes(sizes, place.side),
         cut_out=cut_out,
+        landmarks=tuple(landmarks),
     )
 
 

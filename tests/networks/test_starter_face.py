@@ -10,11 +10,13 @@ import torch
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle
 from edtalk_server.bundles.load import find
+from edtalk_server.engine.engine import Engine
 from edtalk_server.engine.tensors import to_pictures, to_tensor
 from edtalk_server.evaluation.metrics.image_distance import psnr
 from edtalk_server.evaluation.metrics.landmarks import face_measures
 from edtalk_server.media.faces import portrait
 from edtalk_server.media.faces.detection import find_faces
+from shared_protocol.messages import Crop
 
 ASTRONAUT = Path(__file__).parents[2] / "../shared/data/astronaut.png"
 Picture = npt.NDArray[np.uint8]
@@ -136,3 +138,12 @@ def test_careless_crops_are_found_again(starter: Bundle) -> None:
     good = points(1.0, 0.0)
     for side, shift in ((1.3, 0.0), (1.0, 0.12), (0.85, -0.08)):
         assert np.linalg.norm(points(side, shift) - good, axis=1).mean() < 0.06
+
+
+def test_a_source_tells_where_the_parts_of_the_face_are(starter: Bundle, photo: Picture) -> None:
+    source = Engine.open(starter, "cpu").prepare(photo, Crop(128.0, 128.0, 256.0))
+    points = np.reshape(source.landmarks, (68, 2)) * 256
+    eyes, mouth, chin = points[36:48].mean(axis=0), points[48:60].mean(axis=0), points[8]
+    assert eyes == pytest.approx((136, 120), abs=8)
+    assert mouth == pytest.approx((137, 178), abs=10)
+    assert 205 < chin[1] < 235

@@ -42,6 +42,7 @@ class PlainSource:
     nbytes: int = 1000
     size: int = SIZE
     sizes: tuple[int, ...] = (SIZE, 2 * SIZE)
+    landmarks: tuple[float, ...] = (0.25, 0.5)
 
     def side(self, most: int) -> int:
         return max((side for side in self.sizes if side <= most), default=self.size)

@@ -67,6 +67,7 @@ def test_preparing_tells_the_verdict_and_the_size_of_full_frames(client: Client)
 def test_pictures_have_the_size_that_is_asked_for_and_the_bundles_own_for_old_clients(client: Client) -> None:
     answer = prepared(client)
     assert answer.sizes == (SIZE, 2 * SIZE)
+    assert answer.landmarks == (0.25, 0.5)
     for asked, side in (
         ({}, SIZE),
         ({"size": 2 * SIZE}, 2 * SIZE),

@@ -112,15 +112,27 @@ def apply_pose(ob: bpy.types.Object, scene: bpy.types.Scene, pose: Mapping[str, 
             "The pose holds no weight that this character has.",
             "It belongs to another bundle: make the pose again with this one.",
         )
-    held = _driven(ob)
-    free = {channel: value for channel, value in known.items() if character.data_path(channel) not in held}
-    for channel, value in free.items():
-        setattr(ob.edtalk, channel, value)
-    ob.update_tag()
+    free = _set_channels(ob, known)
     automatic = scene.tool_settings.use_keyframe_insert_auto
     wanted = [channel for channel in free if automatic or is_animated(ob, character.data_path(channel))]
     keyed = insert_keys(ob, scene, [character.data_path(channel) for channel in wanted])
     return PoseResult(len(free), keyed, tuple(sorted(set(known) - set(free))))
+
+
+def set_weights(ob: bpy.types.Object, pose: Mapping[str, float]) -> None:
+    """Set the weights of a pose that the character has, without keys, as a slider does while it is dragged."""
+    channels = channels_by_identifier(ob)
+    _set_channels(ob, {channels[name]: value for name, value in pose.items() if name in channels})
+
+
+def _set_channels(ob: bpy.types.Object, values: Mapping[str, float]) -> dict[str, float]:
+    """Set the values of channels that no driver holds. Return these."""
+    held = _driven(ob)
+    free = {channel: value for channel, value in values.items() if character.data_path(channel) not in held}
+    for channel, value in free.items():
+        setattr(ob.edtalk, channel, value)
+    ob.update_tag()
+    return free
 
 
 def set_slider(ob: bpy.types.Object, scene: bpy.types.Scene, name: str, value: float) -> None:

@@ -10,6 +10,7 @@ import bpy
 from bpy.props import BoolProperty, EnumProperty, FloatProperty, StringProperty
 
 from ...core.text.translate import CONTEXT
+from .redraw import redraw_areas
 
 DEVICES = (
     ("auto", "Automatic", "The graphics card where there is a fast one, otherwise the processor"),
@@ -31,6 +32,10 @@ def on_pie_menu(follow: Callable[[], None] | None) -> None:
 def _pie_menu_changed(_self: object, _context: bpy.types.Context) -> None:
     for follow in _on_change:
         follow()
+
+
+def _redraw(_self: object, _context: bpy.types.Context) -> None:
+    redraw_areas({"VIEW_3D"})
 
 
 PACKAGE = __package__.rsplit(".", 2)[0]
@@ -68,6 +73,18 @@ class Preferences(bpy.types.AddonPreferences):
         update=_pie_menu_changed,
     )
 
+    face_controls: BoolProperty(
+        name="On-Face Controls",
+        description="Show handles on the active character's face in the 3D view: drag them to move jaw, lips, brows, "
+        "lids, gaze and head. I over a handle keys it",
+        default=True,
+        update=_redraw,
+    )
+    both_sides: BoolProperty(
+        name="Both Sides",
+        description="Handles of lids and corners of the mouth move the other side as well. Ctrl: the other way round",
+        default=True,
+    )
     draw_stale: BoolProperty(
         name="Baked Frames on the Timeline",
         description="Show below the ruler of the animation editors which frames of the active character are baked",
@@ -90,7 +107,7 @@ class Preferences(bpy.types.AddonPreferences):
         self.layout.prop(self, "server_python")
         for name in ("start_with_blender", "device", "bundle", "pie_menu"):
             self.layout.prop(self, name)
-        for name in ("draw_stale", "bake_before_render", "take_cap"):
+        for name in ("face_controls", "both_sides", "draw_stale", "bake_before_render", "take_cap"):
             self.layout.prop(self, name)
 
 

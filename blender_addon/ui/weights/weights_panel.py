@@ -8,8 +8,10 @@ import bpy
 from shared_protocol.banks import Bank, Basis
 
 from ...core.text.translate import iface_, n_
+from ...core.weights.face_handles import handles_of
 from ...scene import character
 from ...scene.keys import layers
+from ..runtime.preferences import preferences
 from ..sidebar import CharacterSubPanel, draw_show_switch, draw_words, side_by_side
 
 
@@ -25,6 +27,7 @@ class WeightsPanel(CharacterSubPanel, bpy.types.Panel):
         self._draw_layers(layers.layer_state(ob))
         column = layout.column(align=True)
         _draw_tools(side_by_side(column, "Key", "Reset", "Mirror"), "ALL", with_text=True)
+        _draw_controls(layout, ob)
 
     def _draw_layers(self, state: layers.LayerState) -> None:
         layout = self.layout
@@ -40,6 +43,19 @@ class WeightsPanel(CharacterSubPanel, bpy.types.Panel):
         elif state.hiding and state.performance:
             text = "Keys in {action} replace the prediction. Choose Tweaks to keep them and add new keys on top of both"
             draw_words(layout, iface_(text, action=state.hiding), "INFO")
+
+
+def _draw_controls(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
+    """Draw the switches of the handles on the face; words where this bundle's weights can have none."""
+    chosen, row = preferences(), layout.row(align=True)
+    row.prop(chosen, "face_controls", toggle=True, icon="PIVOT_CURSOR")
+    side = row.row(align=True)
+    side.active = chosen.face_controls
+    side.prop(chosen, "both_sides", text="", icon="MOD_MIRROR")
+    if chosen.face_controls and not handles_of(character.layout_of(ob)):
+        draw_words(
+            layout, iface_("This bundle's weights have no names, so there are no handles for them"), "INFO"
+        )
 
 
 def _draw_tools(row: bpy.types.UILayout, bank: str, with_text: bool = False) -> None:

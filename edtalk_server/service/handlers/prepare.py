@@ -86,6 +86,7 @@ class PrepareHandler(Handler[messages.Prepare]):
             full_height,
             value.verdict,
             tuple(value.sizes),
+            tuple(value.landmarks),
         )
         return Answer((prepared,))
 

@@ -13,6 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 BLENDERS = frozenset(
     {"as_keywords", "bl_rna", "bl_idname", "filepath", "is_property_set", "layout", "properties", "report"}
+    | {"gizmos", "is_highlight", "is_modal"}
 )
 """What Blender's own classes give to their subclasses, as far as the add-on uses it."""
 
