@@ -11,7 +11,7 @@ import bpy
 sys.path.insert(0, "/mnt/src")
 import drive_window as window
 from drive_window import FRAMES, MODULE, OUT, SRC, addon, character, finished, inside, photograph, result
-from hands import at, move, press
+from hands import at, move, press, scroll
 
 view = bpy.context.preferences.view
 translated = bpy.app.translations
@@ -148,11 +148,7 @@ def look_at_panels() -> Iterator[float]:
     yield 1.0
     for page in range(5):
         photograph(f"page{page}.png")
-        where = window.area("VIEW_3D")
-        with bpy.context.temp_override(window=window.window(), area=where, region=window.region(where, "UI")):
-            for _ in range(16):
-                if bpy.ops.view2d.scroll_down.poll():
-                    bpy.ops.view2d.scroll_down()
+        scroll("down", 16)
         yield 1.0
     yield from look_at(bpy.ops.edtalk.bake_range, "dialog.png")
     yield from look_at(bpy.ops.edtalk.adjust_crop, "crop.png")

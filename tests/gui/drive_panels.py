@@ -46,8 +46,8 @@ PANELS = (
     "bake.bake_panel.FramesPanel",
     "weights.weights_panel.WeightsPanel",
 )
-SCROLLED = 40
-"""Pixels by one step of Blender's own."""
+SCROLLED, PAGE = 40, 0.85
+"""Pixels by one turn of the wheel; how much of its height the sidebar goes on, so that little is seen twice."""
 PAGES = {"usual": 2, "large": 3}
 LETTERS, ICON, EDGE = 11, 20, 8
 """Pixels at scale 1: the size of Blender's letters, the width of an icon, and the least beside them in a button."""
@@ -128,23 +128,15 @@ def sidebar(name: str, scale: float, narrower: int = 0) -> Iterator[float]:
         for command in found.keys() - fitting:
             cut[command] = yield from too_wide(command, found[command], words)
             fitting |= set() if cut[command] else {command}  # (at the edge of a page it may look too small)
-        scroll("down")
+        hands.scroll("down", round(side.height * PAGE / SCROLLED))
         yield 0.5
     result[name] = {
         "width": side.width / scale,
         "buttons": len(cut),
         "cut": [f"{command}: {words}" for command, words in cut.items() if command not in fitting],
     }
-    scroll("up", 100)
+    hands.scroll("up", 100)
     yield 0.5
-
-
-def scroll(direction: str, times: int = 0) -> None:
-    """The sidebar, by default so much that little is seen twice."""
-    part = region(area("VIEW_3D"), "UI")
-    with bpy.context.temp_override(window=window.window(), area=area("VIEW_3D"), region=part):
-        for _ in range(times or round(part.height * 0.85 / SCROLLED)):
-            getattr(bpy.ops.view2d, f"scroll_{direction}")()
 
 
 class Words:

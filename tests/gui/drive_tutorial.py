@@ -57,22 +57,18 @@ def press(words: str) -> Iterator[float]:
 
 def scrolled_to(words: str) -> Iterator[float]:
     """Turn the wheel until a button is in sight: down to the end, or else from the top on."""
-    for wheel in ("none", "down", "up"):
-        for _ in range(1 if wheel == "none" else 6):
-            try:
-                return (yield from buttons.find(words))
-            except LookupError:
-                yield from turn_wheel(wheel)
+    for way in ("", *["down"] * 6, *["up"] * 6):
+        if way:
+            yield from turn_wheel(way)
+        try:
+            return (yield from buttons.find(words))
+        except LookupError:
+            continue
     raise LookupError(f"no button for {words}")
 
 
 def turn_wheel(way: str, by: int = 16) -> Iterator[float]:
-    side = region(area("VIEW_3D"), "UI")
-    hands.move(hands.at(side, side.width // 2, side.height // 2))
-    yield 0.1
-    for _ in range(by):
-        hands.mouse("click", "5" if way == "down" else "4")
-        yield 0.03
+    hands.scroll(way, by)
     buttons._places.clear()
     yield 0.4
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from typing import IO
 
@@ -84,6 +84,17 @@ def until(is_so: Callable[[], bool], limit: float = 30.0) -> Iterator[float]:
         yield 0.05
 
 
+def scroll(direction: str, times: int) -> None:
+    """Scroll the sidebar "up" or "down": as so many turns of the wheel, without a drawing after each."""
+    where = drive_window.area("VIEW_3D")
+    side = drive_window.region(where, "UI")
+    with bpy.context.temp_override(window=drive_window.window(), area=where, region=side):
+        turn = getattr(bpy.ops.view2d, f"scroll_{direction}")
+        for _ in range(times):
+            if turn.poll():
+                turn()
+
+
 # --- buttons ---------------------------------------------------------------------------------------------------------
 
 
@@ -109,10 +120,15 @@ class Buttons:
     def find(self, words: str) -> Iterator[float]:
         """Put the mouse over the first button whose command holds these words; its place.
 
+        Wide buttons come first: a look at every place of the sidebar takes 20 s without a graphics card.
         Raises `LookupError` when there is none."""
         where = drive_window.area("VIEW_3D")
         side = drive_window.region(where, "UI")
-        for place in (*self._remembered(words), *_places(side)):
+        for place in (
+            *self._remembered(words),
+            *_places(side, _thirds(side)),
+            *_places(side, _columns(side)),
+        ):
             move(place)
             yield HOVER
             seen = under_mouse(where, side)
@@ -169,11 +185,21 @@ def is_wide(command: str, places: list[Place], needed: float) -> Iterator[float]
     return right - left >= needed
 
 
-def _places(side: bpy.types.Region) -> list[Place]:
-    """Where to look, row by row. The tabs at the right edge are left out."""
-    scale = bpy.context.preferences.system.ui_scale
-    columns = range(round(COLUMN * scale), side.width - round(TABS * scale), round(COLUMN * scale))
+def _places(side: bpy.types.Region, columns: Sequence[int]) -> list[Place]:
+    """Where to look, row by row, in each from the right."""
     return [at(side, x, y) for y in _rows(side) for x in reversed(columns)]
+
+
+def _columns(side: bpy.types.Region) -> Sequence[int]:
+    """Pixels from the left, so close that no button lies between; the tabs at the right edge are left out."""
+    scale = bpy.context.preferences.system.ui_scale
+    return range(round(COLUMN * scale), side.width - round(TABS * scale), round(COLUMN * scale))
+
+
+def _thirds(side: bpy.types.Region) -> Sequence[int]:
+    """Three of those columns, of which a wide button covers one."""
+    columns = _columns(side)
+    return [columns[round(part * (len(columns) - 1))] for part in (0.15, 0.5, 0.85)]
 
 
 def _rows(side: bpy.types.Region) -> range:
