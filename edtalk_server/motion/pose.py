@@ -177,8 +177,8 @@ def _sampled(sampler: _Sampler, first: int, last: int) -> Floats:
         condition = sampler.flow.condition(
             *(torch.from_numpy(part)[None] for part in _conditions(sampler, start, count))
         )
-        hops = sampler.flow.inverse(torch.from_numpy(noise.astype(np.float32))[None], condition)
-        frames = np.asarray(sampler.flow.frames(hops)[0].numpy(), np.float32)
+        moved = sampler.flow.sampled(torch.from_numpy(noise.astype(np.float32))[None], condition)
+        frames = np.asarray(moved[0].numpy(), np.float32)
     offset = first - (start + overlap)
     return frames[offset : offset + last - first]
 

@@ -18,7 +18,8 @@ from edtalk_server.networks.voice.pose_flow import (
 
 SMALL = PoseFlowConfig(hop=4, steps=3, width=12, radius=2, kernel=3)
 PER_FRAME = PoseFlowConfig("none", 1, steps=3, width=12, radius=2, kernel=3)
-CONFIGS = pytest.mark.parametrize("config", [SMALL, PER_FRAME], ids=["mdct", "none"])
+RESPONDING = PoseFlowConfig(hop=4, steps=3, width=12, radius=2, kernel=3, response=6)
+CONFIGS = pytest.mark.parametrize("config", [SMALL, PER_FRAME, RESPONDING], ids=["mdct", "none", "response"])
 
 
 def stirred(config: PoseFlowConfig) -> PoseFlow:
@@ -34,8 +35,9 @@ def stirred(config: PoseFlowConfig) -> PoseFlow:
 def drawn(flow: PoseFlow, hops: int = 9, count: int = 2) -> tuple[Tensor, Tensor]:
     config = flow.config
     length = (hops + 1) * config.hop if config.squeeze == "mdct" else hops
-    rows = torch.randn(count, length, 8), torch.rand(count, length, 8)
-    return torch.randn(count, hops, config.channels), flow.condition(*rows, torch.randn(count, 8))
+    rows = torch.randn(count, length, 8), torch.rand(count, length, 8), torch.randn(count, 8)
+    condition = flow.condition(*(one.to(flow.pose_mean.dtype) for one in rows))
+    return torch.randn(count, hops, config.channels), condition
 
 
 @CONFIGS
@@ -98,6 +100,26 @@ def test_a_hop_depends_on_those_within_reach_alone() -> None:
     nearer = slice(21 - reach, 20 + reach)
     short = flow.inverse(noise[:, nearer], condition[:, nearer])[:, reach - 1]
     assert (short - whole[:, 20]).abs().max() > 1e-10, "the last hop within reach matters, a little"
+
+
+def test_the_response_is_what_the_flow_adds_to_chance() -> None:
+    flow = stirred(RESPONDING)
+    assert flow.response is not None
+    noise, condition = drawn(flow)
+    expected = condition[..., RESPONDING.condition :]
+    assert expected.shape == noise.shape and expected.abs().max() > 0
+    silent = torch.cat([condition[..., : RESPONDING.condition], torch.zeros_like(expected)], dim=2)
+    assert torch.allclose(flow.inverse(noise, condition), flow.inverse(noise, silent) + expected, atol=1e-5)
+    assert RESPONDING.reach - SMALL.reach == 8, "32 frames of 4"
+
+
+def test_the_gain_says_how_much_samples_vary() -> None:
+    flow = stirred(RESPONDING)
+    noise, condition = drawn(flow)
+    one = flow.sampled(noise, condition)
+    flow.gain.fill_(2.0)
+    assert torch.allclose(flow.sampled(noise, condition), 2 * one, atol=1e-5)
+    assert not hasattr(PoseFlow(SMALL), "gain"), "flows without a response are those of before"
 
 
 def test_attention_at_the_ends_looks_at_what_there_is() -> None:

@@ -135,7 +135,7 @@ def sample(flow: PoseFlow, take: Take, seed: int, temperature: float) -> Floats:
     condition = flow.condition(prosody_rows, emotions, torch.from_numpy(take.style)[None])
     rng = torch.Generator().manual_seed(seed)
     noise = torch.randn(1, condition.shape[1], flow.config.channels, generator=rng)
-    frames = flow.frames(flow.inverse(temperature * noise, condition))[0].numpy().astype(np.float64)
+    frames = flow.sampled(temperature * noise, condition)[0].numpy().astype(np.float64)
     return np.asarray(resting(frames, movement.speaking(take.prosody[part])), np.float32)
 
 

@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from edtalk_server.networks.config import _Config, _require_positive_integers
+from edtalk_server.networks.voice.pose_response import REACH, PoseResponse
 
 POSE = 6
 """Movements: pitch, yaw, roll, two shifts, scale."""
@@ -31,10 +32,11 @@ _MOST = 4096
 class PoseFlowConfig(_Config):
     """Sizes of the flow. `squeeze`: "mdct" (hops of `hop` frames) or "none" (every frame by itself, hop 1).
 
-    A row of the condition has `prosody` and `emotions` numbers for each frame, and `features` of an audio encoder (0:
-    none); a `style` belongs to the whole sequence. `prior`: a first step shifts and scales all channels by the
-    condition alone, which learns most of what the voice says about the head. `radius` is how many hops attention sees
-    each way, `kernel` the width of the convolution in hops.
+    A row of the condition has `prosody` and `emotions` numbers for each frame, and `features` of an audio encoder
+    (0: none); a `style` belongs to the whole sequence. `prior`: a first step shifts and scales all channels by the
+    condition alone, which learns most of what the voice says about the head. `response` (0: none) is the width of a
+    `PoseResponse`: what it expects is taken off the movements before the flow, and added after it. `radius` is how
+    many hops attention sees each way, `kernel` the width of the convolution in hops.
     """
 
     squeeze: str = "mdct"
@@ -49,6 +51,7 @@ class PoseFlowConfig(_Config):
     features: int = 0
     style: int = 8
     prior: bool = True
+    response: int = 0
 
     def __post_init__(self) -> None:
         sizes = {
@@ -61,7 +64,12 @@ class PoseFlowConfig(_Config):
             "prosody": self.prosody,
         }
         _require_positive_integers(**sizes)
-        optional = {"emotions": self.emotions, "features": self.features, "style": self.style}
+        optional = {
+            "emotions": self.emotions,
+            "features": self.features,
+            "style": self.style,
+            "response": self.response,
+        }
         _require_positive_integers(**{name: value for name, value in optional.items() if value != 0})
         if max(*sizes.values(), *optional.values()) > _MOST:
             raise ValueError(f"no size may be above {_MOST}")
@@ -86,15 +94,16 @@ class PoseFlowConfig(_Config):
 
     @property
     def condition(self) -> int:
-        """Return the numbers that a hop's condition has."""
+        """Return the numbers that a hop's condition has, without what the response expects."""
         return self.window * (self.prosody + self.emotions + self.features) + self.style
 
     @property
     def reach(self) -> int:
         """Return how many hops each way a hop depends on: more make no difference."""
-        return self.steps * (
+        steps = self.steps * (
             self.radius + self.kernel // 2
         )  # the prior sees the condition alone, within the same
+        return steps + (-(-REACH // self.hop) if self.response else 0)
 
 
 # --- the lapped transform --------------------------------------------------------------------------------------------
@@ -308,7 +317,8 @@ class PoseFlow(nn.Module):
     """Natural pose (pitch, yaw, roll / 20 degrees, shifts, scale) <-> normal noise, given the voice.
 
     The buffers `pose_mean`, `pose_deviation` [6] and `prosody_mean`, `prosody_deviation` [8] standardise; `limit` [6]
-    is the largest movement of the training data, in natural units.
+    is the largest movement of the training data, in natural units. With a response, `gain` [6] is what samples are
+    multiplied by, so that they vary as much as the data: a flow that has not learned all falls short.
     """
 
     pose_mean: Tensor
@@ -316,6 +326,7 @@ class PoseFlow(nn.Module):
     prosody_mean: Tensor
     prosody_deviation: Tensor
     limit: Tensor
+    gain: Tensor
 
     def __init__(self, config: PoseFlowConfig | None = None) -> None:
         super().__init__()
@@ -327,6 +338,14 @@ class PoseFlow(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_deviation", torch.ones(size))
         self.register_buffer("limit", torch.full((POSE,), 3.0))
+        self.response = self._make_response()
+
+    def _make_response(self) -> PoseResponse | None:
+        if not self.config.response:
+            return None
+        self.register_buffer("gain", torch.ones(POSE))
+        inputs = self.config.prosody + self.config.emotions + self.config.features
+        return PoseResponse(inputs, self.config.style, POSE, self.config.response)
 
     @classmethod
     def from_config(cls, values: Mapping[str, Any]) -> PoseFlow:
@@ -345,22 +364,43 @@ class PoseFlow(nn.Module):
         standard = hops if self.squeeze is None else self.squeeze.inverse(hops)
         return standard * self.pose_deviation + self.pose_mean
 
+    def sampled(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Return the pose [B, T, 6] that noise [B, H, C] stands for, as varied as the data; T as in `frames`."""
+        pose = self.frames(self.inverse(noise, condition))
+        return pose if self.response is None else self.pose_mean + self.gain * (pose - self.pose_mean)
+
     def condition(
         self, prosody: Tensor, emotions: Tensor, style: Tensor, features: Tensor | None = None
     ) -> Tensor:
         """Return the condition [B, H, ·] of each hop from rows [B, T, 8], [B, T, 8], a style [B, 8] and, where the
-        config has them, an audio encoder's features [B, T, ·]. T as in `hops`."""
+        config has them, an audio encoder's features [B, T, ·]. T as in `hops`. With a response, the hops [B, H, C] that
+        it expects follow."""
+        rows = self._rows(prosody, emotions, features)
+        windows = rows.unfold(1, self.config.window, self.config.hop).flatten(2)
+        condition = torch.cat([windows, style[:, None].expand(-1, windows.shape[1], -1)], dim=2)
+        if self.response is None:
+            return condition
+        expected = self.response(rows, style)
+        hops = expected if self.squeeze is None else self.squeeze(expected)
+        return torch.cat([condition, hops], dim=2)
+
+    def _rows(self, prosody: Tensor, emotions: Tensor, features: Tensor | None) -> Tensor:
         rows = [(prosody - self.prosody_mean) / self.prosody_deviation, emotions]
-        if features is not None:
-            rows.append(features)
-        windows = torch.cat(rows, dim=2).unfold(1, self.config.window, self.config.hop).flatten(2)
-        return torch.cat([windows, style[:, None].expand(-1, windows.shape[1], -1)], dim=2)
+        return torch.cat(rows if features is None else [*rows, features], dim=2)
+
+    def _split(self, condition: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Return what the steps see of a condition, and the hops that the response expects (0 without one)."""
+        if self.response is None:
+            return condition, 0.0
+        known = self.config.condition
+        return condition[..., :known], condition[..., known:]
 
     # --- the bijection ---
 
     def forward(self, hops: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
         """Return noise [B, H, C] and the log-determinant [B, H] of hops [B, H, C] (Eq. 5)."""
-        total = hops.new_zeros(hops.shape[:2])
+        condition, expected = self._split(condition)
+        hops, total = hops - expected, hops.new_zeros(hops.shape[:2])
         if self.prior is not None:
             hops, total = self.prior(hops, condition)
         for step in self.steps:
@@ -370,13 +410,17 @@ class PoseFlow(nn.Module):
 
     def inverse(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Return hops [B, H, C] of noise [B, H, C]."""
+        condition, expected = self._split(condition)
         for step in reversed(self.steps):
             noise = cast(FlowStep, step).inverse(noise, condition)
-        return noise if self.prior is None else self.prior.inverse(noise, condition)
+        hops = noise if self.prior is None else self.prior.inverse(noise, condition)
+        return hops + expected
 
     @torch.no_grad()
     def initialize(self, hops: Tensor, condition: Tensor) -> None:
         """Let each step's actnorm normalise what reaches it of the first batch."""
+        condition, expected = self._split(condition)
+        hops = hops - expected
         if self.prior is not None:
             self.prior.norm.initialize(hops)
             hops, _ = self.prior(hops, condition)

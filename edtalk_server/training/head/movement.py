@@ -8,16 +8,20 @@ What is taken from where (figures of neutral speech, in degrees):
   13 % of those of pauses; wide movements after long pauses (Hadar et al. 1983);
 * of pitch accents, 42 % nod, 18 % nod and swing back up, 20 % swing to another pose; in 70 % of phrases the head sets
   out first; rolls are rare (Graf et al. 2002);
+* the head's movements tell the loudness of the voice (Munhall et al. 2004);
 * a nod is lowest at its stressed syllable on average (Alexanderson et al. 2013) or just before the accent (Tiede et al.
   2013).
 
-How much of each makes up the deviations, and what the other emotions do, is our choice. Axes: `banks.NATURAL_POSE`.
+Which accents nod is known less: that sharp movements fall on peaks of loudness and on stress (Hadar et al. 1983) is
+read here as "the most prominent ones". How much of each makes up the deviations, and what the other emotions do, is our
+choice. Axes: `banks.NATURAL_POSE`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 
@@ -34,6 +38,8 @@ HABITS = 8
 
 _NOD, _NOD_UP, _SWING = 0.42, 0.18, 0.20
 """Shares of accents."""
+_WHIM = 0.3
+"""Deviation of what makes an accent nod beside its prominence, in deviations of prominence."""
 _ACCENT_DELAY_S = (-0.03, 0.06)
 """Mean and deviation of a nod's lowest moment against the syllable's middle."""
 _LEADS = 0.7
@@ -47,8 +53,16 @@ _TREMOR = np.array([0.05, 0.03, 0.03, 0.001, 0.001, 0.001])
 _SWING_SIZE = np.array([0.9, 0.7, 0.5, 0.01, 0.01, 0.02])
 _NOD_SIZE = 4.2
 """Degrees of a usual nod."""
+_NOD_VARIES = 0.25
+"""Deviation of the logarithm of a nod's size that nothing explains."""
 _FOLLOW = 0.5
 """Degrees of pitch for a semitone of F0, smoothed."""
+_BEAT = 2.8
+"""Degrees that the head sinks for 20 dB of loudness above that of the half second around."""
+_BEAT_S, _AROUND_S = 0.08, 0.3
+"""Deviations of the windows that smooth loudness, and that tell what is usual around."""
+_QUIET = 1.25
+"""Loudness counts down to this below the loudest, in 20 dB."""
 _NECK = np.array([[0.0, 0.012, 0.0], [0.012, 0.0, 0.0], [-0.006, 0.0, 0.0]])
 """Shifts and scale for a degree of pitch, yaw and roll: the head turns about the neck."""
 
@@ -83,6 +97,15 @@ class Manner:
     roll: Doubles
 
 
+class Gesture(Enum):
+    """What the head does at an accent."""
+
+    NOD = "nod"
+    NOD_UP = "nod and swing back up"
+    SWING = "swing to another pose"
+    STILL = "nothing of its own"
+
+
 def manner_of(emotions: Floats, habits: Doubles) -> Manner:
     """Return the manner of intensities [T, 8] and of a person's habits [8]."""
     table = np.array([_MANNERS[name] for name in EMOTIONS])
@@ -97,15 +120,31 @@ def move(voice: Voice, emotions: Floats, habits: Doubles, rng: np.random.Generat
     """Return natural pose [T, 6] (`banks.NATURAL_POSE`) of somebody with these habits who says this."""
     manner = manner_of(emotions, habits)
     gate = speaking(voice.rows)
-    degrees = _postures(voice, manner, rng) + _wander(gate, manner, rng)
-    degrees[:, PITCH] += np.exp(0.2 * habits[1]) * _nods(voice, manner, rng)
+    gestures = gestures_of(voice.accents, rng)
+    degrees = _postures(voice, gestures, manner, rng) + _wander(gate, manner, rng)
+    degrees[:, PITCH] += np.exp(0.2 * habits[1]) * _nods(voice, gestures, manner, rng)
     degrees[:, PITCH] += (_FOLLOW + 0.08 * habits[6]) * manner.size * _followed_pitch(voice.rows, gate)
+    degrees[:, PITCH] -= _BEAT * manner.size * _beats(voice.rows, gate)
     degrees[:, (YAW, ROLL)] *= np.exp(0.25 * habits[2])
     degrees[:, SHIFT_X:] *= np.exp(0.25 * habits[7])
     degrees[:, PITCH] += held(manner.pitch, gate)
     degrees[:, ROLL] += held(manner.roll, gate)
     degrees[:, SHIFT_X:] += (degrees[:, :3] - degrees[:, :3].mean(0)) @ _NECK.T
     return np.asarray(degrees / UNITS, np.float32)
+
+
+def gestures_of(accents: Sequence[stress.Syllable], rng: np.random.Generator) -> list[Gesture]:
+    """Return what the head does at each accent, at the published shares: the most prominent nod, the next swing."""
+    drawn = np.array([one.prominence for one in accents]) + _WHIM * rng.standard_normal(len(accents))
+    share = (np.argsort(np.argsort(-drawn)) + 0.5) / max(len(accents), 1)  # 0: the most prominent
+    up = rng.random(len(accents)) < _NOD_UP / (_NOD + _NOD_UP)
+    return [_gesture(float(one), bool(ends_up)) for one, ends_up in zip(share, up, strict=True)]
+
+
+def _gesture(share: float, ends_up: bool) -> Gesture:
+    if share < _NOD + _NOD_UP:
+        return Gesture.NOD_UP if ends_up else Gesture.NOD
+    return Gesture.SWING if share < _NOD + _NOD_UP + _SWING else Gesture.STILL
 
 
 def speaking(rows: Floats) -> Doubles:
@@ -128,18 +167,20 @@ def held(curve: Doubles, gate: Doubles) -> Doubles:
 # --- the parts -------------------------------------------------------------------------------------------------------
 
 
-def _postures(voice: Voice, manner: Manner, rng: np.random.Generator) -> Doubles:
+def _postures(voice: Voice, gestures: Sequence[Gesture], manner: Manner, rng: np.random.Generator) -> Doubles:
     """Return a pose for each intonation unit and the swings of accents, joined by minimum-jerk movements [T, 6]."""
     seconds = np.arange(len(voice.rows)) / FRAMES_PER_SECOND
     curve, pose = np.zeros((len(seconds), 6)), np.zeros(6)
-    for begin, length, target in sorted(_moves(voice, manner, rng), key=lambda one: one[0]):
+    for begin, length, target in sorted(_moves(voice, gestures, manner, rng), key=lambda one: one[0]):
         wanted = target if target[6] == 0 else np.append(pose + target[:6], 1.0)
         curve += _minimum_jerk((seconds - begin) / length)[:, None] * (wanted[:6] - pose)
         pose = wanted[:6]
     return curve
 
 
-def _moves(voice: Voice, manner: Manner, rng: np.random.Generator) -> list[tuple[float, float, Doubles]]:
+def _moves(
+    voice: Voice, gestures: Sequence[Gesture], manner: Manner, rng: np.random.Generator
+) -> list[tuple[float, float, Doubles]]:
     """Return movements: when they begin, how long they take, where to [6], and 1 for a swing, which is relative."""
     moves = []
     for phrase in stress.phrases(voice.rows):
@@ -149,8 +190,8 @@ def _moves(voice: Voice, manner: Manner, rng: np.random.Generator) -> list[tuple
             wide = 1.35 if number == 0 and phrase.pause > _LONG_PAUSE_S else 1.0
             target = rng.standard_normal(6) * _POSTURE * size * wide
             moves.append((start - lead, rng.uniform(*_POSE_MOVE_S) / tempo, np.append(target, 0.0)))
-    for accent, kind in zip(voice.accents, rng.random(len(voice.accents)), strict=True):
-        if kind > 1 - _SWING:
+    for accent, gesture in zip(voice.accents, gestures, strict=True):
+        if gesture is Gesture.SWING:
             size, tempo = _at(manner.size, accent.middle), _at(manner.tempo, accent.middle)
             length = rng.uniform(0.25, 0.45) / tempo
             swing = rng.standard_normal(6) * _SWING_SIZE * size
@@ -159,22 +200,22 @@ def _moves(voice: Voice, manner: Manner, rng: np.random.Generator) -> list[tuple
     return moves
 
 
-def _nods(voice: Voice, manner: Manner, rng: np.random.Generator) -> Doubles:
+def _nods(voice: Voice, gestures: Sequence[Gesture], manner: Manner, rng: np.random.Generator) -> Doubles:
     """Return the nods of accents [T] in degrees, downwards."""
     seconds = np.arange(len(voice.rows)) / FRAMES_PER_SECOND
     curve = np.zeros(len(seconds))
-    for accent, kind in zip(voice.accents, rng.random(len(voice.accents)), strict=True):
-        if kind > _NOD + _NOD_UP:
+    for accent, gesture in zip(voice.accents, gestures, strict=True):
+        if gesture not in (Gesture.NOD, Gesture.NOD_UP):
             continue
         tempo = _at(manner.tempo, accent.middle)
         moment = accent.middle + rng.normal(*_ACCENT_DELAY_S)
-        size = _NOD_SIZE * _at(manner.size, moment) * np.exp(0.3 * rng.standard_normal())
-        size *= np.clip(0.7 + 0.35 * accent.prominence, 0.5, 1.6)
+        size = _NOD_SIZE * _at(manner.size, moment) * np.exp(_NOD_VARIES * rng.standard_normal())
+        size *= np.clip(0.55 + 0.45 * accent.prominence, 0.4, 1.7)
         down, up = rng.uniform(0.14, 0.22) / tempo, rng.uniform(0.2, 0.34) / tempo
         curve -= (
             size * _minimum_jerk((seconds - moment) / down + 1) * _minimum_jerk((moment - seconds) / up + 1)
         )
-        if kind > _NOD:
+        if gesture is Gesture.NOD_UP:
             back = moment + up
             curve += (
                 0.35
@@ -214,6 +255,16 @@ def _followed_pitch(rows: Floats, gate: Doubles) -> Doubles:
         return np.zeros(len(rows))
     tones = np.interp(np.arange(len(rows)), voiced, np.clip(rows[voiced, Prosody.PITCH], -8, 8))
     return held(_smooth(tones, 0.3), gate)
+
+
+def _beats(rows: Floats, gate: Doubles) -> Doubles:
+    """Return how much louder [T] each moment is than the half second around, in 20 dB, still in pauses."""
+    speech = rows[stress.is_speech(rows), Prosody.ENERGY]
+    if not len(speech):
+        return np.zeros(len(rows))
+    loudest = float(np.quantile(speech, 0.95))
+    level = np.clip(rows[:, Prosody.ENERGY].astype(np.float64), loudest - _QUIET, loudest)
+    return (_smooth(level, _BEAT_S) - _smooth(level, _AROUND_S)) * gate**2
 
 
 # --- small things ----------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 
 Loss: the negative log-likelihood a dimension, plus L_rec and L_tem. The paper takes these two on the flow's own noise,
 where they are 0 whatever the flow does, because a flow is a bijection. We take them where the noise is perturbed,
-sqrt(1 - tau²) z + tau eps, so that noise nearby gives movements nearby. One CPU core is enough.
+sqrt(1 - tau²) z + tau eps, so that noise nearby gives movements nearby. The response, which says what the voice makes
+a head do on average, learns by least squares beside it, each frequency against its own deviation. One CPU core is
+enough.
 """
 
 from __future__ import annotations
@@ -18,22 +20,32 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from edtalk_server import bundles
+from edtalk_server.media.audio.prosody import FRAMES_PER_SECOND
 from edtalk_server.networks.voice.pose_flow import PoseFlow, PoseFlowConfig, negative_log_likelihood
 from edtalk_server.training.head.corpus import Take
 from edtalk_server.training.loop.parts import write_part
 from edtalk_server.training.loop.prefetcher import generator_of
 from edtalk_server.training.loop.trainer import Outcome, Schedule, Trainer, learning_rate
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 ROLE = "audio_to_pose"
 _HELD_OUT_BATCH = 24
 _SMALLEST_DEVIATION = 1e-3
+_CALIBRATION_BATCH = 96
+_GAINS = (0.8, 1.4)
+"""Least and most gain of samples: what is further off was not learned."""
 
 
 @dataclass(frozen=True)
 class PosePlan(Schedule):
-    """The schedule and the loss. A batch has `batch` stretches of `hops` hops; `perturbed` of them also teach L_rec and
-    L_tem under noise of strength `tau`. `squeeze` "none" trains the paper's form, frame by frame. The corpus has
-    `takes` takes of a minute to train on and `held_out_takes` others."""
+    """The schedule and the loss.
+
+    A batch has `batch` stretches of `hops` hops; `perturbed` of them also teach L_rec and L_tem under noise of strength
+    `tau`. `squeeze` "none" trains the paper's form, frame by frame; `response` is the width of the network of the
+    expected movement (0: none). `start` is a bundle whose flow the run starts from (empty: from nothing). The corpus
+    has `takes` takes of a minute to train on and `held_out_takes` others.
+    """
 
     minutes: float = 30.0
     batch: int = 12
@@ -44,6 +56,8 @@ class PosePlan(Schedule):
     temporal: float = 1.0
     learning_rate: float = 2e-3
     squeeze: str = "mdct"
+    response: int = 48
+    start: str = ""
     takes: int = 280
     held_out_takes: int = 24
     seed: int = 5
@@ -114,12 +128,15 @@ class PoseTrainer(Trainer):
         self.folder, self.plan = folder, plan
         torch.manual_seed(plan.seed)
         hop = 1 if plan.squeeze == "none" else PoseFlowConfig().hop
-        network = PoseFlow(PoseFlowConfig(plan.squeeze, hop))
+        network = PoseFlow(PoseFlowConfig(plan.squeeze, hop, response=plan.response))
         frames = (plan.hops + 1) * hop if hop > 1 else plan.hops
         self.stretches, self.held_out = Stretches(takes, frames), Stretches(held_out, frames)
         standardize(network, takes)
         first = self.stretches.draw(np.random.default_rng(plan.seed), 4 * plan.batch)
         network.initialize(network.hops(first.pose), condition_of(network, first))
+        if plan.start:
+            start_from(network, plan.start)
+        self.hop_deviation = network.hops(first.pose).flatten(0, 1).std(0).clamp_min(_SMALLEST_DEVIATION)
         super().__init__(folder / f"{ROLE}.pt", plan, {"network": network}, network)
         self.resume()
 
@@ -135,13 +152,22 @@ class PoseTrainer(Trainer):
     def loss(self) -> Outcome:
         batch = self.stretches.draw(generator_of(self.plan.seed, self.batch_number), self.plan.batch)
         condition, hops = condition_of(self.network, batch), self.network.hops(batch.pose)
+        expected = expected_loss(self.network, condition, hops, self.hop_deviation)
+        condition = condition.detach()  # how likely a movement is teaches the flow alone
         noise, log_determinant = self.network(hops, condition)
         likelihood = negative_log_likelihood(noise, log_determinant)
         chosen = slice(0, self.plan.perturbed)
         rebuilt = self.network.inverse(perturb(noise[chosen], self.plan.tau), condition[chosen])
         reconstruction, temporal = perturbed_losses(self.network, rebuilt, hops[chosen])
-        total = likelihood + self.plan.reconstruction * reconstruction + self.plan.temporal * temporal
-        values = {"nll": likelihood, "reconstruction": reconstruction, "temporal": temporal}
+        total = (
+            likelihood + self.plan.reconstruction * reconstruction + self.plan.temporal * temporal + expected
+        )
+        values = {
+            "nll": likelihood,
+            "reconstruction": reconstruction,
+            "temporal": temporal,
+            "expected": expected,
+        }
         return Outcome(total, values, samples=self.plan.batch)
 
     @torch.no_grad()
@@ -150,7 +176,57 @@ class PoseTrainer(Trainer):
 
     def finish(self) -> None:
         """Write `audio_to_pose.safetensors` (float16) and `audio_to_pose.json` (the part for a bundle's manifest)."""
+        flow = cast(PoseFlow, self.average)
+        if flow.response is not None:
+            calibrate(flow, self.stretches)
         write_part(self.folder, ROLE, "pose_flow", self.network.config.to_dict(), self.average)
+
+
+def start_from(network: PoseFlow, bundle: str) -> None:
+    """Take over what a bundle's flow has learned: its steps, not the figures of its data. What it lacks stays new."""
+    own = network.state_dict()
+    flow = bundles.load(bundle).audio_to_pose
+    learned = {} if flow is None else _learned(flow)
+    if not learned or any(name not in own or own[name].shape != one.shape for name, one in learned.items()):
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"The bundle {bundle} has no flow of the head's movements of the plan's sizes.",
+            "Start from the starter, or from nothing.",
+        )
+    network.load_state_dict(own | learned)
+
+
+def _learned(flow: PoseFlow) -> dict[str, Tensor]:
+    """Return a flow's parameters and the permutations that they belong to."""
+    fixed = {name: value for name, value in flow.named_buffers() if name.endswith((".order", ".sign"))}
+    return dict(flow.named_parameters()) | fixed
+
+
+def expected_loss(flow: PoseFlow, condition: Tensor, hops: Tensor, deviation: Tensor) -> Tensor:
+    """Return the mean square of what the response leaves of hops [B, H, C], in their deviations [C]; 0 without one."""
+    if flow.response is None:
+        return hops.new_zeros(())
+    expected = condition[..., flow.config.condition :]
+    return ((hops - expected) / deviation).square().mean()
+
+
+@torch.no_grad()
+def calibrate(flow: PoseFlow, stretches: Stretches) -> None:
+    """Store the gain with which samples vary as much over seconds as the data that the flow learned from."""
+    batch = stretches.draw(np.random.default_rng(0), _CALIBRATION_BATCH)
+    condition = condition_of(flow, batch)
+    flow.gain.fill_(1.0)
+    noise = torch.randn(
+        *condition.shape[:2], flow.config.channels, generator=torch.Generator().manual_seed(0)
+    )
+    ratio = variation(batch.pose).log() - variation(flow.sampled(noise, condition)).log()
+    flow.gain.copy_(ratio.exp().clamp(*_GAINS))
+
+
+def variation(pose: Tensor) -> Tensor:
+    """Return the mean deviation [6] of movements [B, T, 6] over three seconds."""
+    frames = min(3 * FRAMES_PER_SECOND, pose.shape[1])
+    return pose.unfold(1, frames, frames).std(dim=3).mean(dim=(0, 1))
 
 
 def condition_of(flow: PoseFlow, batch: Batch) -> Tensor:

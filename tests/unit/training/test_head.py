@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from edtalk_server import bundles
 from edtalk_server.arrays import Floats
 from edtalk_server.bundles import NetworkPart, kinds
 from edtalk_server.cli import main
@@ -133,14 +134,14 @@ def test_a_corpus_is_made_once(tmp_path: Path, takes: list[Take], monkeypatch: p
     assert len(made) == 6, "another recipe makes another corpus"
 
 
-@pytest.mark.parametrize("squeeze", ["mdct", "none"])
+@pytest.mark.parametrize(("squeeze", "response"), [("mdct", 8), ("none", 8), ("mdct", 0)])
 def test_training_goes_on_where_it_stopped_and_exports_a_part(
-    tmp_path: Path, takes: list[Take], squeeze: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, takes: list[Take], squeeze: str, response: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hop = 16 if squeeze == "mdct" else 1
-    small = PoseFlowConfig(squeeze, hop, steps=2, width=16, radius=2, kernel=3)
-    monkeypatch.setattr(stage, "PoseFlowConfig", lambda *_: small)
-    plan = stage.PosePlan(steps=6, batch=3, hops=8, perturbed=1, squeeze=squeeze)
+    small = PoseFlowConfig(squeeze, hop, steps=2, width=16, radius=2, kernel=3, response=response)
+    monkeypatch.setattr(stage, "PoseFlowConfig", lambda *_, **__: small)
+    plan = stage.PosePlan(steps=6, batch=3, hops=8, perturbed=1, squeeze=squeeze, response=response)
     first = stage.PoseTrainer(tmp_path, plan, takes[:1], takes[1:])
     assert not first.train(until_step=3)
     again = stage.PoseTrainer(tmp_path, plan, takes[:1], takes[1:])
@@ -148,12 +149,72 @@ def test_training_goes_on_where_it_stopped_and_exports_a_part(
     outcome = again.loss()
     outcome.total.backward()  # type: ignore[no-untyped-call]
     assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in again.network.parameters())
-    assert set(outcome.values) == {"nll", "reconstruction", "temporal"}
+    assert set(outcome.values) == {"nll", "reconstruction", "temporal", "expected"}
     assert again.train()
     again.finish()
     part = NetworkPart("pose_flow", small.to_dict(), "audio_to_pose.safetensors")
     assert isinstance(kinds.build("audio_to_pose", part), PoseFlow)
     assert (tmp_path / "audio_to_pose.safetensors").is_file()
+
+
+def test_the_most_prominent_accents_nod() -> None:
+    said = [stress.Syllable(0.5 * n, 0.5 * n + 0.1, n / 50) for n in range(50)]
+    gestures = [movement.gestures_of(said, np.random.default_rng(seed)) for seed in range(20)]
+    nods = np.array([[g in (movement.Gesture.NOD, movement.Gesture.NOD_UP) for g in one] for one in gestures])
+    assert nods.mean() == pytest.approx(0.6)
+    assert nods[:, 40:].mean() > 0.9 > 0.3 > nods[:, :10].mean()
+    assert np.mean([g is movement.Gesture.SWING for one in gestures for g in one]) == pytest.approx(0.2)
+
+
+def test_the_head_sinks_with_loudness() -> None:
+    rows = spoken().rows
+    nodding = np.mean(
+        [
+            head_motion.nodding_with_loudness(moved(seed=seed)[:, 0].astype(np.float64), rows)
+            for seed in range(4)
+        ]
+    )
+    assert nodding < -0.2
+
+
+def test_a_response_learns_where_in_a_phrase_the_head_goes_down() -> None:
+    torch.manual_seed(0)
+    flow = PoseFlow(PoseFlowConfig(steps=1, width=16, response=8))
+    rows = np.random.default_rng(0).standard_normal((4, 16 * 20, COLUMNS)).astype(np.float32)
+    pose = np.zeros((4, 16 * 20, 6), np.float32)
+    pose[:, 5:, 0] = -rows[:, :-5, Prosody.ENERGY]  # five frames after each loud one
+    batch = stage.Batch(*map(torch.from_numpy, (pose, rows, np.zeros_like(rows))), style=torch.zeros(4, 8))
+    hops, deviation = flow.hops(batch.pose), torch.ones(flow.config.channels)
+    optimizer = torch.optim.Adam(flow.parameters(), 0.01)
+    losses = []
+    for _ in range(60):
+        loss = stage.expected_loss(flow, stage.condition_of(flow, batch), hops, deviation)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < 0.2 * losses[0]
+
+
+def test_samples_are_scaled_to_vary_as_the_data_do() -> None:
+    flow = PoseFlow(PoseFlowConfig(steps=1, width=16, response=8)).eval()
+    still = np.zeros((400, COLUMNS), np.float32)
+    pose = 1.2 * np.random.default_rng(0).standard_normal((400, 6)).astype(np.float32)
+    take = Take(still, still, pose, np.zeros(8, np.float32), np.zeros(0))
+    stage.calibrate(flow, stage.Stretches([take], 16 * 10))
+    assert flow.gain.numpy() == pytest.approx(np.full(6, 1.2), rel=0.12)
+
+
+def test_a_run_can_start_from_a_bundles_flow() -> None:
+    starter = bundles.load("starter").audio_to_pose
+    if starter is None:
+        pytest.skip("the starter has no flow")
+    network = PoseFlow(PoseFlowConfig(response=8))
+    stage.start_from(network, "starter")
+    assert (network.steps[0].coupling.kept, float(network.pose_mean.abs().max())) == (48, 0.0)
+    assert torch.equal(network.steps[3].norm.shift, starter.steps[3].norm.shift)
+    with pytest.raises(EDTalkError, match="of the plan's sizes"):
+        stage.start_from(PoseFlow(PoseFlowConfig(steps=2)), "starter")
 
 
 def test_the_flows_own_noise_teaches_nothing_and_noise_nearby_does(takes: list[Take]) -> None:
