@@ -249,6 +249,7 @@ def perform(
         emotion_gain,
         "flow",
         temperature,
+        visemes=words is not None,
     )
     return perform_options(
         engine.bundle, _own(source), sound, TimeBase(frame_rate(fps)), frames, options=options

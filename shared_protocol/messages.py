@@ -272,7 +272,8 @@ class Performance(JobReply):
 
     A prediction with emotions has their intensities, [frames, 8] in the order of `emotions.EMOTIONS`, which are not in
     the weights; empty: none were asked for. `words` and `sentences` are the transcript's;
-    `word_times` [words, 2] are their starts and ends in seconds of the voice.
+    `word_times` [words, 2] are their starts and ends in seconds of the voice. `visemes` [n, 3], where they were asked
+    for: number in `visemes.VISEMES`, start and end.
     """
 
     frames: int = 0
@@ -283,6 +284,7 @@ class Performance(JobReply):
     words: tuple[str, ...] = ()
     word_times: Blob = Blob(b"")
     sentences: tuple[Sentence, ...] = ()
+    visemes: Blob = Blob(b"")
 
 
 @dataclass(frozen=True)
@@ -391,6 +393,8 @@ SEMANTICS = "predict.semantics"
 """Capability of servers that read `Predict.lines` and the fields after it, and predict without a voice."""
 PREDICT_PROGRESS = "predict.progress"
 """Capability of servers that report the progress of a prediction."""
+VISEMES = "predict.visemes"
+"""Capability of servers that read `Predict.visemes`."""
 
 
 @dataclass(frozen=True)
@@ -429,7 +433,8 @@ class Predict(Request[Performance]):
     lines override. `pose` is `idle` (movements as above) or `flow` (drawn by the bundle's own network, where it has
     one, as freely as `temperature` says; `head` is their gain).
 
-    With `progress` the server tells how far it is (capability `PREDICT_PROGRESS`; others ignore it).
+    With `progress` the server tells how far it is (capability `PREDICT_PROGRESS`; others ignore it). `visemes`
+    (capability `VISEMES`) asks for when the lips show what.
     """
 
     source: str = ""
@@ -451,6 +456,7 @@ class Predict(Request[Performance]):
     temperature: float = NATURAL_TEMPERATURE
     pose: str = "idle"
     progress: bool = False
+    visemes: bool = False
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,11 @@ from shared_protocol.emotions import EMOTIONS
 from shared_protocol.weights_file import FORMATS, as_csv, as_npz
 
 if TYPE_CHECKING:
-    from edtalk_server.arrays import Weights
+    from edtalk_server.arrays import Floats, Weights
     from edtalk_server.engine import Engine
     from edtalk_server.motion import Predicted
+    from edtalk_server.motion.visemes import Viseme
+    from shared_protocol.messages import Sentence
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +65,8 @@ def own_weights(engine: Engine, portrait: Path | None) -> Weights:
 
 def extras(predicted: Predicted) -> Extras:
     """Return what a .npz file holds of a prediction beside its weights: `emotions` [frames, 8] and `emotion_names`,
-    where there are any; `words`, `word_times` [words, 2] in seconds of the voice; and of each sentence its words
+    where there are any; `words`, `word_times` [words, 2] in seconds of the voice; `visemes` (names)
+    and `viseme_times` [visemes, 2]; and of each sentence its words
     (`sentence_words` [sentences, 2]: first, how many), times, emotion, intensity, and how it was timed."""
     arrays: dict[str, Any] = {}
     if predicted.emotions is not None:
@@ -73,13 +76,19 @@ def extras(predicted: Predicted) -> Extras:
         arrays |= {
             "words": np.array(predicted.words),
             "word_times": predicted.word_times,
+            "visemes": np.array([one.name for one in predicted.visemes], np.str_),
+            "viseme_times": _times(predicted.visemes),
             "sentence_words": np.array([[one.first, one.words] for one in told], np.int64).reshape(-1, 2),
-            "sentence_times": np.array([[one.start, one.end] for one in told], np.float32).reshape(-1, 2),
+            "sentence_times": _times(told),
             "sentence_emotions": np.array([one.emotion for one in told], np.str_),
             "sentence_intensities": np.array([one.intensity for one in told], np.float32),
             "sentence_timed": np.array([one.timed for one in told], np.str_),
         }
     return arrays
+
+
+def _times(parts: Sequence[Sentence | Viseme]) -> Floats:
+    return np.array([[one.start, one.end] for one in parts], np.float32).reshape(-1, 2)
 
 
 def save(

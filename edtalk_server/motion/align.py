@@ -7,7 +7,7 @@ Three ways, the best first: the transcript's own times bound each line; a recogn
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 
@@ -33,12 +33,14 @@ class Timing(StrEnum):
 
 @dataclass(frozen=True)
 class Word:
-    """A spoken word as written, with its punctuation; `start` and `end` in seconds of the voice."""
+    """A spoken word as written, with its punctuation; `start` and `end` in seconds of the voice; the `sounds` that were
+    heard in it, where they were asked for and heard."""
 
     text: str
     start: float
     end: float
     timing: Timing
+    sounds: tuple[recognizer.Sound, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -85,29 +87,34 @@ def align(
     voice: Waveform | None,
     language: str = "",
     use_recognizer: bool = True,
+    wants_sounds: bool = False,
     checkpoint: Checkpoint = unwatched,
 ) -> Alignment:
     """Return when each word is spoken.
 
     `voice` None: in the pace of a steady speaker from second 0. `language` is a code such as "en" or "de-AT" (""
     is taken for English where the dictionary knows most words); only English is recognised. Without pocketsphinx, or
-    where it finds no way through, words are placed by guess; `notes` says so. `checkpoint` is called between pieces of
+    where it finds no way through, words are placed by guess; `notes` says so. `wants_sounds`: the words recognised get
+    their sounds, which takes about as long again. `checkpoint` is called between pieces of
     work; an exception from it ends the work.
     """
     spoken = script(transcript)
     if not spoken.words:
         return Alignment(directions=_cues(spoken, []))
     spans, timings = _guess(spoken, voice)
-    unknown = 0
+    unknown, sounds = 0, {}
     if voice is not None and use_recognizer and recognizer.is_available() and _may_be_english(language):
         spelling = recognizer.spell([word.text for word in spoken.words])
         if language or len(spelling.unknown) < _FOREIGN_SHARE * len(spoken.words):
             unknown = len(spelling.unknown)
-            aligner = _Aligner(spoken, voice, spelling.forms, spans, timings, checkpoint)
+            aligner = _Aligner(spoken, voice, spelling.forms, spans, timings, checkpoint, wants_sounds)
             aligner.run()
+            sounds = aligner.sounds
     words = tuple(
-        Word(word.text, start, end, timing)
-        for word, (start, end), timing in zip(spoken.words, _in_order(spans), timings, strict=True)
+        Word(word.text, start, end, timing, sounds.get(i, ()))
+        for i, (word, (start, end), timing) in enumerate(
+            zip(spoken.words, _in_order(spans), timings, strict=True)
+        )
     )
     return Alignment(
         words,
@@ -201,6 +208,9 @@ class _Aligner:
     spans: list[Span]
     timings: list[Timing]
     checkpoint: Checkpoint
+    wants_sounds: bool = False
+    sounds: dict[int, tuple[recognizer.Sound, ...]] = field(default_factory=dict)
+    """Of the words by their number."""
 
     def run(self) -> None:
         """Align each timed line in its own time, and the others from pause to pause."""
@@ -227,12 +237,20 @@ class _Aligner:
         """Align words within a time, where that fails in halves; return whether any were found."""
         self.checkpoint(int(limits[0]), int(self.voice.duration), "placing the words")
         begin, end = (round(limit * SAMPLE_RATE) for limit in limits)
-        found = recognizer.align(self.voice.samples[begin:end], self.forms[first:last])
+        found = recognizer.align(self.voice.samples[begin:end], self.forms[first:last], self.wants_sounds)
         if found is None:
             return self._halves(first, last, limits)
-        self.spans[first:last] = [(start + limits[0], stop + limits[0]) for start, stop in found]
+        self.spans[first:last] = [(start + limits[0], stop + limits[0]) for start, stop in found.spans]
+        self._keep_sounds(first, last, limits[0], found.sounds)
         self.timings[first:last] = [Timing.RECOGNIZED] * (last - first)
         return True
+
+    def _keep_sounds(self, first: int, last: int, begin: float, heard: Sequence[recognizer.Sound]) -> None:
+        """Give the sounds of a piece that begins at second `begin` to the words in whose spans their middles lie."""
+        sounds = [recognizer.Sound(one.name, one.start + begin, one.end + begin) for one in heard]
+        for word in range(first, last):
+            start, end = self.spans[word]
+            self.sounds[word] = tuple(one for one in sounds if start <= (one.start + one.end) / 2 < end)
 
     def _halves(self, first: int, last: int, limits: Span) -> bool:
         """Align words before and after the longest guessed pause among them, where that is worth a try."""
@@ -261,6 +279,8 @@ class _Aligner:
                 kept = self._certain(first, stop)
                 self.spans[kept:stop] = guesses[kept:stop]
                 self.timings[kept:stop] = [Timing.GUESSED] * (stop - kept)
+                for word in range(kept, stop):
+                    self.sounds.pop(word, None)
                 drift = self.spans[kept - 1][1] - guesses[kept - 1][1]
                 first, begin = kept, self.spans[kept - 1][1]
             else:

@@ -22,6 +22,7 @@ from edtalk_server.motion.curves import clip_one_way, interpolate
 from edtalk_server.motion.expression import Feeling, express
 from edtalk_server.motion.idle_motion import NO_IDLE_MOTION, IdleMotion, add_idle_motion
 from edtalk_server.motion.mouth import mouth_weights
+from edtalk_server.motion.visemes import Viseme, visemes
 from shared_protocol.banks import Bank, BankLayout
 from shared_protocol.emotions import EMOTIONS
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -78,7 +79,7 @@ class PredictOptions:
     as "[happy 0.7]"; `language`: its BCP 47 tag (empty: unknown). `banks`: those to compute. `emotion_gain`: factor on
     the emotions that voice and words show (0: none are predicted). `emotion`: one for the whole performance instead,
     which directions override. `pose`: `idle`, or `flow` for the bundle's own network where it has one, as freely as
-    `temperature` says (0: no chance, 1: as in the data).
+    `temperature` says (0: no chance, 1: as in the data). `visemes`: whether the words' visemes are wanted, too.
     """
 
     idle: IdleMotion = NO_IDLE_MOTION
@@ -89,6 +90,7 @@ class PredictOptions:
     emotion_gain: float = 0.0
     pose: str = "idle"
     temperature: float = NATURAL_TEMPERATURE
+    visemes: bool = False
 
 
 DEFAULT_OPTIONS = PredictOptions()
@@ -98,7 +100,8 @@ DEFAULT_OPTIONS = PredictOptions()
 class Predicted:
     """A prediction: `weights` [frames, channels], without emotions; the intensities of these, `emotions` [frames, 8] in
     the order of `EMOTIONS`, None where none were asked for; the transcript's `words` with their times [words, 2] in
-    seconds of the voice, and its `sentences`; `notes` for people, empty when all is well."""
+    seconds of the voice, its `sentences`, and its `visemes` where they were asked for; `notes` for people, empty when
+    all is well."""
 
     weights: Weights
     emotions: Floats | None = None
@@ -106,6 +109,7 @@ class Predicted:
     word_times: Floats = field(default_factory=lambda: np.zeros((0, 2), np.float32))
     sentences: tuple[Sentence, ...] = ()
     notes: tuple[str, ...] = ()
+    visemes: tuple[Viseme, ...] = ()
 
 
 def predict(
@@ -142,7 +146,9 @@ def perform(
     """
     time_base = time_base or _MODEL_TIME
     own = check_source_weights(source_weights, len(bundle.layout))
-    alignment = align(options.transcript, voice, options.language, checkpoint=checkpoint)
+    alignment = align(
+        options.transcript, voice, options.language, wants_sounds=options.visemes, checkpoint=checkpoint
+    )
     count = frames or time_base.frame_count(_duration(voice, alignment) - time_base.offset)
     if count < 1:
         raise EDTalkError(
@@ -168,6 +174,7 @@ def perform(
         np.array([[word.start, word.end] for word in words], np.float32).reshape(-1, 2),
         _sentences(alignment, felt),
         alignment.notes,
+        visemes(words, options.language) if options.visemes else (),
     )
 
 

@@ -39,6 +39,23 @@ def is_available() -> bool:
 
 
 @dataclass(frozen=True)
+class Sound:
+    """A speech sound (ARPABET) from `start` to `end` in seconds."""
+
+    name: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True)
+class Heard:
+    """The span of each written word, and the sounds that were heard, where they were asked for."""
+
+    spans: list[Span]
+    sounds: tuple[Sound, ...] = ()
+
+
+@dataclass(frozen=True)
 class Spelling:
     """The dictionary words of each written word, and the written ones whose sounds were guessed by letter rules."""
 
@@ -76,9 +93,9 @@ def _decoder(beam: float) -> Any:
     return pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=beam, pbeam=beam, wbeam=beam)
 
 
-def align(samples: Floats, forms: Sequence[Sequence[str]]) -> list[Span] | None:
-    """Return the span of each written word in a piece of voice (16 kHz), in its own seconds; None where the text is not
-    what is said there."""
+def align(samples: Floats, forms: Sequence[Sequence[str]], wants_sounds: bool = False) -> Heard | None:
+    """Return the span of each written word in a piece of voice (16 kHz), in its own seconds, and with `wants_sounds`
+    those of all sounds, from a second pass; None where the text is not what is said there."""
     padded = np.pad(samples.astype(np.float64), round(_PADDING_S * SAMPLE_RATE))
     padded += np.random.default_rng(0).normal(0.0, _NOISE, len(padded))
     pcm = (np.clip(padded, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
@@ -87,10 +104,11 @@ def align(samples: Floats, forms: Sequence[Sequence[str]]) -> list[Span] | None:
         for beam in _BEAMS:
             segments = _segments(_decoder(beam), pcm, flat)
             if segments is not None:
+                sounds = _sounds(_decoder(beam), pcm) if wants_sounds else ()
                 break
         else:
             return None
-    return _joined(segments, forms)
+    return Heard(_joined(segments, forms), sounds)
 
 
 def _segments(decoder: Any, pcm: bytes, words: list[str]) -> list[Any] | None:
@@ -107,6 +125,24 @@ def _segments(decoder: Any, pcm: bytes, words: list[str]) -> list[Any] | None:
         return None
     squeezed = sum(_is_squeezed(decoder, one) for one in segments)
     return segments if squeezed <= _MOST_SQUEEZED * len(words) else None
+
+
+def _sounds(decoder: Any, pcm: bytes) -> tuple[Sound, ...]:
+    """Return the sounds of the words that were just aligned, without silences."""
+    decoder.set_alignment()
+    decoder.start_utt()
+    decoder.process_raw(pcm, full_utt=True)
+    decoder.end_utt()
+    alignment = decoder.get_alignment()
+    if alignment is None:
+        return ()
+    # an entry is valid only until the next one is asked for
+    entries = [(one.name, one.start, one.duration) for one in alignment.phones()]
+    return tuple(
+        Sound(name, start * FRAME_S - _PADDING_S, (start + duration) * FRAME_S - _PADDING_S)
+        for name, start, duration in entries
+        if name != "SIL" and not name.startswith("+")
+    )
 
 
 def _is_squeezed(decoder: Any, segment: Any) -> bool:

@@ -239,6 +239,7 @@ def predict_options(request: Predict) -> PredictOptions:
         request.emotion_gain,
         request.pose,
         request.temperature,
+        request.visemes,
     )
 
 

@@ -240,6 +240,35 @@ def test_word_marks_come_and_go_and_are_no_emotions(addon: Any, spoken: bpy.type
     assert [marker.name for marker in scene.timeline_markers] == ["my own"]
 
 
+def test_visemes_can_be_marked_instead(addon: Any, spoken: bpy.types.Object) -> None:
+    scene, words = bpy.context.scene, addon("scene.speech.spoken")
+    shown = [words.SpokenWord("PP", 0.1, 0.2), words.SpokenWord("aa", 0.2, 0.3)]
+    words.keep(spoken, ["Ma"], [(0.1, 0.3)], [], lambda second: 2 + 25 * second, shown)
+    bpy.ops.edtalk.mark_words()
+    bpy.ops.edtalk.mark_words(what="VISEMES")
+    assert [(marker.name, marker.frame) for marker in scene.timeline_markers] == [("· PP", 4), ("· aa", 7)]
+    words.move(spoken, lambda frame: frame + 10)
+    assert [round(one.start) for one in words.visemes_of(spoken)] == [14, 17]
+    bpy.ops.edtalk.clear_word_marks()
+    assert not len(scene.timeline_markers)
+
+
+def test_an_older_server_is_asked_for_no_visemes(
+    addon: Any, feeling: bpy.types.Object, asked: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    feeling.edtalk.speech.transcript_from = "TEXT"
+    feeling.edtalk.speech.text = bpy.data.texts.new("Words")
+    feeling.edtalk.speech.text.write("Ma ma")
+    bpy.ops.edtalk.predict()
+    assert asked[-1].visemes
+    names = [one.text for one in addon("scene.speech.spoken").visemes_of(feeling)]
+    assert names[:2] == ["PP", "aa"]
+    can = addon.session.can
+    monkeypatch.setattr(addon.session, "can", lambda what: what != "predict.visemes" and can(what))
+    bpy.ops.edtalk.predict()
+    assert not asked[-1].visemes and not feeling.edtalk.speech.visemes
+
+
 # --- without a window ------------------------------------------------------------------------------------------------
 
 

@@ -149,6 +149,11 @@ class EDTalkSpeech(bpy.types.PropertyGroup):
         description="The words of the last prediction with their frames (JSON)",
         override=OVERRIDABLE,
     )
+    visemes: StringProperty(
+        name="Visemes",
+        description="What the lips showed in the last prediction, with its frames (JSON)",
+        override=OVERRIDABLE,
+    )
     captured: StringProperty(
         name="Captured", description="What to look at in the last capture", override=OVERRIDABLE
     )

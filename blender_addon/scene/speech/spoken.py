@@ -16,12 +16,12 @@ from ...core import directions
 from . import script, sequencer
 
 MARK = "· "
-"""How the names of word marks begin: no emotion, and seldom an artist's own marker, begins so."""
+"""How the names of marks begin: no emotion, and seldom an artist's own marker, begins so."""
 
 
 @dataclass(frozen=True)
 class SpokenWord:
-    """A word, and the frames at which it begins and ends."""
+    """A word or a viseme, and the frames at which it begins and ends."""
 
     text: str
     start: float
@@ -34,14 +34,12 @@ def keep(
     times: Sequence[tuple[float, float]],
     sentences: Sequence[Sentence],
     frame: Callable[[float], float],
+    visemes: Sequence[SpokenWord] = (),
 ) -> None:
-    """Note on the character what was predicted; `frame` turns seconds into frames."""
+    """Note on the character what was predicted; `frame` turns seconds, those of `visemes` too, into frames."""
     speech = ob.edtalk.speech
-    rows = [
-        [word, round(frame(start), 2), round(frame(end), 2)]
-        for word, (start, end) in zip(words, times, strict=True)
-    ]
-    speech.spoken = json.dumps(rows, ensure_ascii=False, separators=(",", ":")) if rows else ""
+    said = [SpokenWord(word, start, end) for word, (start, end) in zip(words, times, strict=True)]
+    speech.spoken, speech.visemes = _note(said, frame), _note(visemes, frame)
     speech.sentence = -1
     speech.sentences.clear()
     for sentence in sentences:
@@ -52,39 +50,49 @@ def keep(
         item.emotion, item.intensity, item.timed = sentence.emotion, sentence.intensity, sentence.timed
 
 
+def _note(words: Sequence[SpokenWord], frame: Callable[[float], float]) -> str:
+    """Return words as JSON, their times turned into frames; nothing for none."""
+    rows = [[word.text, round(frame(word.start), 2), round(frame(word.end), 2)] for word in words]
+    return json.dumps(rows, ensure_ascii=False, separators=(",", ":")) if rows else ""
+
+
 def move(ob: bpy.types.Object, frame: Callable[[float], float]) -> None:
-    """Move the words and sentences of the last prediction to other frames."""
+    """Move the words, visemes and sentences of the last prediction to other frames."""
     speech = ob.edtalk.speech
-    rows = [[word.text, round(frame(word.start), 2), round(frame(word.end), 2)] for word in words_of(ob)]
-    speech.spoken = json.dumps(rows, ensure_ascii=False, separators=(",", ":")) if rows else ""
+    speech.spoken, speech.visemes = _note(words_of(ob), frame), _note(visemes_of(ob), frame)
     for item in speech.sentences:
         item.start, item.end = frame(item.start), frame(item.end)
 
 
 def words_of(ob: bpy.types.Object) -> list[SpokenWord]:
     """Return the words of the last prediction; none for a damaged note."""
+    return _read(ob.edtalk.speech.spoken)
+
+
+def visemes_of(ob: bpy.types.Object) -> list[SpokenWord]:
+    """Return what the lips showed in the last prediction; none for a damaged note."""
+    return _read(ob.edtalk.speech.visemes)
+
+
+def _read(note: str) -> list[SpokenWord]:
     try:
         return [
-            SpokenWord(str(word), float(start), float(end)) for word, start, end in json.loads(_noted(ob))
+            SpokenWord(str(word), float(start), float(end)) for word, start, end in json.loads(note or "[]")
         ]
     except (ValueError, TypeError):
         return []
-
-
-def _noted(ob: bpy.types.Object) -> str:
-    return ob.edtalk.speech.spoken or "[]"
 
 
 # --- marks -----------------------------------------------------------------------------------------------------------
 
 
 def marks(scene: bpy.types.Scene) -> list[bpy.types.TimelineMarker]:
-    """Return the word marks in a scene's timeline."""
+    """Return the marks of words and visemes in a scene's timeline."""
     return [marker for marker in scene.timeline_markers if marker.name.startswith(MARK)]
 
 
 def clear_marks(scene: bpy.types.Scene) -> int:
-    """Remove the word marks. Return how many there were."""
+    """Remove the marks of words and visemes. Return how many there were."""
     found = marks(scene)
     for marker in found:
         scene.timeline_markers.remove(marker)
@@ -92,7 +100,8 @@ def clear_marks(scene: bpy.types.Scene) -> int:
 
 
 def mark_words(scene: bpy.types.Scene, words: Sequence[SpokenWord]) -> int:
-    """Put a mark at the beginning of each word in the scene's range, in place of older ones. Return how many."""
+    """Put a mark at the beginning of each word (or viseme) in the scene's range, in place of older ones. Return how
+    many."""
     clear_marks(scene)
     inside = [word for word in words if scene.frame_start <= round(word.start) <= scene.frame_end]
     for word in inside:

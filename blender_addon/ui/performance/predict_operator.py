@@ -17,6 +17,7 @@ from shared_protocol.banks import Bank
 from shared_protocol.emotions import parse
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.timebase import TimeBase
+from shared_protocol.visemes import VISEMES
 
 from ...core.server import events, uploads
 from ...core.tasks import Progress, Steps, redraw, time_sliced
@@ -129,6 +130,7 @@ class Predict(RangeOperator, bpy.types.Operator):
             temperature=speech.temperature,
             pose="flow",
             progress=True,
+            visemes=bool(voice.lines) and runtime.session().can(messages.VISEMES),
         )
 
 
@@ -198,7 +200,16 @@ def _keep_words(ref: CharacterRef, performance: messages.Performance, lips: Time
     """Note on the character what was said when."""
     count = len(performance.words)
     times = [(float(a), float(b)) for a, b in unpack_weights(performance.word_times, count)] if count else []
-    spoken.keep(ref.get_character(), performance.words, times, performance.sentences, lips.frame)
+    shown = _visemes(performance)
+    spoken.keep(ref.get_character(), performance.words, times, performance.sentences, lips.frame, shown)
+
+
+def _visemes(performance: messages.Performance) -> list[spoken.SpokenWord]:
+    """Return what the lips showed, in seconds of the voice."""
+    count = len(performance.visemes) // (3 * 4)
+    rows = unpack_weights(performance.visemes, count).tolist() if count else []
+    known = [(int(number), float(a), float(b)) for number, a, b in rows]
+    return [spoken.SpokenWord(VISEMES[n], a, b) for n, a, b in known if 0 <= n < len(VISEMES)]
 
 
 CLASSES = (Predict,)

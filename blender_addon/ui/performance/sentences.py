@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import EnumProperty, StringProperty
 
 from shared_protocol.emotions import EMOTIONS
 from shared_protocol.errors import EDTalkError
@@ -58,7 +58,9 @@ class SentencesPanel(CharacterSubPanel, bpy.types.Panel):
             draw_words(layout, iface_(words), icon)
         layout.menu("EDTALK_MT_fix_emotion", icon="GREASEPENCIL")
         row = layout.row(align=True)
-        row.operator("edtalk.mark_words", icon="MARKER")
+        row.operator("edtalk.mark_words", icon="MARKER").what = "WORDS"
+        if speech.visemes:
+            row.operator("edtalk.mark_words", text="Visemes").what = "VISEMES"
         row.operator("edtalk.clear_word_marks", text="", icon="X")
 
 
@@ -111,11 +113,22 @@ class FixEmotion(bpy.types.Operator):
 
 
 class MarkWords(bpy.types.Operator):
-    """Put a timeline marker at each word of the last prediction, to see which key belongs to which word"""
+    """Put a timeline marker at each word or viseme of the last prediction, to see which key belongs to it"""
 
     bl_idname = "edtalk.mark_words"
     bl_label = "Mark Words"
     bl_options = {"REGISTER", "UNDO"}
+
+    what: EnumProperty(
+        name="What",
+        description="What gets markers",
+        items=(
+            ("WORDS", "Words", "The beginning of each word"),
+            ("VISEMES", "Visemes", "Each shape that the lips show: PP where they meet, aa where they open"),
+        ),
+        default="WORDS",
+        options={"SKIP_SAVE"},
+    )
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -124,13 +137,18 @@ class MarkWords(bpy.types.Operator):
         return bool(context.object.edtalk.speech.spoken) or refuse(cls, "Predict with a transcript first")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        count = spoken.mark_words(context.scene, spoken.words_of(context.object))
-        self.report({"INFO"}, rpt_("{count} words marked", count=count))
+        ob = context.object
+        if self.what == "VISEMES":
+            count = spoken.mark_words(context.scene, spoken.visemes_of(ob))
+            self.report({"INFO"}, rpt_("{count} visemes marked", count=count))
+        else:
+            count = spoken.mark_words(context.scene, spoken.words_of(ob))
+            self.report({"INFO"}, rpt_("{count} words marked", count=count))
         return {"FINISHED"}
 
 
 class ClearWordMarks(bpy.types.Operator):
-    """Remove the markers of words. Other markers stay"""
+    """Remove the markers of words and visemes. Other markers stay"""
 
     bl_idname = "edtalk.clear_word_marks"
     bl_label = "Clear Word Marks"

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from edtalk_server.arrays import Floats
 from edtalk_server.media.steps import Step
 from shared_protocol import messages
 from shared_protocol.messages import Blob
+from shared_protocol.visemes import VISEMES
 
 from .. import limits
 from ..backend import WorkCancelled, write_weights
@@ -19,6 +21,7 @@ from .throughput import Throughput
 
 if TYPE_CHECKING:
     from edtalk_server.motion import Predicted
+    from edtalk_server.motion.visemes import Viseme
 
 
 @handles(messages.Predict)
@@ -26,7 +29,7 @@ class PredictHandler(Handler[messages.Predict]):
     """Predict the weights of all frames in one step, which ends early when the job is cancelled."""
 
     worker = WorkerKind.VOICES
-    capabilities = ("predict", messages.SEMANTICS, messages.PREDICT_PROGRESS)
+    capabilities = ("predict", messages.SEMANTICS, messages.PREDICT_PROGRESS, messages.VISEMES)
 
     def __init__(self, request: messages.Predict, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
@@ -84,8 +87,15 @@ class PredictHandler(Handler[messages.Predict]):
             value.words,
             Blob(write_weights(value.word_times)),
             value.sentences,
+            Blob(write_weights(_numbered(value.visemes))),
         )
         return Answer((performance,))
+
+
+def _numbered(shown: Sequence[Viseme]) -> Floats:
+    """Return visemes as rows [n, 3] of number, start and end."""
+    rows = [[VISEMES.index(one.name), one.start, one.end] for one in shown]
+    return np.array(rows, np.float32).reshape(-1, 3)
 
 
 def listed(value: Predicted) -> Predicted:
