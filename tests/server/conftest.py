@@ -19,6 +19,7 @@ from edtalk_server.media.faces.portrait_quality import Finding, Inspection, Qual
 from edtalk_server.media.output_spec import FULL, OutputSpec
 from edtalk_server.media.steps import Checkpoint, Step, Steps
 from edtalk_server.motion import Captured, Predicted
+from edtalk_server.motion.visemes import Viseme
 from edtalk_server.service.server import Server
 from shared_protocol import messages
 from shared_protocol.connection import Connection
@@ -108,7 +109,8 @@ class PlainBackend:
         emotions = np.full((len(weights), 8), request.emotion_gain, np.float32)
         times = np.arange(2 * len(words), dtype=np.float32).reshape(-1, 2)
         sentences = (Sentence(0, len(words), 0.0, 1.0, "happy", 0.5, "line"),) if words else ()
-        return Predicted(weights, emotions, words, times, sentences, ("words placed by guess",))
+        shown = (Viseme("PP", 0.5, 1.0),) if request.visemes else ()
+        return Predicted(weights, emotions, words, times, sentences, ("words placed by guess",), shown)
 
     def capture(self, source: PlainSource, video: bytes, request: Capture) -> Steps[Captured]:
         """The first weight is the video's byte in hundredths."""

@@ -48,6 +48,7 @@ from shared_protocol.messages import (
     SetEmotion,
     SpokenLine,
 )
+from shared_protocol.visemes import VISEMES
 from tests import asking
 
 from .conftest import CHANNELS, SIZE, PlainBackend, RunningServer
@@ -506,7 +507,9 @@ def test_words_and_emotions_come_back_beside_the_weights(client: Client) -> None
     np.testing.assert_array_equal(unpack_weights(performance.word_times, 5)[-1], [8.0, 9.0])
     np.testing.assert_array_equal(unpack_weights(performance.emotions, 4), np.full((4, 8), 0.5))
     assert performance.sentences == (Sentence(0, 5, 0.0, 1.0, "happy", 0.5, "line"),)
-    assert performance.notes == ("words placed by guess",)
+    assert performance.notes == ("words placed by guess",) and not len(performance.visemes)
+    asked, _done = client.wait(client.start(*asking.predict(source, VOICE, frames=4, visemes=True)), 20)
+    np.testing.assert_array_equal(unpack_weights(asked.visemes, 1), [[VISEMES.index("PP"), 0.5, 1.0]])
 
 
 def test_words_need_no_voice(client: Client) -> None:
