@@ -459,6 +459,10 @@ class Predict(Request[Performance]):
     visemes: bool = False
 
 
+CAPTURE_FOLLOW = "capture.follow"
+"""Capability of servers that read `Capture.follow`; others ignore it."""
+
+
 @dataclass(frozen=True)
 class Capture(Request[Performance]):
     """Job: capture weights from a driving video (a file as a blob). Results: one `Performance`.
@@ -468,7 +472,8 @@ class Capture(Request[Performance]):
     `zero` is added to the source's own weights: `nearest` (the picture that looks most like the source), `calmest`
     (little movement, near rest) or `second` (second `zero_second` of the video). `absolute` uses the driver's weights
     as they are. `mouth`, `pose` and `expression` are the banks' strengths, 0 to 10: 0 keeps the source's own weights,
-    1 is the driver's movement.
+    1 is the driver's movement. `follow` corrects what was read by redrawing the driver, where the bundle can: closer
+    and several times as long. (Capability `CAPTURE_FOLLOW`.)
     """
 
     capability = "capture"
@@ -485,6 +490,7 @@ class Capture(Request[Performance]):
     mouth: float = 1.0
     pose: float = 1.0
     expression: float = 1.0
+    follow: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--absolute", action="store_true", help="take the driver's weights as they are, not their change"
     )
+    parser.add_argument(
+        "--no-follow",
+        dest="follow",
+        action="store_false",
+        help="only read the driver's face; do not correct it by redrawing it (several times faster)",
+    )
     for bank in Bank:
         parser.add_argument(
             f"--{bank.value}",
@@ -60,7 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     engine = api.Engine.open(arguments.bundle, arguments.device)
     own = weights_file.own_weights(engine, arguments.portrait)
     strength = {bank: getattr(arguments, bank.value) for bank in Bank}
-    settings = api.CaptureSettings(arguments.zero, arguments.absolute, strength)
+    settings = api.CaptureSettings(arguments.zero, arguments.absolute, strength, arguments.follow)
     captured = api.capture(
         engine, own, clip, fps=arguments.fps, settings=settings, on_progress=StepLine().show
     )

@@ -10,6 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from edtalk_server.bundles import Bundle
 from edtalk_server.engine.canvas import CanvasCache, fine_side
 from edtalk_server.engine.device import choose_device, device_name
 from edtalk_server.engine.device_manager import DeviceManager, EncodedFace, is_out_of_memory, out_of_memory
+from edtalk_server.engine.follow import Follower, sight
 from edtalk_server.engine.source import Source, check_portrait, check_weights, new_source
 from edtalk_server.engine.tensors import round_levels, to_levels
 from edtalk_server.media.faces import portrait as portraits
@@ -35,6 +37,7 @@ from edtalk_server.media.faces.portrait_quality import (
     turn_of_landmarks,
 )
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
+from edtalk_server.networks.compact_blocks import shrink
 from edtalk_server.networks.fast import accelerate
 from shared_protocol.messages import Crop
 
@@ -151,6 +154,28 @@ class Engine:
     def estimate(self, pictures: Picture) -> Weights:
         """Estimate the weights [B, channels] of cropped faces, RGB uint8 [B, size, size, 3] (paper section 3.1)."""
         return self._compute(lambda manager: manager.face.weights_of(manager.tensor(pictures)))
+
+    def follower(self, picture: Picture) -> Follower | None:
+        """Return a follower that corrects estimates of pictures of the person in `picture`, a cropped face uint8
+        [size, size, 3]; None where the network cannot draw sketches to compare."""
+        face: Any = self.face
+        if not hasattr(face, "sketch"):
+            return None
+        encoded = EncodedFace(picture)
+
+        def look(pictures: Picture) -> Weights:
+            return self._compute(
+                lambda manager: sight(face, shrink(manager.tensor(pictures), face.config.detail_size))
+            )
+
+        def draw(rows: Weights) -> Weights:
+            def drawn(manager: DeviceManager) -> Tensor:
+                prepared = face.sketch(manager.state_of(encoded))
+                return sight(face, face.decode(prepared, torch.from_numpy(rows).to(manager.device)))
+
+            return self._compute(drawn)
+
+        return Follower(look, draw, self.estimate(picture[None])[0], self.bundle.layout)
 
     def render(self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT) -> Rendered:
         """Render a source under weights [B, channels]: uint8 [B, size, size, 3] unless `output` asks for another form

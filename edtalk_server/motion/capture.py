@@ -1,8 +1,9 @@
 """From a driving video to a performance: the movement of the driver's face, added to the portrait's own face.
 
-The bundle's motion encoder (paper section 3.1) estimates the weights of every picture. By default the change since
-the moment in which the driver looks most like the portrait drives the portrait, so that the driver's features are not
-copied.
+The bundle's motion encoder (paper section 3.1) estimates the weights of every picture; then its generator follows the
+face (`engine.follow`): it redraws every picture from one of them and corrects the estimates. By default the change
+since the moment in which the driver looks most like the portrait drives the portrait, so that the driver's features are
+not copied.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import itertools
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import NamedTuple, Protocol
 
@@ -39,7 +40,7 @@ _UNRELIABLE_S = 0.08
 """Seconds around a moment without a face in which estimates are not trusted."""
 _PLACE = ("shift_x", "shift_y", "scale")
 """Bases that say where the head is in the crop (docs/bundles.md)."""
-_STAGE = "reading the face"
+_STAGE, _FOLLOWING = "reading the face", "following the face"
 _MAX_GAPS_NAMED = 3
 """Gaps that the note about missing faces lists."""
 
@@ -57,6 +58,7 @@ class CaptureSettings:
     zero: str | float = "nearest"
     absolute: bool = False
     strength: Mapping[Bank, float] = field(default_factory=dict)
+    follow: bool = True
 
     def strengths(self, layout: BankLayout) -> Doubles:
         """Return the strength of each channel [channels]."""
@@ -73,6 +75,14 @@ class Captured(NamedTuple):
     notes: tuple[str, ...]
 
 
+class FaceFollower(Protocol):
+    """Corrects estimates picture by picture (`edtalk_server.engine.follow.Follower`)."""
+
+    def follow(self, picture: Picture, estimate: Weights) -> Weights: ...
+
+    def forget(self) -> None: ...
+
+
 class MotionEstimator(Protocol):
     """What capturing needs of an engine (`edtalk_server.engine.Engine`)."""
 
@@ -80,6 +90,8 @@ class MotionEstimator(Protocol):
     batch: int
 
     def estimate(self, pictures: Picture) -> Weights: ...
+
+    def follower(self, picture: Picture) -> FaceFollower | None: ...
 
     def landmark_detector(self) -> LandmarkDetector | None: ...
 
@@ -135,7 +147,11 @@ def capture(
     )
     estimates = yield from _estimate(engine, clip, track, span)
     driver = _smoothed(_bridged(estimates), layout, estimates.span.fps)
-    zero = own if settings.absolute else driver[_zero(driver, estimates, layout, own, settings.zero)]
+    moment = _zero(driver, estimates, layout, own, settings)
+    if settings.follow:
+        estimates = yield from _followed(engine, clip, track, estimates, moment)
+        driver = _smoothed(_bridged(estimates), layout, estimates.span.fps)
+    zero = own if settings.absolute else driver[moment]
     change = _at(driver - zero, estimates.span, seconds)
     weights = _within_ranges(own + change * settings.strengths(layout), own, layout)
     return Captured(weights, (*track.notes, *_gaps(estimates)))
@@ -169,6 +185,27 @@ def _estimate(engine: MotionEstimator, clip: Clip, track: FaceTrack, span: _Span
     return _Estimates(span, np.concatenate(rows), _reliable(np.array(has_face), span.fps))
 
 
+def _followed(
+    engine: MotionEstimator, clip: Clip, track: FaceTrack, estimates: _Estimates, moment: int
+) -> Steps[_Estimates]:
+    """Correct the estimates by redrawing every picture from the one of `moment`."""
+    span, rows = estimates.span, estimates.rows.copy()
+    begin = span.begin + moment / span.fps
+    with contextlib.closing(cut_faces(clip, track, engine.size, span.fps, begin, 1)) as pictures:
+        follower = engine.follower(next(pictures))
+    if follower is None:
+        return estimates
+    faces = cut_faces(clip, track, engine.size, span.fps, span.begin, len(rows))
+    with contextlib.closing(faces) as pictures:
+        for index, picture in enumerate(pictures):
+            yield Step(index, len(rows), _FOLLOWING)
+            if estimates.seen[index]:
+                rows[index] = follower.follow(picture, rows[index])
+            else:
+                follower.forget()
+    return replace(estimates, rows=rows)
+
+
 # --- from estimates to a performance ---
 
 
@@ -198,8 +235,13 @@ def _smoothed(rows: Doubles, layout: BankLayout, fps: Fraction) -> Doubles:
     return smoothed
 
 
-def _zero(rows: Doubles, estimates: _Estimates, layout: BankLayout, own: Weights, zero: str | float) -> int:
-    """Return the index of the picture that stands for the portrait's own face."""
+def _zero(
+    rows: Doubles, estimates: _Estimates, layout: BankLayout, own: Weights, settings: CaptureSettings
+) -> int:
+    """Return the index of the picture that stands for the portrait's own face; if none does, a usual one."""
+    if settings.absolute:
+        return _nearest(rows, estimates.seen, layout, np.median(rows[estimates.seen], axis=0))
+    zero = settings.zero
     if zero == "nearest":
         return _nearest(rows, estimates.seen, layout, own)
     if zero == "calmest":
@@ -208,7 +250,7 @@ def _zero(rows: Doubles, estimates: _Estimates, layout: BankLayout, own: Weights
     return min(max(index, 0), len(rows) - 1)
 
 
-def _nearest(rows: Doubles, reliable: Bools, layout: BankLayout, own: Weights) -> int:
+def _nearest(rows: Doubles, reliable: Bools, layout: BankLayout, own: Weights | Doubles) -> int:
     """Return the picture whose weights are nearest to the portrait's, each measured in widths of its range.
 
     The head's place in the picture does not count: video and portrait are each cropped by their own face.

@@ -385,6 +385,10 @@ class CompactNetwork(nn.Module):
             detail = self.detail.with_photo(detail, photo)
         return replace(prepared, photo=photo, detail=detail)
 
+    def sketch(self, prepared: Prepared) -> Prepared:
+        """Return a prepared source whose frames have `detail_size` and no painters' details: quick, for comparing."""
+        return replace(prepared, photo=shrink(prepared.photo, self.config.detail_size), detail=None)
+
     def decode(self, prepared: Prepared, weights: Tensor) -> Tensor:
         """Return frames [B, 3, n, n] of one source under B rows of weights, as large as its photo."""
         change = weights - prepared.weights

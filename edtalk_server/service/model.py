@@ -253,7 +253,7 @@ def _settings(request: Capture) -> CaptureSettings:
 
     zero = request.zero_second if request.zero == "second" else request.zero
     strength = {bank: getattr(request, bank.value) for bank in Bank}
-    return CaptureSettings(zero, request.absolute, strength)
+    return CaptureSettings(zero, request.absolute, strength, request.follow)
 
 
 def _inspection(engine: Any, portrait: bytes, crop: Crop | None) -> Inspection:

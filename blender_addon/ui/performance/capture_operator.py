@@ -84,6 +84,11 @@ class Capture(RangeOperator, bpy.types.Operator):
         name="Absolute",
         description="Take the driver's face as it is, not how it changes: for a portrait of the same person",
     )
+    follow: BoolProperty(
+        name="Follow Closely",
+        description="Correct what was read by redrawing the driver: closer, but several times as long",
+        default=True,
+    )
     strength_mouth: _strength("Mouth Strength")
     strength_pose: _strength("Pose Strength")
     strength_expression: _strength("Expression Strength")
@@ -108,6 +113,7 @@ class Capture(RangeOperator, bpy.types.Operator):
         column = layout.column(align=True)
         for bank in self.banks():
             column.prop(self, f"strength_{bank.value}")
+        layout.prop(self, "follow")
         layout.prop(self, "absolute")
         column = layout.column()
         column.active = not self.absolute
@@ -137,6 +143,7 @@ class Capture(RangeOperator, bpy.types.Operator):
             mouth=self.strength_mouth,
             pose=self.strength_pose,
             expression=self.strength_expression,
+            follow=self.follow,
         )
         progress.begin("Sending the video")
         performance = yield from runtime.session().run(request, progress, [video])

@@ -16,7 +16,7 @@ from .streaming import StreamingHandler
 class CaptureHandler(StreamingHandler[messages.Capture]):
     """Capture a video in steps, taking turns with renders."""
 
-    capabilities = ("capture",)
+    capabilities = ("capture", messages.CAPTURE_FOLLOW)
 
     def __init__(self, request: messages.Capture, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)

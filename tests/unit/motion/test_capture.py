@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 import torch
 
+from edtalk_server.arrays import Weights
 from edtalk_server.cli import main
 from edtalk_server.engine import Engine, Source
 from edtalk_server.media.faces.portrait import load_portrait
@@ -21,7 +22,7 @@ from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.media.video.writer import MovieWriter
 from edtalk_server.motion import Captured, capture
-from edtalk_server.motion.capture import DEFAULT_SETTINGS, CaptureSettings
+from edtalk_server.motion.capture import CaptureSettings
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from shared_protocol.banks import Bank, numbered_layout
@@ -31,6 +32,8 @@ from shared_protocol.timebase import TimeBase
 PORTRAIT = Path(__file__).resolve().parents[3] / "edtalk_server" / "samples" / "portrait.png"
 FPS = Fraction(25)
 COUNT = 75
+READ = CaptureSettings(follow=False)
+"""Estimates alone: quick. Following them has tests of its own."""
 Curves = dict[str, npt.NDArray[np.float64]]
 
 
@@ -99,7 +102,7 @@ def captured(
     fps: Fraction = FPS,
     frames: int = 0,
     offset: float = 0.0,
-    settings: CaptureSettings = DEFAULT_SETTINGS,
+    settings: CaptureSettings = READ,
 ) -> Captured:
     """The whole capture."""
     times = TimeBase(fps, 0, Fraction(offset))
@@ -128,7 +131,7 @@ def test_the_known_curves_come_back(engine: Engine, whole: Captured) -> None:
 
 
 def test_at_rest_the_portrait_keeps_its_own_face(engine: Engine, source: Source, clip: Clip) -> None:
-    calmest = CaptureSettings(zero="calmest")
+    calmest = CaptureSettings(zero="calmest", follow=False)
     got = captured(engine, source, clip, settings=calmest)
     resting = got.weights[2:10] - source.weights
     assert np.abs(resting).mean() < 0.03
@@ -142,11 +145,13 @@ def test_at_rest_the_portrait_keeps_its_own_face(engine: Engine, source: Source,
 def test_the_zero_is_the_moment_that_looks_like_the_portrait_or_the_named_one(
     engine: Engine, source: Source, clip: Clip
 ) -> None:
-    read = captured(engine, source, clip, settings=CaptureSettings(absolute=True)).weights
-    like_the_portrait = run_to_end(capture(engine, engine.bundle.layout, read[25], clip, TimeBase(FPS)))
+    read = captured(engine, source, clip, settings=CaptureSettings(absolute=True, follow=False)).weights
+    like_the_portrait = run_to_end(
+        capture(engine, engine.bundle.layout, read[25], clip, TimeBase(FPS), 0, READ)
+    )
     assert like_the_portrait.weights[25] == pytest.approx(read[25], abs=0.02), "at 1 s it looks like this"
     assert np.abs(like_the_portrait.weights[5] - read[25]).max() > 0.3, "the driver looked ahead then"
-    named = captured(engine, source, clip, settings=CaptureSettings(zero=1.0))
+    named = captured(engine, source, clip, settings=CaptureSettings(zero=1.0, follow=False))
     assert named.weights[25] == pytest.approx(source.weights, abs=0.02)
 
 
@@ -156,7 +161,7 @@ def test_an_absolute_capture_takes_the_drivers_own_weights(
     yaw = engine.bundle.layout.index("yaw")
     other = source.weights.copy()
     other[yaw] -= 0.5
-    settings = CaptureSettings(absolute=True)
+    settings = CaptureSettings(absolute=True, follow=False)
     absolute = run_to_end(capture(engine, engine.bundle.layout, other, clip, TimeBase(FPS), 0, settings))
     expected = captured(engine, source, clip, settings=settings)
     assert absolute.weights[:, yaw] == pytest.approx(expected.weights[:, yaw], abs=1e-5)
@@ -167,7 +172,9 @@ def test_each_bank_has_a_strength_and_no_weight_leaves_its_range(
 ) -> None:
     layout = engine.bundle.layout
     strength = {Bank.POSE: 0.0, Bank.EXPRESSION: 1.0, Bank.MOUTH: 50.0}
-    weights = captured(engine, source, clip, settings=CaptureSettings(strength=strength)).weights
+    weights = captured(
+        engine, source, clip, settings=CaptureSettings(strength=strength, follow=False)
+    ).weights
     pose = layout.slice_of(Bank.POSE)
     assert np.array_equal(weights[:, pose], np.tile(source.weights[pose], (COUNT, 1)))
     lowest = np.minimum([basis.minimum for basis in layout.bases], source.weights)
@@ -290,7 +297,7 @@ def test_a_cut_off_video_is_read_as_far_as_it_goes(
 
 def test_its_steps_can_be_stopped_at_any_time(engine: Engine, source: Source, clip: Clip) -> None:
     told: list[Step] = []
-    steps = capture(engine, engine.bundle.layout, source.weights, clip, TimeBase(FPS))
+    steps = capture(engine, engine.bundle.layout, source.weights, clip, TimeBase(FPS), 0, READ)
     for _ in range(14):
         told.append(next(steps))
     steps.close()
@@ -344,3 +351,33 @@ def test_the_networks_of_the_release_are_driven_as_well(clip: Clip) -> None:
     assert (got.weights < 0).any(), "none of its weights is one-way"
     yaw = moving(np.arange(COUNT) / 25)["yaw"]
     assert max(abs(alike(column, yaw)) for column in got.weights.T) > 0.7, "they follow the picture"
+
+
+def test_following_starts_at_the_zero_and_can_be_left_out(
+    engine: Engine, source: Source, clip: Clip, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The follower gets every picture with a face, in order, from the one that stands for the portrait."""
+    followed: list[npt.NDArray[np.uint8]] = []
+    yaw = engine.bundle.layout.index("yaw")
+
+    class Halving:
+        def follow(self, picture: npt.NDArray[np.uint8], estimate: Weights) -> Weights:
+            followed.append(picture)
+            return np.asarray(estimate * np.where(np.arange(36) == yaw, 0.5, 1), np.float32)
+
+        def forget(self) -> None:
+            raise AssertionError("a face is everywhere")
+
+    references: list[npt.NDArray[np.uint8]] = []
+
+    def follower(picture: npt.NDArray[np.uint8]) -> Halving:
+        references.append(picture)
+        return Halving()
+
+    monkeypatch.setattr(engine, "follower", follower)
+    read = captured(engine, source, clip, settings=CaptureSettings(zero=1.0, follow=False)).weights
+    assert not references
+    got = captured(engine, source, clip, settings=CaptureSettings(zero=1.0)).weights
+    assert len(followed) == COUNT and np.array_equal(references[0], followed[25])
+    change, half = read[:, yaw] - source.weights[yaw], got[:, yaw] - source.weights[yaw]
+    assert half == pytest.approx(change / 2, abs=1e-3)

@@ -1,0 +1,111 @@
+"""Following a face: estimates that are wrong are corrected until the drawn picture is the film's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from edtalk_server.arrays import Weights
+from edtalk_server.engine import Engine, Source
+from edtalk_server.engine.follow import GRID, Follower, face_mask
+from edtalk_server.media.faces.portrait import load_portrait
+from edtalk_server.networks.config import EDTalkConfig
+from edtalk_server.networks.edtalk import EDTalk
+from shared_protocol.banks import numbered_layout
+
+PORTRAIT = Path(__file__).resolve().parents[3] / "edtalk_server" / "samples" / "portrait.png"
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    """The shipped bundle."""
+    return Engine.open(device="cpu")
+
+
+@pytest.fixture(scope="module")
+def source(engine: Engine) -> Source:
+    """The sample portrait."""
+    return engine.prepare(load_portrait(PORTRAIT))
+
+
+@pytest.fixture(scope="module")
+def follower(engine: Engine, source: Source) -> Follower:
+    """Follows the sample portrait."""
+    found = engine.follower(engine.render(source, source.weights[None])[0])
+    assert found is not None
+    return found
+
+
+def moved(engine: Engine, source: Source, **change: float) -> Weights:
+    row = source.weights.copy()
+    for name, amount in change.items():
+        row[engine.bundle.layout.index(name)] += amount
+    return row
+
+
+def test_what_was_read_too_small_is_corrected_by_redrawing(
+    engine: Engine, source: Source, follower: Follower
+) -> None:
+    true = moved(engine, source, yaw=0.5, jaw_open=0.5, shift_x=0.3)
+    read = moved(engine, source, yaw=0.3, jaw_open=0.35, shift_x=0.2)
+    film = engine.render(source, true[None])[0]
+    follower.forget()
+    got = follower.follow(film, read)
+    yaw = engine.bundle.layout.index("yaw")
+    assert abs(got[yaw] - true[yaw]) < 0.3 * abs(read[yaw] - true[yaw])
+
+    def misfit(row: Weights) -> float:
+        drawn = engine.render(source, row[None])[0]
+        return float(np.square(drawn.astype(float) - film).mean())
+
+    assert misfit(got) < 0.7 * misfit(read)
+    second = follower.follow(film, read)
+    assert misfit(second) < misfit(got), "the next picture starts at the correction of the last one"
+
+
+def test_right_weights_stay_and_eyes_are_never_corrected(
+    engine: Engine, source: Source, follower: Follower
+) -> None:
+    follower.forget()
+    film = engine.render(source, source.weights[None])[0]
+    assert np.abs(follower.follow(film, source.weights) - source.weights).max() < 0.03
+    other = moved(engine, source, blink_left=0.4, brow_raise=0.3)
+    got = follower.follow(engine.render(source, other[None])[0], source.weights)
+    eyes = [
+        i
+        for i, b in enumerate(engine.bundle.layout.bases)
+        if b.identifier.startswith(("blink", "brow", "gaze"))
+    ]
+    assert np.array_equal(got[eyes], source.weights[eyes])
+
+
+def test_no_correction_leaves_the_ranges(engine: Engine, source: Source, follower: Follower) -> None:
+    layout = engine.bundle.layout
+    wide = moved(engine, source, jaw_open=0.9)
+    film = engine.render(source, moved(engine, source, jaw_open=1.5, yaw=1.0)[None])[0]
+    got = follower.follow(film, wide)
+    lowest = np.minimum([basis.minimum for basis in layout.bases], wide)
+    highest = np.maximum([basis.maximum for basis in layout.bases], wide)
+    assert (got >= lowest - 1e-6).all() and (got <= highest + 1e-6).all()
+
+
+def test_the_face_counts_and_the_background_hardly() -> None:
+    points: npt.NDArray[np.float64] = np.array([[0.4, 0.4], [0.6, 0.7]])
+    mask = face_mask(points)
+    assert mask.shape == (GRID, GRID)
+    assert mask[GRID // 2, GRID // 2] == pytest.approx(1.0, abs=0.01) and mask[2, 2] == pytest.approx(0.1)
+
+
+def test_networks_that_draw_no_sketches_are_only_read() -> None:
+    config = EDTalkConfig(size=64, style_dim=64, width_base=1024, width_max=32, enhancement_hidden=16)
+    manifest = SimpleNamespace(size=64, sizes=(64,))
+    bundle = SimpleNamespace(
+        manifest=manifest, face=EDTalk(config).eval(), layout=numbered_layout(), landmarks=None, digest="tiny"
+    )
+    engine = Engine(bundle, torch.device("cpu"))  # type: ignore[arg-type]
+    assert engine.follower(np.zeros((64, 64, 3), np.uint8)) is None
