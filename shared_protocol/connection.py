@@ -13,6 +13,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -94,7 +95,8 @@ def remove(path: Path, pid: int | None = None) -> None:
     except (OSError, ConnectionFileError):
         return
     if owner == (os.getpid() if pid is None else pid):
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # its folder may have become read-only
+            path.unlink(missing_ok=True)
 
 
 def find_live() -> Iterator[Connection]:
@@ -103,7 +105,8 @@ def find_live() -> Iterator[Connection]:
         try:
             yield read(path)
         except StaleConnectionError:
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that cannot be written to
+                path.unlink(missing_ok=True)
         except ConnectionFileError:
             continue
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # a program that reads manifests alone starts without torch
     from edtalk_server.networks.interface import FaceNetwork
 
 STARTER = "starter"
+_WIDENED = 4
+"""How many times larger than its file a network may be: files may hold half floats."""
 MOST_MANIFEST_BYTES = 4 * 1024**2
 """Bytes of `bundle.json`; the starter's has 15 kB."""
 
@@ -122,7 +124,7 @@ def _network(role: str, manifest: BundleManifest, data: bytes) -> nn.Module:
         tensors = parse_safetensors(data)
     except safetensors.SafetensorError as error:
         raise invalid(f"{part.file} is not a safetensors file: {error}.") from error
-    network = kinds.build(role, part)
+    network = kinds.build(role, part, _WIDENED * len(data))
     load_exactly(network, tensors, part.file)
     return network.eval().requires_grad_(False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -27,6 +26,12 @@ _SINCE_2 = ("audio_to_pose", "semantics", "sync", "pose_map")
 """Fields that came with version 2."""
 _LARGEST_FACTOR = 1e4
 """Of a pose map: a bundle's weights are not that far from natural units."""
+
+MOST_PIXELS = 4096
+"""Largest side of a bundle's pictures."""
+_LARGEST_NUMBER = 1e9
+_LARGEST_INTEGER = 2**53
+"""Integers that all readers of JSON know exactly; no file is as large."""
 
 PoseMap = tuple[tuple[float, ...], ...]
 
@@ -175,7 +180,7 @@ class BundleManifest:
             version=reader.get("version", _text),
             licence=reader.get("licence", _text),
             description=reader.get("description", _text, ""),
-            size=reader.get("size", _positive),
+            size=reader.get("size", _side),
             face=reader.get("face", _part),
             lip_pose=reader.get("lip_pose", _part, None),
             audio_to_lip=reader.get("audio_to_lip", _part, None),
@@ -295,15 +300,21 @@ def _file_name(value: Any, place: str) -> str:
 
 
 def _number(value: Any, place: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST_NUMBER:
         raise invalid(f"{place} must be a finite number.")
     return float(value)
 
 
 def _positive(value: Any, place: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LARGEST_INTEGER:
         raise invalid(f"{place} must be a positive integer.")
     return value
+
+
+def _side(value: Any, place: str) -> int:
+    if _positive(value, place) > MOST_PIXELS:
+        raise invalid(f"{place} must be at most {MOST_PIXELS}.")
+    return int(value)
 
 
 def _object_of(read: Callable[[Any, str], T]) -> Callable[[Any, str], dict[str, T]]:

@@ -76,7 +76,10 @@ def _serve(args: argparse.Namespace) -> int:
         raise _cannot_listen(args.endpoint, error) from error
     path = args.connection_file or connection.default_path()
     server.stop_on_signals()
-    connection.write(path, server.connection)
+    try:
+        connection.write(path, server.connection)
+    except OSError as error:
+        raise _cannot_write(path, error) from error
     try:
         server.run(lambda: _tell_ready(server.connection.endpoint, path, log_file, time.monotonic() - start))
     finally:
@@ -98,6 +101,12 @@ def _tell_ready(endpoint: str, path: Path, log_file: Path | None, seconds: float
         "seconds": round(seconds, 2),
     }
     print(json.dumps(line), flush=True)
+
+
+def _cannot_write(path: Path, error: OSError) -> EDTalkError:
+    cause = f"The keys for clients cannot be written to {path} ({error.strerror or error})."
+    fix = "Name a file in a folder of your own with --connection-file, or set EDTALK_RUNTIME_DIR."
+    return EDTalkError(ErrorCode.DISK, cause, fix)
 
 
 def _cannot_listen(endpoint: str, error: Exception) -> EDTalkError:

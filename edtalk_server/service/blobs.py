@@ -18,6 +18,15 @@ class BlobAssembly:
     def __init__(self) -> None:
         self._begin("", 0)
 
+    @property
+    def size(self) -> int:
+        """Bytes held."""
+        return len(self._data)
+
+    def drop(self) -> None:
+        """Give up what has arrived: the next part is refused as out of order."""
+        self._begin("", 0)
+
     def _begin(self, digest: str, size: int) -> None:
         self._name, self._data, self._content = (digest, size), bytearray(), hashlib.sha256()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 from collections import deque
 from collections.abc import Iterator
@@ -17,6 +18,10 @@ from .blobs import BlobAssembly
 
 log = logging.getLogger(__name__)
 
+MAX_ASSEMBLED_BYTES = 512 * 1024 * 1024
+"""Bytes of all files that arrive in parts and are not complete."""
+MAX_UNREAD_BYTES = 64 * 1024 * 1024
+"""Bytes that wait for a connection to read them, from which on its long jobs pause."""
 MAX_BACKLOG = 1000
 """Messages kept for a connection that does not read; one with more is given up."""
 SILENCE_BEFORE_PROBE_S = 5.0
@@ -27,15 +32,24 @@ _DISPENSABLE = (Pong, Progress, Refused)
 
 @dataclass(eq=False)
 class ClientConnection:
-    """One connection. `client` is empty until it has said hello; `pid` is 0 for a client on another machine."""
+    """One connection. `client` is empty until it has said hello; `pid` is 0 for a client on another machine.
+
+    `is_here`: does the system say that it comes from this machine?
+    """
 
     identity: bytes
+    is_here: bool = False
     client: str = ""
     pid: int = 0
     last_received: float = 0.0
     last_probed: float = 0.0
     backlog: deque[list[Buffer]] = field(default_factory=deque)
     assembly: BlobAssembly = field(default_factory=BlobAssembly)
+
+    @property
+    def unread(self) -> int:
+        """Bytes that wait to be sent."""
+        return sum(len(frame) for frames in self.backlog for frame in frames)
 
     @property
     def program(self) -> str:
@@ -54,15 +68,43 @@ class ClientConnections:
     def __iter__(self) -> Iterator[ClientConnection]:
         return iter(tuple(self._connections.values()))
 
-    def receive_from(self, identity: bytes, now: float) -> ClientConnection:
-        """Return the connection that a message came from; a new one is added."""
-        connection = self._connections.setdefault(identity, ClientConnection(identity))
+    def receive_from(self, identity: bytes, address: str, now: float) -> ClientConnection:
+        """Return the connection that a message came from, at a peer's `address`; a new one is added."""
+        known = self._connections.get(identity)
+        connection = known or ClientConnection(identity, self._is_here(address))
+        self._connections[identity] = connection
         connection.last_received = now
         return connection
+
+    def _is_here(self, address: str) -> bool:
+        """Return whether an address is this machine's: the loopback, or the one that we listen at ourselves."""
+        try:
+            place = ipaddress.ip_address(address.strip("[]"))
+        except ValueError:
+            return False
+        mapped = getattr(place, "ipv4_mapped", None) or place
+        host = self._socket.getsockopt_string(zmq.LAST_ENDPOINT).removeprefix("tcp://").rpartition(":")[0]
+        return mapped.is_loopback or str(mapped) == host.strip("[]")
 
     def get(self, identity: bytes) -> ClientConnection | None:
         """Return the connection if it is still there."""
         return self._connections.get(identity)
+
+    def make_room(self, connection: ClientConnection, size: int) -> None:
+        """Give up the unfinished files of others, the longest silent first, so that `size` more bytes fit."""
+        others = [one for one in self if one is not connection and one.assembly.size]
+        held = size + connection.assembly.size + sum(one.assembly.size for one in others)
+        for other in sorted(others, key=lambda one: one.last_received):
+            if held <= MAX_ASSEMBLED_BYTES:
+                return
+            log.info("giving up the unfinished file of %s: there is no room", other.client)
+            held -= other.assembly.size
+            other.assembly.drop()
+
+    def is_behind(self, identity: bytes) -> bool:
+        """Does a connection read so slowly that more for it would only fill memory?"""
+        connection = self._connections.get(identity)
+        return connection is not None and connection.unread > MAX_UNREAD_BYTES
 
     def programs(self) -> set[str]:
         """Return the programs that are connected and have said hello; a program may have several connections."""

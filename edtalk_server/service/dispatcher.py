@@ -132,6 +132,7 @@ class Dispatcher:
                 raise codec.UnsupportedMessageError(type(message).__name__)
 
     def _put_part(self, connection: ClientConnection, part: messages.PutPart) -> None:
+        self._connections.make_room(connection, len(part.data))
         blob = connection.assembly.add(part.digest, part.start, part.size, part.data)
         if blob is not None:
             self._blobs.put_checked(part.digest, blob)
@@ -153,8 +154,8 @@ class Dispatcher:
     def _welcome(self, connection: ClientConnection, hello: messages.Hello) -> None:
         protocol = _common_protocol(hello)
         connection.client = hello.client[:MAX_JOB_NAME] or connection.identity.hex()
-        connection.pid = hello.pid
-        self._parents.add(hello.pid)
+        connection.pid = hello.pid if connection.is_here else 0
+        self._parents.add(connection.pid)
         self._connections.send(
             connection,
             messages.Welcome(
@@ -191,7 +192,7 @@ class Dispatcher:
         try:
             self._check_allowed(connection, handler)
             job = Job(connection.identity, connection.client, handler(request, self._resources, now))
-            self._jobs.check_room(connection.client, job.handler.bytes_held)
+            self._jobs.check_room(connection.client, job.handler)
         except Exception as error:
             if not isinstance(error, EDTalkError):
                 log.exception("a request of %s could not be taken", connection.client)
@@ -225,7 +226,7 @@ class Dispatcher:
         if self.stop_requested:
             return
         for kind, worker in self._workers.items():
-            if worker.is_idle and (job := self._jobs.next(kind, now)):
+            if worker.is_idle and (job := self._jobs.next(kind, now, self._connections.is_behind)):
                 job.running = True
                 self._submit(job, worker)
         if self._may_release() and self._release.is_due(self._backend, now):

@@ -6,7 +6,7 @@ whoever gets True from it sends the terminal message. Results of a job that is n
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,11 +75,13 @@ class JobQueue:
         """Return the open jobs that a connection asked for."""
         return [job for job in self._jobs if job.connection == connection]
 
-    def check_room(self, client: str, size: int) -> None:
-        """Raise `EDTalkError(TOO_LARGE)` when a further job of `size` bytes would be too much."""
+    def check_room(self, client: str, handler: Handler[Any]) -> None:
+        """Raise `EDTalkError(TOO_LARGE)` when a further job would be too much; a file that several name counts once."""
         client_jobs = sum(job.client == client for job in self._jobs)
-        held = sum(job.handler.bytes_held for job in self._jobs)
-        if client_jobs >= MAX_JOBS_PER_CLIENT or size + held > MAX_OPEN_BYTES:
+        handlers = [handler, *(job.handler for job in self._jobs)]
+        files = {digest: len(file) for one in handlers for digest, file in one.files.items()}
+        held = sum(files.values()) + sum(one.bytes_held for one in handlers)
+        if client_jobs >= MAX_JOBS_PER_CLIENT or held > MAX_OPEN_BYTES:
             raise EDTalkError(
                 ErrorCode.TOO_LARGE,
                 "Too many requests are open at the server.",
@@ -100,14 +102,18 @@ class JobQueue:
         self._jobs.remove(job)
         return True
 
-    def next(self, worker: WorkerKind, now: float) -> Job | None:
+    def next(
+        self, worker: WorkerKind, now: float, is_behind: Callable[[bytes], bool] = lambda _: False
+    ) -> Job | None:
         """Return the job whose turn it is at that worker: previews, then portraits, then the rest.
+
+        Those of the rest pause whose connection `is_behind` with reading.
 
         A kind that has waited for `LONGEST_WAIT_S` goes first, once: however many clients scrub, bakes go on.
         """
         first: dict[Turn, Job] = {}
         for job in self._jobs:
-            if job.is_ready and job.handler.worker is worker:
+            if job.is_ready and job.handler.worker is worker and not _must_pause(job, is_behind):
                 first.setdefault(job.handler.turn, job)
         since = self._waiting[worker] = {turn: self._waiting[worker].get(turn, now) for turn in first}
         if not first:
@@ -122,6 +128,10 @@ class JobQueue:
         if job.open:
             self._jobs.remove(job)
             self._jobs.append(job)
+
+
+def _must_pause(job: Job, is_behind: Callable[[bytes], bool]) -> bool:
+    return job.handler.turn is Turn.BULK and is_behind(job.connection)
 
 
 def job_name(message: Message) -> str:

@@ -16,6 +16,8 @@ MAX_OPEN_BYTES = 512 * 1024 * 1024
 """Bytes that the open jobs of all clients hold together."""
 MAX_CREDIT = 64
 """Frames that the server may send ahead of the client's credit."""
+MAX_UNREAD_BYTES = 256 * 1024 * 1024
+"""Bytes of a render's frames that the client has not given credit for again; at least one frame is sent."""
 MAX_BLOB_STORE_BYTES = 2 * MAX_BLOB_BYTES
 """Bytes of all uploaded files together."""
 MAX_SOURCES = 32

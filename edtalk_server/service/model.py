@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import time
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,8 @@ log = logging.getLogger(__name__)
 
 _PARTS = ("audio_to_lip", "audio_to_pose", "semantics", "sync")
 """Networks beside the face's that a bundle may have: clients are told which."""
+_MOST_KEPT = 64 * 1024 * 1024
+"""Bytes of a decoded picture that stays in memory after it was looked at."""
 
 
 class EngineBackend:
@@ -257,16 +259,32 @@ def _settings(request: Capture) -> CaptureSettings:
 
 
 def _inspection(engine: Any, portrait: bytes, crop: Crop | None) -> Inspection:
-    picture, faces = _detect(portrait)
+    picture, faces = _detected.get(portrait)
     quality = engine.assess(picture, crop, faces)
     return Inspection(picture.shape[1], picture.shape[0], rough_crops(picture, faces), quality)
 
 
-@lru_cache(maxsize=2)
-def _detect(portrait: bytes) -> tuple[Picture, tuple[Face, ...]]:
-    """Return a picture and its faces; cached, because moving a crop asks about the same picture many times."""
-    picture = load_portrait(portrait)
-    return picture, tuple(find_faces(picture))
+class _Detected:
+    """The last picture that was looked at and its faces: moving a crop asks about the same one many times. A very large
+    one is not kept."""
+
+    def __init__(self) -> None:
+        self._digest = b""
+        self._known: tuple[Picture, tuple[Face, ...]] | None = None
+
+    def get(self, portrait: bytes) -> tuple[Picture, tuple[Face, ...]]:
+        """Return a picture and its faces."""
+        digest = hashlib.sha256(portrait).digest()
+        if self._known is not None and digest == self._digest:
+            return self._known
+        picture = load_portrait(portrait)
+        found = picture, tuple(find_faces(picture))
+        if picture.nbytes <= _MOST_KEPT:
+            self._digest, self._known = digest, found
+        return found
+
+
+_detected = _Detected()
 
 
 def time_base(request: Predict | Capture) -> TimeBase:

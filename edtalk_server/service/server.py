@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from types import FrameType
 
 import zmq
@@ -131,7 +131,7 @@ class Server:
                 identity, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
-            connection = self._connections.receive_from(identity.bytes, now)
+            connection = self._connections.receive_from(identity.bytes, _address(frames), now)
             self._dispatcher.receive(connection, [frame.buffer for frame in frames], now)
 
     def _keep_house(self, now: float) -> None:
@@ -233,6 +233,14 @@ def _router(context: zmq.Context[zmq.Socket[bytes]], keys: Keys) -> zmq.Socket[b
     router.sndhwm = 256
     protect(router, keys)
     return router
+
+
+def _address(frames: Sequence[zmq.Frame]) -> str:
+    """Return the address that a message came from, as the system tells it; empty where it does not."""
+    try:
+        return str(frames[-1].get("Peer-Address")) if frames else ""
+    except zmq.ZMQError:
+        return ""
 
 
 def _connection(endpoint: str, keys: Keys) -> Connection:

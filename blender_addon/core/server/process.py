@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import uuid
 from collections import deque
@@ -36,6 +37,8 @@ FOREIGN_DEADLINE_S = 15.0
 _ADOPTED_LOOK_S = 1.0
 _MOST_CHANGES = 30
 """Changes of state that are kept for diagnostics."""
+_ORDINARY = re.compile(r"\s*[\d-]+ [\d:,]+ (DEBUG|INFO) ")
+"""How the lines of the server's log begin that tell of no fault."""
 _DELIBERATE = (2, CANNOT_RUN_STATUS)
 """Exit statuses by which the server says that it cannot run like this; trying again would change nothing."""
 
@@ -315,7 +318,7 @@ class ServerProcess:
     def _died(self, now: float, status: int) -> None:
         words = self._last_words()
         log.warning("the server has ended with status %d: %s", status, words)
-        cause = f"The server has ended (status {status})."
+        cause, was_ready = f"The server has ended (status {status}).", self.state is not ServerState.STARTING
         self._child = self.connection = None
         if status in _DELIBERATE:
             self._fail(_failure(cause, words))
@@ -323,9 +326,7 @@ class ServerProcess:
             self.state, self.error = ServerState.STARTING, _failure(cause, words)
             self._start_again_at = now + RESTART_PAUSE_S
         else:
-            self._fail(
-                _failure(f"Gave up, because the server died {MOST_RESTARTS + 1} times at its start.", words)
-            )
+            self._fail(_failure(_gave_up(was_ready), words))
 
     def _fail(self, error: EDTalkError) -> None:
         self._forget(ServerState.FAILED)
@@ -347,7 +348,8 @@ class ServerProcess:
 
 
 def last_words(file: Path, most: int = 300) -> str:
-    """Return the line of a log that says what went wrong: the last that begins with `error:`, else the last."""
+    """Return the line of a log that says what went wrong: the last that begins with `error:`, else the last that is
+    neither the word of a start nor of ordinary work."""
     try:
         with file.open("rb") as stream:
             stream.seek(0, os.SEEK_END)
@@ -355,9 +357,13 @@ def last_words(file: Path, most: int = 300) -> str:
             text = stream.read().decode("utf-8", "replace")
     except OSError:
         return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not _is_ordinary(line)]
     errors = [line for line in lines if line.startswith("error:")]
     return (errors or lines or [""])[-1][:most]
+
+
+def _is_ordinary(line: str) -> bool:
+    return line.lstrip().startswith('{"ready"') or bool(_ORDINARY.match(line))
 
 
 def _words_file() -> Path:
@@ -371,6 +377,12 @@ def _failure(cause: str, words: str) -> EDTalkError:
         f"{cause} It said: {words}" if words else cause,
         f"Look at the logs in {paths.log_dir()}, then start it again.",
     )
+
+
+def _gave_up(was_ready: bool) -> str:
+    if was_ready:
+        return f"Gave up, because the server died {MOST_RESTARTS + 1} times within seconds of work."
+    return f"Gave up, because the server died {MOST_RESTARTS + 1} times at its start."
 
 
 def _does_not_end(server: Connection | None) -> EDTalkError:

@@ -72,6 +72,12 @@ def _check(spec: MovieSpec, count: int) -> Steps[None]:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED, f"“{spec.output.name}” is not a movie file.", f"Use {', '.join(MOVIES)}."
         )
+    if not spec.output.parent.parent.is_dir():
+        raise EDTalkError(
+            ErrorCode.DISK,
+            f"The folder “{spec.output.parent.parent}” is missing.",
+            "Make it first, or choose another place for the movie.",
+        )
     if spec.sound is not None and not spec.sound.is_file():
         raise EDTalkError(
             ErrorCode.AUDIO_UNREADABLE,

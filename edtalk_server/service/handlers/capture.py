@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from edtalk_server.media.steps import Steps
 from shared_protocol import messages
+from shared_protocol.codec import Buffer
 from shared_protocol.messages import Blob, Message
 
 from .. import limits
@@ -26,9 +29,9 @@ class CaptureHandler(StreamingHandler[messages.Capture]):
         self._video = resources.blobs.get(request.video)
 
     @property
-    def bytes_held(self) -> int:
+    def files(self) -> Mapping[str, Buffer]:
         """The video."""
-        return len(self._video)
+        return {self.request.video: self._video}
 
     def steps(self) -> Steps[Message | None]:
         """Estimate the weights of the video's pictures; the result is a `Performance`."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import Any, ClassVar, Generic, TypeVar
 
+from shared_protocol.codec import Buffer
 from shared_protocol.messages import Message
 
 from ..backend import Backend
@@ -75,8 +76,13 @@ class Handler(ABC, Generic[Request]):
         self.resources = resources
 
     @property
+    def files(self) -> Mapping[str, Buffer]:
+        """The uploaded files that the job keeps in memory, by their digests: several jobs may share one."""
+        return {}
+
+    @property
     def bytes_held(self) -> int:
-        """Memory that the request itself keeps, in bytes."""
+        """Memory that the request itself keeps beside its files, in bytes."""
         return 0
 
     @property

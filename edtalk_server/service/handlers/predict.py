@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 from edtalk_server.arrays import Floats
 from edtalk_server.media.steps import Step
 from shared_protocol import messages
+from shared_protocol.codec import Buffer
 from shared_protocol.messages import Blob
 from shared_protocol.visemes import VISEMES
 
@@ -44,9 +45,9 @@ class PredictHandler(Handler[messages.Predict]):
         self._throughput = Throughput(0, now)
 
     @property
-    def bytes_held(self) -> int:
+    def files(self) -> Mapping[str, Buffer]:
         """The voice."""
-        return len(self._voice)
+        return {self.request.voice: self._voice}
 
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Predicted]:
         """Return the whole work."""

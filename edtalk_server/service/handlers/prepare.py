@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from edtalk_server.media.faces.portrait_quality import Inspection
 from shared_protocol import messages
+from shared_protocol.codec import Buffer
 from shared_protocol.messages import Blob, Crop
 
 from ..backend import Source, write_weights
@@ -23,6 +24,11 @@ class InspectHandler(Handler[messages.Inspect]):
     def __init__(self, request: messages.Inspect, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
         self._portrait = resources.blobs.get(request.portrait)
+
+    @property
+    def files(self) -> Mapping[str, Buffer]:
+        """The portrait."""
+        return {self.request.portrait: self._portrait}
 
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Inspection]:
         """Return the whole work."""
@@ -55,6 +61,11 @@ class PrepareHandler(Handler[messages.Prepare]):
     def __init__(self, request: messages.Prepare, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
         self._portrait = resources.blobs.get(request.portrait)
+
+    @property
+    def files(self) -> Mapping[str, Buffer]:
+        """The portrait."""
+        return {self.request.portrait: self._portrait}
 
     @property
     def _wish(self) -> Wish:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from edtalk_server.media.output_spec import FULL
@@ -29,8 +30,9 @@ class RenderHandler(Handler[messages.Render]):
         self._throughput = Throughput(len(request.frames), now)
         self._weights = read_weights(request.weights, len(request.frames), resources.backend.channels)
         self._next_row = 0
-        self.credit = 0
-        self.add_credit(request.credit)
+        self.credit = min(limits.MAX_CREDIT, max(0, request.credit))
+        self._unread = deque[int]()
+        """Bytes of each frame that was sent and may not have been read."""
 
     @property
     def bytes_held(self) -> int:
@@ -39,12 +41,15 @@ class RenderHandler(Handler[messages.Render]):
 
     @property
     def is_ready(self) -> bool:
-        """Is there credit, and a frame that no step has taken?"""
-        return self.credit > 0 and self._next_row < len(self.request.frames)
+        """Is there credit, a frame that no step has taken, and not too much unread?"""
+        has_room = sum(self._unread) <= limits.MAX_UNREAD_BYTES
+        return has_room and self.credit > 0 and self._next_row < len(self.request.frames)
 
     def add_credit(self, frames: int) -> None:
-        """Allow more frames, within the limit that keeps memory bounded."""
+        """Allow more frames, within the limit that keeps memory bounded: as many were read."""
         self.credit = min(limits.MAX_CREDIT, self.credit + max(0, frames))
+        for _ in range(min(max(0, frames), len(self._unread))):
+            self._unread.popleft()
 
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], list[EncodedImage]]:
         """Return the work of one batch; its frames are paid from the credit."""
@@ -65,6 +70,7 @@ class RenderHandler(Handler[messages.Render]):
         self.resources.batch_size.adapt(len(value), seconds, self.resources.backend.largest_batch)
         numbers = self.request.frames[self._throughput.done :]
         self._throughput.advance(len(value), now)
+        self._unread.extend(len(image.data) for image in value)
         frames: list[Message] = [
             messages.Frame(self.request.job, number, image.width, image.height, Blob(image.data))
             for number, image in zip(numbers, value, strict=False)
