@@ -9,13 +9,16 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edtalk_server.cli.options import add_model_options
+from edtalk_server.cli.options import add_model_options, whole_number
 from shared_protocol import connection
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.processes import CANNOT_RUN_STATUS
 
 if TYPE_CHECKING:
     from edtalk_server.service.backend import Backend
+
+MOST_WORKERS = 8
+"""Processes that draw unless told otherwise."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,6 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--threads", type=int, help="threads for the model (default: OMP_NUM_THREADS, or by cores)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=whole_number,
+        metavar="N",
+        help="processes that draw a bake's frames side by side on the CPU, the server among them; each needs a core and"
+        " 0.4 GB (default: as many as threads, 8 at most)",
     )
     parser.add_argument(
         "--release-after",
@@ -88,9 +98,13 @@ def _serve(args: argparse.Namespace) -> int:
 
 
 def _backend(args: argparse.Namespace) -> Backend:
+    from edtalk_server.service import memory
     from edtalk_server.service.model import EngineBackend, FakeBackend
 
-    return FakeBackend() if args.fake else EngineBackend(args.bundle, args.device)
+    if args.fake:
+        return FakeBackend()
+    workers = args.workers or min(memory.threads_in_use(), MOST_WORKERS)
+    return EngineBackend(args.bundle, args.device, helpers=workers - 1)
 
 
 def _tell_ready(endpoint: str, path: Path, log_file: Path | None, seconds: float) -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from edtalk_server import bundles
 from edtalk_server.arrays import Levels, Picture, Rendered, Weights
 from edtalk_server.bundles import Bundle
 from edtalk_server.engine.canvas import CanvasCache, fine_side
+from edtalk_server.engine.crew import Crew, Finish, Result, unchanged
 from edtalk_server.engine.device import choose_device, device_name
 from edtalk_server.engine.device_manager import DeviceManager, EncodedFace, is_out_of_memory, out_of_memory
 from edtalk_server.engine.follow import Follower, sight
@@ -44,7 +46,8 @@ from shared_protocol.messages import Crop
 logger = logging.getLogger(__name__)
 
 CPU_BATCH = 1
-"""Frames per batch on the CPU: larger batches gain nothing, and a single frame does not depend on its neighbours."""
+"""Frames per batch on the CPU: larger batches gain nothing, and a single frame does not depend on its neighbours.
+Several are drawn beside each other instead (`crew`)."""
 
 GPU_BATCH = 16
 """Frames per batch on an accelerator."""
@@ -60,6 +63,17 @@ _YAW, _DEGREES_PER_YAW = "yaw", 20.0
 
 FAST_VARIABLE = "EDTALK_FAST"
 """Environment variable: 0 renders EDTalk networks by the paper's equations, without `FastEDTalk`'s optimisations."""
+
+
+@dataclass(frozen=True)
+class _View:
+    """How to render a source: its face, whether levels before rounding are needed (`is_deep`), what makes a picture of
+    a face, and the most frames at once."""
+
+    encoded: EncodedFace
+    is_deep: bool
+    finish: Callable[[Levels], Rendered]
+    most: int
 
 
 class Engine:
@@ -80,6 +94,8 @@ class Engine:
         self._canvases = CanvasCache()
         self._fine_faces = OrderedDict[tuple[str, int], EncodedFace]()
         self._lock = threading.Lock()
+        self._is_fast = fast
+        self._crew = Crew()
 
     @classmethod
     def open(
@@ -93,6 +109,40 @@ class Engine:
         place = choose_device(device)
         opened = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
         return cls(opened, place, os.environ.get(FAST_VARIABLE) != "0" if fast is None else fast)
+
+    @property
+    def at_once(self) -> int:
+        """The frames that are drawn together: a batch on an accelerator, side by side on the CPU."""
+        return self._crew.at_once if self.device.type == "cpu" else self.batch
+
+    @property
+    def side_by_side(self) -> int:
+        """How many frames take about as long as one."""
+        return self._crew.count if self.device.type == "cpu" else 1
+
+    @property
+    def has_helpers(self) -> bool:
+        """Were helpers started?"""
+        return self._crew.has_helpers
+
+    @property
+    def helper_pids(self) -> tuple[int, ...]:
+        """The processes that draw beside this one (`start_helpers`) and are ready."""
+        return self._crew.helper_pids
+
+    def start_helpers(self, count: int) -> None:
+        """Start processes that draw frames of several rows beside this one, on the CPU: one for each further core.
+
+        They take some seconds and 0.4 GB each, and join in when they are ready. Frames are the same, to the byte. They
+        end with `end_helpers`, or with this process. The bundle must be the folder's, as `bundles.load` gives it.
+        """
+        if self.device.type == "cpu" and count > 0:
+            self._crew.start(self.bundle.folder, count, self._is_fast)
+
+    def end_helpers(self) -> None:
+        """End the processes of `start_helpers`."""
+        with self._lock:
+            self._crew.end()
 
     @property
     def device_name(self) -> str:
@@ -132,7 +182,7 @@ class Engine:
 
     def _encode(self, portrait: Picture, quality: QualityReport) -> Source:
         encoded = EncodedFace(portraits.cut(portraits.over_grey(portrait), quality.crop, self.size))
-        weights = self._compute(lambda manager: manager.state_of(encoded).weights.flatten())
+        weights = self._compute(lambda manager: self._state(manager, encoded).weights.flatten())
         landmarks = self._landmarks(portrait, encoded, quality.crop)
         return new_source(self.bundle.digest, portrait, quality, self.sizes, weights, encoded, landmarks)
 
@@ -191,40 +241,54 @@ class Engine:
         self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT
     ) -> Iterator[Rendered]:
         """Render as `render` does, a batch at a time, for long clips in constant memory."""
+        for part in self._parts(source, weights, output, unchanged):
+            yield np.stack(part)
+
+    def render_each(
+        self, source: Source, weights: Weights, output: OutputSpec, finish: Finish[Result]
+    ) -> list[Result]:
+        """Render as `render` does, and return what `finish` makes of each frame.
+
+        On the CPU frames are finished side by side too, in threads; so encoding them costs no time of its own.
+        """
+        return [one for part in self._parts(source, weights, output, finish) for one in part]
+
+    def _parts(
+        self, source: Source, weights: Weights, output: OutputSpec, finish: Finish[Result]
+    ) -> Iterator[list[Result]]:
         rows = check_weights(weights, self.channels)
-        render_first = self._renderer(source, output)
+        view = self._view(source, output)
         done = 0
         while done < len(rows):
-            part = render_first(rows[done : done + self.batch])
+            part = self._draw(view, rows[done:], finish)
             done += len(part)
             yield part
 
-    def _renderer(self, source: Source, output: OutputSpec) -> Callable[[Weights], Rendered]:
-        """Return a function that renders the first of some rows."""
+    def _view(self, source: Source, output: OutputSpec) -> _View:
+        """Return how to render a source in a form."""
         if output.framing == FACE:
-            return self._face_renderer(source, output)
+            return self._face_view(source, output)
         canvas = self._canvases.get(
             source,
             output,
             partial(self._with_fine_photo, source),
-            lambda encoded: self._levels(encoded, source.weights[None].copy())[0],
+            lambda encoded: self._at_rest(source, encoded),
         )
-        most = max(1, MAX_PIXELS_PER_BATCH // canvas.plate.portrait[..., 0].size)
-        return lambda rows: np.stack(
-            [canvas.plate.picture(face, output) for face in self._levels(canvas.encoded, rows[:most])]
-        )
+        most = MAX_PIXELS_PER_BATCH // canvas.plate.portrait[..., 0].size
+        return _View(canvas.encoded, True, lambda face: canvas.plate.picture(face, output), max(1, most))
 
-    def _face_renderer(self, source: Source, output: OutputSpec) -> Callable[[Weights], Rendered]:
-        """Return a function that renders the first face pictures of some rows; 8-bit ones are rounded on the device."""
+    def _face_view(self, source: Source, output: OutputSpec) -> _View:
+        """Return how to render face pictures; 8-bit ones are rounded on the device."""
         side = source.side(output.size)
-        encoded = self._face_of_side(source, side)
-        most = max(1, MAX_PIXELS_PER_BATCH // side**2)
+        encoded, most = self._face_of_side(source, side), max(1, MAX_PIXELS_PER_BATCH // side**2)
         if not output.alpha and not output.deep:
-            return lambda rows: self._render_batch(encoded, rows[:most], round_levels)
+            return _View(encoded, False, lambda face: face, most)
         matte = face_matte(side)
-        return lambda rows: np.stack(
-            [output.finish(face, matte) for face in self._levels(encoded, rows[:most])]
-        )
+        return _View(encoded, True, lambda face: output.finish(face, matte), most)
+
+    def _at_rest(self, source: Source, encoded: EncodedFace) -> Levels:
+        """Return the face [N, N, 3] under its own weights, before rounding."""
+        return self._draw(_View(encoded, True, lambda face: face, 1), source.weights[None].copy())[0]
 
     def _face_of_side(self, source: Source, side: int) -> EncodedFace:
         """Return the source's face with a photo of `side` pixels, one of `source.sizes`; the newest ones are kept."""
@@ -250,21 +314,16 @@ class Engine:
             return encoded
         return EncodedFace(encoded.picture, portraits.cut(portrait, crop, side))
 
-    def _levels(self, encoded: EncodedFace, rows: Weights) -> Levels:
-        """Render the faces [B, N, N, 3] of the first rows, before rounding."""
-        return np.asarray(self._render_batch(encoded, rows, lambda levels: levels), np.float32)
-
-    def _render_batch(
-        self, encoded: EncodedFace, rows: Weights, finish: Callable[[Tensor], Tensor]
-    ) -> Rendered:
-        """Render the first rows: all of them, or fewer if memory is short."""
+    def _draw(self, view: _View, rows: Weights, finish: Finish[Result] = unchanged) -> list[Result]:
+        """Draw the first rows: all of them, or fewer if memory is short. Return what `finish` makes of each frame."""
         while True:
+            most = min(view.most, self.at_once)
             try:
-                return self._decode(encoded, rows[: self.batch], finish)
+                return self._decode(view, rows[:most], lambda face: finish(view.finish(face)))
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
-                self._use_less_memory(min(len(rows), self.batch), error)
+                self._use_less_memory(min(len(rows), most), error)
 
     def _use_less_memory(self, tried: int, error: BaseException) -> None:
         """Halve the batch after memory ran out with `tried` frames, or fall back to the CPU. Raises OUT_OF_MEMORY."""
@@ -279,11 +338,20 @@ class Engine:
             self._manager.free_unused()
         logger.warning("out of memory: rendering %d frames at a time from now on", self.batch)
 
-    def _decode(self, encoded: EncodedFace, rows: Weights, finish: Callable[[Tensor], Tensor]) -> Rendered:
+    def _decode(self, view: _View, rows: Weights, finish: Finish[Result]) -> list[Result]:
         with self._on_device() as manager:
-            state = manager.state_of(encoded)
-            frames: Tensor = manager.face.decode(state, torch.from_numpy(rows).to(manager.device))
-            return finish(to_levels(frames)).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+            if self.device.type == "cpu":
+                return self._crew.draw(manager, view.encoded, rows, view.is_deep, finish)
+            state = manager.state_of(view.encoded)
+            levels = to_levels(manager.face.decode(state, torch.from_numpy(rows).to(manager.device)))
+            frames = levels if view.is_deep else round_levels(levels)
+            return [finish(frame) for frame in frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
+
+    def _state(self, manager: DeviceManager, encoded: EncodedFace) -> Any:
+        """Return the network's state for a face; on the CPU computed as helpers do, to the byte."""
+        if self.device.type == "cpu":
+            return self._crew.run(lambda: manager.state_of(encoded))
+        return manager.state_of(encoded)
 
     @contextlib.contextmanager
     def _on_device(self) -> Iterator[DeviceManager]:

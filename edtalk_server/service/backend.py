@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,9 @@ from shared_protocol.messages import Capture, Crop, Predict
 
 if TYPE_CHECKING:
     from edtalk_server.motion import Captured, Predicted
+
+Finished = TypeVar("Finished")
+"""What a frame becomes, such as the bytes of a file."""
 
 _LARGEST_WEIGHT = 1e4
 """Weights beyond this, in natural units, are taken for errors."""
@@ -69,6 +73,10 @@ class Backend(Protocol):
     def notice(self) -> str:
         """How it computes when memory is short, for people; empty when all is well. Any thread."""
 
+    @property
+    def side_by_side(self) -> int:
+        """How many frames take about as long as one. Any thread."""
+
     def open(self) -> None:
         """Load the model and warm it up (slow)."""
 
@@ -93,8 +101,14 @@ class Backend(Protocol):
     def device_memory(self) -> tuple[int, int]:
         """Return the bytes held of the accelerator's memory, and its size; 0 and 0 without one. Any thread."""
 
-    def render(self, source: Source, weights: Weights, output: OutputSpec) -> Rendered:
-        """Return the frames [B, H, W, 3 or 4] of weights [B, channels]."""
+    def expect(self, frames: int) -> None:
+        """Get ready for a render of so many frames, without waiting for it."""
+
+    def render(
+        self, source: Source, weights: Weights, output: OutputSpec, finish: Callable[[Rendered], Finished]
+    ) -> list[Finished]:
+        """Return what `finish` makes of each frame [H, W, 3 or 4] of weights [B, channels]; frames may be drawn and
+        finished side by side."""
 
 
 def read_weights(data: Buffer, rows: int, channels: int) -> Weights:

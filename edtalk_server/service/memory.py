@@ -1,31 +1,25 @@
 """Memory: how much is in use, when to give the accelerator's back, and settings that must precede numerical libraries.
 
-The settings are threads and, with glibc, how memory is kept. By default glibc returns each large block to the system;
-the page faults cost up to 40 % of a frame's time on a CPU. Higher thresholds keep the memory. A process reads them
-when it starts, so the server restarts itself with them (same process number) where they are missing.
+The settings are threads and, with glibc, how memory is kept (`edtalk_server.allocator`). A process reads them when it
+starts, so the server restarts itself with them (same process number) where they are missing.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
+from edtalk_server import allocator
+
 if TYPE_CHECKING:
     from .backend import Backend
 
-_GIB = 1024**3
 DESCRIPTORS = 4096
 """Open files and connections that the server asks the system for. Many systems allow 1,024 unless asked."""
-_MALLOC = {
-    "MALLOC_MMAP_THRESHOLD_": str(8 * _GIB),
-    "MALLOC_TRIM_THRESHOLD_": str(16 * _GIB),
-    "MALLOC_TOP_PAD_": str(_GIB // 4),
-}
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
@@ -40,20 +34,26 @@ def default_threads(cores: int) -> int:
     return cores if cores <= 4 else cores - 1
 
 
+def threads_in_use() -> int:
+    """Return the threads for the model that `apply` has set, or would set."""
+    given = os.environ.get(_THREADS[0], "")
+    return int(given) if given.isdecimal() and int(given) > 0 else default_threads(usable_cores())
+
+
 def missing_settings(environ: Mapping[str, str], threads: int, glibc: bool) -> dict[str, str]:
     """Return the variables to add. What the user has set stays."""
-    wanted = dict.fromkeys(_THREADS, str(threads)) | (_MALLOC if glibc else {})
+    wanted = dict.fromkeys(_THREADS, str(threads)) | (allocator.KEEPING if glibc else {})
     return {name: value for name, value in wanted.items() if name not in environ}
 
 
 def apply(threads: int | None) -> None:
     """Set the threads. With glibc and unset memory thresholds, restart this process with them."""
-    glibc = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+    glibc = allocator.is_glibc()
     count = threads or default_threads(usable_cores())
     missing = missing_settings(os.environ, count, glibc)
     if threads:
         missing |= dict.fromkeys(_THREADS, str(threads))
-    must_restart = any(name in missing for name in _MALLOC)
+    must_restart = any(name in missing for name in allocator.KEEPING)
     os.environ.update(missing)
     if must_restart:
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (ourselves, no shell)

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from shared_protocol.messages import Capture, Crop, Predict, SpokenLine
 from shared_protocol.timebase import TimeBase
 from shared_protocol.transcripts import Line, Transcript
 
-from .backend import Source
+from .backend import Finished, Source
 
 if TYPE_CHECKING:
     from edtalk_server.motion import Captured, CaptureSettings, Predicted, PredictOptions
@@ -37,6 +38,8 @@ log = logging.getLogger(__name__)
 
 _PARTS = ("audio_to_lip", "audio_to_pose", "semantics", "sync")
 """Networks beside the face's that a bundle may have: clients are told which."""
+_LONG_RENDER = 12
+"""Frames from which on a render is worth the start of helpers."""
 _MOST_KEPT = 64 * 1024 * 1024
 """Bytes of a decoded picture that stays in memory after it was looked at."""
 
@@ -49,11 +52,12 @@ class EngineBackend:
 
     largest_batch = 16
 
-    def __init__(self, bundle: str, device: str = "auto") -> None:
+    def __init__(self, bundle: str, device: str = "auto", helpers: int = 0) -> None:
+        """`helpers`: processes that draw beside this one on the CPU (`Engine.start_helpers`)."""
         from edtalk_server.bundles.load import read_manifest
 
         manifest, digest = read_manifest(bundle)
-        self._bundle, self._device = bundle, device
+        self._bundle, self._device, self._helpers = bundle, device, helpers
         parts = [name for name in _PARTS if getattr(manifest, name, None) is not None]
         self.description = json.dumps(json.loads(manifest.public_json()) | {"digest": digest, "parts": parts})
         self.channels, self.size = len(manifest.layout), manifest.size
@@ -123,10 +127,22 @@ class EngineBackend:
         memory: tuple[int, int] = self._engine.device_memory() if self._engine else (0, 0)
         return memory
 
-    def render(self, source: Source, weights: Weights, output: OutputSpec) -> Rendered:
+    @property
+    def side_by_side(self) -> int:
         """See `backend.Backend`."""
-        frames: Rendered = self._engine.render(source, weights, output)
-        return frames
+        return self._engine.side_by_side if self._engine else 1
+
+    def expect(self, frames: int) -> None:
+        """Start the helpers at the first long render: each takes a core, and memory of its own."""
+        if frames >= _LONG_RENDER and self._helpers and not self._engine.has_helpers:
+            self._engine.start_helpers(self._helpers)
+
+    def render(
+        self, source: Source, weights: Weights, output: OutputSpec, finish: Callable[[Rendered], Finished]
+    ) -> list[Finished]:
+        """See `backend.Backend`."""
+        finished: list[Finished] = self._engine.render_each(source, weights, output, finish)
+        return finished
 
 
 @dataclass(frozen=True)
@@ -145,6 +161,7 @@ class FakeBackend:
     """
 
     largest_batch = 4
+    side_by_side = 1
     notice = ""
 
     def __init__(self, layout: BankLayout | None = None) -> None:
@@ -222,9 +239,14 @@ class FakeBackend:
         """Return 0 and 0: there is no accelerator."""
         return 0, 0
 
-    def render(self, source: Any, weights: Weights, output: OutputSpec) -> Rendered:
+    def expect(self, frames: int) -> None:
+        """Do nothing: bars are quick."""
+
+    def render(
+        self, source: Any, weights: Weights, output: OutputSpec, finish: Callable[[Rendered], Finished]
+    ) -> list[Finished]:
         """See `backend.Backend`."""
-        return self._engine.render(source, weights, output)
+        return [finish(frame) for frame in self._engine.render(source, weights, output)]
 
 
 def predict_options(request: Predict) -> PredictOptions:

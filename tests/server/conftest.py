@@ -20,6 +20,7 @@ from edtalk_server.media.output_spec import FULL, OutputSpec
 from edtalk_server.media.steps import Checkpoint, Step, Steps
 from edtalk_server.motion import Captured, Predicted
 from edtalk_server.motion.visemes import Viseme
+from edtalk_server.service.backend import Finished
 from edtalk_server.service.server import Server
 from shared_protocol import messages
 from shared_protocol.connection import Connection
@@ -58,6 +59,8 @@ class PlainBackend:
 
     description: str = '{"name": "plain", "size": 8}'
     channels: int = CHANNELS
+    side_by_side: int = 1
+    expected: int = 0
     size: int = SIZE
     device: str = "cpu"
     largest_batch: int = 4
@@ -131,7 +134,16 @@ class PlainBackend:
     def device_memory(self) -> tuple[int, int]:
         return self.on_device, 1000 if self.on_device else 0
 
-    def render(self, source: PlainSource, weights: Weights, output: OutputSpec) -> Rendered:
+    def expect(self, frames: int) -> None:
+        self.expected = frames
+
+    def render(
+        self,
+        source: PlainSource,
+        weights: Weights,
+        output: OutputSpec,
+        finish: Callable[[Rendered], Finished],
+    ) -> list[Finished]:
         self._work(f"render {len(weights)}")
         if weights[0, 1] == 66:
             raise RuntimeError("the model met its end")
@@ -144,7 +156,7 @@ class PlainBackend:
         if output.framing == FULL:  # twice as wide
             frames = np.concatenate([frames, frames], axis=2)
         matte = np.full(frames.shape[1:3], 0.2, np.float32)
-        return np.stack([output.finish(frame.astype(np.float32), matte) for frame in frames])
+        return [finish(output.finish(frame.astype(np.float32), matte)) for frame in frames]
 
 
 class RawPeer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from shared_protocol import messages
 from shared_protocol.messages import Blob
@@ -34,7 +35,8 @@ class PreviewHandler(Handler[messages.Preview]):
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], EncodedImage]:
         """Return the whole work."""
         render = self.resources.backend.render
-        return lambda: encode(render(self._source, self._weights, self._output)[0], "rgba")
+        finish = partial(encode, encoding="rgba")
+        return lambda: render(self._source, self._weights, self._output, finish)[0]
 
     def answer(self, value: EncodedImage, seconds: float, now: float) -> Answer:
         """Answer with a `PreviewFrame`."""

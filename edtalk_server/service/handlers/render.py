@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from edtalk_server.media.output_spec import FULL
 from shared_protocol import messages
@@ -54,16 +55,16 @@ class RenderHandler(Handler[messages.Render]):
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], list[EncodedImage]]:
         """Return the work of one batch; its frames are paid from the credit."""
         is_large = self._output.framing == FULL or self._source.side(self._output.size) > self._source.size
-        batch = (
-            1 if is_large else self.resources.batch_size.frames
-        )  # large ones take long enough one at a time
+        backend = self.resources.backend
+        if not self._next_row:
+            backend.expect(len(self.request.frames))
+        several = 1 if is_large else self.resources.batch_size.frames  # large ones take long enough
+        batch = max(several, backend.side_by_side)
         rows = self._weights[self._next_row : self._next_row + min(batch, self.credit)]
         self._next_row += len(rows)
         self.credit -= len(rows)
-        render = self.resources.backend.render
-        return lambda: [
-            encode(frame, self.request.encoding) for frame in render(self._source, rows, self._output)
-        ]
+        finish = partial(encode, encoding=self.request.encoding)
+        return lambda: backend.render(self._source, rows, self._output, finish)
 
     def answer(self, value: Sequence[EncodedImage], seconds: float, now: float) -> Answer:
         """Answer with the batch's frames and the progress."""

@@ -58,4 +58,4 @@ def next_batch(size: int, seconds: float, largest: int) -> int:
     one."""
     if seconds > LONGEST_STEP_S:
         return max(1, size // 2)
-    return min(largest, size * 2) if seconds < LONGEST_STEP_S / 3 else size
+    return min(largest, size * 2) if seconds < LONGEST_STEP_S / 2 else size

@@ -225,7 +225,7 @@ def test_when_memory_is_short_the_batch_shrinks_and_all_frames_still_come(
     bundle: Bundle, portrait: npt.NDArray[np.uint8], caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = Engine.open(bundle, "cpu")
-    engine.batch = 8
+    engine.device, engine.batch = torch.device("meta"), 8  # batches are for accelerators
     source, rows = engine.prepare(portrait, WHOLE), _rows(11)
     sizes: list[int] = []
 

@@ -17,6 +17,7 @@ BELOW_ENGINE = (
     "edtalk_server.networks",
     "edtalk_server.media",
     ARRAYS,
+    "edtalk_server.allocator",
     "shared_protocol",
 )
 BELOW_SERVICE = ("edtalk_server.engine", "edtalk_server.motion", *BELOW_ENGINE)
@@ -56,6 +57,7 @@ ROOMS = {
     "edtalk_server.installer": Room(("shared_protocol",), only=frozenset()),
     "edtalk_server.samples": Room(only=frozenset()),
     "edtalk_server.arrays": Room(only=frozenset({"numpy"})),
+    "edtalk_server.allocator": Room(only=frozenset()),
     "edtalk_server.networks": Room((ARRAYS,), only=frozenset({"torch", "numpy", "transformers"})),
     "edtalk_server.media": Room((ARRAYS, "shared_protocol"), never=BLENDER | {"torch"}),
     "edtalk_server.bundles": Room(

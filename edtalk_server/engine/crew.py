@@ -1,0 +1,259 @@
+"""The crew: who draws frames on the CPU. A thread of this process, and helpers, which are processes of their own.
+
+Two threads that share a frame of a small network wait for each other at every layer, and two threads with a frame each
+wait for Python's lock. Processes share nothing. Everybody draws with one thread of torch, so a frame's bytes depend
+neither on who drew it nor on the number of cores.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import subprocess
+import sys
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
+
+import torch
+
+from edtalk_server import allocator
+from edtalk_server.arrays import Rendered, Weights
+from edtalk_server.engine import helper
+from edtalk_server.engine.device_manager import MAX_ENCODED_FACES, DeviceManager, EncodedFace
+from edtalk_server.engine.drawing import draw
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+Finish = Callable[[Rendered], Result]
+"""What becomes of a frame, right after it was drawn and beside the others."""
+
+_PATIENCE_S = 5.0
+"""Seconds that a helper has to end."""
+
+
+def unchanged(frame: Any) -> Any:
+    """Return the frame itself, as `Finish`."""
+    return frame
+
+
+def _use_one_thread() -> None:
+    """Give this thread one thread of torch. Torch sets a thread up when it is first asked something: ask first."""
+    torch.get_num_threads()
+    torch.set_num_threads(1)
+
+
+_AHEAD = 2
+"""Frames that a helper is asked for before it has answered: it never waits for the next request."""
+
+
+class _Rows:
+    """The rows that wait to be drawn, for several takers."""
+
+    def __init__(self, count: int) -> None:
+        self._waiting = deque(range(count))
+        self._lock = threading.Lock()
+
+    def take(self, leave: int = 0) -> int | None:
+        """Return the next row's number; None where only `leave` are left, or none."""
+        with self._lock:
+            return self._waiting.popleft() if len(self._waiting) > leave else None
+
+    def give_back(self, numbers: Sequence[int]) -> None:
+        """Let others draw these."""
+        with self._lock:
+            self._waiting.extendleft(reversed(numbers))
+
+
+class _Helper:
+    """One helper process. It draws nothing until it is ready, and nothing more after its first trouble."""
+
+    def __init__(self, bundle: Path, is_fast: bool) -> None:
+        environment = os.environ | {
+            "OMP_NUM_THREADS": "1",
+            "MKL_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
+        if allocator.is_glibc():
+            environment = allocator.KEEPING | environment
+        command = [sys.executable, "-m", "edtalk_server.engine.helper", str(bundle), str(int(is_fast))]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+        )
+        self._sent: OrderedDict[int, None] = OrderedDict()
+        self.is_ready = False
+        self._starting = threading.Thread(
+            target=self._wait_until_ready, name="edtalk-helper-start", daemon=True
+        )
+        self._starting.start()
+
+    def _wait_until_ready(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            self.is_ready = self._process.stdout is not None and helper.read(self._process.stdout) is not None
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        return self._process.pid
+
+    def ask(self, number: int, encoded: EncodedFace, row: Weights, deep: bool) -> None:
+        """Ask for a frame; with the face, where the helper has it no longer."""
+        request = {"of": number, "row": helper.packed(row), "deep": deep}
+        if number not in self._sent:
+            request |= {
+                "face": number,
+                "picture": helper.packed(encoded.picture),
+                "photo": helper.packed(encoded.photo),
+            }
+            self._sent[number] = None
+            while len(self._sent) > MAX_ENCODED_FACES:
+                self._sent.popitem(last=False)
+        if self._process.stdin is None:
+            raise OSError("the helper has no input")
+        helper.write(self._process.stdin, request)
+
+    def answer(self) -> Rendered:
+        """Return the next frame. Raises `OSError` when the helper has ended or failed."""
+        answer = helper.read(self._process.stdout) if self._process.stdout else None
+        if answer is None or "frame" not in answer:
+            raise OSError("the process has ended" if answer is None else answer.get("error", "no frame"))
+        frame: Rendered = helper.unpacked(answer["frame"])
+        return frame
+
+    def end(self) -> None:
+        """Close its input, at which it ends. It is killed when it takes too long."""
+        self.is_ready = False
+        if self._process.stdin:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._starting.join()
+        if self._process.stdout:
+            self._process.stdout.close()
+
+
+class Crew:
+    """One thread, and as many helpers as were started. One caller at a time."""
+
+    def __init__(self) -> None:
+        self._helpers: list[_Helper] = []
+        self._own = ThreadPoolExecutor(1, "edtalk-drawing")
+        self._others = ThreadPoolExecutor(64, "edtalk-helper")  # threads are made as helpers need them
+        self._numbers: WeakKeyDictionary[EncodedFace, int] = WeakKeyDictionary()
+        self._counter = itertools.count()
+        before = torch.get_num_threads()
+        self._own.submit(_use_one_thread).result()
+        torch.set_num_threads(before)  # torch also remembers the number for threads to come
+
+    @property
+    def count(self) -> int:
+        """How many frames are drawn side by side."""
+        return 1 + sum(helper.is_ready for helper in self._helpers)
+
+    @property
+    def has_helpers(self) -> bool:
+        """Were helpers started, ready or not?"""
+        return bool(self._helpers)
+
+    @property
+    def at_once(self) -> int:
+        """How many frames to draw in one call: two each, so that nobody waits long for the last one."""
+        return 1 if self.count == 1 else 2 * self.count
+
+    @property
+    def helper_pids(self) -> tuple[int, ...]:
+        """The processes of the helpers that are ready."""
+        return tuple(helper.pid for helper in self._helpers if helper.is_ready)
+
+    def start(self, bundle: Path, helpers: int, is_fast: bool) -> None:
+        """Start helpers for the bundle in a folder. They join in when they are ready, some seconds later."""
+        self._helpers += [_Helper(bundle, is_fast) for _ in range(helpers)]
+
+    def end(self) -> None:
+        """End the helpers."""
+        for one in self._helpers:
+            one.end()
+        self._helpers.clear()
+
+    def run(self, work: Callable[[], Result]) -> Result:
+        """Do `work` in the drawing thread, with one thread of torch and without gradients."""
+
+        def without_gradients() -> Result:
+            with torch.inference_mode():
+                return work()
+
+        return self._own.submit(without_gradients).result()
+
+    def draw(
+        self,
+        manager: DeviceManager,
+        encoded: EncodedFace,
+        rows: Weights,
+        deep: bool,
+        finish: Finish[Result],
+    ) -> list[Result]:
+        """Draw the frames of rows [B, channels] side by side, and return what `finish` makes of each.
+
+        Rows of a helper that fails are drawn by the others. Raises what drawing in this process, or `finish`, raises.
+        """
+        waiting, results = _Rows(len(rows)), dict[int, Result]()
+
+        def draw_here() -> None:
+            while (number := waiting.take()) is not None:
+                results[number] = finish(draw(manager, encoded, rows[number], deep))
+
+        def draw_there(one: _Helper) -> None:
+            with self._watched(one, waiting) as asked:
+                while True:
+                    while (
+                        len(asked) < _AHEAD
+                        and (next_row := waiting.take(self.count * len(asked))) is not None
+                    ):
+                        asked.append(next_row)
+                        one.ask(self._number_of(encoded), encoded, rows[next_row], deep)
+                    if not asked:
+                        return
+                    frame = one.answer()
+                    results[asked.popleft()] = finish(frame)
+
+        helpers = [one for one in self._helpers if one.is_ready] if len(rows) > 1 else []
+        work: list[Future[None]] = [self._others.submit(draw_there, one) for one in helpers]
+        try:
+            self.run(draw_here)
+        finally:
+            wait(work)
+        for done in work:
+            done.result()
+        self.run(draw_here)  # what a helper gave back
+        return [results[number] for number in range(len(rows))]
+
+    @contextlib.contextmanager
+    def _watched(self, one: _Helper, waiting: _Rows) -> Iterator[deque[int]]:
+        """Hold the numbers of the rows that a helper was asked for; give them back when it fails, and let it go."""
+        asked = deque[int]()
+        try:
+            yield asked
+        except (OSError, ValueError) as error:
+            logger.warning("a helper failed (%s): its frames are drawn by the others", error)
+            waiting.give_back(list(asked))
+            one.end()
+
+    def _number_of(self, encoded: EncodedFace) -> int:
+        if encoded not in self._numbers:
+            self._numbers[encoded] = next(self._counter)
+        return self._numbers[encoded]

@@ -1,0 +1,100 @@
+"""The crew: frames drawn side by side by processes are the same frames."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edtalk_server import bundles
+from edtalk_server.bundles import Bundle, BundleManifest, NetworkPart
+from edtalk_server.engine import Engine
+from edtalk_server.media.output_spec import DEFAULT_OUTPUT, OutputSpec
+from edtalk_server.networks.config import EDTalkConfig
+from edtalk_server.networks.edtalk import EDTalk
+from shared_protocol.banks import numbered_layout
+from shared_protocol.messages import Crop
+
+CONFIG = EDTalkConfig(size=32, style_dim=48, width_base=512, width_max=16, enhancement_hidden=8)
+WHOLE = Crop(16.0, 16.0, 32.0, 0.0)
+PORTRAIT = np.random.default_rng(3).integers(0, 256, (32, 32, 3), np.uint8)
+PATIENCE_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    manifest = BundleManifest(
+        name="tiny",
+        title="Tiny",
+        version="1",
+        licence="CC0-1.0",
+        size=32,
+        face=NetworkPart("edtalk", CONFIG.to_dict(), "face.safetensors"),
+        layout=numbered_layout(),
+    )
+    folder = tmp_path_factory.mktemp("bundles") / "tiny"
+    bundles.save(folder, manifest, {"face": EDTalk(CONFIG)})
+    return bundles.load(folder)
+
+
+@pytest.fixture
+def helped(bundle: Bundle) -> Engine:
+    engine = Engine.open(bundle, "cpu")
+    engine.start_helpers(1)
+    _wait_for_helpers(engine, 1)
+    return engine
+
+
+def _wait_for_helpers(engine: Engine, count: int) -> None:
+    end = time.monotonic() + PATIENCE_S
+    while len(engine.helper_pids) < count:
+        assert time.monotonic() < end, "the helpers are not ready"
+        time.sleep(0.02)
+
+
+def _rows(count: int) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(0).normal(size=(count, 36)).astype(np.float32)
+
+
+def test_helpers_draw_the_same_bytes_and_end_when_told(
+    bundle: Bundle, helped: Engine, tmp_path: Path
+) -> None:
+    alone = Engine.open(bundle, "cpu")
+    for output in (DEFAULT_OUTPUT, OutputSpec(alpha=True), OutputSpec(deep=True)):
+        expected = alone.render(alone.prepare(PORTRAIT, WHOLE), _rows(9), output)
+        assert np.array_equal(helped.render(helped.prepare(PORTRAIT, WHOLE), _rows(9), output), expected)
+    finished = helped.render_each(
+        helped.prepare(PORTRAIT, WHOLE), _rows(5), DEFAULT_OUTPUT, lambda f: f.shape
+    )
+    assert finished == [(32, 32, 3)] * 5
+    helped.end_helpers()
+    assert not helped.has_helpers
+    assert helped.at_once == 1
+
+
+def test_the_frames_of_a_killed_helper_are_drawn_by_the_others(
+    helped: Engine, caplog: pytest.LogCaptureFixture
+) -> None:
+    source, rows = helped.prepare(PORTRAIT, WHOLE), _rows(8)
+    expected = helped.render(source, rows)
+    os.kill(helped.helper_pids[0], signal.SIGTERM)
+    assert np.array_equal(helped.render(source, rows), expected)
+    assert "a helper failed" in caplog.text
+    assert helped.side_by_side == 1
+    helped.end_helpers()
+
+
+def test_what_finishing_raises_is_raised(helped: Engine) -> None:
+    def refuse(_: object) -> None:
+        raise OverflowError("no room")
+
+    source = helped.prepare(PORTRAIT, WHOLE)
+    with pytest.raises(OverflowError, match="no room"):
+        helped.render_each(source, _rows(6), DEFAULT_OUTPUT, refuse)
+    assert len(helped.render(source, _rows(6))) == 6, "and the next render works"
+    helped.end_helpers()
