@@ -40,6 +40,7 @@ from edtalk_server.networks.compact_blocks import (
 from edtalk_server.networks.compact_motion_encoder import LANDMARKS, MotionEncoder
 from edtalk_server.networks.detail import DetailConfig, DetailNetwork, PreparedDetail
 from edtalk_server.networks.interface import Encoding, check_source
+from edtalk_server.networks.upper_face.upper_face import PreparedUpperFace, UpperFace, UpperFaceConfig
 
 FLOW_SCALE = 0.25
 """Flow, in units of half a picture, for one unit of a head's output at the coarse levels; finer levels correct less."""
@@ -56,7 +57,8 @@ class CompactConfig:
     `reader` is `plain` (numbers at once) or `points` (see `compact_motion_encoder`); with `tone` the decoder also
     predicts how the light on moved parts changes; `refined` deepens it. `gain` scales weights in natural units (1 =
     full movement) to the style latent; `rest_radius` is the length of a change of weights at which flow and mask are
-    half awake. `detail` configures the painters of mouth and eyes; None leaves them out.
+    half awake. `detail` configures the painters of mouth and eyes; None leaves them out. With `upper_face` lids,
+    irises and brows are moved by geometry (`upper_face`); None: the network draws them.
     """
 
     size: int = 256
@@ -82,6 +84,7 @@ class CompactConfig:
     locator_channels: tuple[int, ...] = (24, 48, 96, 128)
     locator_hidden: int = 192
     detail: DetailConfig | None = None
+    upper_face: UpperFaceConfig | None = None
 
     def __post_init__(self) -> None:
         if self.detail_size != 2 * self.trunk_size or self.size % self.detail_size:
@@ -89,6 +92,9 @@ class CompactConfig:
         levels = (self.trunk_size // 4).bit_length() - 1
         if len(self.encoder_channels) != levels or len(self.decoder_channels) != levels - 1:
             raise ValueError(f"a trunk of {self.trunk_size} pixels has {levels} encoder levels")
+        count = self.mouth + self.pose + self.expression
+        if self.upper_face is not None and not set(self.upper_face.to_dict().values()) <= set(range(count)):
+            raise ValueError(f"upper_face names weights that {count} do not have")
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> CompactConfig:
@@ -96,13 +102,17 @@ class CompactConfig:
         fields: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         if fields.get("detail") is not None:
             fields["detail"] = DetailConfig.from_dict(fields["detail"])
+        if fields.get("upper_face") is not None:
+            fields["upper_face"] = UpperFaceConfig.from_dict(fields["upper_face"])
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object that `from_dict` reads. Without painters older programs can read it too."""
+        """Return the JSON object that `from_dict` reads. Without parts that came later older programs
+        can read it too."""
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
-        del values["detail"]
-        return values if self.detail is None else {**values, "detail": self.detail.to_dict()}
+        later = {"detail": self.detail, "upper_face": self.upper_face}
+        values = {name: value for name, value in values.items() if name not in later}
+        return {**values, **{name: part.to_dict() for name, part in later.items() if part is not None}}
 
 
 class FlowLevel(NamedTuple):
@@ -131,6 +141,7 @@ class Prepared:
     encoding: Encoding
     basis: Tensor
     detail: PreparedDetail | None = None
+    upper_face: PreparedUpperFace | None = None
 
 
 class Regressor(nn.Module):
@@ -297,6 +308,7 @@ class CompactNetwork(nn.Module):
             config.locator_size, config.locator_channels, config.locator_hidden, 2 * LANDMARKS
         )
         self.detail = DetailNetwork(config.detail) if config.detail is not None else None
+        self.upper_face = UpperFace(config.upper_face) if config.upper_face is not None else None
 
     @classmethod
     def from_config(cls, values: dict[str, Any]) -> CompactNetwork:
@@ -372,10 +384,14 @@ class CompactNetwork(nn.Module):
         own where the truth is known."""
         check_source(images, self.size)
         own = self.weights_of(images) if weights is None else weights.float()
-        detail = None
-        if self.detail is not None:
-            detail = self.detail.prepare(images, self.cropped_landmarks_of(images), own)
-        return Prepared(images, own, self.encode(images), self.basis(), detail)
+        detail = upper_face = None
+        if self.detail is not None or self.upper_face is not None:
+            landmarks = self.cropped_landmarks_of(images)
+            detail = self.detail.prepare(images, landmarks, own) if self.detail is not None else None
+            upper_face = (
+                self.upper_face.prepare(images, landmarks, own) if self.upper_face is not None else None
+            )
+        return Prepared(images, own, self.encode(images), self.basis(), detail, upper_face)
 
     def with_photo(self, prepared: Prepared, photo: Tensor) -> Prepared:
         """Return a prepared source whose frames are as large as `photo` [1, 3, n, n], the same picture in a multiple n
@@ -383,7 +399,10 @@ class CompactNetwork(nn.Module):
         detail = prepared.detail
         if self.detail is not None and detail is not None:
             detail = self.detail.with_photo(detail, photo)
-        return replace(prepared, photo=photo, detail=detail)
+        upper_face = prepared.upper_face
+        if self.upper_face is not None and upper_face is not None:
+            upper_face = self.upper_face.with_photo(upper_face, photo)
+        return replace(prepared, photo=photo, detail=detail, upper_face=upper_face)
 
     def sketch(self, prepared: Prepared) -> Prepared:
         """Return a prepared source whose frames have `detail_size` and no painters' details: quick, for comparing."""
@@ -392,8 +411,21 @@ class CompactNetwork(nn.Module):
     def decode(self, prepared: Prepared, weights: Tensor) -> Tensor:
         """Return frames [B, 3, n, n] of one source under B rows of weights, as large as its photo."""
         change = weights - prepared.weights
-        drawing = self.draw(prepared.encoding, prepared.basis, change)
-        frames = self.compose(prepared.photo, drawing)
+        photo, drawing = self._drawn(prepared, change)
+        frames = self.compose(photo, drawing)
         if self.detail is None or prepared.detail is None:
             return frames
         return self.detail.refine(frames, drawing.levels[-1].flow, prepared.detail, change)
+
+    def _drawn(self, prepared: Prepared, change: Tensor) -> tuple[Tensor, Drawing]:
+        """Return the photo with its upper face moved, and what is drawn of everything else."""
+        moves, upper_face = self.upper_face, prepared.upper_face
+        if moves is None or upper_face is None:
+            return prepared.photo, self.draw(prepared.encoding, prepared.basis, change)
+        left = moves.left_to_network(upper_face, change)
+        drawing = self.draw(prepared.encoding, prepared.basis, left)
+        flow, logits = drawing.levels[-1]
+        held = moves.held(upper_face, change, flow)
+        logits = logits + held * (REST_MASK_LOGIT - logits).clamp_min(0)
+        drawing = drawing._replace(levels=[*drawing.levels[:-1], FlowLevel(flow, logits)])
+        return moves.move(prepared.photo, upper_face, change), drawing

@@ -1,0 +1,196 @@
+"""The upper face of one photo, moved by geometry before the face network moves the photo as a whole.
+
+Everything happens in the photo's own frame: the network's flow then looks at a photo whose lids are closed, so that
+they turn with the head and keep the photo's sharpness in every size.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from edtalk_server.networks.compact_blocks import warp
+from edtalk_server.networks.upper_face.brows import BrowRegion, prepare_brows
+from edtalk_server.networks.upper_face.eyes import (
+    GAZE_ACROSS,
+    GAZE_DOWN,
+    EyeMoves,
+    EyeRegion,
+    draw_eye,
+    prepare_eye,
+)
+from edtalk_server.networks.upper_face.fit import Eye, down_of, fit_eyes
+
+_HELD = 2.5
+"""Change of a weight, inverted, at which the eyes are held whole."""
+_AROUND_SIZE = 128
+
+
+@dataclass(frozen=True)
+class UpperFaceConfig:
+    """Which weights move what; "left" is the person's. A blink's own weight is 0 for open and 1 for closed."""
+
+    blink_left: int
+    blink_right: int
+    squint: int
+    gaze_left: int
+    gaze_up: int
+    brow_raise: int
+    brow_furrow: int
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> UpperFaceConfig:
+        """Build from JSON. Raises `TypeError` that names an unknown field."""
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON object that `from_dict` reads."""
+        return dataclasses.asdict(self)
+
+
+@dataclass(frozen=True)
+class PreparedUpperFace:
+    """All of one source that does not depend on the weights. `found` are the eyes on the picture's left and
+    right, `around` [1, 1, m, m] is 1 on them and falls to 0 around them."""
+
+    found: tuple[Eye, Eye]
+    weights: Tensor
+    regions: tuple[EyeRegion | None, EyeRegion | None]
+    brows: BrowRegion | None
+    around: Tensor
+
+
+class Moves(NamedTuple):
+    """How B frames move the upper face: the eyes on the picture's left and right, and the brows [B, 4] (inner and outer
+    raise, furrow down and in)."""
+
+    left: EyeMoves
+    right: EyeMoves
+    brows: Tensor
+
+
+class UpperFace:
+    """Moves lids, irises and brows of photos. It has no tensors to learn."""
+
+    def __init__(self, config: UpperFaceConfig) -> None:
+        self.config = config
+        self.blinks = (
+            config.blink_right,
+            config.blink_left,
+        )  # the person's right eye is on the picture's left
+
+    def prepare(self, photo: Tensor, landmarks: Tensor, weights: Tensor) -> PreparedUpperFace:
+        """Find eyes and brows of a picture [1, 3, n, n] with `landmarks` [1, 68, 2] and its own `weights` [1, C]."""
+        return self._prepared(photo, fit_eyes(photo, landmarks), weights)
+
+    def with_photo(self, prepared: PreparedUpperFace, photo: Tensor) -> PreparedUpperFace:
+        """Return the same for a finer photo [1, 3, n, n] of the same picture."""
+        return self._prepared(photo, prepared.found, prepared.weights)
+
+    @staticmethod
+    def _prepared(photo: Tensor, found: tuple[Eye, Eye], weights: Tensor) -> PreparedUpperFace:
+        regions = (prepare_eye(photo, found[0]), prepare_eye(photo, found[1]))
+        within = [(region.rows, region.columns) for region in regions if region is not None]
+        brows = prepare_brows(photo, found, within)
+        return PreparedUpperFace(found, weights, regions, brows, _around(found, photo.device))
+
+    def left_to_network(self, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
+        """Return the change [B, C] of weights that the face network still has to draw."""
+        left, right = (eye.sure for eye in prepared.found)
+        both = (left + right) / 2
+        keep = torch.ones_like(change[:1])
+        for channel, sure in (
+            (self.config.blink_right, left),
+            (self.config.blink_left, right),
+            (self.config.gaze_left, both),
+            (self.config.gaze_up, both),
+            (self.config.brow_raise, both),
+            (self.config.brow_furrow, both),
+        ):
+            keep[:, channel] = 1 - sure
+        return change * keep
+
+    def held(self, prepared: PreparedUpperFace, change: Tensor, flow: Tensor) -> Tensor:
+        """Return where frames that the face network moves by `flow` [B, 2, m, m] must show the moved photo and nothing
+        that the network draws, because it draws eyes as they were: 0..1, [B, 1, m, m]."""
+        channels = list(self.config.to_dict().values())
+        amount = (_HELD * change[:, channels].abs().amax(1)).clamp(0, 1)
+        return amount[:, None, None, None] * warp(prepared.around, flow)
+
+    def move(self, photo: Tensor, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
+        """Return the photo [1, 3, n, n] under B changes of weights [B, C]: [B, 3, n, n], or itself where none of them
+        moves the upper face."""
+        channels = list(self.config.to_dict().values())
+        awake = (change[:, channels] != 0).any(1)
+        brows = prepared.brows
+        if brows is None or not bool(awake.any()):
+            return photo
+        moves = self._moves(prepared, change)
+        out = photo.expand(len(change), -1, -1, -1).clone()
+        skin = torch.einsum("bk,kchw->bchw", moves.brows, brows.fields)
+        grid = (brows.places + skin).permute(0, 2, 3, 1) * 2 - 1
+        source = photo.float().expand(len(change), -1, -1, -1)
+        drawn = F.grid_sample(source, grid, padding_mode="border", align_corners=False)
+        for region, eye in zip(prepared.regions, moves[:2], strict=True):
+            if region is not None:
+                rows, columns = _within(region.rows, brows.rows), _within(region.columns, brows.columns)
+                drawn[:, :, rows, columns] = draw_eye(photo.float(), region, eye, skin[:, :, rows, columns])
+        shade = 1 - moves.brows[:, 3].clamp(0, 1)[:, None, None] * brows.folds
+        drawn = (drawn + 1) * shade[:, None] - 1
+        kept = awake[:, None, None, None]
+        out[:, :, brows.rows, brows.columns] = torch.where(
+            kept, drawn, photo[:, :, brows.rows, brows.columns]
+        ).to(out.dtype)
+        return out
+
+    def _moves(self, prepared: PreparedUpperFace, change: Tensor) -> Moves:
+        left, right = (
+            self._eye_moves(prepared, change, blink, eye.sure)
+            for blink, eye in zip(self.blinks, prepared.found, strict=True)
+        )
+        sure = (prepared.found[0].sure + prepared.found[1].sure) / 2
+        lift = change[:, self.config.brow_raise].clamp(-1, 1)
+        furrow = change[:, self.config.brow_furrow].clamp(-1, 1)
+        inner = lift
+        outer = lift * (1 - 0.85 * furrow.clamp(0, 1))
+        down = furrow * (1 - 1.5 * lift).clamp(0, 1)
+        return Moves(left, right, sure * torch.stack([inner, outer, down, furrow], 1))
+
+    def _eye_moves(self, prepared: PreparedUpperFace, change: Tensor, blink: int, sure: float) -> EyeMoves:
+        """Return the moves of the eye that the weight `blink` closes."""
+        own = prepared.weights[:, blink]
+        by = change[:, blink]
+        close = sure * (by / (1 - own.clamp(0, 0.6))).clamp(0, 1)
+        config = self.config
+        values = (
+            close,
+            sure * (-by).clamp(0, 1.2),
+            sure * change[:, config.squint].clamp(-0.5, 1),
+            sure * GAZE_ACROSS * change[:, config.gaze_left],
+            sure * -GAZE_DOWN * change[:, config.gaze_up],
+        )
+        return EyeMoves(*(value[:, None, None] for value in values))
+
+
+def _around(eyes: tuple[Eye, Eye], device: torch.device) -> Tensor:
+    """Return a map of the picture that is 1 on the eyes and falls to 0 around them, [1, 1, n, n]."""
+    line = (torch.arange(_AROUND_SIZE, device=device) + 0.5) / _AROUND_SIZE
+    places = torch.stack(torch.meshgrid(line, line, indexing="xy"))
+    maps = []
+    for eye in eyes:
+        offset, length = places - eye.origin[:, None, None], (eye.across * eye.across).sum()
+        x = (offset * eye.across[:, None, None]).sum(0) / length
+        y = (offset * down_of(eye.across)[:, None, None]).sum(0) / length
+        away = ((x / 1.5).square() + ((y + 0.1) / 1.0).square()).sqrt()
+        maps.append(eye.sure * ((1.5 - away) / 0.5).clamp(0, 1))
+    return torch.maximum(*maps)[None, None]
+
+
+def _within(part: slice, whole: slice) -> slice:
+    """Return a slice of the photo as one of the region that holds it."""
+    return slice(part.start - whole.start, part.stop - whole.start)
