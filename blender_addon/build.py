@@ -9,6 +9,9 @@ wrong wheel where two would do. So there are separate packages:
 * flavour `plain`: no compiled wheels, for Blenders built by a Linux distribution (with its `python3-zmq` and
   `python3-msgpack`).
 
+The server travels in each, too, with a wheel of pip, in the folder `server`: Blender does not unpack it, and *Install
+Server* puts it into an environment of its own.
+
 `shared_protocol` travels in each as a pure wheel whose version carries a hash of its content: Blender unpacks a rebuilt
 one again, and the same `from shared_protocol import ...` works in Blender and in the server.
 """
@@ -22,6 +25,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,9 +34,13 @@ from pathlib import Path
 ADDON = Path(__file__).resolve().parent
 PROTOCOL = ADDON.parent / "shared_protocol"
 REQUIREMENTS = ("pyzmq==27.3.0", "msgpack==1.2.4")
+SERVER = ADDON.parent / "edtalk_server"
+PIP = "pip==26.3"
 NOT_PACKED = {"build.py", "blender_manifest.toml"}
 EPOCH = (2020, 1, 1, 0, 0, 0)
 """Every file's time in the packages, so that equal content makes equal bytes."""
+
+PURE = "Wheel-Version: 1.0\nGenerator: edtalk\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
 PLATFORMS = {
     "linux-x64": ("manylinux_2_28_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"),
@@ -80,7 +88,8 @@ def write_zip(target: Path, files: list[tuple[str, bytes]]) -> Path:
     with zipfile.ZipFile(partial, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, data in files:
             info = zipfile.ZipInfo(name, EPOCH)
-            info.compress_type = zipfile.ZIP_DEFLATED
+            is_packed = name.endswith(".whl")
+            info.compress_type = zipfile.ZIP_STORED if is_packed else zipfile.ZIP_DEFLATED
             info.external_attr = 0o644 << 16
             archive.writestr(info, data)
     return partial.replace(target)
@@ -97,11 +106,33 @@ def protocol_wheel(folder: Path) -> Path:
     )
     files.append((f"{info}/METADATA", metadata.encode()))
     files.append((f"{info}/LICENSE", (ADDON.parent / "LICENSE").read_bytes()))
-    tag = "Wheel-Version: 1.0\nGenerator: edtalk\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-    files.append((f"{info}/WHEEL", tag.encode()))
+    files.append((f"{info}/WHEEL", PURE.encode()))
+    return write_wheel(folder / f"edtalk_shared_protocol-{version}-py3-none-any.whl", info, files)
+
+
+def server_wheel(folder: Path) -> Path:
+    """Write the server, with `shared_protocol` and the bundle that ships, as a wheel into `folder`."""
+    project = tomllib.loads((ADDON.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    files = [(f"shared_protocol/{name}", data) for name, data in sources(PROTOCOL)]
+    files += [(f"edtalk_server/{name}", data) for name, data in sources(SERVER)]
+    info = f"edtalk_blender-{addon_version()}.dist-info"
+    needs = [f"Requires-Dist: {text}\n" for text in project["dependencies"]]
+    metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {addon_version()}\n"
+    metadata += f"Requires-Python: {project['requires-python']}\n{''.join(needs)}"
+    scripts = "".join(f"{name} = {target}\n" for name, target in project["scripts"].items())
+    files += [
+        (f"{info}/METADATA", metadata.encode()),
+        (f"{info}/LICENSE", (ADDON.parent / "LICENSE").read_bytes()),
+        (f"{info}/WHEEL", PURE.encode()),
+        (f"{info}/entry_points.txt", f"[console_scripts]\n{scripts}".encode()),
+    ]
+    return write_wheel(folder / f"edtalk_blender-{addon_version()}-py3-none-any.whl", info, files)
+
+
+def write_wheel(target: Path, info: str, files: list[tuple[str, bytes]]) -> Path:
+    """A zip with the list of its files."""
     record = "".join(f"{name},{_record_hash(data)},{len(data)}\n" for name, data in files)
-    files.append((f"{info}/RECORD", f"{record}{info}/RECORD,,\n".encode()))
-    return write_zip(folder / f"edtalk_shared_protocol-{version}-py3-none-any.whl", files)
+    return write_zip(target, [*files, (f"{info}/RECORD", f"{record}{info}/RECORD,,\n".encode())])
 
 
 def _record_hash(data: bytes) -> str:
@@ -121,22 +152,52 @@ def compiled_wheels(folder: Path, python: str, platform: str, offline: Path | No
 
     Raises `SystemExit` with pip's own words when a wheel is not to be had.
     """
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--only-binary=:all:", "--no-deps", "--python-version", python, "--implementation", "cp"]
+    where = ["--python-version", python, "--implementation", "cp"]
     for tag in PLATFORMS[platform]:
-        command += ["--platform", tag]
+        where += ["--platform", tag]
+    what = f"The wheels {', '.join(REQUIREMENTS)} for {platform}, Python {python}"
+    return fetched(folder, what, offline, *where, *REQUIREMENTS)
+
+
+def pip_wheel(folder: Path, offline: Path | None) -> Path:
+    """Fetch pip itself into `folder`: not every Python can put it into an environment. Raises `SystemExit`."""
+    return fetched(folder / "pip", f"The wheel {PIP}", offline, PIP)[0]
+
+
+def fetched(folder: Path, what: str, offline: Path | None, *arguments: str) -> list[Path]:
+    """Return wheels that pip fetched into `folder`. Raises `SystemExit` with pip's own words."""
+    command = [*pip_command(), "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--only-binary=:all:", "--no-deps"]
     if offline is not None:
         command += ["--no-index", "--find-links", str(offline)]
     done = subprocess.run(
-        [*command, "--dest", str(folder), *REQUIREMENTS], capture_output=True, text=True, check=False
+        [*command, "--dest", str(folder), *arguments], capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         where = f"in {offline}" if offline else "from the package index"
         raise SystemExit(
-            f"The wheels {', '.join(REQUIREMENTS)} for {platform}, Python {python} could not be had {where}.\n"
+            f"{what} could not be had {where}.\n"
             f"{done.stderr.strip()}\nConnect to the network, or give a folder that holds them with --wheels."
         )
     return sorted(folder.glob("*.whl"))
+
+
+def pip_command() -> list[str]:
+    """Return how to call pip: this Python's, else that of the server's environment beside this folder.
+
+    A system's own Python often has none. Raises `SystemExit` where there is no pip at all.
+    """
+    beside = ADDON.parent / ".venv" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    for python in (sys.executable, str(beside)):
+        try:
+            answer = subprocess.run([python, "-m", "pip", "--version"], capture_output=True, check=False)
+        except OSError:
+            continue
+        if answer.returncode == 0:
+            return [python, "-m", "pip"]
+    raise SystemExit(
+        f"{sys.executable} has no pip, which fetches the wheels. Run `install.py` first: it builds the packages too."
+    )
 
 
 def manifest(flavor: Flavor, platform: str, wheels: list[Path]) -> bytes:
@@ -162,6 +223,8 @@ def build(name: str, platform: str, out: Path, offline: Path | None = None) -> P
         wheels.append(protocol_wheel(folder))
         files = [("blender_manifest.toml", manifest(flavor, platform, wheels)), *sources(ADDON)]
         files += [(f"wheels/{wheel.name}", wheel.read_bytes()) for wheel in wheels]
+        for wheel in (server_wheel(folder), pip_wheel(folder, offline)):
+            files.append((f"server/{wheel.name}", wheel.read_bytes()))
     ending = f"-{platform.replace('-', '_')}" if flavor.python else ""
     return write_zip(out / f"edtalk-{addon_version()}-{flavor.label}{ending}.zip", files)
 

@@ -8,7 +8,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,10 @@ MODULES = {
 }
 """Versions of `bpy`, the Python that each is built for, and the NumPy that each needs."""
 
-MODULES_FOR_DEMO = ("5.0.1", "5.2.3")
+MODULES_FOR_DEMO = ("4.5.15", "5.0.1", "5.2.3")
+"""The oldest first: Blenders from 4.2 on open files of 4.5, but not those of newer versions."""
 MODULE_FOR_RELEASE = "4.5.15"
-"""It has sound, which the module of 4.2 lacks, and Blender 4.2 opens its files, but not those of newer versions."""
+"""It has sound, which the module of 4.2 lacks."""
 
 TEST_PACKAGES = ("pytest>=8", "pytest-timeout>=2.3")
 MODULE_BYTES = 2 * GIGABYTE
@@ -35,6 +37,9 @@ DEBIAN_PACKAGES = (
     "libx11-6 libxrender1 libxfixes3 libxi6 libxkbcommon0 libsm6 libice6 libgl1 libxxf86vm1 libgomp1 "
     "libegl1 libgl1-mesa-dri"
 )
+
+LIBRARIES = ("X11", "Xrender", "Xfixes", "Xi", "xkbcommon", "SM", "ICE", "GL", "Xxf86vm", "gomp", "EGL")
+"""Those that the module loads, by the names that the linker has for them."""
 
 _PROBE = f"""
 import importlib.util, json, sys, bpy
@@ -152,12 +157,23 @@ def install_module(
     # an environment made for the tests also serves the demo
     accepted = [fingerprint(options.root, version, numpy, each) for each in (packages, TEST_PACKAGES)]
     if not any(environment.is_current(mark) for mark in accepted):
+        need_libraries()
         need_disk(options.root, MODULE_BYTES)
         environment.create()
         environment.install(f"Blender {version} as a Python module", f"bpy=={version}", numpy, *packages)
         try_module(environment)
         environment.finish(accepted[0])
     return environment
+
+
+def need_libraries(find: Callable[[str], object] = find_library, system: str = sys.platform) -> None:
+    """Raise `SetupError` where a bare Linux lacks libraries that the module loads: before it is downloaded."""
+    missing = [] if system != "linux" else [name for name in LIBRARIES if not find(name)]
+    if missing:
+        raise SetupError(
+            f"Blender needs the system libraries {', '.join(f'lib{name}' for name in missing)}.",
+            f"Debian and Ubuntu: apt-get install {DEBIAN_PACKAGES}",
+        )
 
 
 def try_module(environment: Environment) -> None:

@@ -64,6 +64,10 @@ def main(arguments: Sequence[str]) -> int:
     except SetupError as error:
         print(f"\nerror: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        print(f"\nerror: {error.filename or 'A file'}: {error.strerror or error}.", file=sys.stderr)
+        print("  Make sure that this folder can be written, and that its disk is not full.", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped; running it again goes on from here", file=sys.stderr)
         return 130

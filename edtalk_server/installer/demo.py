@@ -19,15 +19,15 @@ RECORD = "demo.blend.sha256"
 
 def run(options: Options, runner: Runner) -> None:
     """Install what is missing, make the character in a Blender, and say where it is."""
+    host = find_host(options, runner)  # first: what a bare system lacks is known before the downloads
     environment = server.install(options, runner)
-    server.record(options, runner, environment)
-    host = find_host(options, runner)
+    own_server = server.record(options, runner, environment, takes_over=False)
     extension = build_extension(options, runner, environment.python, "--flavor", host.flavor)[0]
     settings = options.root / "demo" / "blender-settings"
     place = free_place(options.root / "demo")
     script = scene_script(options, host, extension, place / BLEND, "--movie")
     try:
-        make_character(runner, script, BLENDER_USER_RESOURCES=str(settings))
+        make_character(runner, script, BLENDER_USER_RESOURCES=str(settings), **own_server)
     finally:
         if not runner.dry:
             remember_ours(place)  # also the remains of a failed run

@@ -8,13 +8,20 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.resources import as_file, files
 from pathlib import Path
 
 from .steps import Runner, SetupError
 
-PINS = ("torch==2.13.0", "opencv-python-headless==4.11.0.86", "numpy>=1.26,<3")
-"""The versions that were tested together. pyproject.toml says what is allowed, this says what is installed."""
+TORCH = "torch==2.13.0"
+"""The version that was tested. pyproject.toml says what is allowed, this and the locked files say what is installed."""
+
+LOCKED = {"": "locked.txt", "train": "locked-train.txt"}
+"""Files beside this one with exact versions and their hashes, as `.ci/lock_packages.py` writes them: what the server
+needs, and what a group of packages adds."""
 
 STAMP = "edtalk-stamp"
 OLDEST_PYTHON = (3, 11)
@@ -23,17 +30,27 @@ NO_NETWORK = re.compile(
     "Failed to establish a new connection|Temporary failure in name resolution|Network is unreachable"
     "|getaddrinfo failed|Max retries exceeded|NewConnectionError|ConnectTimeoutError|ProxyError|Read timed out"
 )
-NO_PACKAGE = re.compile(r"No matching distribution found for (.+)")
+NO_PACKAGE = re.compile(r"No matching distribution found for (\S+)")
+WRONG_HASH = "THESE PACKAGES DO NOT MATCH THE HASHES"
+
+PROGRESS = {"PIP_PROGRESS_BAR": "raw", "PIP_RESUME_RETRIES": "5"}
+"""Settings of pip: lines that say how far a download is, and to go on with one that broke off."""
+KNOWS_PROGRESS = (24, 1)
+"""The pip from which on it knows them."""
 
 
 @dataclass(frozen=True)
 class Environment:
-    """One virtual environment; `creator` is the Python that makes it. A stamp says by which rules it was filled."""
+    """One virtual environment; `creator` is the Python that makes it. A stamp says by which rules it was filled.
+
+    `pip_wheel` is a wheel of pip, for Pythons that cannot put pip into environments (Debian's, without python3-venv).
+    """
 
     folder: Path
     runner: Runner
     wheels: Path | None = None
     creator: str = sys.executable
+    pip_wheel: Path | None = None
 
     @property
     def python(self) -> str:
@@ -51,30 +68,90 @@ class Environment:
             (self.folder / STAMP).write_text(mark, encoding="ascii")
 
     def create(self) -> None:
-        """Create it, unless its Python runs and is new enough; otherwise replace it."""
+        """Create it, unless its Python runs, is new enough and has pip; otherwise replace it."""
         version = python_version(self.python)
-        if version is not None and version >= OLDEST_PYTHON:
+        if version is not None and version >= OLDEST_PYTHON and pip_version(self.python):
             return
         clear = ["--clear"] if self.folder.exists() else []
-        command = [self.creator, "-m", "venv", *clear, str(self.folder)]
+        bare = ["--without-pip"] if self.pip_wheel else []
         try:
-            self.runner.run(f"make the environment {self.folder.name}", command)
+            self.runner.run(
+                f"make the environment {self.folder.name}",
+                [self.creator, "-m", "venv", *clear, *bare, str(self.folder)],
+            )
+            if self.pip_wheel:  # a wheel of pip runs as it is, and installs itself
+                own = [self.python, str(self.pip_wheel / "pip"), "install", "--no-index", str(self.pip_wheel)]
+                self.runner.run("put pip into it", own)
         except subprocess.CalledProcessError as error:
             raise explain(error.output) from error
 
     def install(self, title: str, *arguments: str) -> None:
         """Run `pip install`, from the offline folder if there is one. Raises `SetupError`."""
+        self.pip(title, "install", *arguments)
+
+    def pip(self, title: str, action: str, *arguments: str) -> str:
+        """Run pip and return its output. Raises `SetupError`."""
         offline = ["--no-index", "--find-links", str(self.wheels)] if self.wheels else []
+        command = [self.python, "-m", "pip", action, "--no-input", *_quick(action), *offline, *arguments]
         try:
-            self.runner.run(title, [self.python, "-m", "pip", "install", "--no-input", *offline, *arguments])
+            return self.runner.run(
+                title, command, **(PROGRESS if pip_version(self.python) >= KNOWS_PROGRESS else {})
+            )
         except subprocess.CalledProcessError as error:
             raise explain(error.output, self.wheels) from error
+
+    def bring_pip_up_to_date(self) -> None:
+        """Install the pip that was tested: older ones say nothing of a download, and do not resume one. Where it is not
+        to be had, the one that is there will do."""
+        try:
+            self.install("pip", locked_version("pip"))
+        except SetupError:
+            self.runner.say("    not there: going on with the pip that came with Python")
+
+    def install_locked(self, title: str, group: str = "") -> None:
+        """Install exactly the packages of a locked file, checked by their hashes."""
+        with locked_file(group) as file:
+            self.install(title, "--no-deps", "--require-hashes", "--requirement", str(file))
+
+
+@contextmanager
+def locked_file(group: str = "") -> Iterator[Path]:
+    """Yield a locked file, also where this program runs out of a wheel."""
+    place = files(__package__) / LOCKED[group]
+    with as_file(place) as file:
+        yield file
+
+
+def locked_version(name: str) -> str:
+    """Return `NAME==VERSION` as the locked file of the server has it."""
+    text = (files(__package__) / LOCKED[""]).read_text("utf-8")
+    found = re.search(rf"^{re.escape(name)}==[^\s;]+", text, re.MULTILINE)
+    if found is None:
+        raise ValueError(f"{LOCKED['']} has no {name}")
+    return found[0]
+
+
+def _quick(action: str) -> list[str]:
+    """Return what spares minutes: what nobody imports needs no compiling, and the rest is compiled when it is."""
+    return ["--no-compile"] if action == "install" else []
+
+
+def pip_version(python: str) -> tuple[int, ...]:
+    """Return the first two numbers of an interpreter's pip; none where it cannot import pip, as in an environment that
+    was half made."""
+    question = [python, "-c", "import pip; print(pip.__version__)"]
+    try:
+        answer = subprocess.run(question, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return tuple(int(part) for part in re.findall(r"\d+", answer.stdout)[:2])
 
 
 def fingerprint(root: Path, *facts: object) -> str:
     """Return a digest that changes when an environment from these facts must be refilled, or the checkout moves."""
     project = (root / "pyproject.toml").read_bytes()
-    return hashlib.sha256(repr((str(root), PINS, facts)).encode() + project).hexdigest()
+    locked = b"".join((files(__package__) / name).read_bytes() for name in LOCKED.values())
+    return hashlib.sha256(repr((str(root), TORCH, facts)).encode() + project + locked).hexdigest()
 
 
 def python_version(python: str) -> tuple[int, int] | None:
@@ -107,7 +184,8 @@ def _managed_pythons(version: tuple[int, int]) -> list[str]:
 
 
 def explain(output: str, wheels: Path | None = None) -> SetupError:
-    """Explain the output of pip or venv to the person who runs it."""
+    """Explain the output of pip or venv, which may wrap its lines, to the person who runs it."""
+    output, lines = " ".join(output.split()), output.strip().splitlines()
     if "No space left on device" in output or "Errno 28" in output:
         return SetupError("The disk became full while installing.", "Free some space and run this again.")
     if "ensurepip is not available" in output or "No module named venv" in output:
@@ -125,9 +203,14 @@ def explain(output: str, wheels: Path | None = None) -> SetupError:
             "The package index could not be reached.",
             "Connect to the internet (or tell pip of your proxy), or use --wheels DIR with a folder of packages.",
         )
+    if WRONG_HASH in output:
+        return SetupError(
+            "A package that was fetched is not the one that this version was tested with.",
+            "Try again; if it stays, ask who runs your network or package mirror what changes the files.",
+        )
     if missing := NO_PACKAGE.search(output):
         return _explain_missing(missing[1].strip(), wheels)
-    tail = "\n    ".join(output.strip().splitlines()[-8:])
+    tail = "\n    ".join(lines[-8:])
     return SetupError(
         f"Installing failed; its last lines were:\n    {tail}", "runs/install.log has the whole output."
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import re
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,13 @@ SIGN_OF_LIFE = 30.0
 """Seconds of silence after which the elapsed time is shown."""
 
 
+WORTH_SHOWING, BETWEEN_SIGNS = 20_000_000, 5.0
+"""Bytes of a download from which on its progress is shown, and seconds between two signs of it."""
+_FAR = re.compile(r"Progress (\d+) of (\d+)")
+_FETCHES = re.compile(r"\s*Downloading \S+ \([^)]*B\)")
+"""What pip writes of a download: how far it is (`--progress-bar raw`), and what it fetches."""
+
+
 class SetupError(Exception):
     """A problem that a person must solve first: cause and fix, one sentence each."""
 
@@ -31,9 +39,13 @@ class SetupError(Exception):
 class Runner:
     """Runs one step after another and announces it; with `dry` it only announces. All output is appended to `log`."""
 
+    may_enlarge = True
+    """May it take a far larger download than it was asked for, after saying so?"""
+
     def __init__(self, log: Path, dry: bool = False) -> None:
         self.log = log
         self.dry = dry
+        self._shown = 0.0
 
     def say(self, text: str) -> None:
         encoding = sys.stdout.encoding or "utf-8"  # a console of Windows has few letters
@@ -87,6 +99,13 @@ class Runner:
                     whole.write(log.read_bytes())
                 log.unlink()
 
+    def progress(self, done: int, total: int) -> None:
+        """Show how many bytes of a download are there, where it is large: every few seconds."""
+        now = time.monotonic()
+        if total > WORTH_SHOWING and now - self._shown > BETWEEN_SIGNS:
+            self._shown = now
+            self.say(f"    ... {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+
     def _run_logged(self, command: Sequence[str], environment: dict[str, str]) -> str:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         started = time.monotonic()
@@ -100,10 +119,15 @@ class Runner:
                 if line is None:
                     self.say(f"    ... {time.monotonic() - started:.0f} s")
                     continue
+                if far := _FAR.fullmatch(line.strip()):
+                    self.progress(int(far[1]), int(far[2]))
+                    continue
                 log.write(line)
                 lines.append(line)
                 if line.startswith(NEWS):
                     self.say(f"    {line[len(NEWS) :].rstrip()}")
+                elif _FETCHES.match(line):
+                    self.say(f"    {line.strip()}")
         if process.returncode:
             raise subprocess.CalledProcessError(process.returncode, list(command), "".join(lines))
         return "".join(lines)
@@ -140,7 +164,7 @@ def _lines_or_silence(process: subprocess.Popen[str]) -> Iterator[str | None]:
             continue
         if not line:
             return
-        if line.startswith(NEWS):
+        if line.startswith((NEWS, "Progress ")):
             last_news = time.monotonic()
         yield line
 

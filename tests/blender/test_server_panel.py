@@ -304,3 +304,53 @@ def test_the_pie_menu_offers_buttons_that_exist_and_is_off_at_first(addon: Any, 
     assert len(buttons) == 8
     for name in buttons:
         assert getattr(bpy.ops.edtalk, name.partition(".")[2]).get_rna_type()
+
+
+def test_where_no_server_is_installed_the_first_button_installs_it(
+    addon: Any, own_folders: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """From nothing: the panel says what is missing, and new characters come after it."""
+    addon.session.close()
+    monkeypatch.delenv("EDTALK_SERVER_PYTHON", raising=False)
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "nothing"))
+    installing = addon("ui.server.install_operator")
+    installing.register()
+    panels = addon("ui.character.character_panel")
+    for module in (panels, installing):
+        monkeypatch.setattr(module, "draw_words", lambda layout, text, _icon="NONE": layout.label(text=text))
+    shown = drawn(panels.StartPanel)
+    assert shown.index("edtalk.install_server") < shown.index("edtalk.new_character")
+    assert any("installed once" in word for word in shown)
+    assert addon("core.server.installing").Cargo.find(installing.CARGO), "the package carries it"
+
+
+def test_the_server_is_installed_from_the_package_alone(
+    addon: Any, own_folders: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, server_python: Path
+) -> None:
+    """The installer is the one in the package; its downloads are left out here."""
+    import sys
+
+    addon.session.close()
+    monkeypatch.delenv("EDTALK_SERVER_PYTHON", raising=False)
+    data = tmp_path / "data"
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(data))
+    installing = addon("core.server.installing")
+    words = "from edtalk_server.installer import from_addon, server, environments\n"
+    words += "server.fill = lambda *_: 'cpu'\nserver.report_device = lambda *_: None\n"
+    words += "import sys; sys.exit(from_addon.main(sys.argv[2:]))"
+    monkeypatch.setattr(installing, "_RUN", f"import sys; sys.path.insert(0, sys.argv[1])\n{words}")
+    ready = [SimpleNamespace(title="Starter")]
+
+    def no_wait(_session: Any, _progress: Any) -> Any:
+        yield
+        return ready[0]
+
+    monkeypatch.setattr(type(addon.session), "ready", no_wait)
+    empty = tmp_path / "wheels"
+    empty.mkdir()
+    assert bpy.ops.edtalk.install_server(wheels=str(empty), python=sys.executable) == {"FINISHED"}
+    found = addon("core.server.discovery").find_install("")
+    assert found.python.is_relative_to(data / "server") and found.version
+    there = data / "server" / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
+    assert (there / "edtalk_server" / "bundles" / "starter" / "bundle.json").is_file()
+    assert "online access" in refused(bpy.ops.edtalk.install_server), "without a folder it needs the network"

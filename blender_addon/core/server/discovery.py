@@ -2,8 +2,8 @@
 """Find the server that is installed on this machine, and those that run. No bpy here.
 
 The installer writes a record into the user's data folder (`shared_protocol.paths.server_record`): `{"python":
-path of the server environment's interpreter, "version": ..., "checkout": ...}`. `EDTALK_SERVER_PYTHON`
-overrides it.
+path of the server environment's interpreter, "version": ..., "checkout": ..., "others": [...]}`; the others count when
+the first is gone. `EDTALK_SERVER_PYTHON` overrides it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from shared_protocol.messages import PROTOCOL_MAX, PROTOCOL_MIN
 
 MAX_RECORD_BYTES = 64 * 1024
 _INSTALL = (
-    "Run `python install.py` in the EDTalk folder, or choose the server's Python in the add-on's preferences."
+    "Press Install Server in the panel EDTalk, or choose the server's Python in the add-on's preferences."
 )
 
 
@@ -66,8 +66,9 @@ def find_install(chosen: str = "", environ: Mapping[str, str] | None = None) -> 
     if python := chosen or env.get("EDTALK_SERVER_PYTHON", ""):
         return _checked(ServerInstall(Path(python).expanduser()))
     record = _read_record(paths.server_record())
-    version, checkout = (str(record.get(name) or "") for name in ("version", "checkout"))
-    return _checked(ServerInstall(Path(str(record.get("python") or "")), version, checkout))
+    others = record.get("others")
+    recorded = [_recorded(each) for each in (record, *(others if isinstance(others, list) else ()))]
+    return _checked(next((each for each in recorded if each.python.is_file()), recorded[0]))
 
 
 def find_running(install: ServerInstall) -> Connection | None:
@@ -88,6 +89,12 @@ def _read_record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise _missing(f"The record of the installed server ({path}) is damaged.")
     return record
+
+
+def _recorded(entry: object) -> ServerInstall:
+    facts = entry if isinstance(entry, dict) else {}
+    python, version, checkout = (str(facts.get(name) or "") for name in ("python", "version", "checkout"))
+    return ServerInstall(Path(python), version, checkout)
 
 
 def _checked(install: ServerInstall) -> ServerInstall:

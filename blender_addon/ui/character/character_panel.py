@@ -9,6 +9,7 @@ from ...core.tasks import Task
 from ...core.text.translate import iface_
 from ...scene import character, paths
 from ..runtime import runtime
+from ..server.install_operator import draw_install, is_missing
 from ..sidebar import CharacterPanel, SidebarPanel, draw_words
 from .view_character import view_hint
 
@@ -28,6 +29,8 @@ class StartPanel(SidebarPanel, bpy.types.Panel):
         if session.task is not None:
             _draw_task(layout, session.task)
         else:
+            if is_missing():
+                draw_install(layout)
             row = layout.column(align=True).row()
             row.scale_y = ROWS_OF_WORK
             row.operator("edtalk.new_character", icon="ADD")

@@ -32,6 +32,7 @@ class ServerPanel(SidebarPanel, bpy.types.Panel):
             row.operator("edtalk.stop_server", text="Stop", icon="QUIT")
         else:
             row.operator("edtalk.start_server", text="Start", icon="PLAY")
+        layout.operator("edtalk.install_server", icon="IMPORT")
 
 
 class ServerDetailsPanel(SidebarPanel, bpy.types.Panel):

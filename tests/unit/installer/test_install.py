@@ -194,8 +194,9 @@ def test_an_empty_offline_folder_ends_in_that_message(checkout: Path, tmp_path: 
 
 def test_the_page_on_offline_folders_names_the_pinned_packages() -> None:
     page = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
-    for pin in environments.PINS:
-        assert "==" not in pin or f'"{pin}"' in page
+    assert f'"{environments.TORCH}"' in page
+    for name in environments.LOCKED.values():
+        assert f"edtalk_server/installer/{name}" in page
 
 
 def test_missing_system_libraries_of_blender_are_named_with_their_packages() -> None:
@@ -461,3 +462,195 @@ def test_without_such_a_blender_the_summary_says_so(tmp_path: Path, monkeypatch:
     (job,) = windows_of(Options(root=tmp_path))
     outcome = job.work()
     assert outcome.status is Status.SKIPPED and "EDTALK_GUI_ROOT" in outcome.note
+
+
+# --- the first hour --------------------------------------------------------------------------------------------------
+
+WRAPPED = """The virtual environment was not created successfully because ensurepip is not
+available.  On Debian/Ubuntu systems, you need to install the python3-venv
+package using the following command.
+"""
+
+
+def test_debians_wrapped_words_about_venv_are_understood() -> None:
+    assert "apt-get install python3-venv" in str(explain(WRAPPED))
+
+
+def test_an_environment_without_pip_was_half_made_and_is_made_anew(checkout: Path) -> None:
+    """What `python -m venv` leaves behind on a Debian without python3-venv."""
+    environment = Environment(checkout / ".venv", Runner(checkout / "runs" / "log"))
+    venv.create(environment.folder, symlinks=os.name != "nt")  # without pip
+    assert environments.python_version(environment.python) and not environments.pip_version(
+        environment.python
+    )
+    environment.create()
+    assert environments.pip_version(environment.python)
+
+
+def test_missing_system_libraries_are_named_before_anything_is_downloaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(SetupError, match="libXi, libEGL") as caught:
+        blender.need_libraries(lambda name: name not in ("Xi", "EGL"), "linux")
+    assert "libxi6" in str(caught.value)
+    blender.need_libraries(lambda name: None, "win32")
+
+    def lacks() -> None:
+        raise SetupError("libXi is missing.", "Install it.")
+
+    monkeypatch.setattr(blender, "need_libraries", lacks)
+    monkeypatch.setattr(Environment, "install", lambda *_: pytest.fail("it downloads"))
+    (tmp_path / "pyproject.toml").touch()
+    with pytest.raises(SetupError, match="libXi"):
+        blender.install_module(Options(root=tmp_path), Runner(tmp_path / "log"), "4.5.15", sys.executable)
+
+
+class Index:
+    """An environment whose pip finds PyTorch's own index, or another index with these builds."""
+
+    def __init__(self, runner: Runner, folder: Path, builds: str, own: bool = False) -> None:
+        self.runner, self.folder, self.builds, self.own = runner, folder / ".venv", builds, own
+        self.python, self.wheels = "no python", None
+        self.installed: list[tuple[str, ...]] = []
+
+    def install(self, _title: str, *arguments: str) -> None:
+        if "--index-url" in arguments and not self.own:
+            raise SetupError("The package index could not be reached.", "Connect.")
+        self.installed.append(arguments)
+
+    def pip(self, *_: str) -> str:
+        return self.builds
+
+
+@pytest.fixture
+def on_linux(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+
+
+def test_the_large_pytorch_is_never_taken_in_silence(
+    tmp_path: Path, on_linux: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runner, room = Runner(tmp_path / "log"), list[int]()
+    monkeypatch.setattr(server, "need_disk", lambda _folder, wanted: room.append(wanted))
+    reached = Index(runner, tmp_path, "", own=True)
+    assert server.install_torch(reached, "cpu", "https://own") == "cpu"  # type: ignore[arg-type]
+    small = Index(runner, tmp_path, "torch-2.13.0+cpu")
+    assert server.install_torch(small, "cpu", "https://own") == "cpu"  # type: ignore[arg-type]
+    assert "GB to download" not in capsys.readouterr().out and "--no-deps" in small.installed[0]
+    large = Index(runner, tmp_path, "torch-2.13.0")
+    monkeypatch.setattr(sys, "stdin", io.StringIO())  # nobody can answer: it is said
+    assert server.install_torch(large, "cpu", "https://own") == "cuda"  # type: ignore[arg-type]
+    assert "3 GB to download, 9 GB of disk" in capsys.readouterr().out
+    assert room == [9 * GIGABYTE] and large.installed == [(environments.TORCH,)]
+    runner.may_enlarge = False  # type: ignore[misc]
+    with pytest.raises(SetupError, match="neither from"):
+        server.install_torch(large, "cpu", "https://own")  # type: ignore[arg-type]
+
+
+def test_at_a_terminal_the_large_pytorch_is_asked_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index(Runner(tmp_path / "log"), tmp_path, "")
+    monkeypatch.setattr(server, "need_disk", lambda *_: None)
+    terminal = io.StringIO()
+    terminal.isatty = lambda: True  # type: ignore[method-assign]
+    monkeypatch.setattr(sys, "stdin", terminal)
+    server.agree(index, lambda _: "y")  # type: ignore[arg-type]
+    with pytest.raises(SetupError, match="neither from"):
+        server.agree(index, lambda _: "")  # type: ignore[arg-type]
+
+
+def test_a_second_checkout_says_that_it_takes_over_and_the_first_comes_back_when_it_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "data"))
+    runner = Runner(tmp_path / "log")
+
+    def recorded(name: str, **how: bool) -> str:
+        options = Options(root=tmp_path / name)
+        environment = Environment(options.venv, runner)
+        Path(environment.python).parent.mkdir(parents=True, exist_ok=True)
+        Path(environment.python).touch()
+        server.record(options, runner, environment, **how)
+        return capsys.readouterr().out
+
+    assert "until now" not in recorded("first")
+    left_alone = recorded("demo", takes_over=False)
+    assert f"goes on using the server of {tmp_path / 'first'}" in left_alone
+    assert [Path(each["checkout"]).name for each in server.recorded()] == ["first"]
+    assert f"it used the one of {tmp_path / 'first'} until now" in recorded("second")
+    assert [Path(each["checkout"]).name for each in server.recorded()] == ["second", "first"]
+    shutil.rmtree(tmp_path / "second")
+    assert [Path(each["checkout"]).name for each in server.recorded()] == ["first"]
+
+
+def test_a_home_that_cannot_be_written_is_no_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "file" / "data"))
+    options, runner = Options(root=tmp_path), Runner(tmp_path / "log")
+    server.record(options, runner, Environment(options.venv, runner))
+    said = capsys.readouterr().out
+    assert "cannot be written" in said and "Server's Python: " in said
+
+    def no_space(*_: object) -> None:
+        raise OSError(28, "No space left on device", "/full")
+
+    monkeypatch.setattr(server, "install", no_space)
+    assert command.main(["server"]) == 1
+    assert "/full: No space left on device." in capsys.readouterr().err
+
+
+def test_the_demo_is_made_by_the_oldest_blender_so_that_others_open_it() -> None:
+    oldest = blender.MODULES_FOR_DEMO[0]
+    assert oldest == min(blender.MODULES_FOR_DEMO) and oldest < "5"
+
+
+def test_pips_own_progress_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(steps, "BETWEEN_SIGNS", 0.0)
+    lines = [
+        "  Downloading torch-2.13.0-cp311.whl (180.3 MB)",
+        "Progress 9 of 90",
+        "Progress 90000000 of 180300000",
+    ]
+    code = f"print('\\n'.join({lines}))"
+    output = Runner(tmp_path / "log").run("fetch", [sys.executable, "-c", code])
+    shown = capsys.readouterr().out
+    assert "Downloading torch-2.13.0-cp311.whl (180.3 MB)" in shown and "... 90 of 180 MB" in shown
+    assert "9 of 90" not in shown and "Progress" not in output
+
+
+def test_what_is_installed_is_locked_with_hashes_for_every_system() -> None:
+    for name in environments.LOCKED.values():
+        entries = (Path(environments.__file__).parent / name).read_text("utf-8").split("\n\n")[0]
+        packages = [part for part in entries.replace("\\\n", " ").splitlines() if not part.startswith("#")]
+        assert packages and all("==" in part and "--hash=sha256:" in part for part in packages)
+    text = (Path(environments.__file__).parent / "locked.txt").read_text("utf-8")
+    wanted = (ROOT / "pyproject.toml").read_text("utf-8").partition("dependencies = [")[2].partition("]")[0]
+    for line in wanted.split():
+        package = line.strip('",').partition(">")[0].lower().replace("_", "-")
+        assert package in ("torch", "") or f"\n{package}==" in text, f"{package} is not locked"
+
+
+def test_the_page_on_licences_names_every_package_that_is_installed() -> None:
+    page = (ROOT / "docs" / "licences.md").read_text("utf-8").lower()
+    for name in environments.LOCKED.values():
+        text = (Path(environments.__file__).parent / name).read_text("utf-8")
+        packages = {line.partition("==")[0] for line in text.splitlines() if "==" in line and line[0] != " "}
+        assert [package for package in sorted(packages) if package not in page] == []
+
+
+def test_the_extension_builds_where_the_systems_python_has_no_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "blender_addon"))
+    import build
+
+    monkeypatch.setattr(build.sys, "executable", "/usr/bin/python-without-pip")
+    monkeypatch.setattr(build, "ADDON", ROOT / "blender_addon")
+    if (ROOT / ".venv").is_dir():
+        assert build.pip_command()[0].startswith(str(ROOT / ".venv"))
+    monkeypatch.setattr(build, "ADDON", Path("/nowhere/blender_addon"))
+    with pytest.raises(SystemExit, match="has no pip"):
+        build.pip_command()
