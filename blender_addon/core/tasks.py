@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from shared_protocol import messages
@@ -124,7 +124,8 @@ def translate_parts(words: str) -> str:
 @dataclass
 class Progress:
     """What a task is doing: `done` of `total` (0: unknown), units a second (0: unknown), seconds to go (-1: unknown).
-    `subject` is what it is done to, where there are several; `unit` names the rate, where it is worth showing."""
+    `subject` is what it is done to, where there are several; `unit` names the rate, where it is worth showing;
+    `result` is what came of it, for programs."""
 
     stage: str = ""
     done: int = 0
@@ -133,6 +134,7 @@ class Progress:
     rate: float = 0.0
     subject: str = ""
     unit: str = ""
+    result: dict[str, object] = field(default_factory=dict)
 
     def begin(self, stage: str, total: int = 0) -> None:
         """Start to do something else, of which `total` units are to be done (0: unknown). `stage` is English."""

@@ -9,6 +9,7 @@ enabled (4.2 and later).
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import signal
@@ -26,10 +27,13 @@ from shared_protocol.emotions import EMOTIONS
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import MOST_GAIN, MOST_TEMPERATURE
 
+from ..core import takes
 from ..core.server.process import ServerState
-from ..core.tasks import Task
+from ..core.takes.staleness import State, state_of
+from ..core.tasks import Task, run_to_end
 from ..core.text.translate import in_english
 from ..scene import character, paths
+from ..scene.keys.signature import Signature
 from .bake.bake import bakeable
 from .runtime import runtime, task_operator
 
@@ -66,6 +70,9 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument(
             "--character", help="object name (default: every character; predict and export: the only one)"
         )
+        sub.add_argument(
+            "--json", action="store_true", help="end with one line of JSON; progress goes to standard error"
+        )
         sub.add_argument("--scene", help="scene name (default: the file's current one)")
         if action != "export":
             sub.add_argument("--frames", type=frames, help="A-B or A (default: the scene's range)")
@@ -74,6 +81,9 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="save the file, so that it shows the take: needed after a first bake",
     )
+    actions.choices["bake"].add_argument(
+        "--dry-run", action="store_true", help="say how many frames would be rendered, and do nothing"
+    )
     actions.choices["predict"].add_argument(
         "-o", "--output", type=Path, help="save here instead of over the file"
     )
@@ -81,6 +91,10 @@ def parser() -> argparse.ArgumentParser:
     actions.choices["export"].add_argument(
         "-o", "--output", type=Path, required=True, help="the movie, an .mp4"
     )
+    for action in ("predict", "export"):
+        actions.choices[action].add_argument(
+            "--overwrite", action="store_true", help="replace the file of --output (default: refuse)"
+        )
     return command
 
 
@@ -139,12 +153,49 @@ def run(argv: Sequence[str]) -> int:
         arguments = parser().parse_args(list(argv))
     except SystemExit as stop:  # argparse ends the process, which is Blender's to end
         return int(stop.code or 0)
+    OUTCOME.begin(arguments.json)
     try:
         with in_english(), _stoppable():  # scripts and farms read it, and end it
-            return _ACTIONS[arguments.action](arguments)
+            _check_opened(sys.argv)
+            code = _ACTIONS[arguments.action](arguments)
     except EDTalkError as error:
         _complain(f"{error.cause} {error.fix}")
-        return Exit.FAILED
+        code = Exit.FAILED
+    OUTCOME.end(code)
+    return code
+
+
+class _Outcome:
+    """What a program is told at the end: the exit code, what came of each character, and the errors."""
+
+    def __init__(self) -> None:
+        self.begin(False)
+
+    def begin(self, wanted: bool) -> None:
+        """Forget the last command. `wanted`: print one line of JSON at the end."""
+        self.wanted = wanted
+        self.characters: list[dict[str, object]] = []
+        self.errors: list[str] = []
+
+    def end(self, code: int) -> None:
+        """Print it, where it is wanted."""
+        if self.wanted:
+            values = {"exit": int(code), "characters": self.characters, "errors": self.errors}
+            print(json.dumps(values, ensure_ascii=False), flush=True)  # noqa: T201 (a command line's answer)
+
+
+OUTCOME = _Outcome()
+
+
+def _check_opened(argv: Sequence[str]) -> None:
+    """Raise `EDTalkError` where Blender was told to open a file and did not: it goes on with its startup file."""
+    before = argv[: next((i for i, word in enumerate(argv) if word in ("-c", "--command")), 0)]
+    wanted = next((word for word in reversed(before) if word.lower().endswith(".blend")), "")
+    if wanted and not bpy.data.filepath:
+        what = "could not be opened" if Path(wanted).exists() else "is not there"
+        raise EDTalkError(
+            ErrorCode.DISK, f"{wanted} {what}.", "Check the name, and that this Blender reads the file."
+        )
 
 
 _WITHOUT_SERVER = (ServerState.FAILED, ServerState.NOT_INSTALLED)
@@ -172,24 +223,32 @@ def _stoppable() -> Iterator[None]:
 
 
 def _complain(text: str) -> None:
+    OUTCOME.errors.append(text)
     print(f"edtalk: {text}", file=sys.stderr, flush=True)  # noqa: T201 (a command line's answer)
 
 
 def _say(text: str) -> None:
-    print(f"edtalk: {text}", flush=True)  # noqa: T201 (a command line's answer)
+    stream = sys.stderr if OUTCOME.wanted else sys.stdout
+    print(f"edtalk: {text}", file=stream, flush=True)
 
 
 class _Lines:
-    """Print progress as lines on standard output, at most one per second."""
+    """Print progress as lines, at most one per second; waiting for one thing is one line, however long it takes."""
+
+    tells = True
 
     def __init__(self) -> None:
         self._due = 0.0
         self._last = ""
+        self.message = ""
+        self.result: dict[str, object] = {}
 
     def __call__(self, task: Task) -> None:
+        self.message, self.result = task.message, task.progress.result
         text = task.progress.text
-        if text != self._last and time.monotonic() >= self._due:
-            self._due, self._last = time.monotonic() + EVERY_SECONDS, text
+        what = text if task.progress.total else re.sub(r"[0-9.,]+", "", text)
+        if text and what != self._last and time.monotonic() >= self._due:
+            self._due, self._last = time.monotonic() + EVERY_SECONDS, what
             _say(text)
 
 
@@ -206,16 +265,23 @@ def _do(
             scene=scene, view_layer=_layer(scene, ob), object=ob, active_object=ob
         ):
             answer = operator(**options)
-    except RuntimeError as error:  # what an operator reported as an error
+    except RuntimeError as error:  # what an operator refused
         message = str(error).strip()
-        _complain(
-            " ".join(session.failure) if session.failure else message.partition(".poll() ")[2] or message
-        )
-        return Exit.NO_SERVER if session.server.state in _WITHOUT_SERVER else Exit.FAILED
+        return _failed(ob, message.partition(".poll() ")[2] or message)
     finally:
         task_operator.LISTENERS.remove(lines)
-    _say(f"{ob.name}: {'done' if 'FINISHED' in answer else 'stopped'}")
-    return Exit.DONE if "FINISHED" in answer else Exit.STOPPED
+    if session.failure is not None:
+        return _failed(ob, " ".join(session.failure))
+    is_done = "FINISHED" in answer
+    OUTCOME.characters.append({"name": ob.name, "done": is_done, **lines.result})
+    _say(f"{ob.name}: {'done: ' + lines.message if is_done else 'stopped'}")
+    return Exit.DONE if is_done else Exit.STOPPED
+
+
+def _failed(ob: bpy.types.Object, words: str) -> int:
+    _complain(words)
+    OUTCOME.characters.append({"name": ob.name, "done": False, "error": words})
+    return Exit.NO_SERVER if runtime.session().server.state in _WITHOUT_SERVER else Exit.FAILED
 
 
 def _layer(scene: bpy.types.Scene, ob: bpy.types.Object) -> bpy.types.ViewLayer:
@@ -262,6 +328,8 @@ def _single(arguments: argparse.Namespace) -> bpy.types.Object | None:
 
 def _bake(arguments: argparse.Namespace) -> int:
     chosen, scene = _chosen(arguments), _scene(arguments)
+    if arguments.dry_run:
+        return _count_stale(chosen, scene, arguments)
     target = _target(None) if arguments.save else None
     worst: int = Exit.DONE if chosen else Exit.NO_CHARACTER
     for ob in chosen:
@@ -274,7 +342,31 @@ def _bake(arguments: argparse.Namespace) -> int:
     return worst
 
 
-def _target(wanted: Path | None) -> Path:
+def _count_stale(
+    chosen: list[bpy.types.Object], scene: bpy.types.Scene, arguments: argparse.Namespace
+) -> int:
+    """Say how many frames a bake would render, as the panel counts them. Needs no server."""
+    first, last = arguments.frames or (scene.frame_start, scene.frame_end)
+    frames = range(first, last + 1)
+    for ob in chosen:
+        stale = stale_frames(ob, frames)
+        OUTCOME.characters.append({"name": ob.name, "frames": [first, last], "stale": stale})
+        _say(f"{ob.name}: {len(stale)} of {len(frames)} frames to bake")
+    return Exit.DONE if chosen else Exit.NO_CHARACTER
+
+
+def stale_frames(ob: bpy.types.Object, frames: range) -> list[int]:
+    """Return those of some frames that a take of a character lacks, or has with other curves."""
+    folder, signature = paths.file_of(ob, "take"), Signature(ob)
+    if folder is None or not folder.is_dir():
+        return list(frames)
+    take = takes.Take.open(folder)
+    finished = run_to_end(take.finished())
+    states = {frame: state_of(frame, signature.at(frame), take.signatures, finished) for frame in frames}
+    return [frame for frame, state in states.items() if state is not State.FRESH]
+
+
+def _target(wanted: Path | None, overwrite: bool = True) -> Path:
     """Where to save: known before the work begins. Raises `EDTalkError` where nothing can be saved."""
     if wanted is None and not bpy.data.filepath:
         raise EDTalkError(ErrorCode.UNSUPPORTED, "The file has no name yet.", "Save it once from a window.")
@@ -282,6 +374,10 @@ def _target(wanted: Path | None) -> Path:
     if target.is_dir() or not target.parent.is_dir():
         raise EDTalkError(
             ErrorCode.DISK, f"{target} cannot be written.", "Name a file in a folder that is there."
+        )
+    if wanted is not None and not overwrite and target.exists():
+        raise EDTalkError(
+            ErrorCode.DISK, f"{target} is there already.", "Name another file, or allow it with --overwrite."
         )
     return target
 
@@ -302,7 +398,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     ob = _single(arguments)
     if ob is None:
         return Exit.NO_CHARACTER
-    target = _target(arguments.output)
+    target = _target(arguments.output, arguments.overwrite)
     _take_settings(ob, arguments)
     options = {"emotion": arguments.emotion} if arguments.emotion else {}
     options |= {"banks": arguments.banks} if arguments.banks else {}
@@ -328,7 +424,11 @@ def _export(arguments: argparse.Namespace) -> int:
     ob = _single(arguments)
     if ob is None:
         return Exit.NO_CHARACTER
-    return _do(bpy.ops.edtalk.export_movie, ob, _scene(arguments), filepath=str(arguments.output.absolute()))
+    target = _target(arguments.output, arguments.overwrite)
+    code = _do(bpy.ops.edtalk.export_movie, ob, _scene(arguments), filepath=str(target))
+    if code == Exit.DONE:
+        OUTCOME.characters[-1]["movie"] = str(target)
+    return code
 
 
 _ACTIONS: dict[str, Callable[[argparse.Namespace], int]] = {

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edtalk_server.cli import bundle_library
+from edtalk_server.cli.options import add_json_option, print_json
 from shared_protocol.banks import NATURAL_POSE, Bank
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser_of_action.add_argument(
             "bundle", nargs="?", default="starter", help="folder or name (default: starter)"
         )
+        add_json_option(parser_of_action)
     _add_describe(
         actions.add_parser(
             "describe", help="measure its weights and presets, draw its bases, and note both in it"
@@ -50,26 +52,46 @@ def run(arguments: argparse.Namespace) -> int:
         case "list" | "import" | "download":
             return bundle_library.run(arguments)
         case "check":
-            return _check(arguments.bundle)
+            return _check(arguments.bundle, arguments.json)
         case "describe":
             return _describe(arguments)
         case _:
-            return _show(arguments.bundle)
+            return _show(arguments.bundle, arguments.json)
 
 
-def _check(name: str) -> int:
+def _check(name: str, as_json: bool) -> int:
     from edtalk_server import bundles
 
     bundle = bundles.load(name)
+    if as_json:
+        print_json(_facts(bundle.manifest, bundle.digest) | {"whole": True})
+        return 0
     print(f"{name}: {bundle.manifest.title} {bundle.manifest.version} is complete and unchanged")
     print(f"digest {bundle.digest}")
     return 0
 
 
-def _show(name: str) -> int:
+def _facts(manifest: BundleManifest, digest: str) -> dict[str, Any]:
+    """Return what a bundle is, for programs."""
+    parts = {
+        role: {"kind": part.kind, "file": part.file, "bytes": manifest.files[part.file].size}
+        for role, part in manifest.parts().items()
+    }
+    bases = {
+        bank.value: [basis.identifier for basis in manifest.layout.bases if basis.bank is bank]
+        for bank in Bank
+    }
+    plain = {key: getattr(manifest, key) for key in ("name", "title", "version", "licence", "size")}
+    return plain | {"digest": digest, "parts": parts, "bases": bases, "presets": list(manifest.presets)}
+
+
+def _show(name: str, as_json: bool) -> int:
     from edtalk_server.bundles.load import read_manifest
 
     manifest, digest = read_manifest(name)
+    if as_json:
+        print_json(_facts(manifest, digest))
+        return 0
     print(f"{manifest.title} ({manifest.name} {manifest.version}), {manifest.size} pixels")
     if manifest.description:
         print(manifest.description)

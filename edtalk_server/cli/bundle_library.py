@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from edtalk_server.cli.options import clean_termination
+from edtalk_server.cli.options import add_json_option, clean_termination, print_json
 
 if TYPE_CHECKING:
     from edtalk_server.media.steps import Step, Steps
@@ -17,7 +17,7 @@ Result = TypeVar("Result")
 
 def add_arguments(actions: Any) -> None:
     """Add `list`, `import FILE... [-o DIR | --name NAME]` and `download NAME [--mirror URL]`."""
-    actions.add_parser("list", help="what is installed, and what can be downloaded")
+    add_json_option(actions.add_parser("list", help="what is installed, and what can be downloaded"))
     importing = actions.add_parser("import", help="turn the official checkpoints into a bundle")
     importing.add_argument(
         "files",
@@ -41,16 +41,19 @@ def run(arguments: argparse.Namespace) -> int:
     """Do the action."""
     match arguments.action:
         case "list":
-            return _list()
+            return _list(arguments.json)
         case "download":
             return _download(arguments.name, arguments.mirror)
         case _:
             return _import([Path(file) for file in arguments.files], arguments.output, arguments.name)
 
 
-def _list() -> int:
+def _list(as_json: bool) -> int:
     from edtalk_server.bundles import library
 
+    if as_json:
+        print_json({"installed": _installed(), "available": _available()})
+        return 0
     for bundle in library.installed():
         manifest = bundle.manifest
         print(
@@ -59,6 +62,23 @@ def _list() -> int:
     for offer in library.available():
         print(f"{offer.name:24} {_size(offer.bytes)}  can be downloaded; {offer.licence}; {offer.title}")
     return 0
+
+
+def _installed() -> list[dict[str, Any]]:
+    from edtalk_server.bundles import library
+
+    return [
+        {"name": bundle.name, "bytes": bundle.bytes}
+        | {key: getattr(bundle.manifest, key) for key in ("title", "version", "licence", "size")}
+        for bundle in library.installed()
+    ]
+
+
+def _available() -> list[dict[str, Any]]:
+    from edtalk_server.bundles import library
+
+    keys = ("name", "title", "licence", "bytes")
+    return [{key: getattr(offer, key) for key in keys} for offer in library.available()]
 
 
 def _import(files: list[Path], output: str | None, name: str) -> int:

@@ -6,10 +6,11 @@ import argparse
 import importlib.metadata
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from edtalk_server.cli.options import add_model_options
+from edtalk_server.cli.options import add_json_option, add_model_options, print_json
 from shared_protocol import __version__
 from shared_protocol.errors import EDTalkError
 
@@ -20,34 +21,56 @@ _LIBRARIES = ("torch", "numpy", "pyzmq", "msgpack", "safetensors", "opencv-pytho
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--golden DIR [--set NAME]`, `--bundle` and `--device`."""
+    """Add `--golden DIR [--set NAME]`, `--bundle`, `--device` and `--json`."""
     parser.add_argument(
         "--golden", metavar="DIR", type=Path, help="compare with the vector files of a folder"
     )
     parser.add_argument("--set", metavar="NAME", help="name of the golden set (default: found in the folder)")
     add_model_options(parser)
+    add_json_option(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Return 0 where everything works, else 1."""
     if arguments.golden is not None:
         return _golden(arguments.golden, arguments.set)
-    return _health(arguments.bundle, arguments.device)
+    return _health(arguments.bundle, arguments.device, arguments.json)
 
 
 # --- health ---
 
 
-def _health(bundle: str, device: str) -> int:
-    print(f"edtalk {__version__}, Python {platform.python_version()}, {platform.platform()}")
-    print(", ".join(f"{name} {_version(name)}" for name in _LIBRARIES))
+def _health(bundle: str, device: str, as_json: bool) -> int:
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "libraries": {name: _version(name) for name in _LIBRARIES},
+    }
     try:
-        _try_engine(bundle, device)
+        facts |= _try_engine(bundle, device)
     except EDTalkError as error:
-        print(f"FAILED: {error.cause} {error.fix}")
-        return 1
-    print("all is well")
-    return 0
+        facts["error"] = f"{error.cause} {error.fix}"
+    facts["well"] = "error" not in facts
+    if as_json:
+        print_json(facts)
+    else:
+        print("\n".join(_in_words(facts)))
+    return 0 if facts["well"] else 1
+
+
+def _in_words(facts: dict[str, Any]) -> Iterator[str]:
+    yield f"edtalk {facts['version']}, Python {facts['python']}, {facts['system']}"
+    yield ", ".join(f"{name} {version}" for name, version in facts["libraries"].items())
+    if "error" in facts:
+        yield f"FAILED: {facts['error']}"
+        return
+    bundle, took = facts["bundle"], facts["seconds"]
+    title = f"{bundle['name']} {bundle['version']} ({bundle['licence']}, {bundle['size']} px)"
+    yield f"bundle {title}: {took['open']:.1f} s"
+    yield f"device {facts['device']}"
+    yield f"one portrait {took['portrait']:.2f} s, one frame {took['frame']:.2f} s, {facts['pixels']} px"
+    yield "all is well"
 
 
 def _version(library: str) -> str:
@@ -57,7 +80,8 @@ def _version(library: str) -> str:
         return "missing"
 
 
-def _try_engine(name: str, device: str) -> None:
+def _try_engine(name: str, device: str) -> dict[str, Any]:
+    """Open a bundle and draw one frame; return what they are and how many seconds that took."""
     import numpy as np
 
     from edtalk_server.engine import Engine
@@ -66,17 +90,19 @@ def _try_engine(name: str, device: str) -> None:
     begin = time.perf_counter()
     engine = Engine.open(name, device)
     manifest = engine.bundle.manifest
-    took = time.perf_counter() - begin
-    print(f"bundle {manifest.name} {manifest.version} ({manifest.licence}, {manifest.size} px): {took:.1f} s")
-    print(f"device {engine.device_name}")
+    opened = time.perf_counter()
     gradient = np.linspace(0, 255, engine.size, dtype=np.uint8)
     picture = np.stack(np.broadcast_arrays(gradient[:, None], gradient[None, :], np.uint8(128)), axis=-1)
-    begin = time.perf_counter()
     source = engine.prepare(picture, Crop(engine.size / 2, engine.size / 2, float(engine.size)))
     prepared = time.perf_counter()
     frame = engine.render(source, source.weights[None])[0]
     drawn = time.perf_counter()
-    print(f"one portrait {prepared - begin:.2f} s, one frame {drawn - prepared:.2f} s, {frame.shape[0]} px")
+    return {
+        "bundle": {key: getattr(manifest, key) for key in ("name", "version", "licence", "size")},
+        "device": engine.device_name,
+        "seconds": {"open": opened - begin, "portrait": prepared - opened, "frame": drawn - prepared},
+        "pixels": frame.shape[0],
+    }
 
 
 # --- golden vectors ---

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -23,7 +24,9 @@ def test_baking_by_command_makes_the_frames_that_the_button_makes(
     made = {path.name: path.read_bytes() for path in folder.glob("000[3-6].png")}
     assert len(made) == 4
     said = capsys.readouterr()
-    assert "face: begin" in said.out and "face: done" in said.out
+    assert "face: begin" in said.out
+    assert said.out.splitlines()[-1].startswith("edtalk: face: done: 4 frames rendered, 0 still fresh, in ")
+    assert said.out.splitlines()[-1].endswith(str(folder)), "how many, and where"
     assert said.err == ""
     bpy.context.view_layer.objects.active = talking
     bpy.ops.edtalk.bake_range(first=3, last=6, again=True)
@@ -181,3 +184,76 @@ def test_a_bake_that_is_asked_to_end_keeps_what_is_finished_and_goes_on_later(
     assert 5 <= kept < last
     assert batch.run(["bake"]) == batch.Exit.DONE
     assert renders == [last, last - kept]
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """The last line of standard output, for programs."""
+    found: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
+    return found
+
+
+def test_a_dry_run_counts_the_frames_to_bake_and_json_tells_programs(
+    addon: Any, talking: bpy.types.Object, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = addon("ui.batch")
+    assert batch.run(["bake", "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "edtalk: face: 12 of 12 frames to bake"
+    assert not talking.edtalk.take, "nothing was baked"
+    assert batch.run(["bake", "--frames", "1-9", "--json"]) == 0
+    answer = told(capsys)
+    assert answer["exit"] == 0 and answer["errors"] == []
+    (face,) = answer["characters"]
+    assert (face["name"], face["rendered"], face["fresh"], face["frames"]) == ("face", 9, 0, [1, 9])
+    assert (Path(face["folder"]) / "0009.png").is_file()
+    assert batch.run(["bake", "--dry-run", "--json"]) == 0
+    assert told(capsys)["characters"][0]["stale"] == [10, 11, 12]
+    assert batch.run(["bake", "--character", "Nobody", "--json"]) == batch.Exit.NO_CHARACTER
+    assert "Nobody" in told(capsys)["errors"][0]
+
+
+def test_waiting_is_one_line_and_an_error_is_said_once(
+    addon: Any,
+    talking: bpy.types.Object,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    batch, tasks = addon("ui.batch"), addon("core.tasks")
+    batch.OUTCOME.begin(False)
+    monkeypatch.setattr(batch, "EVERY_SECONDS", 0.0)
+    lines, task = batch._Lines(), tasks.Task("Bake", iter(()), tasks.Progress())
+    for second in range(34):
+        task.progress.begin(f"Server: starting ({second} s)")
+        lines(task)
+    task.progress.begin("Rendering", 3)
+    for task.progress.done in range(3):
+        lines(task)
+    assert len(capfd.readouterr().out.splitlines()) == 1 + 3
+    talking.edtalk.portrait = str(tmp_path / "gone.png")
+    assert batch.run(["bake"]) == batch.Exit.FAILED
+    said = capfd.readouterr()
+    assert (said.out + said.err).count("gone.png is not there") == 1
+
+
+def test_a_file_that_blender_did_not_open_is_a_failure_and_bakes_nothing(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = addon("ui.batch")
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)  # what Blender goes on with
+    command = ["blender", "-b", "gone.blend", "--command", "edtalk", "bake"]
+    monkeypatch.setattr(sys, "argv", command)
+    assert batch.run(["bake"]) == batch.Exit.FAILED
+    assert "gone.blend is not there" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "argv", ["blender", "-b", "--command", "edtalk", "predict", "-o", "new.blend"])
+    assert batch.run(["bake"]) == batch.Exit.NO_CHARACTER, "no file was named"
+
+
+def test_another_file_is_replaced_only_when_told(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch, copy = addon("ui.batch"), tmp_path / "copy.blend"
+    copy.write_bytes(b"hours of work")
+    assert batch.run(["predict", "-o", str(copy)]) == batch.Exit.FAILED
+    assert "is there already" in capsys.readouterr().err and copy.read_bytes() == b"hours of work"
+    assert batch.run(["predict", "--frames", "1-2", "-o", str(copy), "--overwrite"]) == 0
+    assert copy.read_bytes() != b"hours of work"

@@ -89,6 +89,17 @@ class BakeResult:
         takes_changed()
 
     @property
+    def facts(self) -> dict[str, object]:
+        """What a program may want to know."""
+        frames = self.request.frames
+        return {
+            "frames": [frames[0], frames[-1]],
+            "rendered": self.rendered,
+            "fresh": len(frames) - self.rendered,
+            "folder": str(self.take.folder),
+        }
+
+    @property
     def summary(self) -> str:
         """The line to report, in the user's language."""
         line: str = rpt_(

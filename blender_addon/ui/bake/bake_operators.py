@@ -45,6 +45,7 @@ class BakeOperator(RangeOperator):
     def steps(self, context: bpy.types.Context, progress: Progress) -> Steps[str]:
         result = yield from bake(self.request(context.object, context.scene), progress)
         result.show()
+        progress.result = result.facts
         return result.summary + self.unsaved_hint()
 
     def unsaved_hint(self) -> str:

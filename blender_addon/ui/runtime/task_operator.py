@@ -38,7 +38,14 @@ PAUSE_S = 0.002
 PUMP_S = 0.001
 """Seconds of reading answers at each timer event, before the step (see `core.tasks.SLICE_S`)."""
 LISTENERS: list[Callable[[Task], None]] = []
-"""Called with a blocking task after each of its steps: without a window there is no panel to show its progress."""
+"""Called with a blocking task after each of its steps, the last one too: without a window there is no panel to show its
+progress. One
+with `tells` says himself how the task ended."""
+
+
+def _is_told() -> bool:
+    """Return whether a listener says how the task ended: Blender would print it a second time."""
+    return any(getattr(listen, "tells", False) for listen in LISTENERS)
 
 
 class TaskOperator(Operator):
@@ -80,10 +87,10 @@ class TaskOperator(Operator):
             runtime.session().pump(PUMP_S)
             if not task.advance():
                 return None
-            self.report({"INFO"}, task.message)
+            self._tell({"INFO"}, task.message)
             answer = {"FINISHED"}
         except Stopped:
-            self.report(
+            self._tell(
                 {"WARNING"}, rpt_("{task} was cancelled. Finished frames are kept", task=rpt_(self.title))
             )
             answer = {"CANCELLED"}
@@ -100,8 +107,14 @@ class TaskOperator(Operator):
 
     def _failed(self, cause: str, fix: str) -> set[str]:
         runtime.session().failure = (cause, fix)
-        report_error(self, cause, fix)
+        if not _is_told():
+            report_error(self, cause, fix)
         return {"CANCELLED"}
+
+    def _tell(self, kind: set[str], text: str) -> None:
+        """Report to the user, unless a listener does it."""
+        if not _is_told():
+            self.report(kind, text)
 
     # --- blocking ----------------------------------------------------------------------------------------------------
 
@@ -116,10 +129,10 @@ class TaskOperator(Operator):
         while True:
             begun = time.perf_counter()
             answer = self._advance(task)
-            if answer is not None:
-                return answer
             for listen in LISTENERS:
                 listen(task)
+            if answer is not None:
+                return answer
             if time.perf_counter() - begun < SLICE_S:  # the step waits for an answer
                 time.sleep(PAUSE_S)
 

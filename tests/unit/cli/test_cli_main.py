@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -119,3 +120,19 @@ def test_the_options_about_words_may_all_be_left_out() -> None:
     assert parser.parse_args(["--emotion", "happy:0.5"]).emotion == "happy:0.5"
     with pytest.raises(SystemExit):
         parser.parse_args(["--emotion", "hapy"])
+
+
+def test_programs_can_ask_for_json(capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    def asked(*arguments: str) -> dict[str, Any]:
+        assert cli.main([*arguments, "--json"]) == 0
+        found: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return found
+
+    assert "starter" in [bundle["name"] for bundle in asked("bundle", "list")["installed"]]
+    assert asked("bundle", "show")["parts"]["face"]["bytes"] > 0
+    health = asked("doctor", "--device", "cpu")
+    assert health["well"] and health["version"] == __version__ and health["seconds"]["frame"] > 0
+    assert cli.main(["doctor", "--bundle", "/nowhere", "--json"]) == 1
+    assert "nowhere" in json.loads(capsys.readouterr().out)["error"]
