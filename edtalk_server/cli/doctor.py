@@ -6,22 +6,26 @@ import argparse
 import importlib.metadata
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edtalk_server.cli.options import add_json_option, add_model_options, print_json
 from shared_protocol import __version__
-from shared_protocol.errors import EDTalkError
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 if TYPE_CHECKING:
     from edtalk_server.evaluation.golden.checks import GoldenSet
 
 _LIBRARIES = ("torch", "numpy", "pyzmq", "msgpack", "safetensors", "opencv-python-headless", "pillow")
+_MISSING = "missing"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add `--golden DIR [--set NAME]`, `--bundle`, `--device` and `--json`."""
+    """Add `--draw`, `--golden DIR [--set NAME]`, `--bundle`, `--device` and `--json`."""
+    parser.add_argument(
+        "--draw", action="store_true", help="also load the networks and draw a frame (takes some seconds)"
+    )
     parser.add_argument(
         "--golden", metavar="DIR", type=Path, help="compare with the vector files of a folder"
     )
@@ -34,13 +38,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Return 0 where everything works, else 1."""
     if arguments.golden is not None:
         return _golden(arguments.golden, arguments.set)
-    return _health(arguments.bundle, arguments.device, arguments.json)
+    return _health(arguments.bundle, arguments.device if arguments.draw else None, arguments.json)
 
 
 # --- health ---
 
 
-def _health(bundle: str, device: str, as_json: bool) -> int:
+def _health(bundle: str, device: str | None, as_json: bool) -> int:
+    """Check what is installed; with a `device` also draw a frame there. Without, nothing heavy is imported."""
     facts: dict[str, Any] = {
         "version": __version__,
         "python": platform.python_version(),
@@ -48,7 +53,10 @@ def _health(bundle: str, device: str, as_json: bool) -> int:
         "libraries": {name: _version(name) for name in _LIBRARIES},
     }
     try:
-        facts |= _try_engine(bundle, device)
+        _check_installed(facts["libraries"])
+        facts["bundle"] = _check_files(bundle)
+        if device is not None:
+            facts |= _try_engine(bundle, device)
     except EDTalkError as error:
         facts["error"] = f"{error.cause} {error.fix}"
     facts["well"] = "error" not in facts
@@ -65,19 +73,41 @@ def _in_words(facts: dict[str, Any]) -> Iterator[str]:
     if "error" in facts:
         yield f"FAILED: {facts['error']}"
         return
-    bundle, took = facts["bundle"], facts["seconds"]
-    title = f"{bundle['name']} {bundle['version']} ({bundle['licence']}, {bundle['size']} px)"
-    yield f"bundle {title}: {took['open']:.1f} s"
-    yield f"device {facts['device']}"
+    bundle = facts["bundle"]
+    yield f"bundle {bundle['name']} {bundle['version']} ({bundle['licence']}, {bundle['size']} px): its files are whole"
+    if "seconds" not in facts:
+        yield "everything is in place; --draw also draws a frame"
+        return
+    took = facts["seconds"]
+    yield f"networks opened in {took['open']:.1f} s on {facts['device']}"
     yield f"one portrait {took['portrait']:.2f} s, one frame {took['frame']:.2f} s, {facts['pixels']} px"
     yield "all is well"
+
+
+def _check_installed(versions: Mapping[str, str]) -> None:
+    missing = [name for name, version in versions.items() if version == _MISSING]
+    if missing:
+        raise EDTalkError(
+            ErrorCode.NOT_READY, f"Not installed: {', '.join(missing)}.", "Install the server again."
+        )
+
+
+def _check_files(name: str) -> dict[str, Any]:
+    """Compare the bundle's files with their sums; return what it is."""
+    from edtalk_server.bundles.load import find, read_manifest, verified_bytes
+
+    manifest, _ = read_manifest(name)
+    folder = find(name)
+    for file, entry in manifest.files.items():
+        verified_bytes(folder / file, entry)
+    return {key: getattr(manifest, key) for key in ("name", "version", "licence", "size")}
 
 
 def _version(library: str) -> str:
     try:
         return importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
-        return "missing"
+        return _MISSING
 
 
 def _try_engine(name: str, device: str) -> dict[str, Any]:
@@ -89,7 +119,6 @@ def _try_engine(name: str, device: str) -> dict[str, Any]:
 
     begin = time.perf_counter()
     engine = Engine.open(name, device)
-    manifest = engine.bundle.manifest
     opened = time.perf_counter()
     gradient = np.linspace(0, 255, engine.size, dtype=np.uint8)
     picture = np.stack(np.broadcast_arrays(gradient[:, None], gradient[None, :], np.uint8(128)), axis=-1)
@@ -98,7 +127,6 @@ def _try_engine(name: str, device: str) -> dict[str, Any]:
     frame = engine.render(source, source.weights[None])[0]
     drawn = time.perf_counter()
     return {
-        "bundle": {key: getattr(manifest, key) for key in ("name", "version", "licence", "size")},
         "device": engine.device_name,
         "seconds": {"open": opened - begin, "portrait": prepared - opened, "frame": drawn - prepared},
         "pixels": frame.shape[0],

@@ -7,7 +7,6 @@ import logging
 from pathlib import Path
 
 from edtalk_server.cli.training import ablations, film, finetune, paper, semantics, starter
-from edtalk_server.media.video.sequence import encode_png, make_folder, write_whole
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +66,7 @@ def _data(arguments: argparse.Namespace) -> int:
 
 
 def _preview(arguments: argparse.Namespace) -> int:
+    from edtalk_server.media.video.sequence import encode_png, make_folder, write_whole
     from edtalk_server.synthetic.renderer.frame import Renderer
     from edtalk_server.synthetic.sheets.data_sheet import data_sheet
 

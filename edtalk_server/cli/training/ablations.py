@@ -7,14 +7,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from edtalk_server.evaluation import ablations
-from edtalk_server.media.video.sequence import make_folder, write_whole
-from edtalk_server.training.datasets.opening import open_sets
-from edtalk_server.training.loop.processes import from_torchrun
 from edtalk_server.training.paper import config as configs
 from edtalk_server.training.paper.config import StageConfig, StageName
+
+ROWS = ("full", "bank", "orthogonal", "enhancement", "feature", "self", "motion", "mouth", "swaps", "truth")
+"""Names of `ablations.VARIANTS`. The help must not import torch; a test compares these with it."""
 
 
 def add_action(actions: Any) -> None:
@@ -31,8 +28,8 @@ def add_action(actions: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the runs; continues what it finds")
     parser.add_argument(
         "--rows",
-        default=",".join(ablations.VARIANTS),
-        help="rows by name, with commas (default: all): " + ", ".join(ablations.VARIANTS),
+        default=",".join(ROWS),
+        help="rows by name, with commas (default: all): " + ", ".join(ROWS),
     )
     parser.add_argument(
         "--seeds", default="0,1,2", help="with commas; the table has mean ± deviation (default: 0,1,2)"
@@ -47,6 +44,12 @@ def add_action(actions: Any) -> None:
 
 
 def _ablate(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from edtalk_server.evaluation import ablations
+    from edtalk_server.training.datasets.opening import open_sets
+    from edtalk_server.training.loop.processes import from_torchrun
+
     stages = {stage: _config(arguments.config, stage) for stage in ablations.STAGES}
     rows = _names(arguments.rows)
     grid = ablations.Grid(stages, rows, [int(seed) for seed in arguments.seeds.split(",")], arguments.out)
@@ -76,6 +79,8 @@ def _config(path: Path, stage: StageName) -> StageConfig:
 
 
 def _names(text: str) -> list[str]:
+    from edtalk_server.evaluation import ablations
+
     names = text.split(",")
     unknown = [name for name in names if name not in ablations.VARIANTS]
     if unknown:
@@ -86,6 +91,9 @@ def _names(text: str) -> list[str]:
 
 
 def _write(path: Path, found: Any, table: str) -> None:
+    from edtalk_server.evaluation import ablations
+    from edtalk_server.media.video.sequence import make_folder, write_whole
+
     make_folder(path.absolute().parent)
     write_whole(path, table.encode())
     values = {"rows": found, "definitions": dict(ablations.DEFINITIONS)}

@@ -5,16 +5,18 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edtalk_server import bundles
 from edtalk_server.cli.options import ProgressLine, add_model_options
-from edtalk_server.media.video.sequence import write_whole
-from edtalk_server.training.datasets.film.cache import FilmCache
-from edtalk_server.training.datasets.film.layout import Layout, find_footage
-from edtalk_server.training.datasets.film.prepare import LandmarkEstimator, Limits, prepare_all
-from edtalk_server.training.datasets.interface import FRAME_RATE
 
+if TYPE_CHECKING:
+    from edtalk_server.training.datasets.film.cache import FilmCache
+
+LAYOUTS = ("auto", "hdtf", "mead", "folder")
+"""Values of `layout.Layout`. The help must not import torch; a test compares these with what they stand for."""
+LEAST_SECONDS = 1.0
+"""As in `prepare.Limits`."""
 _SKIPPED_FILE = "skipped.txt"
 
 
@@ -26,12 +28,10 @@ def add_actions(actions: Any) -> None:
     parser = actions.add_parser("video-data", help="prepare real videos; can be stopped and continued")
     parser.add_argument("folder", type=Path, metavar="DIR", help="HDTF, MEAD, or any folder of videos")
     parser.add_argument("--out", type=Path, required=True, metavar="CACHE", help="folder of prepared clips")
-    parser.add_argument(
-        "--layout", type=Layout, choices=list(Layout), default=Layout.AUTO, help="default: by the names"
-    )
+    parser.add_argument("--layout", choices=LAYOUTS, default=LAYOUTS[0], help="default: by the names")
     parser.add_argument("--size", type=int, help="pixels of a picture (default: the bundle's)")
     parser.add_argument(
-        "--least-seconds", type=float, default=Limits.seconds, help="shortest usable stretch (default: 1)"
+        "--least-seconds", type=float, default=LEAST_SECONDS, help="shortest usable stretch (default: 1)"
     )
     parser.add_argument(
         "--part",
@@ -61,6 +61,7 @@ def _add_spoken(parser: argparse.ArgumentParser) -> None:
 
 def _render_speech(arguments: argparse.Namespace) -> int:
     # It needs numba and a speech synthesiser, which only this action needs.
+    from edtalk_server.training.datasets.film.cache import FilmCache
     from edtalk_server.training.speech.film import SpokenFilm, render_all
 
     film = SpokenFilm(arguments.clips, arguments.seconds, arguments.size, arguments.seed, arguments.holdout)
@@ -78,8 +79,12 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _prepare(arguments: argparse.Namespace) -> int:
+    from edtalk_server.training.datasets.film.cache import FilmCache
+    from edtalk_server.training.datasets.film.layout import Layout, find_footage
+    from edtalk_server.training.datasets.film.prepare import LandmarkEstimator, Limits, prepare_all
+
     number, count = arguments.part
-    footage = find_footage(arguments.folder, arguments.layout)[number - 1 :: count]
+    footage = find_footage(arguments.folder, Layout(arguments.layout))[number - 1 :: count]
     estimator = LandmarkEstimator(bundles.load(arguments.bundle), arguments.device)
     cache = FilmCache(arguments.out)
     cache.begin(arguments.size or estimator.engine.size, estimator.digest)
@@ -91,6 +96,9 @@ def _prepare(arguments: argparse.Namespace) -> int:
 
 def _report(cache: FilmCache) -> None:
     """Print what the cache holds now and what was left out; write the latter into `skipped.txt` too."""
+    from edtalk_server.media.video.sequence import write_whole
+    from edtalk_server.training.datasets.interface import FRAME_RATE
+
     records, skipped = cache.records().values(), cache.skipped()
     usable = sum(stop - first for record in records for first, stop, _ in record.runs)
     people = len({record.person for record in records})

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edtalk_server import bundles
 from edtalk_server.cli.options import DEVICES, ProgressLine
-from edtalk_server.evaluation.measures.held_out import held_out_psnr
-from edtalk_server.media.video.sequence import make_folder
-from edtalk_server.training.datasets.film.cache import FilmCache
-from edtalk_server.training.datasets.film.layout import Footage
-from edtalk_server.training.datasets.film.prepare import LandmarkEstimator, prepare_all
-from edtalk_server.training.finetune import export
-from edtalk_server.training.finetune.data import FilmData
-from edtalk_server.training.finetune.model import open_model
-from edtalk_server.training.finetune.regularization import OtherPeople
-from edtalk_server.training.finetune.trainer import FineTuner, Plan
 from edtalk_server.training.paper.config import Judging
+
+if TYPE_CHECKING:
+    from edtalk_server.training.datasets.film.cache import FilmCache
+    from edtalk_server.training.datasets.film.prepare import LandmarkEstimator
+    from edtalk_server.training.finetune.trainer import Plan
+
+
+MINUTES, BATCH, KEEP = 10.0, 8, 0.5
+"""As in `trainer.Plan`. The help must not import torch; a test compares these with it."""
 
 
 def add_action(actions: Any) -> None:
@@ -27,15 +26,15 @@ def add_action(actions: Any) -> None:
     parser.add_argument("bundle", help="bundle to start from: a folder or a shipped name")
     parser.add_argument("clips", type=Path, nargs="+", metavar="CLIP", help="film of the person")
     parser.add_argument("-o", "--output", type=Path, required=True, help="folder of the new bundle")
-    parser.add_argument("--minutes", type=float, default=Plan.minutes, help="how long (default: 10)")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="how long (default: 10)")
     parser.add_argument("--steps", type=int, default=0, help="this many steps instead of --minutes")
     parser.add_argument("--name", help="of the new bundle (default: its folder's)")
     parser.add_argument("--run", type=Path, help="folder of the state (default: OUTPUT.run)")
-    parser.add_argument("--batch", type=int, default=Plan.batch, help="pictures of a step (default: 8)")
+    parser.add_argument("--batch", type=int, default=BATCH, help="pictures of a step (default: 8)")
     parser.add_argument(
         "--keep",
         type=float,
-        default=Plan.keep,
+        default=KEEP,
         help="share of other people, who must look as before (default: 0.5)",
     )
     parser.add_argument(
@@ -49,6 +48,16 @@ def add_action(actions: Any) -> None:
 
 
 def _finetune(arguments: argparse.Namespace) -> int:
+    from edtalk_server.evaluation.measures.held_out import held_out_psnr
+    from edtalk_server.media.video.sequence import make_folder
+    from edtalk_server.training.datasets.film.cache import FilmCache
+    from edtalk_server.training.datasets.film.prepare import LandmarkEstimator
+    from edtalk_server.training.finetune import export
+    from edtalk_server.training.finetune.data import FilmData
+    from edtalk_server.training.finetune.model import open_model
+    from edtalk_server.training.finetune.regularization import OtherPeople
+    from edtalk_server.training.finetune.trainer import FineTuner
+
     bundle = bundles.load(arguments.bundle)
     export.check_output(bundle, arguments.output)
     folder = arguments.run or arguments.output.with_name(arguments.output.name + ".run")
@@ -82,6 +91,8 @@ def _finetune(arguments: argparse.Namespace) -> int:
 
 
 def _plan(arguments: argparse.Namespace) -> Plan:
+    from edtalk_server.training.finetune.trainer import Plan
+
     return Plan(
         minutes=arguments.minutes,
         steps=arguments.steps,
@@ -93,6 +104,9 @@ def _plan(arguments: argparse.Namespace) -> Plan:
 
 def _prepared(clips: list[Path], cache: FilmCache, estimator: LandmarkEstimator) -> FilmCache:
     """Prepare all clips in the cache, as clips of one person."""
+    from edtalk_server.training.datasets.film.layout import Footage
+    from edtalk_server.training.datasets.film.prepare import prepare_all
+
     cache.begin(estimator.engine.size, estimator.digest)
     footage = [Footage(path, path.name, "person") for path in clips]
     line = ProgressLine(len(footage), "preparing", unit="clips")

@@ -7,21 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from edtalk_server import bundles
 from edtalk_server.cli.training import pose
-from edtalk_server.evaluation.measures.sync_offsets import measure_offsets
-from edtalk_server.evaluation.metrics.sync import ExpertJudge
-from edtalk_server.networks.sync import lip_windows
-from edtalk_server.training.datasets.opening import open_sets
-from edtalk_server.training.loop.parts import write_part
-from edtalk_server.training.loop.processes import from_torchrun
 from edtalk_server.training.paper import config as configs
-from edtalk_server.training.paper import export as exporting
-from edtalk_server.training.paper import trained
 from edtalk_server.training.paper.config import StageName
-from edtalk_server.training.paper.trainer import PaperTrainer
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 
@@ -72,6 +61,12 @@ def _add_training(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    import torch
+
+    from edtalk_server.training.datasets.opening import open_sets
+    from edtalk_server.training.loop.processes import from_torchrun
+    from edtalk_server.training.paper.trainer import PaperTrainer
+
     if arguments.name == pose.NAME:  # not of pictures: it has data and a plan of its own
         return pose.train(arguments)
     name = StageName(arguments.name)
@@ -93,6 +88,10 @@ def _train(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from edtalk_server.training.datasets.opening import open_sets
+    from edtalk_server.training.paper import export as exporting
+    from edtalk_server.training.paper import trained
+
     network, _ = trained.face_of(arguments.run)
     data = open_sets(trained.data_of(arguments.run), network.size)
     labels = exporting.Labels(name=arguments.name)
@@ -102,6 +101,12 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _export_sync(arguments: argparse.Namespace) -> int:
+    from edtalk_server.evaluation.measures.sync_offsets import measure_offsets
+    from edtalk_server.evaluation.metrics.sync import ExpertJudge
+    from edtalk_server.networks.sync import lip_windows
+    from edtalk_server.training.loop.parts import write_part
+    from edtalk_server.training.paper import trained
+
     expert = trained.expert_of(configs.path_of(arguments.run, StageName.SYNC))
     judge = ExpertJudge(expert.embed_lips, expert.embed_sound, lip_windows)
     report = measure_offsets(judge, arguments.data)

@@ -7,18 +7,23 @@ import json
 import logging
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from edtalk_server.training.head import corpus, stage
-from edtalk_server.training.head.corpus import HeadCorpusConfig
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+if TYPE_CHECKING:
+    from edtalk_server.training.head import stage
 
 NAME = "pose"
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Train until the plan's minutes are used up; 0 also when it was interrupted, and can go on."""
+    import torch
+
+    from edtalk_server.training.head import corpus, stage
+    from edtalk_server.training.head.corpus import HeadCorpusConfig
+
     plan = _plan(arguments.config)
     if arguments.print_config:
         sys.stdout.write(stage.to_json(plan))
@@ -39,6 +44,8 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def _plan(path: Path | None) -> stage.PosePlan:
+    from edtalk_server.training.head import stage
+
     if path is None:
         return stage.PosePlan()
     try:

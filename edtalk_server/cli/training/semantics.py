@@ -7,16 +7,16 @@ import json
 import logging
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safetensors.torch import save
-
-from edtalk_server.networks.voice.semantics import ProsodyText
-from edtalk_server.training.semantics import emotional, measure
-from edtalk_server.training.semantics.trainer import SemanticsConfig, Trainer
 from shared_protocol.atomic_write import write
 
+if TYPE_CHECKING:
+    from edtalk_server.networks.voice.semantics import ProsodyText
+
 KIND = "prosody_text"
+STEPS = 1500
+"""As in `trainer.SemanticsConfig`. The help must not import torch; a test compares it."""
 
 
 def add_action(actions: Any) -> None:
@@ -26,13 +26,16 @@ def add_action(actions: Any) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; continues what it finds")
     parser.add_argument("--recordings", type=int, default=160, help="synthetic recordings (default: 160)")
-    parser.add_argument("--steps", type=int, default=SemanticsConfig.steps, help="steps of training")
+    parser.add_argument("--steps", type=int, default=STEPS, help="steps of training")
     parser.add_argument("--minutes", type=float, default=1e6, help="stop, saved, after this long")
     parser.add_argument("--sentences", action="store_true", help="list the sentences that are read wrongly")
     parser.set_defaults(do=_train)
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from edtalk_server.training.semantics import emotional, measure
+    from edtalk_server.training.semantics.trainer import SemanticsConfig, Trainer
+
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     until = time.monotonic() + 60 * arguments.minutes
     train = emotional.build(arguments.out, arguments.recordings, held_out=False)
@@ -54,6 +57,8 @@ def _train(arguments: argparse.Namespace) -> int:
 
 def write_part(network: ProsodyText, folder: Path) -> None:
     """Write the part of a bundle: `semantics.safetensors` in half precision, and `semantics.json` with its config."""
+    from safetensors.torch import save
+
     tensors = {
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in network.state_dict().items()

@@ -8,17 +8,20 @@ import os
 import time
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from edtalk_server import cli
-from edtalk_server.training.loop.processes import ProcessGroup, launch, pick_device
-from edtalk_server.training.starter import export, packing, pipeline
-from edtalk_server.training.starter.run import Part, read_config, trainers
-from edtalk_server.training.starter.trainer import Paths
+
+if TYPE_CHECKING:
+    from edtalk_server.training.loop.processes import ProcessGroup
+    from edtalk_server.training.starter import pipeline
 
 log = logging.getLogger("edtalk_server.training.starter")
+
+SCALES = ("tiny", "cpu", "gpu")
+"""Names of `pipeline.SCALES`. The help must not import torch; a test compares these with what they stand for."""
+PARTS = ("all", "motion", "generator", "fit")
+"""Values of `run.Part`."""
 
 
 def add_actions(actions: Any) -> None:
@@ -37,9 +40,7 @@ def _add_starter(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--minutes", type=float, default=1e6, help="stop, saved, after this long (default: finish)"
     )
-    parser.add_argument(
-        "--scale", choices=list(pipeline.SCALES), help="default: gpu where there is one, else cpu"
-    )
+    parser.add_argument("--scale", choices=SCALES, help="default: gpu where there is one, else cpu")
     parser.add_argument("--start", type=Path, help="a bundle's face.safetensors to begin with")
     parser.add_argument(
         "--pack", type=Path, help="at the end, write the state here in files of at most 15 MiB"
@@ -50,6 +51,10 @@ def _add_starter(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until the minutes are used up or the bundle is evaluated; 0 either way."""
+    import torch
+
+    from edtalk_server.training.starter import packing, pipeline
+
     until = time.monotonic() + 60 * arguments.minutes
     scale = pipeline.SCALES[arguments.scale or ("gpu" if torch.cuda.is_available() else "cpu")]
     if arguments.start:
@@ -93,7 +98,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--holdout", type=Path, help="folder of shards of other people, to measure on")
     parser.add_argument("--minutes", type=float, default=110.0, help="how long in all (default: 110)")
-    parser.add_argument("--stage", type=Part, choices=list(Part), default=Part.ALL, help="only one stage")
+    parser.add_argument("--stage", choices=PARTS, default=PARTS[0], help="only one stage")
     parser.add_argument(
         "--config",
         type=Path,
@@ -111,12 +116,18 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
 
 def train(arguments: argparse.Namespace) -> int:
     """Train until the minutes are used up. `EDTalkError` for a config that cannot be read or has unknown fields."""
+    from edtalk_server.training.loop.processes import launch, pick_device
+
     arguments.out.mkdir(parents=True, exist_ok=True)
     launch(arguments.processes, partial(_work, arguments), pick_device())
     return 0
 
 
 def _work(arguments: argparse.Namespace, group: ProcessGroup) -> None:
+    from edtalk_server.training.starter import pipeline
+    from edtalk_server.training.starter.run import Part, read_config, trainers
+    from edtalk_server.training.starter.trainer import Paths
+
     if hasattr(os, "nice"):
         os.nice(arguments.niceness)
     if arguments.log:
@@ -124,7 +135,7 @@ def _work(arguments: argparse.Namespace, group: ProcessGroup) -> None:
     paths = Paths(arguments.out, arguments.data, arguments.holdout)
     config = read_config(arguments.config) if arguments.config else {}
     with pipeline.one_thread():
-        for trainer in trainers(paths, arguments.minutes, arguments.stage, config, group):
+        for trainer in trainers(paths, arguments.minutes, Part(arguments.stage), config, group):
             if not trainer.train():  # interrupted
                 break
 
@@ -145,6 +156,8 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
+    from edtalk_server.training.starter import export
+
     inputs = export.Inputs(arguments.run, tuple(arguments.audio), arguments.data, tuple(arguments.beside))
     manifest = export.export(inputs, arguments.output)
     for name, entry in manifest.files.items():

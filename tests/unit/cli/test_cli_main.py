@@ -132,7 +132,7 @@ def test_programs_can_ask_for_json(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert "starter" in [bundle["name"] for bundle in asked("bundle", "list")["installed"]]
     assert asked("bundle", "show")["parts"]["face"]["bytes"] > 0
-    health = asked("doctor", "--device", "cpu")
+    health = asked("doctor", "--draw", "--device", "cpu")
     assert health["well"] and health["version"] == __version__ and health["seconds"]["frame"] > 0
     assert cli.main(["doctor", "--bundle", "/nowhere", "--json"]) == 1
     assert "nowhere" in json.loads(capsys.readouterr().out)["error"]
