@@ -99,4 +99,4 @@ def test_use_restarts_the_server_with_it(seen: dict[str, Any]) -> None:
 
 def test_what_is_missing_is_said_with_what_to_do(seen: dict[str, Any]) -> None:
     cause, fix = seen["trouble"]
-    assert "/nowhere/python" in cause and "install.py" in fix
+    assert "/nowhere/python" in cause and "Install Server" in fix
