@@ -1,4 +1,4 @@
-"""Set up EDTalk for Blender from a checkout: `python install.py --help` says how.
+"""Set up EDTalk for Blender from a checkout: `python3 install.py --help` says how (Windows: `py`).
 
 Standard library only. This file is the front door: it asks for a Python that is new enough (any Python 3 can read
 it) and leaves the rest to `edtalk_server/installer`.

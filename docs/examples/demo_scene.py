@@ -1,5 +1,5 @@
-"""A talking character by script: what the panel does, without a window. `python install.py demo` runs it, and `release`
-for the sample file.
+"""A talking character by script: what the panel does, without a window. `python3 install.py demo` runs it, and
+`release` for the sample file.
 
     blender --background --factory-startup --python demo_scene.py -- --extension edtalk.zip --portrait face.png
             --voice voice.flac --blend FOLDER/demo.blend --movie

@@ -19,7 +19,8 @@ from shared_protocol.errors import EDTalkError
 
 COMMANDS = ("serve", "predict", "capture", "render", "train", "evaluate", "bundle", "bench", "doctor")
 
-_FOR_TRAINING = "Run `python install.py --train` in the EDTalk folder."
+_PYTHON = "py" if sys.platform == "win32" else "python3"
+_FOR_TRAINING = f"Run `{_PYTHON} install.py --train` in the EDTalk folder."
 OPTIONAL_PACKAGES = {
     "numba": _FOR_TRAINING,
     "scipy": _FOR_TRAINING,

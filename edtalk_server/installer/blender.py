@@ -160,6 +160,7 @@ def install_module(
         need_libraries()
         need_disk(options.root, MODULE_BYTES)
         environment.create()
+        environment.bring_pip_up_to_date()
         environment.install(f"Blender {version} as a Python module", f"bpy=={version}", numpy, *packages)
         try_module(environment)
         environment.finish(accepted[0])

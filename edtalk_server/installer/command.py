@@ -1,9 +1,9 @@
 """Set up EDTalk for Blender from a checkout.
 
-  python install.py          the server, in .venv of this folder (the same as `install.py server`)
-  python install.py demo     everything, then a talking character: demo/demo.blend and demo/demo.mp4
-  python install.py test     lint, types and all tests
-  python install.py release  the files of a release, in dist: extension packages and a sample
+  python3 install.py          the server, in .venv of this folder (the same as `install.py server`)
+  python3 install.py demo     everything, then a talking character: demo/demo.blend and demo/demo.mp4
+  python3 install.py test     lint, types and all tests
+  python3 install.py release  the files of a release, in dist: extension packages and a sample
 
 Outside this folder only one small file changes, which tells the add-on where the server is. Blender's own Python is
 never touched. Running it again does only what is missing.

@@ -106,7 +106,7 @@ def test_a_package_that_only_some_commands_need_is_named_with_the_fix(
 
     monkeypatch.setattr(evaluate, "run", needs_it)
     assert cli.main(["evaluate"]) == 1
-    assert "torchmetrics is not installed. Run `python install.py --train`" in capsys.readouterr().err
+    assert "torchmetrics is not installed. Run `python3 install.py --train`" in capsys.readouterr().err
 
 
 def test_the_options_about_words_may_all_be_left_out() -> None:
