@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import bpy
@@ -18,6 +19,9 @@ else:
 LETTERS, MARGIN, ICON, EDGES = 11, 62, 20, 14
 """Pixels at scale 1: the size of Blender's letters, the part of a sidebar's box that is not text, an icon's width, and
 the part of a button beside its words."""
+
+PICTURE, MOST_COLUMNS = 2.6, 4
+"""Scale of small pictures of faces, about which their side is in widths of an icon; and columns of them at most."""
 
 
 def draw_words(layout: bpy.types.UILayout, text: str, icon: str = "NONE") -> None:
@@ -37,6 +41,13 @@ def side_by_side(layout: bpy.types.UILayout, *words: str) -> bpy.types.UILayout:
         if len(words) * (max(map(width_of, labels)) + ICON + EDGES) > _room():
             return layout.column(align=True)
     return layout.row(align=True)
+
+
+def picture_grid(layout: bpy.types.UILayout, labels: Sequence[str]) -> bpy.types.UILayout:
+    """Return a grid for pictures with these words (translated) below them, in as many columns as have room for them."""
+    widest = max(map(width_of, labels), default=0.0) + EDGES
+    columns = int(max(1, min(MOST_COLUMNS, _room() // max(widest, PICTURE * ICON))))
+    return layout.grid_flow(row_major=True, columns=columns, even_columns=True, align=True)
 
 
 def width_of(text: str) -> float:

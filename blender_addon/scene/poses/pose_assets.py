@@ -85,6 +85,12 @@ def has_own() -> bool:
     return any(map(_is_own, bpy.data.actions))
 
 
+def pictured_poses() -> list[tuple[str, int]]:
+    """Return the names of the artists' own poses that have a picture, with its icon."""
+    previews = [(action.name, action.preview) for action in bpy.data.actions if _is_own(action)]
+    return [(name, preview.icon_id) for name, preview in previews if preview is not None]
+
+
 def _is_own(action: bpy.types.Action) -> bool:
     return (
         actions.role_of(action) == actions.POSE

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from ..room import Room
-from . import live, preferences, runtime, task_operator
+from . import face_pictures, live, preferences, runtime, task_operator
 
 ROOM = Room(
     classes=(
@@ -14,5 +14,6 @@ ROOM = Room(
     modules=(
         runtime,
         live,
+        face_pictures,
     ),
 )

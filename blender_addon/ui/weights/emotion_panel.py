@@ -10,7 +10,8 @@ from shared_protocol.emotions import EMOTIONS, Presets
 from ...core.text.translate import iface_
 from ...core.weights import mixing
 from ...scene.speech import cues
-from ..sidebar import CharacterSubPanel, draw_show_switch, draw_words
+from ..runtime.face_pictures import PICTURES
+from ..sidebar import PICTURE, CharacterSubPanel, draw_show_switch, draw_words, picture_grid
 
 
 class EmotionPanel(CharacterSubPanel, bpy.types.Panel):
@@ -44,6 +45,29 @@ class EmotionPanel(CharacterSubPanel, bpy.types.Panel):
             draw_words(layout, doubt, "ERROR")
 
 
+class EmotionPicturesPanel(CharacterSubPanel, bpy.types.Panel):
+    """The character's own face with each emotion; a click marks the emotion at the current frame."""
+
+    bl_idname = "EDTALK_PT_emotion_pictures"
+    bl_label = "Mark with Pictures"
+    bl_parent_id = "EDTALK_PT_emotion"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        ob = context.object
+        return super().poll(context) and bool(mixing.presets_from_json(ob.edtalk.emotion.presets))
+
+    def draw(self, context: bpy.types.Context) -> None:
+        ob = context.object
+        names = [name for name in EMOTIONS if name in mixing.presets_from_json(ob.edtalk.emotion.presets)]
+        labels = [iface_(name.capitalize()) for name in names]
+        grid = picture_grid(self.layout, labels)
+        for name, label in zip(names, labels, strict=True):
+            cell = grid.column(align=True)
+            cell.template_icon(icon_value=PICTURES.icon(ob, name), scale=PICTURE)
+            cell.operator("edtalk.mark_emotion", text=label, translate=False).emotion = name
+
+
 def explain_grey(presets: Presets) -> str:
     """Return why some of the sliders are grey, in the user's language; empty where none is."""
     if not presets:
@@ -75,4 +99,4 @@ class MarksMenu(bpy.types.Menu):
             self.layout.operator("edtalk.mark_emotion", text=name.capitalize()).emotion = name
 
 
-CLASSES = (MarksMenu, ExpressionsMenu, EmotionPanel)
+CLASSES = (MarksMenu, ExpressionsMenu, EmotionPanel, EmotionPicturesPanel)

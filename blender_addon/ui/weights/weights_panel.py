@@ -11,8 +11,19 @@ from ...core.text.translate import iface_, n_
 from ...core.weights.face_handles import handles_of
 from ...scene import character
 from ...scene.keys import layers
+from ...scene.poses import pose_assets
 from ..runtime.preferences import preferences
-from ..sidebar import CharacterSubPanel, draw_show_switch, draw_words, side_by_side
+from ..sidebar import (
+    PICTURE,
+    CharacterSubPanel,
+    draw_show_switch,
+    draw_words,
+    picture_grid,
+    side_by_side,
+)
+
+MOST_POSES = 12
+"""Poses that the panel shows; the Asset Browser has all."""
 
 
 class WeightsPanel(CharacterSubPanel, bpy.types.Panel):
@@ -115,6 +126,12 @@ class PosesPanel(CharacterSubPanel, bpy.types.Panel):
         row.operator("edtalk.keep_pose", icon="ADD")
         row.menu("EDTALK_MT_poses", text="", icon="DOWNARROW_HLT")
         column.operator("edtalk.make_pose_assets", icon="ASSET_MANAGER")
+        if shown := pose_assets.pictured_poses()[:MOST_POSES]:
+            grid = picture_grid(self.layout, [name for name, _ in shown])
+            for name, icon in shown:
+                cell = grid.column(align=True)
+                cell.template_icon(icon_value=icon, scale=PICTURE)
+                cell.operator("edtalk.apply_pose", text=name, translate=False).action = name
 
 
 class KeysPanel(CharacterSubPanel, bpy.types.Panel):
