@@ -11,7 +11,8 @@ from bpy.props import BoolProperty, StringProperty
 
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ...scene import paths
+from ...core.text.translate import n_, tip_
+from ...scene import character, paths
 from ...scene.speech import sequencer
 from ..runtime.polls import has_editable_character, report_error
 
@@ -44,6 +45,10 @@ class ChooseVoice(bpy.types.Operator):
     )
 
     @classmethod
+    def description(cls, context: bpy.types.Context, _properties: bpy.types.OperatorProperties) -> str:
+        return describe(context, "voice", n_("Choose a recording of speech for this character"))
+
+    @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         return has_editable_character(cls, context)
 
@@ -65,8 +70,11 @@ class ChooseVoice(bpy.types.Operator):
         except EDTalkError as error:
             report_error(self, error.cause, error.fix)
             return {"CANCELLED"}
-        except RuntimeError as error:
-            self.report({"ERROR"}, str(error))
+        except RuntimeError:  # in the words of a library
+            cause = n_("Blender cannot put this file into the sequencer.")
+            report_error(
+                self, cause, n_("Choose it again without adding it to the sequencer: the server may read it.")
+            )
             return {"CANCELLED"}
         group.voice_from = "FILE"
         group.voice = paths.to_stored_path(path)
@@ -81,4 +89,45 @@ class ChooseVoice(bpy.types.Operator):
             scene.frame_end = max(scene.frame_start, sequencer.span(strip)[1] - 1)
 
 
-CLASSES = (ChooseVoice,)
+class ChooseTranscript(bpy.types.Operator):
+    """Choose what is said, as a .txt, .srt or .vtt file"""
+
+    bl_idname = "edtalk.choose_transcript"
+    bl_label = "Choose Transcript"
+    bl_options = {"UNDO"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"} | paths.PATH_OPTIONS)
+    filter_glob: StringProperty(default="*.txt;*.srt;*.vtt", options={"HIDDEN", "SKIP_SAVE"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def description(cls, context: bpy.types.Context, _properties: bpy.types.OperatorProperties) -> str:
+        return describe(context, "transcript", n_("Choose what is said, as a .txt, .srt or .vtt file"))
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        return has_editable_character(cls, context)
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            path = paths.absolute(self.filepath)
+            paths.existing_file(path, "transcript", ErrorCode.UNSUPPORTED)
+        except EDTalkError as error:
+            report_error(self, error.cause, error.fix)
+            return {"CANCELLED"}
+        context.object.edtalk.speech.transcript_from = "FILE"
+        context.object.edtalk.transcript = paths.to_stored_path(path)
+        return {"FINISHED"}
+
+
+def describe(context: bpy.types.Context, what: str, words: str) -> str:
+    """Return a tooltip: what the button does, and the whole path of the file whose name it shows."""
+    known = getattr(context.object.edtalk, what) if character.is_character(context.object) else ""
+    return f"{tip_(words)}\n{known}".strip()
+
+
+CLASSES = (ChooseVoice, ChooseTranscript)

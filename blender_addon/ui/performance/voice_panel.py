@@ -10,7 +10,7 @@ from shared_protocol.errors import EDTalkError
 from shared_protocol.messages import SEMANTICS
 
 from ...core.text.translate import iface_
-from ...scene import character
+from ...scene import character, paths
 from ...scene.speech import cues, script
 from ..runtime import runtime
 from ..sidebar import CharacterSubPanel, draw_words
@@ -50,20 +50,26 @@ def _draw_voice(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
     if group.voice_from == "FILE" and not group.voice:
         layout.operator("edtalk.choose_voice", icon="FILE_SOUND")
     elif group.voice_from == "FILE":
-        layout.prop(group, "voice", text="File")
+        draw_file(layout, ob, "voice", "edtalk.choose_voice", "FILE_SOUND")
         layout.prop(group, "voice_start")
     elif group.voice_from == "STRIP":
         layout.prop(group.speech, "strip", icon="SOUND")
     layout.prop(group, "voice_offset")
 
 
+def draw_file(layout: bpy.types.UILayout, ob: bpy.types.Object, what: str, choose: str, icon: str) -> None:
+    """Draw a button with a file's name, whose start is not cut as a path's is; a click chooses another file."""
+    path = paths.file_of(ob, what)
+    layout.operator(choose, text=path.name if path else None, icon=icon, translate=path is None)
+
+
 def _draw_transcript(layout: bpy.types.UILayout, ob: bpy.types.Object, scene: bpy.types.Scene) -> None:
-    group, speech = ob.edtalk, ob.edtalk.speech
+    speech = ob.edtalk.speech
     layout.prop(speech, "transcript_from")
     if speech.transcript_from == "NONE":
         return
     if speech.transcript_from == "FILE":
-        layout.prop(group, "transcript", text="File")
+        draw_file(layout, ob, "transcript", "edtalk.choose_transcript", "FILE_TEXT")
     elif speech.transcript_from == "TEXT":
         layout.prop(speech, "text")
     try:
