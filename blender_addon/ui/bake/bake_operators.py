@@ -62,6 +62,7 @@ class Bake(BakeOperator, bpy.types.Operator):
     bl_label = "Bake Changes"
     bl_options = {"UNDO"}
     title = "Bake"
+    is_for_each = True
 
 
 class BakeRange(BakeOperator, bpy.types.Operator):

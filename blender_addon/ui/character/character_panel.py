@@ -5,12 +5,15 @@ from __future__ import annotations
 
 import bpy
 
-from ...core.tasks import Task
+from ...core.tasks import Progress, Task
 from ...core.text.translate import iface_
 from ...scene import character, paths
 from ..runtime import runtime
+from ..runtime.face_pictures import PICTURES, REST
+from ..runtime.waiting import LINE
+from ..selection import edited_characters
 from ..server.install_operator import draw_install, is_missing
-from ..sidebar import CharacterPanel, SidebarPanel, draw_words
+from ..sidebar import PICTURE, CharacterPanel, SidebarPanel, draw_words
 from .view_character import view_hint
 
 ROWS_OF_WORK = 2.0
@@ -45,9 +48,40 @@ def _draw_task(layout: bpy.types.UILayout, task: Task) -> None:
     """Draw a task's progress in exactly `ROWS_OF_WORK` rows. (The status bar has room for all its words.)"""
     column, progress = layout.column(align=True), task.progress
     row = column.row(align=True)
-    row.progress(factor=progress.fraction, text=f"{progress.fraction:.0%}" if progress.total else "")
+    _draw_bar(row, progress)
     row.operator("edtalk.cancel", text="", icon="X")
-    column.label(text=progress.text, translate=False)
+    row.separator()
+    row.operator("edtalk.new_character", text="", icon="ADD")
+    row = column.row(align=True)
+    row.label(text=progress.text, translate=False)
+    if count := len(LINE):
+        row.popover(QueuePanel.bl_idname, text=f"+{count}", translate=False)
+
+
+def _draw_bar(row: bpy.types.UILayout, progress: Progress) -> None:
+    row.progress(factor=progress.fraction, text=f"{progress.fraction:.0%}" if progress.total else "")
+
+
+class QueuePanel(bpy.types.Panel):
+    """What runs and what waits, in its order, each with its cross."""
+
+    bl_idname = "EDTALK_PT_queue"
+    bl_label = "Waiting Tasks"
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "HEADER"
+    bl_ui_units_x = 14
+
+    def draw(self, _context: bpy.types.Context) -> None:
+        task, column = runtime.session().task, self.layout.column()
+        if task is not None:
+            row = column.row(align=True)
+            row.label(text=f"{iface_(task.title)}: {task.progress.text}", icon="PLAY", translate=False)
+            row.operator("edtalk.cancel", text="", icon="X").waiting = 0
+        for waiting in LINE:
+            row = column.row(align=True)
+            subject = f": {waiting.subject}" if waiting.subject else ""
+            row.label(text=f"{iface_(waiting.title)}{subject}", icon="TIME", translate=False)
+            row.operator("edtalk.cancel", text="", icon="X").waiting = waiting.number
 
 
 class SetupPanel(SidebarPanel, bpy.types.Panel):
@@ -65,18 +99,16 @@ class SetupPanel(SidebarPanel, bpy.types.Panel):
             else:
                 draw_words(layout, iface_("Make a character from a picture of a face"), "INFO")
             return
-        layout.use_property_split = True
-        layout.use_property_decorate = False
-        layout.prop(ob, "name", text="Name")
+        row = layout.split(factor=0.27)
+        row.template_icon(icon_value=PICTURES.icon(ob, REST), scale=PICTURE)
+        column = row.column()
+        column.prop(ob, "name", text="")
         if not ob.edtalk.picture.image:
             path = paths.file_of(ob, "portrait")
-            row = layout.split(factor=0.4, align=True)
-            row.alignment = "RIGHT"
-            row.label(text="Portrait")
-            row.operator(
+            column.operator(
                 "edtalk.choose_portrait", text=path.name if path else "", icon="IMAGE_DATA", translate=False
             )
-        layout.operator("edtalk.look_at_character", icon="HIDE_OFF")
+        column.operator("edtalk.look_at_character", icon="HIDE_OFF")
         if words := view_hint(context.space_data, context.scene):
             draw_words(layout, words, "INFO")
         for note in filter(None, ob.edtalk.notes.split("\n")):
@@ -90,8 +122,13 @@ class AnimatePanel(CharacterPanel, bpy.types.Panel):
     bl_label = "Animate"
     bl_order = 2
 
-    def draw(self, _context: bpy.types.Context) -> None:
-        """Draw nothing: its panels do."""
+    def draw(self, context: bpy.types.Context) -> None:
+        """Draw how many characters are edited together; its panels draw the rest."""
+        if (count := len(edited_characters(context))) > 1:
+            words = iface_(
+                "Buttons work on the {count} selected characters; a slider with Alt as well", count=count
+            )
+            draw_words(self.layout, words, "INFO")
 
 
-CLASSES = (StartPanel, SetupPanel, AnimatePanel)
+CLASSES = (StartPanel, QueuePanel, SetupPanel, AnimatePanel)

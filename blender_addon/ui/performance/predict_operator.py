@@ -48,6 +48,7 @@ class Predict(RangeOperator, bpy.types.Operator):
     bl_label = "Predict"
     bl_options = {"UNDO"}
     title = "Predict"
+    is_for_each = True
 
     banks: EnumProperty(
         name="Banks",

@@ -142,8 +142,9 @@ class ApplyPose(PoseOperator, bpy.types.Operator):
     relative_asset_identifier: StringProperty(options=HIDDEN)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        ob, scene = context.object, context.scene
-        return self.run_and_report(lambda: posing.apply_pose(ob, scene, self._pose(context)))
+        return self.run_for_each(
+            context, lambda ob: posing.apply_pose(ob, context.scene, self._pose(context))
+        )
 
     def _pose(self, context: bpy.types.Context) -> posing.Pose:
         asset = getattr(context, "asset", None)

@@ -15,6 +15,7 @@ from ...core.tasks import Progress, Steps, time_sliced
 from ...core.text.translate import n_
 from ...scene import character, portrait_crop
 from ...scene.references import CharacterRef
+from ..selection import edited_characters
 from . import portrait_requests, runtime
 from .polls import refuse
 from .task_operator import TaskOperator
@@ -27,6 +28,9 @@ _CHANGED = n_("Another model runs now ({0} before): its weights may mean somethi
 class RangeOperator(TaskOperator):
     """Mix-in: a task on the active character over a frame range."""
 
+    is_for_each = False
+    """Whether in the window it is done for each of the selected characters, one after the other."""
+
     first: IntProperty(name="First frame", description="-1: the scene's", default=FROM_SCENE)
     last: IntProperty(name="Last frame", description="-1: the scene's", default=FROM_SCENE)
 
@@ -37,6 +41,20 @@ class RangeOperator(TaskOperator):
         if not context.object.is_editable:
             return refuse(cls, "This character is linked from another file: make a library override of it")
         return cls.is_free()
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        others = edited_characters(context)[1:] if self.is_for_each and not bpy.app.background else []
+        answer = super().invoke(context, event)
+        for ob in others:
+            self._repeat(ob)
+        return answer
+
+    def _repeat(self, ob: bpy.types.Object) -> None:
+        """Do the same on another character: it waits in line."""
+        operator = getattr(bpy.ops.edtalk, self.bl_idname.partition("_OT_")[2])
+        with bpy.context.temp_override(object=ob, active_object=ob, selected_objects=[ob]):
+            if operator.poll():
+                operator("INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)))
 
     def frames(self, scene: bpy.types.Scene) -> range:
         """Return the frames to work on. Raises `EDTalkError` when there are none, or one below 0."""

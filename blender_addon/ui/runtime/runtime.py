@@ -20,6 +20,7 @@ from ...core.tasks import SLICE_S, Result, Steps
 from ...core.text.translate import n_
 from .preferences import preferences, server_options
 from .redraw import redraw_panels
+from .waiting import LINE
 
 log = logging.getLogger(__name__)
 
@@ -145,6 +146,7 @@ class Runtime:
         self.session.close()
 
     def _end_task(self) -> None:
+        LINE.clear()
         if self.session.task is not None:
             self.session.task.close()
             self.session.task = None

@@ -2,8 +2,9 @@
 """The base of all long-running operators: `execute` blocks and is scriptable, `invoke` is modal.
 
 The work is a generator (see `core.tasks`), the same one both ways. In the window it advances a little at each timer
-event and shows its progress in the panel; Escape or the panel's cross cancels it. One task runs at a time. It changes
-the file at its end, in one go: that is one undo step, and a failure leaves everything as it was.
+event and shows its progress in the panel; Escape or the panel's cross cancels it. One task runs at a time; what is
+asked for meanwhile waits in line (`waiting`). A task changes the file at its end, in one go: that is one undo step, and
+a failure leaves everything as it was.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import bpy
-from bpy.props import BoolProperty
+from bpy.props import BoolProperty, IntProperty
 
 from shared_protocol.errors import EDTalkError
 
@@ -23,6 +24,7 @@ from ...core.text.translate import iface_, n_, rpt_, tip_
 from . import runtime
 from .polls import refuse, report_error
 from .redraw import redraw_panels, redraw_sidebars
+from .waiting import LINE, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 else:
     Operator = object
 
-TIMER_S = 0.01
-"""Seconds between two timer events in the window."""
+TIMER_S, WAITING_S = 0.01, 0.1
+"""Seconds between two timer events in the window: of the task that runs, and of one that waits."""
 PAUSE_S = 0.002
 """Seconds between two looks for an answer in blocking mode."""
 PUMP_S = 0.001
@@ -53,6 +55,8 @@ class TaskOperator(Operator):
 
     title = ""
     _timer: bpy.types.Timer | None = None
+    _task: Task | None = None
+    _waiting: Waiting | None = None
     _is_asking = False
     _workspaces: frozenset[str] = frozenset()
     _shown_text = ""
@@ -65,9 +69,9 @@ class TaskOperator(Operator):
 
     @classmethod
     def is_free(cls) -> bool:
-        """Return whether no other task is running; say what to do otherwise."""
+        """Return whether it can begin, or wait in line. Without a window nothing waits: say what to do."""
         task = runtime.session().task
-        if task is None:
+        if task is None or not bpy.app.background:
             return True
         return refuse(cls, "{task} is running: wait for it, or cancel it", task=tip_(task.title))
 
@@ -78,7 +82,7 @@ class TaskOperator(Operator):
         session.failure = None
         PACE.reset()
         runtime.current().before_task()
-        session.task = Task(self.title, self.steps(context, progress), progress)
+        self._task = session.task = Task(self.title, self.steps(context, progress), progress)
         return session.task
 
     def _advance(self, task: Task) -> set[str] | None:
@@ -125,6 +129,10 @@ class TaskOperator(Operator):
             operator = getattr(bpy.ops.edtalk, self.bl_idname.partition("_OT_")[2])
             operator("INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)), asked=True)
             return {"CANCELLED"}
+        if (running := runtime.session().task) is not None:
+            words = rpt_("{task} is running: wait for it, or cancel it", task=rpt_(running.title))
+            self.report({"ERROR"}, words)
+            return {"CANCELLED"}
         task = self._begin(context)
         while True:
             begun = time.perf_counter()
@@ -141,14 +149,39 @@ class TaskOperator(Operator):
     def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
         if bpy.app.background:
             return self.execute(context)
+        if runtime.session().task is not None or len(LINE):
+            return self._wait(context)
+        answer = self._begin_in_window(context)
+        if answer == {"RUNNING_MODAL"}:
+            context.window_manager.modal_handler_add(self)
+        return answer
+
+    def _begin_in_window(self, context: bpy.types.Context) -> set[str]:
+        """Begin now. The first step reads the selection, before the next click."""
         task = self._begin(context)
-        answer = self._advance(task)  # the first step reads the selection, before the next click
+        answer = self._advance(task)
         if answer is not None:
             return self._end(context, answer)
         self._show_progress(context, task)
-        self._timer = context.window_manager.event_timer_add(TIMER_S, window=context.window)
-        context.window_manager.modal_handler_add(self)
+        self._set_timer(context, TIMER_S)
         return {"RUNNING_MODAL"}
+
+    def _wait(self, context: bpy.types.Context) -> set[str]:
+        """Wait in line, on what is active now."""
+        asked = f"{self.bl_idname} {sorted(self.as_keywords(ignore=('asked',)).items())}"
+        self._waiting = LINE.join(context, self.title, asked)
+        if self._waiting is None:
+            self.report({"INFO"}, rpt_("{task} waits already", task=rpt_(self.title)))
+            return {"CANCELLED"}
+        self._set_timer(context, WAITING_S)
+        context.window_manager.modal_handler_add(self)
+        redraw_sidebars()
+        return {"RUNNING_MODAL"}
+
+    def _set_timer(self, context: bpy.types.Context, seconds: float) -> None:
+        if self._timer is not None:
+            context.window_manager.event_timer_remove(self._timer)
+        self._timer = context.window_manager.event_timer_add(seconds, window=context.window)
 
     def ask(self, context: bpy.types.Context, title: str = "", confirm: str = "") -> set[str]:
         """From `invoke`, while `asked` is false: show the operator's properties in a dialog first (see `draw`)."""
@@ -164,8 +197,10 @@ class TaskOperator(Operator):
         return {"RUNNING_MODAL"}
 
     def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if self._waiting is not None:
+            return self._look_in_line(context, self._waiting, event)
         task = runtime.session().task
-        if task is None:
+        if task is None or task is not self._task:
             return self._end(context, {"CANCELLED"})
         if event.type == "ESC" and event.value == "PRESS":
             if is_playing(context):  # then Escape is Blender's: it stops playback
@@ -179,6 +214,25 @@ class TaskOperator(Operator):
             return self._end(context, answer)
         self._show_progress(context, task)
         return {"RUNNING_MODAL"}
+
+    def _look_in_line(self, context: bpy.types.Context, waiting: Waiting, event: bpy.types.Event) -> set[str]:
+        """Begin when nothing runs and it is the first in line."""
+        if waiting.is_cancelled:
+            return self._end(context, {"CANCELLED"})
+        is_next = runtime.session().task is None and LINE.is_first(waiting)
+        if event.type != "TIMER" or not is_next:
+            return {"PASS_THROUGH"}
+        LINE.leave(waiting)
+        self._waiting = None
+        try:
+            with waiting.place():
+                if not self.poll(context):
+                    what = n_("What waited cannot be done any more.")
+                    fix = n_("The tooltip of its button says why.")
+                    return self._end(context, self._failed(what, fix))
+                return self._begin_in_window(context)
+        except EDTalkError as error:
+            return self._end(context, self._failed(error.cause, error.fix))
 
     def _show_progress(self, context: bpy.types.Context, task: Task) -> None:
         """Show the progress in the panel and the status bar when it changed, without redrawing the 3D view."""
@@ -199,7 +253,9 @@ class TaskOperator(Operator):
     def cancel(self, context: bpy.types.Context) -> None:
         """Called when Blender ends the operator: the window closes, or another file is loaded."""
         session = runtime.session()
-        if session.task is not None:
+        if self._waiting is not None:
+            LINE.leave(self._waiting)
+        elif session.task is not None and session.task is self._task:
             session.task.close()
             session.task = None
         self._end(context, set())
@@ -219,16 +275,22 @@ def is_playing(context: bpy.types.Context) -> bool:
 
 
 class Cancel(bpy.types.Operator):
-    """Cancel the running task. Finished frames are kept"""
+    """Cancel this task. Finished frames are kept"""
 
     bl_idname = "edtalk.cancel"
     bl_label = "Cancel"
 
+    waiting: IntProperty(options={"HIDDEN", "SKIP_SAVE"})
+    """The number of what waits; 0: what runs."""
+
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        return runtime.session().task is not None or refuse(cls, "Nothing is running")
+        return runtime.session().task is not None or len(LINE) > 0 or refuse(cls, "Nothing is running")
 
     def execute(self, _context: bpy.types.Context) -> set[str]:
-        if (task := runtime.session().task) is not None:
+        if self.waiting:
+            LINE.cancel(self.waiting)
+            redraw_sidebars()
+        elif (task := runtime.session().task) is not None:
             task.cancel()
         return {"FINISHED"}

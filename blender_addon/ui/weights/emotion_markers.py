@@ -81,7 +81,7 @@ class MarkEmotion(MarkerOperator, bpy.types.Operator):
             self.report({"ERROR"}, words)
             return {"CANCELLED"}
         cues.mark(scene, self.emotion)
-        return self.run_and_report(lambda: self.write(context.object, scene))
+        return self.run_for_each(context, lambda ob: self.write(ob, scene))
 
 
 CLASSES = (EmotionsFromMarkers, MarkEmotion)

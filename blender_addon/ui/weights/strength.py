@@ -52,7 +52,7 @@ class SetStrength(PoseOperator, bpy.types.Operator):
     )
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.run_and_report(lambda: _apply(context.object, STRENGTHS[self.strength]))
+        return self.run_for_each(context, lambda ob: _apply(ob, STRENGTHS[self.strength]))
 
 
 def _apply(ob: bpy.types.Object, strength: Strength) -> str:

@@ -19,6 +19,7 @@ from ...core.weights import mirror, mixing, poses
 from ...scene import character
 from ...scene.poses import posing
 from ..runtime.polls import has_editable_character, refuse, report_error
+from ..selection import edited_characters
 
 if TYPE_CHECKING:
     from bpy.types import Operator
@@ -51,6 +52,24 @@ class PoseOperator(Operator):
             return {"CANCELLED"}
         return {"FINISHED"}
 
+    def run_for_each(
+        self, context: bpy.types.Context, work: Callable[[bpy.types.Object], object]
+    ) -> set[str]:
+        """Do the work on each of the edited characters. Report what it returns, or why it failed for one."""
+        edited, said, failed = edited_characters(context), list[str](), list[EDTalkError]()
+        for ob in edited:
+            try:
+                words = str(work(ob))
+            except EDTalkError as error:  # the others are edited all the same
+                failed.append(error)
+            else:
+                said.append(words if len(edited) == 1 else f"{ob.name}: {words}")
+        if said:
+            self.report({"INFO"}, "; ".join(said))
+        if failed:
+            report_error(self, failed[0].cause, failed[0].fix)
+        return {"FINISHED"} if said else {"CANCELLED"}
+
 
 class BankOperator(PoseOperator):
     """Mix-in: a `PoseOperator` on the weights of one bank, or all."""
@@ -64,8 +83,9 @@ class BankOperator(PoseOperator):
 
     def apply(self, context: bpy.types.Context, pose: Callable[..., posing.Pose]) -> set[str]:
         """Apply a pose of the chosen banks."""
-        ob = context.object
-        return self.run_and_report(lambda: posing.apply_pose(ob, context.scene, pose(ob, self.banks)))
+        return self.run_for_each(
+            context, lambda ob: posing.apply_pose(ob, context.scene, pose(ob, self.banks))
+        )
 
 
 class KeyWeights(BankOperator, bpy.types.Operator):
@@ -75,12 +95,12 @@ class KeyWeights(BankOperator, bpy.types.Operator):
     bl_label = "Key Weights"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        ob = context.object
-        channels = posing.channels_by_identifier(ob, self.banks).values()
-        paths = [character.data_path(channel) for channel in channels]
-        return self.run_and_report(
-            lambda: rpt_("{count} weights keyed", count=posing.insert_keys(ob, context.scene, paths))
-        )
+        def key(ob: bpy.types.Object) -> str:
+            channels = posing.channels_by_identifier(ob, self.banks).values()
+            paths = [character.data_path(channel) for channel in channels]
+            return rpt_("{count} weights keyed", count=posing.insert_keys(ob, context.scene, paths))
+
+        return self.run_for_each(context, key)
 
 
 class ResetWeights(BankOperator, bpy.types.Operator):
@@ -146,8 +166,9 @@ class PastePose(PoseOperator, bpy.types.Operator):
     bl_label = "Paste Pose"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        ob, scene = context.object, context.scene
-        return self.run_and_report(lambda: posing.apply_pose(ob, scene, poses.from_text(clipboard())))
+        return self.run_for_each(
+            context, lambda ob: posing.apply_pose(ob, context.scene, poses.from_text(clipboard()))
+        )
 
 
 class ApplyPreset(PoseOperator, bpy.types.Operator):
@@ -163,19 +184,16 @@ class ApplyPreset(PoseOperator, bpy.types.Operator):
         return super().poll(context) and has_presets(cls, context.object)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        return self.run_and_report(self._apply(context.object, context.scene))
+        return self.run_for_each(context, lambda ob: self._apply(ob, context.scene))
 
-    def _apply(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> Callable[[], str]:
-        def apply() -> str:
-            pose = posing.preset_pose(ob, self.preset)
-            posed, channels = posing.apply_pose(ob, scene, pose), posing.channels_by_identifier(ob)
-            paths = [character.data_path(channels[name]) for name in pose if name in channels]
-            if not posed.keyed:
-                posing.insert_keys(ob, scene, paths)
-            name = rpt_(self.preset.capitalize())
-            return f"{name}: {rpt_('{count} weights keyed', count=posed.count)}"
-
-        return apply
+    def _apply(self, ob: bpy.types.Object, scene: bpy.types.Scene) -> str:
+        pose = posing.preset_pose(ob, self.preset)
+        posed, channels = posing.apply_pose(ob, scene, pose), posing.channels_by_identifier(ob)
+        paths = [character.data_path(channels[name]) for name in pose if name in channels]
+        if not posed.keyed:
+            posing.insert_keys(ob, scene, paths)
+        name = rpt_(self.preset.capitalize())
+        return f"{name}: {rpt_('{count} weights keyed', count=posed.count)}"
 
 
 class Neutralise(PoseOperator, bpy.types.Operator):
@@ -193,11 +211,11 @@ class Neutralise(PoseOperator, bpy.types.Operator):
         return True
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        def neutralise() -> str:
-            posing.set_slider(context.object, context.scene, NEUTRAL, 1.0)
+        def neutralise(ob: bpy.types.Object) -> str:
+            posing.set_slider(ob, context.scene, NEUTRAL, 1.0)
             return rpt_("The emotion Neutral is set")
 
-        return self.run_and_report(neutralise)
+        return self.run_for_each(context, neutralise)
 
 
 def has_presets(cls: type[bpy.types.Operator], ob: bpy.types.Object) -> bool:
