@@ -13,6 +13,7 @@ from . import (
     takes_panel,
     timeline,
     watch,
+    wipe,
 )
 
 ROOM = Room(
@@ -22,11 +23,13 @@ ROOM = Room(
         *movie_operator.CLASSES,
         *bake_panel.CLASSES,
         *takes_panel.CLASSES,
+        *wipe.CLASSES,
     ),
     modules=(
         watch,
         take_library,
         takes_panel,
+        wipe,
         timeline,
     ),
 )

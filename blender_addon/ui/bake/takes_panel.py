@@ -16,6 +16,7 @@ from ..runtime.preferences import preferences
 from ..runtime.redraw import redraw_panels
 from ..sidebar import SidebarPanel, draw_words, format_bytes
 from .take_library import LIBRARY
+from .wipe import draw_controls
 
 
 class EDTalkTakeRow(bpy.types.PropertyGroup):
@@ -68,6 +69,8 @@ class TakesPanel(SidebarPanel, bpy.types.Panel):
         layout, library = self.layout, LIBRARY
         takes = context.window_manager.edtalk_takes
         layout.template_list(TakesList.bl_idname, "", takes, "rows", takes, "index", rows=2)
+        if takes.rows and character.is_character(context.object):
+            draw_controls(layout, context.object)
         if library.entries:
             layout.label(text=iface_("All takes of this file: {size}", size=format_bytes(library.size)))
         if excess := library.excess():
