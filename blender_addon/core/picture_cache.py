@@ -14,6 +14,8 @@ from . import bmp
 
 SIDE = 128
 """Pixels of a side at most."""
+FACE = (0.19, 0.09, 0.62)
+"""The part of a crop that is kept, from brows to chin: its left and low edge and its side, in fractions of the width."""
 MOST = 600
 """Pictures that are kept; the oldest go."""
 
@@ -45,9 +47,11 @@ class PictureCache:
 
 
 def smaller(width: int, height: int, pixels: bytes) -> np.ndarray:
-    """Return a picture, raw RGBA, as uint8 [height, width, 4] with at most `SIDE` pixels a side: means of squares."""
-    step = -(-max(width, height) // SIDE)
+    """Return the face in a square picture, raw RGBA, as uint8 [side, side, 4] of at most `SIDE` pixels: means of squares."""
     whole = np.frombuffer(pixels, np.uint8).reshape(height, width, 4)
+    left, low, side = (round(part * width) for part in FACE)
+    whole = whole[low : low + side, left : left + side]
+    (height, width), step = whole.shape[:2], -(-side // SIDE)
     rows, columns = height // step, width // step
     squares = whole[: rows * step, : columns * step].reshape(rows, step, columns, step, 4)
     return np.asarray(squares.mean(axis=(1, 3)) + 0.5, np.uint8)

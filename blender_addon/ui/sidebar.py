@@ -20,7 +20,7 @@ LETTERS, MARGIN, ICON, EDGES = 11, 62, 20, 14
 """Pixels at scale 1: the size of Blender's letters, the part of a sidebar's box that is not text, an icon's width, and
 the part of a button beside its words."""
 
-PICTURE, MOST_COLUMNS = 2.6, 4
+PICTURE, MOST_COLUMNS = 2.9, 4
 """Scale of small pictures of faces, about which their side is in widths of an icon; and columns of them at most."""
 
 

@@ -52,9 +52,10 @@ def _draw_task(layout: bpy.types.UILayout, task: Task) -> None:
     row.operator("edtalk.cancel", text="", icon="X")
     row.separator()
     row.operator("edtalk.new_character", text="", icon="ADD")
-    row = column.row(align=True)
+    count = len(LINE)
+    row = column.split(factor=0.78, align=True) if count else column.row(align=True)
     row.label(text=progress.text, translate=False)
-    if count := len(LINE):
+    if count:
         row.popover(QueuePanel.bl_idname, text=f"+{count}", translate=False)
 
 
