@@ -15,7 +15,7 @@ from . import bmp
 SIDE = 128
 """Pixels of a side at most."""
 FACE = (0.19, 0.09, 0.62)
-"""The part of a crop that is kept, from brows to chin: its left and low edge and its side, in fractions of the width."""
+"""The part of a crop that is kept, from brows to chin: left and low edge, and side, in fractions of the width."""
 MOST = 600
 """Pictures that are kept; the oldest go."""
 
@@ -47,7 +47,7 @@ class PictureCache:
 
 
 def smaller(width: int, height: int, pixels: bytes) -> np.ndarray:
-    """Return the face in a square picture, raw RGBA, as uint8 [side, side, 4] of at most `SIDE` pixels: means of squares."""
+    """Return the face in a square picture, raw RGBA, as uint8 [side, side, 4]: means, of at most `SIDE` pixels."""
     whole = np.frombuffer(pixels, np.uint8).reshape(height, width, 4)
     left, low, side = (round(part * width) for part in FACE)
     whole = whole[low : low + side, left : left + side]
