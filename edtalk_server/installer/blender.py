@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
@@ -9,7 +10,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +38,11 @@ DEBIAN_PACKAGES = (
     "libegl1 libgl1-mesa-dri"
 )
 
-LIBRARIES = ("X11", "Xrender", "Xfixes", "Xi", "xkbcommon", "SM", "ICE", "GL", "Xxf86vm", "gomp", "EGL")
-"""Those that the module loads, by the names that the linker has for them."""
+LIBRARIES = (
+    *("libX11.so.6", "libXrender.so.1", "libXfixes.so.3", "libXi.so.6"),
+    *("libxkbcommon.so.0", "libSM.so.6", "libICE.so.6", "libGL.so.1"),
+)
+"""Those that the module loads as soon as it is imported."""
 
 _PROBE = f"""
 import importlib.util, json, sys, bpy
@@ -167,12 +170,17 @@ def install_module(
     return environment
 
 
-def need_libraries(find: Callable[[str], object] = find_library, system: str = sys.platform) -> None:
+def need_libraries(load: Callable[[str], object] = ctypes.CDLL, system: str = sys.platform) -> None:
     """Raise `SetupError` where a bare Linux lacks libraries that the module loads: before it is downloaded."""
-    missing = [] if system != "linux" else [name for name in LIBRARIES if not find(name)]
+    missing = []
+    for name in LIBRARIES if system == "linux" else ():
+        try:
+            load(name)
+        except OSError:
+            missing.append(name)
     if missing:
         raise SetupError(
-            f"Blender needs the system libraries {', '.join(f'lib{name}' for name in missing)}.",
+            f"Blender needs the system libraries {', '.join(missing)}.",
             f"Debian and Ubuntu: apt-get install {DEBIAN_PACKAGES}",
         )
 

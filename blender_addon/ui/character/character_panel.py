@@ -32,9 +32,11 @@ class StartPanel(SidebarPanel, bpy.types.Panel):
         if session.task is not None:
             _draw_task(layout, session.task)
         else:
-            if is_missing():
+            lacks_server = is_missing()
+            if lacks_server:
                 draw_install(layout)
             row = layout.column(align=True).row()
+            row.active = not lacks_server
             row.scale_y = ROWS_OF_WORK
             row.operator("edtalk.new_character", icon="ADD")
         if session.trouble is not None:
