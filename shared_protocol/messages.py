@@ -97,6 +97,7 @@ class Pong(Message):
     device_memory: int = 0
     device_capacity: int = 0
     users: int = 0
+    workers: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The command line: `edtalk serve | predict | capture | render | train | evaluate | bundle | bench | doctor`.
+"""The command line: `edtalk serve | predict | capture | render | bake-many | train | evaluate | bundle | bench | …`.
 
 Each command is a module of this package with a one-line docstring (its help), `add_arguments(parser)` and
 `run(args) -> int`. Only the chosen one is imported, so that `edtalk --help` needs no torch.
@@ -17,7 +17,18 @@ from pathlib import Path
 
 from shared_protocol.errors import EDTalkError
 
-COMMANDS = ("serve", "predict", "capture", "render", "train", "evaluate", "bundle", "bench", "doctor")
+COMMANDS = (
+    "serve",
+    "predict",
+    "capture",
+    "render",
+    "bake-many",
+    "train",
+    "evaluate",
+    "bundle",
+    "bench",
+    "doctor",
+)
 
 _PYTHON = "py" if sys.platform == "win32" else "python3"
 _FOR_TRAINING = f"Run `{_PYTHON} install.py --train` in the EDTalk folder."
@@ -26,6 +37,7 @@ OPTIONAL_PACKAGES = {
     "scipy": _FOR_TRAINING,
     "torchmetrics": _FOR_TRAINING,
     "tensorboard": _FOR_TRAINING,
+    "ray": "Run `python -m pip install ray` with the server's Python, on every machine of the cluster.",
     "transformers": "Run `python -m pip install transformers` with the server's Python.",
 }
 """Packages that only some commands need, and how to get them."""
@@ -36,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     _set_up_logging(arguments.verbose)
     _let_waiting_threads_sleep()
-    module = importlib.import_module(f"{__name__}.{arguments.command}")
+    module = importlib.import_module(f"{__name__}.{_module(arguments.command)}")
     parser = argparse.ArgumentParser(prog=f"edtalk {arguments.command}", description=module.__doc__)
     module.add_arguments(parser)
     command_arguments = parser.parse_args(arguments.arguments)
@@ -76,11 +88,15 @@ def _parser() -> argparse.ArgumentParser:
 
 def _summary(command: str) -> str | None:
     """Return the first line of a command's docstring, read without importing it; None where it is not installed."""
-    path = Path(__file__).with_name(f"{command}.py")
+    path = Path(__file__).with_name(f"{_module(command)}.py")
     if not path.is_file():
         return None
     docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
     return docstring.partition("\n")[0]
+
+
+def _module(command: str) -> str:
+    return command.replace("-", "_")
 
 
 def _version() -> str:

@@ -31,6 +31,8 @@ from shared_protocol.timebase import frame_rate
 if TYPE_CHECKING:
     from edtalk_server.media.steps import Step
 
+MOST_WORKERS = 256
+"""Worker processes that one program starts."""
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -46,6 +48,15 @@ def whole_number(text: str) -> int:
     """Return a number above 0. Raises `argparse.ArgumentTypeError`."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
+def worker_count(text: str) -> int:
+    """Return a number of workers; 0 for `auto`. Raises `argparse.ArgumentTypeError`."""
+    if text == "auto":
+        return 0
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_WORKERS:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor a number from 1 to {MOST_WORKERS}")
     return int(text)
 
 

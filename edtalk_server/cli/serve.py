@@ -9,16 +9,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edtalk_server.cli.options import add_model_options, whole_number
+from edtalk_server.cli.options import add_model_options, worker_count
 from shared_protocol import connection
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.processes import CANNOT_RUN_STATUS
 
 if TYPE_CHECKING:
     from edtalk_server.service.backend import Backend
+    from edtalk_server.service.drawing import Drawing
 
-MOST_WORKERS = 8
-"""Processes that draw unless told otherwise."""
+MOST_HELPERS = 8
+"""Processes that draw beside each other unless told otherwise, the server among them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,18 +40,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--threads", type=int, help="threads for the model (default: OMP_NUM_THREADS, or by cores)"
     )
     parser.add_argument(
-        "--workers",
-        type=whole_number,
-        metavar="N",
-        help="processes that draw a bake's frames side by side on the CPU, the server among them; each needs a core and"
-        " 0.4 GB (default: as many as threads, 8 at most)",
-    )
-    parser.add_argument(
         "--release-after",
         type=float,
         default=300.0,
         metavar="SECONDS",
         help="free graphics memory after this time without work; 0: never (default: 300)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=worker_count,
+        metavar="N",
+        help="draw by N processes of their own, also on several graphics cards; auto: one for each card or core"
+        " (default: the server draws, on the CPU with helpers)",
+    )
+    parser.add_argument(
+        "--cluster",
+        metavar="ADDRESS",
+        help="draw on a running Ray cluster: its address, or auto for this machine's (docs/scaling.md)",
     )
     parser.add_argument("--log-file", type=Path, help="default: server.log in the user's log folder")
     parser.add_argument(
@@ -81,7 +87,9 @@ def _serve(args: argparse.Namespace) -> int:
     log_file = logs.set_up(args.log_file)
     try:
         parents = [args.parent_pid] if args.parent_pid else []
-        server = Server(_backend(args), args.endpoint, parents, args.release_after)
+        backend = _backend(args)
+        drawing = _drawing(args, _digest(backend))
+        server = Server(backend, args.endpoint, parents, args.release_after, drawing)
     except zmq.ZMQError as error:
         raise _cannot_listen(args.endpoint, error) from error
     path = args.connection_file or connection.default_path()
@@ -103,8 +111,31 @@ def _backend(args: argparse.Namespace) -> Backend:
 
     if args.fake:
         return FakeBackend()
-    workers = args.workers or min(memory.threads_in_use(), MOST_WORKERS)
-    return EngineBackend(args.bundle, args.device, helpers=workers - 1)
+    is_alone = args.workers is None and args.cluster is None
+    beside = min(memory.threads_in_use(), MOST_HELPERS) - 1 if is_alone else 0
+    return EngineBackend(args.bundle, args.device, helpers=beside)
+
+
+def _digest(backend: Backend) -> str:
+    """Return the identity of the backend's bundle; empty for the fake one."""
+    return str(json.loads(backend.description).get("digest", ""))
+
+
+def _drawing(args: argparse.Namespace, digest: str) -> Drawing | None:
+    """Return the workers that draw; None where this process draws itself."""
+    if args.workers is None and args.cluster is None:
+        return None
+    from edtalk_server.service.drawing import PoolDrawing
+    from edtalk_server.service.memory import usable_cores
+    from edtalk_server.workers import Pool, WorkerSettings
+    from edtalk_server.workers.plan import processes
+
+    settings = WorkerSettings(None if args.fake else args.bundle, args.device, digest)
+    if args.cluster is None:
+        return PoolDrawing(Pool(processes(settings, args.workers, usable_cores())))
+    from edtalk_server.workers import cluster
+
+    return PoolDrawing(Pool(cluster.workers(settings, args.workers or 0, args.cluster)))
 
 
 def _tell_ready(endpoint: str, path: Path, log_file: Path | None, seconds: float) -> None:

@@ -22,6 +22,7 @@ from shared_protocol.messages import Message
 from .backend import Backend
 from .blobs import BlobStore
 from .connections import ClientConnection, ClientConnections
+from .drawing import Drawing, OwnDrawing
 from .handlers import HANDLERS, Answer, Handler, Resources, WorkerKind
 from .handlers.throughput import BatchSize
 from .jobs import Job, JobQueue, job_name
@@ -53,10 +54,11 @@ class Dispatcher:
         self,
         backend: Backend,
         connections: ClientConnections,
-        workers: Mapping[WorkerKind, Worker],
+        workers: Mapping[WorkerKind, Sequence[Worker]],
         parents: Parents,
         now: float,
         release_after: float = 0.0,
+        drawing: Drawing | None = None,
     ) -> None:
         """`release_after`: seconds without work after which the accelerator's memory is given back (0: never)."""
         self._backend, self._connections, self._workers, self._parents = (
@@ -66,22 +68,26 @@ class Dispatcher:
             parents,
         )
         self._blobs = BlobStore()
-        self._jobs = JobQueue()
-        self._resources = Resources(backend, self._blobs, SourceCache(), BatchSize())
+        self._drawing = drawing or OwnDrawing(backend)
+        self._jobs = JobQueue(self._drawing.workers > 0)
+        self._resources = Resources(backend, self._blobs, SourceCache(), BatchSize(), self._drawing)
         self._release = MemoryRelease(release_after, now)
         self._started = now
         self._announced_state = ""
-        self._is_warm = False
+        self._loading = 1 + self._drawing.workers
+        """How many models are not open yet."""
         self.stop_requested = False
         self.failure: EDTalkError | None = None
-        workers[WorkerKind.MODEL].submit(_Chore.LOAD, backend.open)
+        workers[WorkerKind.MODEL][0].submit(_Chore.LOAD, backend.open)
+        for drawer in workers[WorkerKind.DRAWING]:
+            drawer.submit(_Chore.LOAD, self._drawing.open)
 
     @property
     def state(self) -> str:
         """`warming`, `ready`, `busy` or `stopping`."""
         if self.stop_requested:
             return "stopping"
-        if not self._is_warm:
+        if self._loading:
             return "warming"
         return "busy" if len(self._jobs) else "ready"
 
@@ -225,13 +231,13 @@ class Dispatcher:
         """Give each idle worker the step whose turn it is."""
         if self.stop_requested:
             return
-        for kind, worker in self._workers.items():
+        for kind, worker in [(kind, worker) for kind, some in self._workers.items() for worker in some]:
             if worker.is_idle and (job := self._jobs.next(kind, now, self._connections.is_behind)):
-                job.running = True
+                job.steps += 1
                 self._submit(job, worker)
         if self._may_release() and self._release.is_due(self._backend, now):
             self._release.note_release()
-            self._workers[WorkerKind.MODEL].submit(_Chore.RELEASE, self._backend.release)
+            self._workers[WorkerKind.MODEL][0].submit(_Chore.RELEASE, self._backend.release)
 
     def _submit(self, job: Job, worker: Worker) -> None:
         """Start a job's next step. A job that cannot even say what that is has failed, and no other."""
@@ -239,14 +245,16 @@ class Dispatcher:
             step = job.handler.next_step(partial(_is_open, job))
         except Exception as error:
             log.exception("a step of %s could not begin", job.name)
-            job.running = False
+            job.steps -= 1
             self._end(job, _failed(job.name, explain(error)))
             return
         worker.submit(job, step)
+        if job.handler.is_parallel:
+            self._jobs.requeue(job)  # the next idle worker looks at the others first
 
     def _may_release(self) -> bool:
         """Memory stays while a job needs the model."""
-        return self._workers[WorkerKind.MODEL].is_idle and not any(job.needs_model for job in self._jobs)
+        return self._workers[WorkerKind.MODEL][0].is_idle and not any(job.needs_model for job in self._jobs)
 
     def finish(self, outcome: Outcome, now: float) -> None:
         """Take the end of a worker's step."""
@@ -254,7 +262,7 @@ class Dispatcher:
         if not isinstance(job, Job):
             self._finish_chore(job, outcome, now)
             return
-        job.running = False
+        job.steps -= 1
         if job.needs_model:
             self._release.note_work(now)
         if outcome.error is None and not outcome.cancelled:
@@ -274,7 +282,8 @@ class Dispatcher:
 
     def _finish_chore(self, chore: _Chore, outcome: Outcome, now: float) -> None:
         if chore is _Chore.LOAD:
-            self._is_warm, self.failure = outcome.error is None, outcome.error
+            self._loading -= outcome.error is None
+            self.failure = self.failure or outcome.error
             self._release.note_work(now)
         if chore is _Chore.RELEASE:
             self._broadcast_status(now)
@@ -301,7 +310,7 @@ class Dispatcher:
     def _clean_up(self, job: Job) -> None:
         """Undo a half-done job, on the worker that does its steps."""
         if work := job.handler.clean_up():
-            self._workers[job.handler.worker].submit(_Chore.CLEAN_UP, work)
+            self._workers[self._jobs.worker_of(job)][0].submit(_Chore.CLEAN_UP, work)
 
     def forget_gone(self) -> None:
         """End the jobs of connections that have vanished; nobody is left to tell."""
@@ -325,18 +334,19 @@ class Dispatcher:
             self.state,
             activity,
             len(self._jobs),
-            memory_in_use(),
+            memory_in_use() + self._drawing.memory(),
             now - self._started,
             device_memory,
             device_capacity,
             len(self._connections.programs()),
+            max(1, self._drawing.workers),
         )
 
     def _activity(self) -> str:
         job = next((job for job in self._jobs if job.running), None)
         if job:
             return type(job.handler.request).__name__.lower()
-        return "" if self._is_warm else _LOADING
+        return _LOADING if self._loading else ""
 
     def announce_state(self, now: float) -> None:
         """Tell all clients when the state has changed."""

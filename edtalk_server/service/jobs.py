@@ -24,12 +24,12 @@ of the time, and about one preview in twenty waits for such a step."""
 
 @dataclass(eq=False)
 class Job:
-    """One request of a client, and the handler that does it. `running`: a worker has one of its steps."""
+    """One request of a client, and the handler that does it. `steps`: how many of its steps workers have."""
 
     connection: bytes
     client: str
     handler: Handler[Any]
-    running: bool = False
+    steps: int = 0
     open: bool = True
 
     @property
@@ -38,14 +38,19 @@ class Job:
         return job_name(self.handler.request)
 
     @property
+    def running(self) -> bool:
+        """Does a worker have one of its steps?"""
+        return self.steps > 0
+
+    @property
     def needs_model(self) -> bool:
-        """Is it for the model's worker?"""
-        return self.handler.worker is WorkerKind.MODEL
+        """Is it for the model?"""
+        return self.handler.worker in (WorkerKind.MODEL, WorkerKind.DRAWING)
 
     @property
     def is_ready(self) -> bool:
         """Can a worker do something for it now?"""
-        return not self.running and self.handler.is_ready
+        return (not self.steps or self.handler.is_parallel) and self.handler.is_ready
 
     def is_replaced_by(self, newer: Job) -> bool:
         """Does it wait, and does a newer job of the same kind and connection make it superfluous?"""
@@ -56,8 +61,10 @@ class Job:
 class JobQueue:
     """All open jobs, in the order in which they wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, has_drawers: bool = False) -> None:
+        """`has_drawers`: are there threads that draw beside the model's?"""
         self._jobs: list[Job] = []
+        self._has_drawers = has_drawers
         self._waiting: dict[WorkerKind, dict[Turn, float]] = {worker: {} for worker in WorkerKind}
         """Since when each kind of job has waited for a step."""
 
@@ -113,7 +120,7 @@ class JobQueue:
         """
         first: dict[Turn, Job] = {}
         for job in self._jobs:
-            if job.is_ready and job.handler.worker is worker and not _must_pause(job, is_behind):
+            if job.is_ready and self.worker_of(job) is worker and not _must_pause(job, is_behind):
                 first.setdefault(job.handler.turn, job)
         since = self._waiting[worker] = {turn: self._waiting[worker].get(turn, now) for turn in first}
         if not first:
@@ -122,6 +129,11 @@ class JobQueue:
         turn = patient if now - since[patient] >= LONGEST_WAIT_S else min(first)
         del since[turn]
         return first[turn]
+
+    def worker_of(self, job: Job) -> WorkerKind:
+        """Return whose work a job is."""
+        kind = job.handler.worker
+        return WorkerKind.MODEL if kind is WorkerKind.DRAWING and not self._has_drawers else kind
 
     def requeue(self, job: Job) -> None:
         """Let the other jobs have a turn after a step of a long one."""

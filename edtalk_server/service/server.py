@@ -23,6 +23,7 @@ from .authentication import Gatekeeper, Keys, protect
 from .backend import Backend
 from .connections import ClientConnections
 from .dispatcher import Dispatcher
+from .drawing import Drawing, OwnDrawing
 from .handlers import WorkerKind
 from .handshakes import Handshakes
 from .parents import Parents
@@ -56,6 +57,7 @@ class Server:
         endpoint: str = "tcp://127.0.0.1:*",
         parent_pids: Iterable[int] = (),
         release_after: float = 0.0,
+        drawing: Drawing | None = None,
     ) -> None:
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         keys = Keys.generate()
@@ -65,14 +67,25 @@ class Server:
         self._router.bind(endpoint)
         self.connection = _connection(str(self._router.getsockopt_string(zmq.LAST_ENDPOINT)), keys)
         self._port = int(self.connection.endpoint.rpartition(":")[2])
-        self._wake_signal = _WakeSignal(self._context, threads=1 + len(WorkerKind))
+        self._drawing = drawing or OwnDrawing(backend)
+        counts = dict.fromkeys(WorkerKind, 1) | {WorkerKind.DRAWING: self._drawing.workers}
+        self._wake_signal = _WakeSignal(self._context, threads=1 + sum(counts.values()))
         self._connections = ClientConnections(self._router)
         self._parents = Parents(parent_pids)
         self._workers = {
-            kind: Worker(self._wake_signal.notify, self._wake_signal.leave, kind.value) for kind in WorkerKind
+            kind: tuple(
+                Worker(self._wake_signal.notify, self._wake_signal.leave, kind.value) for _ in range(count)
+            )
+            for kind, count in counts.items()
         }
         self._dispatcher = Dispatcher(
-            backend, self._connections, self._workers, self._parents, time.monotonic(), release_after
+            backend,
+            self._connections,
+            self._workers,
+            self._parents,
+            time.monotonic(),
+            release_after,
+            self._drawing,
         )
         self._next_housekeeping = 0.0
 
@@ -116,7 +129,7 @@ class Server:
             self._handshakes.look(self._port)
         if self._wake_signal.socket in ready:
             self._wake_signal.drain()
-        for outcome in [end for worker in self._workers.values() for end in worker.outcomes()]:
+        for outcome in [end for worker in self._all_workers() for end in worker.outcomes()]:
             self._dispatcher.finish(outcome, now)
         if self._router in ready:
             self._receive(now)
@@ -124,6 +137,9 @@ class Server:
         self._dispatcher.forget_gone()
         self._dispatcher.feed(now)
         self._dispatcher.announce_state(now)
+
+    def _all_workers(self) -> list[Worker]:
+        return [worker for some in self._workers.values() for worker in some]
 
     def _receive(self, now: float) -> None:
         for _ in range(_MESSAGES_PER_TURN):
@@ -153,9 +169,10 @@ class Server:
         self._handshakes.close()
         self._router.close(linger=int(_FAREWELL_S * 1000))
         self._gatekeeper.close()
-        for kind in reversed(WorkerKind):
-            if not self._workers[kind].stop(_WORKER_TIMEOUT_S):
-                log.warning("the %s worker's last step outlives the server", kind.value)
+        self._drawing.close()
+        for worker in reversed(self._all_workers()):
+            if not worker.stop(_WORKER_TIMEOUT_S):
+                log.warning("the %s worker's last step outlives the server", worker.name)
         self._wake_signal.close()
 
     def _flush_and_linger(self) -> None:

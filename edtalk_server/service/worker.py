@@ -37,7 +37,7 @@ class Worker:
     def __init__(
         self, wake: Callable[[], None], leave: Callable[[], None] = lambda: None, name: str = "model"
     ) -> None:
-        self._wake, self._leave = wake, leave
+        self._wake, self._leave, self.name = wake, leave, name
         self._pending = 0
         self._steps: queue.SimpleQueue[tuple[Any, Callable[[], Any]] | None] = queue.SimpleQueue()
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()

@@ -15,6 +15,7 @@ import pytest
 
 from edtalk_server.service import memory
 from edtalk_server.service.blobs import BlobStore
+from edtalk_server.service.drawing import OwnDrawing
 from edtalk_server.service.handlers import HANDLERS, Resources, WorkerKind
 from edtalk_server.service.handlers.throughput import LONGEST_STEP_S, BatchSize, Throughput, next_batch
 from edtalk_server.service.jobs import Job, JobQueue
@@ -42,7 +43,8 @@ DIGEST = hashlib.sha256(FILE).hexdigest()
 @pytest.fixture
 def resources() -> Resources:
     """What a server has that knows one file and one source."""
-    resources = Resources(PlainBackend(), BlobStore(), SourceCache(), BatchSize())
+    backend = PlainBackend()
+    resources = Resources(backend, BlobStore(), SourceCache(), BatchSize(), OwnDrawing(backend))
     resources.blobs.put(DIGEST, FILE)
     resources.sources.put(PlainSource("source", 1, Crop()))
     return resources
@@ -145,7 +147,7 @@ def test_a_running_preview_is_not_superseded_nor_one_of_another_connection(job: 
     running, foreign, waiting = (
         job(Preview, name, connection) for name, connection in (("a", b"1"), ("b", b"2"), ("c", b"1"))
     )
-    running.running = True
+    running.steps = 1
     for preview in (running, foreign, waiting):
         queue.open(preview)
     assert queue.open(job(Preview, "d", b"1")) == [waiting]

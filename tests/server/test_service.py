@@ -413,7 +413,7 @@ def test_a_long_prediction_stops_when_nobody_wants_it(server: RunningServer, cli
     client.cancel(job)
     assert ends(until(client, lambda told: bool(ends(told, job))), job) == [Cancelled(job, "asked")]
     server.backend.gate.set()
-    until(client, lambda _told: server.server._workers[WorkerKind.VOICES].is_idle)
+    until(client, lambda _told: server.server._workers[WorkerKind.VOICES][0].is_idle)
     assert server.backend.log.count("predict") < 10
 
 

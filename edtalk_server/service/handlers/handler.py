@@ -13,6 +13,7 @@ from shared_protocol.messages import Message
 
 from ..backend import Backend
 from ..blobs import BlobStore
+from ..drawing import Drawing
 from ..sources import SourceCache
 from .throughput import BatchSize
 
@@ -27,9 +28,13 @@ class Turn(IntEnum):
 
 class WorkerKind(Enum):
     """The thread that does a job's work: the one that draws and looks at faces, the one that listens to voices (a long
-    one takes minutes in one piece, and no picture may wait for it), or the one for everything else."""
+    one takes minutes in one piece, and no picture may wait for it), or the one for everything else.
+
+    `DRAWING` are the threads that wait for worker processes; without such processes the model's thread draws.
+    """
 
     MODEL = "model"
+    DRAWING = "drawing"
     VOICES = "voices"
     FILES = "files"
 
@@ -42,6 +47,7 @@ class Resources:
     blobs: BlobStore
     sources: SourceCache
     batch_size: BatchSize
+    drawing: Drawing
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,8 @@ class Handler(ABC, Generic[Request]):
     worker: ClassVar[WorkerKind] = WorkerKind.MODEL
     is_local_only: ClassVar[bool] = False
     """Does it read or write files of this machine, so that only programs on it may ask?"""
+    is_parallel: ClassVar[bool] = False
+    """May several workers have a step of it at once?"""
     newest_wins: ClassVar[bool] = False
     """Does a newer request of the same kind and connection replace one that waits?"""
     capabilities: ClassVar[tuple[str, ...]] = ()

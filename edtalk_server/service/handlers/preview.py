@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
+from edtalk_server.workers import EncodedImage
 from shared_protocol import messages
 from shared_protocol.messages import Blob
 
 from ..backend import read_weights
-from .handler import Answer, Handler, Resources, Turn, handles
-from .images import EncodedImage, encode, output_spec_of
+from .handler import Answer, Handler, Resources, Turn, WorkerKind, handles
+from .images import output_spec_of
 
 
 @handles(messages.Preview)
@@ -18,6 +18,7 @@ class PreviewHandler(Handler[messages.Preview]):
     """Render one frame. Only the newest queued preview of a connection is rendered."""
 
     turn = Turn.PREVIEW
+    worker = WorkerKind.DRAWING
     newest_wins = True
     capabilities = ("preview", "full", "size")
 
@@ -34,9 +35,8 @@ class PreviewHandler(Handler[messages.Preview]):
 
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], EncodedImage]:
         """Return the whole work."""
-        render = self.resources.backend.render
-        finish = partial(encode, encoding="rgba")
-        return lambda: render(self._source, self._weights, self._output, finish)[0]
+        draw, source = self.resources.drawing.draw, self._source
+        return lambda: draw(source, self._weights, self._output, "rgba")[0]
 
     def answer(self, value: EncodedImage, seconds: float, now: float) -> Answer:
         """Answer with a `PreviewFrame`."""

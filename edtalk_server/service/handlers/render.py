@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from edtalk_server.media.output_spec import FULL
+from edtalk_server.workers import EncodedImage
 from shared_protocol import messages
 from shared_protocol.messages import Blob, Message
 
 from .. import limits
 from ..backend import read_weights
-from .handler import Answer, Handler, Resources, handles
-from .images import EncodedImage, encode, output_spec_of
+from .handler import Answer, Handler, Resources, WorkerKind, handles
+from .images import output_spec_of
 from .throughput import Throughput
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Drawn frames, and the row of the first one."""
+
+    first: int
+    images: list[EncodedImage]
 
 
 @handles(messages.Render)
 class RenderHandler(Handler[messages.Render]):
-    """Render frames in their order. Each step is one batch; a slow reader holds the job back by its credit."""
+    """Render frames in their order. Each step is one batch; a slow reader holds the job back by its credit.
+
+    Several workers may have a step at once; their frames wait until those before them are there.
+    """
+
+    worker = WorkerKind.DRAWING
+    is_parallel = True
 
     capabilities = ("render.png", "render.rgba", "render.exr", "full", "alpha", "size")
 
@@ -31,6 +46,8 @@ class RenderHandler(Handler[messages.Render]):
         self._throughput = Throughput(len(request.frames), now)
         self._weights = read_weights(request.weights, len(request.frames), resources.backend.channels)
         self._next_row = 0
+        self._drawn = dict[int, list[EncodedImage]]()
+        """Batches that are done before the one ahead of them, by their first row."""
         self.credit = min(limits.MAX_CREDIT, max(0, request.credit))
         self._unread = deque[int]()
         """Bytes of each frame that was sent and may not have been read."""
@@ -52,23 +69,30 @@ class RenderHandler(Handler[messages.Render]):
         for _ in range(min(max(0, frames), len(self._unread))):
             self._unread.popleft()
 
-    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], list[EncodedImage]]:
+    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], _Batch]:
         """Return the work of one batch; its frames are paid from the credit."""
         is_large = self._output.framing == FULL or self._source.side(self._output.size) > self._source.size
-        backend = self.resources.backend
+        drawing, source, output = self.resources.drawing, self._source, self._output
         if not self._next_row:
-            backend.expect(len(self.request.frames))
+            drawing.expect(len(self.request.frames))
         several = 1 if is_large else self.resources.batch_size.frames  # large ones take long enough
-        batch = max(several, backend.side_by_side)
+        batch = max(several, drawing.side_by_side)
+        first = self._next_row
         rows = self._weights[self._next_row : self._next_row + min(batch, self.credit)]
         self._next_row += len(rows)
         self.credit -= len(rows)
-        finish = partial(encode, encoding=self.request.encoding)
-        return lambda: backend.render(self._source, rows, self._output, finish)
+        encoding = self.request.encoding
+        return lambda: _Batch(first, drawing.draw(source, rows, output, encoding))
 
-    def answer(self, value: Sequence[EncodedImage], seconds: float, now: float) -> Answer:
-        """Answer with the batch's frames and the progress."""
-        self.resources.batch_size.adapt(len(value), seconds, self.resources.backend.largest_batch)
+    def answer(self, batch: _Batch, seconds: float, now: float) -> Answer:
+        """Answer with the frames whose turn it is, and the progress."""
+        self.resources.batch_size.adapt(len(batch.images), seconds, self.resources.backend.largest_batch)
+        self._drawn[batch.first] = batch.images
+        value: list[EncodedImage] = []
+        while (row := self._throughput.done + len(value)) in self._drawn:
+            value += self._drawn.pop(row)
+        if not value:
+            return Answer(has_ended=False)
         numbers = self.request.frames[self._throughput.done :]
         self._throughput.advance(len(value), now)
         self._unread.extend(len(image.data) for image in value)

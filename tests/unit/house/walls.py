@@ -21,7 +21,7 @@ BELOW_ENGINE = (
     "shared_protocol",
 )
 BELOW_SERVICE = ("edtalk_server.engine", "edtalk_server.motion", *BELOW_ENGINE)
-BELOW_TRAINING = ("edtalk_server.synthetic", *BELOW_SERVICE)
+BELOW_TRAINING = ("edtalk_server.synthetic", "edtalk_server.workers", *BELOW_SERVICE)
 BELOW_EVALUATION = ("edtalk_server.training", *BELOW_TRAINING)
 
 
@@ -65,7 +65,8 @@ ROOMS = {
     ),
     "edtalk_server.engine": Room(BELOW_ENGINE),
     "edtalk_server.motion": Room(("edtalk_server.engine", *BELOW_ENGINE)),
-    "edtalk_server.service": Room(BELOW_SERVICE),
+    "edtalk_server.workers": Room(("edtalk_server.engine", *BELOW_ENGINE)),
+    "edtalk_server.service": Room(("edtalk_server.workers", *BELOW_SERVICE)),
     "edtalk_server.synthetic": Room(BELOW_SERVICE),
     "edtalk_server.training": Room(BELOW_TRAINING),
     "edtalk_server.evaluation": Room(BELOW_EVALUATION),

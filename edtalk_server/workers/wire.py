@@ -1,0 +1,112 @@
+"""Tasks, portraits and answers as bytes: msgpack with arrays as shape, type and data. Both ends are ours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from typing import Any
+
+import msgpack
+import numpy as np
+
+from edtalk_server.engine.device_manager import EncodedFace
+from edtalk_server.engine.source import Source
+from edtalk_server.media.output_spec import OutputSpec
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import Crop
+
+from .images import EncodedImage
+from .task import DrawTask
+
+_ARRAY = "array"
+_MOST_BYTES = 2**31 - 1
+"""Bytes of one message: 64 full frames of half floats are not drawn in one task."""
+
+
+def pack(values: dict[str, Any]) -> bytes:
+    """Return a map of plain values and arrays as bytes."""
+    return bytes(msgpack.packb(values, default=_array_to_map))
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """Return what `pack` was given; arrays are read-only, lists stay lists."""
+    values: dict[str, Any] = msgpack.unpackb(
+        data, object_hook=_map_to_array, max_bin_len=_MOST_BYTES, max_str_len=_MOST_BYTES
+    )
+    return values
+
+
+def _array_to_map(value: Any) -> dict[str, Any]:
+    if isinstance(value, np.ndarray):
+        data = np.ascontiguousarray(value)
+        return {_ARRAY: data.dtype.str, "shape": list(data.shape), "data": data.tobytes()}
+    raise TypeError(f"a {type(value).__name__} cannot be sent to a worker")
+
+
+def _map_to_array(values: dict[str, Any]) -> Any:
+    if _ARRAY not in values:
+        return values
+    return np.frombuffer(values["data"], np.dtype(values[_ARRAY])).reshape(values["shape"])
+
+
+# --- portraits -------------------------------------------------------------------------------------------------------
+
+
+def pack_source(source: Source) -> bytes:
+    """Return a whole source as a message that gives it to a worker."""
+    values = {field.name: getattr(source, field.name) for field in fields(source)}
+    encoded = source.encoded
+    values["encoded"] = encoded.picture if isinstance(encoded, EncodedFace) else encoded
+    values["is_face"] = isinstance(encoded, EncodedFace)
+    values["crop"], values["place"] = asdict(source.crop), asdict(source.place)
+    return pack({"give": values})
+
+
+def source_of(values: dict[str, Any]) -> Source:
+    """Return the source that `pack_source` was given, without the network's state: that is computed again."""
+    known = {field.name: values[field.name] for field in fields(Source)}
+    if values["is_face"]:
+        known["encoded"] = EncodedFace(known["encoded"])
+    known |= {"crop": Crop(**known["crop"]), "place": Crop(**known["place"])}
+    known |= {"notes": tuple(known["notes"]), "sizes": tuple(known["sizes"])}
+    return Source(**known)
+
+
+# --- tasks and answers -----------------------------------------------------------------------------------------------
+
+
+def pack_task(task: DrawTask) -> bytes:
+    """Return a task as a message; of its portrait only the key."""
+    return pack(
+        {
+            "draw": task.source.key,
+            "weights": task.weights,
+            "output": asdict(task.output),
+            "encoding": task.encoding,
+        }
+    )
+
+
+def output_of(values: dict[str, Any]) -> OutputSpec:
+    """Return the form that a task asks for."""
+    return OutputSpec(**values["output"])
+
+
+def pack_images(images: Sequence[EncodedImage]) -> bytes:
+    """Return drawn frames as an answer."""
+    return pack({"images": [[image.width, image.height, image.data] for image in images]})
+
+
+def pack_error(error: EDTalkError) -> bytes:
+    """Return an error as an answer."""
+    return pack({"error": [str(error.code), error.cause, error.fix]})
+
+
+def images_of(answer: dict[str, Any]) -> list[EncodedImage] | None:
+    """Return the frames of an answer; None where the worker lacks the portrait. Raises the `EDTalkError` in it."""
+    if "error" in answer:
+        code, cause, fix = answer["error"]
+        raise EDTalkError(ErrorCode(code), cause, fix)
+    if answer.get("lacks"):
+        return None
+    return [EncodedImage(*image) for image in answer["images"]]
