@@ -9,6 +9,13 @@ from typing import Any
 
 from edtalk_server import bundles
 from edtalk_server.cli.training import pose
+from edtalk_server.cli.training import heads, pose
+from edtalk_server.evaluation.measures.sync_offsets import measure_offsets
+from edtalk_server.evaluation.metrics.sync import ExpertJudge
+from edtalk_server.networks.sync import lip_windows
+from edtalk_server.training.datasets.opening import open_sets
+from edtalk_server.training.loop.parts import write_part
+from edtalk_server.training.loop.processes import from_torchrun
 from edtalk_server.training.paper import config as configs
 from edtalk_server.training.paper.config import StageName
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -17,7 +24,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 def add_actions(actions: Any) -> None:
     """Add the three actions to `edtalk train`'s."""
     stage = actions.add_parser("stage", help="train one of the paper's stages; can be stopped and continued")
-    stage.add_argument("name", choices=[*StageName, pose.NAME])
+    stage.add_argument("name", choices=[*StageName, pose.NAME, heads.NAME])
     _add_training(stage)
     features = actions.add_parser("features", help="train the feature network of our own perceptual loss")
     features.set_defaults(name=StageName.FEATURES)
@@ -69,6 +76,8 @@ def _train(arguments: argparse.Namespace) -> int:
 
     if arguments.name == pose.NAME:  # not of pictures: it has data and a plan of its own
         return pose.train(arguments)
+    if arguments.name == heads.NAME:
+        return heads.train(arguments)
     name = StageName(arguments.name)
     config = configs.read(arguments.config, name) if arguments.config else configs.defaults(name)
     if arguments.print_config:

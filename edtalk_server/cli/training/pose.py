@@ -9,6 +9,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
+from edtalk_server.training.head import corpus, film, stage
+from edtalk_server.training.head.corpus import HeadCorpusConfig, Take
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 if TYPE_CHECKING:
@@ -35,12 +39,18 @@ def train(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     torch.set_num_threads(arguments.threads or 1)
     arguments.out.mkdir(parents=True, exist_ok=True)
-    config = HeadCorpusConfig(takes=plan.takes, held_out=plan.held_out_takes)
-    takes, held_out = corpus.build(arguments.out / "corpus", config)
+    takes, held_out = _takes(plan, arguments)
     trainer = stage.PoseTrainer(arguments.out, plan, takes, held_out)
     if trainer.train(until_step=arguments.until):
         trainer.finish()
     return 0
+
+
+def _takes(plan: stage.PosePlan, arguments: argparse.Namespace) -> tuple[list[Take], list[Take]]:
+    if plan.film:
+        return film.build(Path(plan.film), plan.reader, arguments.device, plan.seconds)
+    config = HeadCorpusConfig(takes=plan.takes, held_out=plan.held_out_takes)
+    return corpus.build(arguments.out / "corpus", config)
 
 
 def _plan(path: Path | None) -> stage.PosePlan:

@@ -44,7 +44,8 @@ class PosePlan(Schedule):
     A batch has `batch` stretches of `hops` hops; `perturbed` of them also teach L_rec and L_tem under noise of strength
     `tau`. `squeeze` "none" trains the paper's form, frame by frame; `response` is the width of the network of the
     expected movement (0: none). `start` is a bundle whose flow the run starts from (empty: from nothing). The corpus
-    has `takes` takes of a minute to train on and `held_out_takes` others.
+    has `takes` takes of a minute to train on and `held_out_takes` others. `film` is a cache of prepared clips instead
+    of the corpus, read with the bundle `reader`.
     """
 
     minutes: float = 30.0
@@ -60,8 +61,16 @@ class PosePlan(Schedule):
     start: str = ""
     takes: int = 280
     held_out_takes: int = 24
+    film: str = ""
+    reader: str = bundles.STARTER
     seed: int = 5
     every_seconds: float = 120.0
+
+    @property
+    def seconds(self) -> float:
+        """Length of a stretch."""
+        frames = self.hops if self.squeeze == "none" else (self.hops + 1) * PoseFlowConfig().hop
+        return frames / FRAMES_PER_SECOND
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
