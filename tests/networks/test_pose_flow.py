@@ -119,6 +119,13 @@ def test_the_gain_says_how_much_samples_vary() -> None:
     one = flow.sampled(noise, condition)
     flow.gain.fill_(2.0)
     assert torch.allclose(flow.sampled(noise, condition), 2 * one, atol=1e-5)
+    flow.chance.fill_(0.0)
+    flow.gain.fill_(1.0)
+    other = torch.randn_like(noise)
+    stressed = [flow.sampled(part, condition) for part in (noise, other, 0 * noise)]
+    assert not torch.allclose(stressed[0], stressed[1]), "no two performances stress the same"
+    told = flow.frames(condition[..., RESPONDING.condition :])
+    assert torch.allclose(stressed[2], told, atol=1e-5), "the most usual one is what the voice says"
     assert not hasattr(PoseFlow(SMALL), "gain"), "flows without a response are those of before"
 
 

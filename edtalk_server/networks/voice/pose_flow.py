@@ -24,6 +24,8 @@ from edtalk_server.networks.voice.pose_response import REACH, PoseResponse
 
 POSE = 6
 """Movements: pitch, yaw, roll, two shifts, scale."""
+STRESS = 0.4
+"""How much performances differ in where they follow the voice: deviation of the logarithm, at temperature 1."""
 _MOST = 4096
 """Largest size in a config: a bundle is read from strangers."""
 
@@ -317,8 +319,10 @@ class PoseFlow(nn.Module):
     """Natural pose (pitch, yaw, roll / 20 degrees, shifts, scale) <-> normal noise, given the voice.
 
     The buffers `pose_mean`, `pose_deviation` [6] and `prosody_mean`, `prosody_deviation` [8] standardise; `limit` [6]
-    is the largest movement of the training data, in natural units. With a response, `gain` [6] is what samples are
-    multiplied by, so that they vary as much as the data: a flow that has not learned all falls short.
+    is the largest movement of the training data, in natural units. With a response, samples are what it
+    expects times `emphasis` plus chance times `chance` ([C] each), all times `gain` [6]. In the data, chance also says
+    which accents nod and when; the flow's chance knows no accents, and would hide the nods that the voice decides. So
+    quick nods are given less chance and more voice, as powerful as in the data together.
     """
 
     pose_mean: Tensor
@@ -327,6 +331,8 @@ class PoseFlow(nn.Module):
     prosody_deviation: Tensor
     limit: Tensor
     gain: Tensor
+    emphasis: Tensor
+    chance: Tensor
 
     def __init__(self, config: PoseFlowConfig | None = None) -> None:
         super().__init__()
@@ -344,6 +350,8 @@ class PoseFlow(nn.Module):
         if not self.config.response:
             return None
         self.register_buffer("gain", torch.ones(POSE))
+        self.register_buffer("emphasis", torch.ones(self.config.channels))
+        self.register_buffer("chance", torch.ones(self.config.channels))
         inputs = self.config.prosody + self.config.emotions + self.config.features
         return PoseResponse(inputs, self.config.style, POSE, self.config.response)
 
@@ -361,13 +369,30 @@ class PoseFlow(nn.Module):
 
     def frames(self, hops: Tensor) -> Tensor:
         """Return natural pose [B, T, 6] from hops [B, H, C]: T is (H - 1) · hop, or H without squeeze."""
-        standard = hops if self.squeeze is None else self.squeeze.inverse(hops)
-        return standard * self.pose_deviation + self.pose_mean
+        return self._standard(hops) * self.pose_deviation + self.pose_mean
 
     def sampled(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Return the pose [B, T, 6] that noise [B, H, C] stands for, as varied as the data; T as in `frames`."""
-        pose = self.frames(self.inverse(noise, condition))
-        return pose if self.response is None else self.pose_mean + self.gain * (pose - self.pose_mean)
+        if self.response is None:
+            return self.frames(self.inverse(noise, condition))
+        _, expected = self._split(condition)
+        chance = self._standard(self.chance * (self.inverse(noise, condition) - expected))
+        voice = self._standard(self.emphasis * expected) * self._stress(noise)
+        return self.gain * (chance + voice) * self.pose_deviation + self.pose_mean
+
+    def _standard(self, hops: Tensor) -> Tensor:
+        return hops if self.squeeze is None else self.squeeze.inverse(hops)
+
+    def _stress(self, noise: Tensor) -> Tensor:
+        """Return how strongly each frame [B, T, 1] follows the voice, about 1: no two performances stress the same."""
+        if self.squeeze is None:
+            return torch.ones_like(noise[..., :1])
+        levels = noise.sum(-1, keepdim=True) / math.sqrt(self.config.channels)  # normal at temperature 1
+        share = (
+            torch.arange(self.config.hop, dtype=noise.dtype, device=noise.device) + 0.5
+        ) / self.config.hop
+        between = levels[:, :-1] * (1 - share) + levels[:, 1:] * share  # [B, H - 1, hop]
+        return (STRESS * between).exp().flatten(1)[..., None]
 
     def condition(
         self, prosody: Tensor, emotions: Tensor, style: Tensor, features: Tensor | None = None

@@ -2,14 +2,15 @@
 
 Loss: the negative log-likelihood a dimension, plus L_rec and L_tem. The paper takes these two on the flow's own noise,
 where they are 0 whatever the flow does, because a flow is a bijection. We take them where the noise is perturbed,
-sqrt(1 - tau²) z + tau eps, so that noise nearby gives movements nearby. The response, which says what the voice makes
-a head do on average, learns by least squares beside it, each frequency against its own deviation. One CPU core is
-enough.
+sqrt(1 - tau²) z + tau eps, so that noise nearby gives movements nearby. Before that, the
+response, which says what the voice makes a head do on average, learns by least squares, each frequency against its own
+deviation, and stays so. One CPU core is enough.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -22,17 +23,30 @@ from torch import Tensor
 
 from edtalk_server import bundles
 from edtalk_server.media.audio.prosody import FRAMES_PER_SECOND
-from edtalk_server.networks.voice.pose_flow import PoseFlow, PoseFlowConfig, negative_log_likelihood
+from edtalk_server.networks.voice.pose_flow import (
+    POSE,
+    PoseFlow,
+    PoseFlowConfig,
+    negative_log_likelihood,
+)
 from edtalk_server.training.head.corpus import Take
+from edtalk_server.training.head.movement import PITCH
 from edtalk_server.training.loop.parts import write_part
 from edtalk_server.training.loop.prefetcher import generator_of
-from edtalk_server.training.loop.trainer import Outcome, Schedule, Trainer, learning_rate
+from edtalk_server.training.loop.trainer import Outcome, Schedule, Trainer, learning_rate, set_rate
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+log = logging.getLogger(__name__)
 
 ROLE = "audio_to_pose"
 _HELD_OUT_BATCH = 24
 _SMALLEST_DEVIATION = 1e-3
+_RESPONSE_BATCH = 24
+_RESPONSE_RATE = 3e-3
 _CALIBRATION_BATCH = 96
+_QUICK_CHANCE = 0.4
+"""What is left of chance in quick nods."""
+_MOST_EMPHASIS = 3.0
 _GAINS = (0.8, 1.4)
 """Least and most gain of samples: what is further off was not learned."""
 
@@ -41,11 +55,12 @@ _GAINS = (0.8, 1.4)
 class PosePlan(Schedule):
     """The schedule and the loss.
 
-    A batch has `batch` stretches of `hops` hops; `perturbed` of them also teach L_rec and L_tem under noise of strength
-    `tau`. `squeeze` "none" trains the paper's form, frame by frame; `response` is the width of the network of the
-    expected movement (0: none). `start` is a bundle whose flow the run starts from (empty: from nothing). The corpus
-    has `takes` takes of a minute to train on and `held_out_takes` others. `film` is a cache of prepared clips instead
-    of the corpus, read with the bundle `reader`.
+    A batch has `batch` stretches of `hops` hops; `perturbed` of them also teach L_rec and L_tem under noise of
+    strength `tau`. `squeeze` "none" trains the paper's form, frame by frame; `response` is the width of the network
+    of the expected movement (0: none), which learns for `response_steps` (0: stays as the start has it). `start` is
+    a bundle whose flow the run starts from (empty: from nothing). The corpus has `takes` takes of a minute to train
+    on and `held_out_takes` others. `film` is a cache of prepared clips instead of the corpus, read with the bundle
+    `reader`.
     """
 
     minutes: float = 30.0
@@ -57,7 +72,8 @@ class PosePlan(Schedule):
     temporal: float = 1.0
     learning_rate: float = 2e-3
     squeeze: str = "mdct"
-    response: int = 48
+    response: int = 64
+    response_steps: int = 1200
     start: str = ""
     takes: int = 280
     held_out_takes: int = 24
@@ -145,7 +161,10 @@ class PoseTrainer(Trainer):
         network.initialize(network.hops(first.pose), condition_of(network, first))
         if plan.start:
             start_from(network, plan.start)
-        self.hop_deviation = network.hops(first.pose).flatten(0, 1).std(0).clamp_min(_SMALLEST_DEVIATION)
+        if network.response is not None:
+            if not (folder / f"{ROLE}.pt").is_file():
+                fit_response(network, Stretches(takes, frames), plan.response_steps, plan.seed)
+            network.response.requires_grad_(requires_grad=False)
         super().__init__(folder / f"{ROLE}.pt", plan, {"network": network}, network)
         self.resume()
 
@@ -161,22 +180,13 @@ class PoseTrainer(Trainer):
     def loss(self) -> Outcome:
         batch = self.stretches.draw(generator_of(self.plan.seed, self.batch_number), self.plan.batch)
         condition, hops = condition_of(self.network, batch), self.network.hops(batch.pose)
-        expected = expected_loss(self.network, condition, hops, self.hop_deviation)
-        condition = condition.detach()  # how likely a movement is teaches the flow alone
         noise, log_determinant = self.network(hops, condition)
         likelihood = negative_log_likelihood(noise, log_determinant)
         chosen = slice(0, self.plan.perturbed)
         rebuilt = self.network.inverse(perturb(noise[chosen], self.plan.tau), condition[chosen])
         reconstruction, temporal = perturbed_losses(self.network, rebuilt, hops[chosen])
-        total = (
-            likelihood + self.plan.reconstruction * reconstruction + self.plan.temporal * temporal + expected
-        )
-        values = {
-            "nll": likelihood,
-            "reconstruction": reconstruction,
-            "temporal": temporal,
-            "expected": expected,
-        }
+        total = likelihood + self.plan.reconstruction * reconstruction + self.plan.temporal * temporal
+        values = {"nll": likelihood, "reconstruction": reconstruction, "temporal": temporal}
         return Outcome(total, values, samples=self.plan.batch)
 
     @torch.no_grad()
@@ -211,6 +221,25 @@ def _learned(flow: PoseFlow) -> dict[str, Tensor]:
     return dict(flow.named_parameters()) | fixed
 
 
+def fit_response(flow: PoseFlow, stretches: Stretches, steps: int, seed: int) -> None:
+    """Let the response learn what movements to expect."""
+    if flow.response is None:
+        return
+    first = flow.hops(stretches.draw(np.random.default_rng(seed), _RESPONSE_BATCH).pose)
+    deviation = first.flatten(0, 1).std(0).clamp_min(_SMALLEST_DEVIATION)
+    optimizer = torch.optim.Adam(flow.response.parameters(), _RESPONSE_RATE)
+    for step in range(steps):
+        set_rate(optimizer, learning_rate(_RESPONSE_RATE, step, step / steps, warm_up=50, floor=0.0))
+        batch = stretches.draw(generator_of(seed, step), _RESPONSE_BATCH)
+        loss = expected_loss(flow, condition_of(flow, batch), flow.hops(batch.pose), deviation)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(flow.response.parameters(), 1.0)
+        optimizer.step()
+        if step % 100 == 99:
+            log.info("response, step %d: %.3f of the variance left", step + 1, float(loss.detach()))
+
+
 def expected_loss(flow: PoseFlow, condition: Tensor, hops: Tensor, deviation: Tensor) -> Tensor:
     """Return the mean square of what the response leaves of hops [B, H, C], in their deviations [C]; 0 without one."""
     if flow.response is None:
@@ -221,15 +250,30 @@ def expected_loss(flow: PoseFlow, condition: Tensor, hops: Tensor, deviation: Te
 
 @torch.no_grad()
 def calibrate(flow: PoseFlow, stretches: Stretches) -> None:
-    """Store the gain with which samples vary as much over seconds as the data that the flow learned from."""
+    """Store how samples are mixed of voice and chance, and the gain with which they vary as much over seconds as the
+    data that the flow learned from."""
     batch = stretches.draw(np.random.default_rng(0), _CALIBRATION_BATCH)
     condition = condition_of(flow, batch)
     flow.gain.fill_(1.0)
+    _balance(flow, flow.hops(batch.pose), condition[..., flow.config.condition :])
     noise = torch.randn(
         *condition.shape[:2], flow.config.channels, generator=torch.Generator().manual_seed(0)
     )
     ratio = variation(batch.pose).log() - variation(flow.sampled(noise, condition)).log()
     flow.gain.copy_(ratio.exp().clamp(*_GAINS))
+
+
+def _balance(flow: PoseFlow, hops: Tensor, expected: Tensor) -> None:
+    """Give the quick frequencies of pitch less chance, and as much more voice as keeps the power of hops [B, H, C]."""
+    flow.emphasis.fill_(1.0)
+    flow.chance.fill_(1.0)
+    quick = slice(POSE + PITCH, None, POSE)  # all but the slowest frequency
+    power, told = (part[..., quick].square().mean((0, 1)).sum() for part in (hops, expected))
+    left = (hops - expected)[..., quick].square().mean((0, 1)).sum()
+    if told > 0:
+        flow.chance[quick] = _QUICK_CHANCE
+        emphasis = ((power - _QUICK_CHANCE**2 * left) / told).clamp_min(1.0).sqrt()
+        flow.emphasis[quick] = emphasis.clamp_max(_MOST_EMPHASIS)
 
 
 def variation(pose: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from shared_protocol.banks import NATURAL_POSE, Bank, numbered_layout
 FLOWS = {
     "mdct": PoseFlowConfig(steps=2, width=16, radius=2, kernel=3),
     "none": PoseFlowConfig("none", 1, steps=2, width=16, radius=2, kernel=3),
+    "response": PoseFlowConfig(steps=2, width=16, radius=2, kernel=3, response=8),
 }
 BOTH = pytest.mark.parametrize("kind", list(FLOWS))
 

@@ -141,16 +141,25 @@ def test_training_goes_on_where_it_stopped_and_exports_a_part(
     hop = 16 if squeeze == "mdct" else 1
     small = PoseFlowConfig(squeeze, hop, steps=2, width=16, radius=2, kernel=3, response=response)
     monkeypatch.setattr(stage, "PoseFlowConfig", lambda *_, **__: small)
-    plan = stage.PosePlan(steps=6, batch=3, hops=8, perturbed=1, squeeze=squeeze, response=response)
+    plan = stage.PosePlan(
+        steps=6, batch=3, hops=8, perturbed=1, squeeze=squeeze, response=response, response_steps=3
+    )
     first = stage.PoseTrainer(tmp_path, plan, takes[:1], takes[1:])
     assert not first.train(until_step=3)
     again = stage.PoseTrainer(tmp_path, plan, takes[:1], takes[1:])
     assert again.state.step == 3
     outcome = again.loss()
     outcome.total.backward()  # type: ignore[no-untyped-call]
-    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in again.network.parameters())
-    assert set(outcome.values) == {"nll", "reconstruction", "temporal", "expected"}
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in again.parameters())
+    if again.network.response is not None:
+        kept = {name: value.clone() for name, value in again.network.response.state_dict().items()}
+        assert any(value.abs().max() > 0 for name, value in kept.items() if name.startswith("output"))
+        assert not any(p.requires_grad for p in again.network.response.parameters())
+    assert set(outcome.values) == {"nll", "reconstruction", "temporal"}
     assert again.train()
+    if again.network.response is not None:
+        now = again.network.response.state_dict()
+        assert all(torch.equal(value, now[name]) for name, value in kept.items()), "the flow alone learns"
     again.finish()
     part = NetworkPart("pose_flow", small.to_dict(), "audio_to_pose.safetensors")
     assert isinstance(kinds.build("audio_to_pose", part), PoseFlow)
@@ -194,6 +203,22 @@ def test_a_response_learns_where_in_a_phrase_the_head_goes_down() -> None:
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.2 * losses[0]
+
+
+def test_quick_nods_get_less_chance_and_as_much_more_voice() -> None:
+    torch.manual_seed(0)
+    flow = PoseFlow(PoseFlowConfig(steps=1, width=16, response=8)).eval()
+    expected = 0.5 * torch.randn(400, 3, flow.config.channels)
+    hops = expected + torch.randn_like(expected)
+    stage._balance(flow, hops, expected)
+    quick = torch.zeros(flow.config.channels, dtype=torch.bool)
+    quick[6::6] = True  # pitch but its slowest frequency
+    assert (flow.chance[~quick] == 1).all() and (flow.emphasis[~quick] == 1).all()
+    assert (flow.chance[quick] == 0.4).all() and (flow.emphasis[quick] > 1.5).all()
+    mixed = flow.emphasis * expected + flow.chance * (hops - expected)
+    assert mixed[..., quick].std() == pytest.approx(hops[..., quick].std().item(), rel=0.05)
+    stage._balance(flow, hops, torch.zeros_like(expected))
+    assert (flow.chance == 1).all(), "where nothing was learned, all is chance"
 
 
 def test_samples_are_scaled_to_vary_as_the_data_do() -> None:
