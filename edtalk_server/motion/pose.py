@@ -39,10 +39,10 @@ _CHUNK = 4000
 """Frames that are computed together: 160 seconds."""
 _EDGE_S = 0.06
 """Standard deviation of the edges between speech and pauses."""
-_CATCH_UP, _CATCH_UP_RESTING = 2.5, 0.3
+_CATCH_UP, _CATCH_UP_RESTING = 2.5, 0.15
 """Share of its distance to the flow's movement that the head makes good in a second, in speech and in pauses."""
-_MARGIN = 1000
-"""Frames before a stretch after which nothing before them matters: 0.3 in a second for 40 seconds are 6e-6."""
+_MARGIN = 2000
+"""Frames before a stretch after which nothing before them matters: 0.15 in a second for 80 seconds are 6e-6."""
 _MOST_STYLE = 1.5
 
 
@@ -155,7 +155,9 @@ def resting(pose: Doubles, gate: Doubles) -> Doubles:
     out = np.empty_like(pose)
     now = pose[0].copy()
     rates = (_CATCH_UP_RESTING + (_CATCH_UP - _CATCH_UP_RESTING) * gate) / FRAMES_PER_SECOND
-    steps = np.diff(pose, axis=0, prepend=pose[:1]) * gate[:, None]
+    steps = (
+        np.diff(pose, axis=0, prepend=pose[:1]) * gate[:, None] ** 3
+    )  # the edges of a pause are still, too
     for index, rate in enumerate(rates):
         now = now + steps[index] + rate * (pose[index] - now)
         out[index] = now

@@ -113,20 +113,16 @@ def test_the_response_is_what_the_flow_adds_to_chance() -> None:
     assert RESPONDING.reach - SMALL.reach == 8, "32 frames of 4"
 
 
-def test_the_gain_says_how_much_samples_vary() -> None:
+def test_samples_are_mixed_of_chance_and_voice() -> None:
     flow = stirred(RESPONDING)
     noise, condition = drawn(flow)
-    one = flow.sampled(noise, condition)
-    flow.gain.fill_(2.0)
-    assert torch.allclose(flow.sampled(noise, condition), 2 * one, atol=1e-5)
     flow.chance.fill_(0.0)
-    flow.gain.fill_(1.0)
     other = torch.randn_like(noise)
     stressed = [flow.sampled(part, condition) for part in (noise, other, 0 * noise)]
     assert not torch.allclose(stressed[0], stressed[1]), "no two performances stress the same"
     told = flow.frames(condition[..., RESPONDING.condition :])
     assert torch.allclose(stressed[2], told, atol=1e-5), "the most usual one is what the voice says"
-    assert not hasattr(PoseFlow(SMALL), "gain"), "flows without a response are those of before"
+    assert not hasattr(PoseFlow(SMALL), "chance"), "flows without a response are those of before"
 
 
 def test_attention_at_the_ends_looks_at_what_there_is() -> None:

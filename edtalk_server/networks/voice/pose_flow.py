@@ -320,9 +320,9 @@ class PoseFlow(nn.Module):
 
     The buffers `pose_mean`, `pose_deviation` [6] and `prosody_mean`, `prosody_deviation` [8] standardise; `limit` [6]
     is the largest movement of the training data, in natural units. With a response, samples are what it
-    expects times `emphasis` plus chance times `chance` ([C] each), all times `gain` [6]. In the data, chance also says
-    which accents nod and when; the flow's chance knows no accents, and would hide the nods that the voice decides. So
-    quick nods are given less chance and more voice, as powerful as in the data together.
+    expects times `emphasis` plus chance times `chance` ([C] each). In the data, chance also says which accents nod and
+    when; the flow's chance knows no accents, and would hide the nods that the voice decides. So quick nods are given
+    less chance and more voice, about as powerful as in the data together.
     """
 
     pose_mean: Tensor
@@ -330,7 +330,6 @@ class PoseFlow(nn.Module):
     prosody_mean: Tensor
     prosody_deviation: Tensor
     limit: Tensor
-    gain: Tensor
     emphasis: Tensor
     chance: Tensor
 
@@ -349,7 +348,6 @@ class PoseFlow(nn.Module):
     def _make_response(self) -> PoseResponse | None:
         if not self.config.response:
             return None
-        self.register_buffer("gain", torch.ones(POSE))
         self.register_buffer("emphasis", torch.ones(self.config.channels))
         self.register_buffer("chance", torch.ones(self.config.channels))
         inputs = self.config.prosody + self.config.emotions + self.config.features
@@ -378,7 +376,7 @@ class PoseFlow(nn.Module):
         _, expected = self._split(condition)
         chance = self._standard(self.chance * (self.inverse(noise, condition) - expected))
         voice = self._standard(self.emphasis * expected) * self._stress(noise)
-        return self.gain * (chance + voice) * self.pose_deviation + self.pose_mean
+        return (chance + voice) * self.pose_deviation + self.pose_mean
 
     def _standard(self, hops: Tensor) -> Tensor:
         return hops if self.squeeze is None else self.squeeze.inverse(hops)

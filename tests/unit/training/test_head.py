@@ -205,29 +205,36 @@ def test_a_response_learns_where_in_a_phrase_the_head_goes_down() -> None:
     assert losses[-1] < 0.2 * losses[0]
 
 
-def test_quick_nods_get_less_chance_and_as_much_more_voice() -> None:
-    torch.manual_seed(0)
+def calibrated(told: float) -> tuple[PoseFlow, stage.Stretches]:
+    """A flow that draws plain noise, for movements of deviation 1.2; `told` is what its response expects."""
     flow = PoseFlow(PoseFlowConfig(steps=1, width=16, response=8)).eval()
-    expected = 0.5 * torch.randn(400, 3, flow.config.channels)
-    hops = expected + torch.randn_like(expected)
-    stage._balance(flow, hops, expected)
-    quick = torch.zeros(flow.config.channels, dtype=torch.bool)
-    quick[6::6] = True  # pitch but its slowest frequency
-    assert (flow.chance[~quick] == 1).all() and (flow.emphasis[~quick] == 1).all()
-    assert (flow.chance[quick] == 0.4).all() and (flow.emphasis[quick] > 1.5).all()
-    mixed = flow.emphasis * expected + flow.chance * (hops - expected)
-    assert mixed[..., quick].std() == pytest.approx(hops[..., quick].std().item(), rel=0.05)
-    stage._balance(flow, hops, torch.zeros_like(expected))
-    assert (flow.chance == 1).all(), "where nothing was learned, all is chance"
-
-
-def test_samples_are_scaled_to_vary_as_the_data_do() -> None:
-    flow = PoseFlow(PoseFlowConfig(steps=1, width=16, response=8)).eval()
+    assert flow.response is not None and flow.response.output.bias is not None
+    torch.nn.init.constant_(flow.response.output.bias, told)
     still = np.zeros((400, COLUMNS), np.float32)
     pose = 1.2 * np.random.default_rng(0).standard_normal((400, 6)).astype(np.float32)
-    take = Take(still, still, pose, np.zeros(8, np.float32), np.zeros(0))
-    stage.calibrate(flow, stage.Stretches([take], 16 * 10))
-    assert flow.gain.numpy() == pytest.approx(np.full(6, 1.2), rel=0.12)
+    stretches = stage.Stretches([Take(still, still, pose, np.zeros(8, np.float32), np.zeros(0))], 16 * 10)
+    stage.calibrate(flow, stretches)
+    return flow, stretches
+
+
+def test_samples_are_as_strong_as_the_data_at_each_frequency() -> None:
+    flow, stretches = calibrated(0.0)
+    pitch, others = flow.chance[::6], flow.chance.unflatten(0, (16, 6))[:, 1:]
+    assert pitch.mean() == pytest.approx(1.2, rel=0.05) and others.mean() == pytest.approx(1.08, rel=0.05)
+    assert (flow.emphasis == 1).all()
+    batch = stretches.draw(np.random.default_rng(1), 8)
+    condition = stage.condition_of(flow, batch)
+    drawn = flow.sampled(torch.randn(8, condition.shape[1], flow.config.channels), condition)
+    assert drawn[..., 0].detach().std().item() == pytest.approx(1.2, rel=0.05)
+
+
+def test_quick_nods_get_less_chance_and_more_voice() -> None:
+    flow, _ = calibrated(0.1)
+    quick = torch.zeros(flow.config.channels, dtype=torch.bool)
+    quick[6::6] = True  # pitch but its slowest frequency
+    assert (flow.emphasis[~quick] == 1).all() and (flow.emphasis[quick] > 1).all()
+    assert flow.chance[quick].mean() == pytest.approx(0.45 * 1.2, rel=0.1)
+    assert flow.chance[~quick].mean() == pytest.approx(1.08, rel=0.05)
 
 
 def test_a_run_can_start_from_a_bundles_flow() -> None:
