@@ -11,6 +11,7 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -92,7 +93,8 @@ def _key(path: Path, text: str, engine: Engine) -> str:
 
 def _keep(path: Path, values: tuple[Floats, Floats, Bools, Floats]) -> None:
     with atomic_write.replacing(path) as partial, partial.open("wb") as file:
-        np.savez(file, **dict(zip(Utterances.__dataclass_fields__, values, strict=True)))
+        arrays: dict[str, Any] = dict(zip(Utterances.__dataclass_fields__, values, strict=True))
+        np.savez(file, **arrays)
 
 
 def _utterance(
