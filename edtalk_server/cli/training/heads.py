@@ -8,21 +8,27 @@ import logging
 import sys
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-
-from edtalk_server import bundles
-from edtalk_server.engine import Engine
-from edtalk_server.networks.voice.hubert_roberta import HubertRoberta
-from edtalk_server.training.semantics import heads, utterances
-from edtalk_server.training.semantics.heads import SemanticsPlan
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+if TYPE_CHECKING:
+    from edtalk_server import bundles
+    from edtalk_server.engine import Engine
+    from edtalk_server.networks.voice.hubert_roberta import HubertRoberta
+    from edtalk_server.training.semantics import heads
+    from edtalk_server.training.semantics.heads import SemanticsPlan
 
 NAME = "semantics"
 
 
 def train(arguments: argparse.Namespace) -> int:
     """Train until the plan's steps are taken; 0 also when it was interrupted, and can go on."""
+    import torch
+
+    from edtalk_server.engine import Engine
+    from edtalk_server.training.semantics.heads import SemanticsPlan
+
     if arguments.print_config:
         sys.stdout.write(json.dumps(asdict(SemanticsPlan()), indent=2) + "\n")
         return 0
@@ -47,6 +53,8 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def _trainer(plan: SemanticsPlan, engine: Engine, out: Path) -> heads.SemanticsTrainer:
+    from edtalk_server.training.semantics import heads, utterances
+
     network = open_network(plan, engine.bundle)
     folder = Path(plan.transcripts) if plan.transcripts else None
     data = utterances.read(Path(plan.film), folder, engine, network, out / "utterances")
@@ -60,6 +68,8 @@ def _trainer(plan: SemanticsPlan, engine: Engine, out: Path) -> heads.SemanticsT
 
 def open_network(plan: SemanticsPlan, bundle: bundles.Bundle) -> HubertRoberta:
     """Return untrained networks with the plan's encoders opened. Raises `EDTalkError(UNSUPPORTED)`."""
+    from edtalk_server.training.semantics import heads
+
     try:
         return heads.new_network(plan, bundle, *heads.widths(plan.encoders))
     except (OSError, ImportError, ValueError) as error:
@@ -72,6 +82,8 @@ def open_network(plan: SemanticsPlan, bundle: bundles.Bundle) -> HubertRoberta:
 
 
 def _plan(path: Path | None) -> SemanticsPlan:
+    from edtalk_server.training.semantics.heads import SemanticsPlan
+
     try:
         return SemanticsPlan.from_dict(json.loads(path.read_text(encoding="utf-8")) if path else {})
     except (OSError, ValueError, TypeError) as error:

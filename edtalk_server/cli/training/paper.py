@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edtalk_server import bundles
-from edtalk_server.cli.training import pose
 from edtalk_server.cli.training import heads, pose
-from edtalk_server.evaluation.measures.sync_offsets import measure_offsets
-from edtalk_server.evaluation.metrics.sync import ExpertJudge
-from edtalk_server.networks.sync import lip_windows
-from edtalk_server.training.datasets.opening import open_sets
-from edtalk_server.training.loop.parts import write_part
-from edtalk_server.training.loop.processes import from_torchrun
 from edtalk_server.training.paper import config as configs
 from edtalk_server.training.paper.config import StageName
 from shared_protocol.errors import EDTalkError, ErrorCode

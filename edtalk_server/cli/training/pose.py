@@ -9,14 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
-from edtalk_server.training.head import corpus, film, stage
-from edtalk_server.training.head.corpus import HeadCorpusConfig, Take
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 if TYPE_CHECKING:
     from edtalk_server.training.head import stage
+    from edtalk_server.training.head.corpus import Take
 
 NAME = "pose"
 
@@ -25,8 +22,7 @@ def train(arguments: argparse.Namespace) -> int:
     """Train until the plan's minutes are used up; 0 also when it was interrupted, and can go on."""
     import torch
 
-    from edtalk_server.training.head import corpus, stage
-    from edtalk_server.training.head.corpus import HeadCorpusConfig
+    from edtalk_server.training.head import stage
 
     plan = _plan(arguments.config)
     if arguments.print_config:
@@ -47,9 +43,11 @@ def train(arguments: argparse.Namespace) -> int:
 
 
 def _takes(plan: stage.PosePlan, arguments: argparse.Namespace) -> tuple[list[Take], list[Take]]:
+    from edtalk_server.training.head import corpus, film
+
     if plan.film:
         return film.build(Path(plan.film), plan.reader, arguments.device, plan.seconds)
-    config = HeadCorpusConfig(takes=plan.takes, held_out=plan.held_out_takes)
+    config = corpus.HeadCorpusConfig(takes=plan.takes, held_out=plan.held_out_takes)
     return corpus.build(arguments.out / "corpus", config)
 
 
