@@ -41,6 +41,8 @@ _UNRELIABLE_S = 0.08
 _PLACE = ("shift_x", "shift_y", "scale")
 """Bases that say where the head is in the crop (docs/bundles.md)."""
 _STAGE, _FOLLOWING = "reading the face", "following the face"
+_SAME_FACE = 0.05
+"""Sum of squared differences, in widths of the ranges, by which readings of one face in two crops differ."""
 _MAX_GAPS_NAMED = 3
 """Gaps that the note about missing faces lists."""
 
@@ -253,11 +255,15 @@ def _zero(
 def _nearest(rows: Doubles, reliable: Bools, layout: BankLayout, own: Weights | Doubles) -> int:
     """Return the picture whose weights are nearest to the portrait's, each measured in widths of its range.
 
-    The head's place in the picture does not count: video and portrait are each cropped by their own face.
+    The head's place in the picture does not count: video and portrait are each cropped by their own face. So where the
+    first picture looks as much like the portrait as readings can tell, it is taken: a still of a film is mostly its
+    first, and then the head begins where the portrait has it.
     """
     counts = np.array([basis.identifier not in _PLACE for basis in layout.bases])
     away = np.square((rows - own) / _extents(layout))[:, counts].sum(axis=1)
-    return int(np.argmin(np.where(reliable, away, np.inf)))
+    nearest = int(np.argmin(np.where(reliable, away, np.inf)))
+    as_near = reliable[0] and away[0] <= 1.25 * away[nearest] + _SAME_FACE
+    return 0 if as_near else nearest
 
 
 def _calmest(rows: Doubles, reliable: Bools, layout: BankLayout) -> int:

@@ -30,7 +30,7 @@ _FIRST_PROBES, _MAX_PROBES = 9, 240
 """Pictures in which the face is detected: at first, and at most when it moves."""
 _PROBE_EVERY_S = 1.0
 """Seconds between two probes of a face that moves."""
-_MAX_SHIFT, _MAX_GROWTH = 0.18, 0.18
+_MAX_SHIFT, _MAX_GROWTH = 0.3, 0.18
 """How far a face may be from the steady crop: in sides of the crop, and as the logarithm of its size."""
 _FOLLOWING_S = 1.0
 """Standard deviation in seconds of the smoothing with which the crop follows a face."""
