@@ -103,6 +103,7 @@ def animate(
     engine: Engine | None = None,
     weights: File | None = None,
     crop: Crop | None = None,
+    also: Iterable[File | bytes | Picture] = (),
     frames: tuple[int, int] | None = None,
     overwrite: bool = True,
     fps: Rate | None = None,
@@ -130,11 +131,11 @@ def animate(
     (sequences only). `size` is the largest side of a face picture in pixels: frames have the largest size up to it that
     the bundle draws and the portrait holds (starter: 256, 512, 768, 1024). With `weights`, a file of `edtalk predict`
     or `capture`, nothing is predicted: that performance is drawn, at its own rate where `fps` is None (else 25); the
-    voice is only heard. `crop` is the square around the face in the portrait's pixels (None: found). `frames` are the
-    first and the last frame to write, counted from 1: a sequence keeps these numbers, a movie has that part of the
-    sound. Without `overwrite` files that are there are an error. `perform` explains the other options. Frames are
-    written as they come, so memory does not grow with the voice. `on_note` receives sentences about the portrait and
-    the bundle, `on_progress` the frames that are done.
+    voice is only heard. `crop` is the square around the face in the portrait's pixels (None: found), `also` are further
+    pictures of the person (`prepare`). `frames` are the first and the last frame to write, counted from 1: a sequence
+    keeps these numbers, a movie has that part of the sound. Without `overwrite` files that are there are an error.
+    `perform` explains the other options. Frames are written as they come, so memory does not grow with the voice.
+    `on_note` receives sentences about the portrait and the bundle, `on_progress` the frames that are done.
 
     Raises `EDTalkError`: UNSUPPORTED (no such device or kind of output), BUNDLE_INVALID, AUDIO_UNREADABLE,
     AUDIO_EMPTY, IMAGE_UNREADABLE, NO_FACE, TOO_LARGE, OUT_OF_MEMORY, BAD_WEIGHTS, EMPTY_RANGE (none of the `frames`
@@ -149,7 +150,7 @@ def animate(
     sound = None if voice is None or stored is not None else load_voice(voice)
     picture = _picture(portrait)
     engine = engine or Engine.open(bundle, device)
-    source = prepare(engine, picture, crop)
+    source = prepare(engine, picture, crop, also)
     notes = list(source.notes) if stored else [*source.notes, *idle_notes(engine.bundle.layout, blinks, head)]
     for note in notes if full else [*notes, *size_notes(engine, source, size)]:
         on_note(note)
@@ -182,12 +183,18 @@ def animate(
     return Animation(target, count, source.full_size if full else (side, side), rate)
 
 
-def prepare(engine: Engine, portrait: File | bytes | Picture, crop: Crop | None = None) -> Source:
-    """Encode a portrait once for all its frames. Without `crop` the face is found.
+def prepare(
+    engine: Engine,
+    portrait: File | bytes | Picture,
+    crop: Crop | None = None,
+    also: Iterable[File | bytes | Picture] = (),
+) -> Source:
+    """Encode a portrait once for all its frames. Without `crop` the face is found. `also`: up to four further pictures
+    of the same person (laughing, eyes closed), which give what the portrait does not show.
 
-    Raises `EDTalkError`: IMAGE_UNREADABLE, TOO_LARGE, NO_FACE, OUT_OF_MEMORY.
+    Raises `EDTalkError`: IMAGE_UNREADABLE, TOO_LARGE, NO_FACE, OUT_OF_MEMORY, UNSUPPORTED.
     """
-    return engine.prepare(_picture(portrait), crop)
+    return engine.prepare(_picture(portrait), crop, [_picture(picture) for picture in also])
 
 
 def predict(

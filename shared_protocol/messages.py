@@ -197,7 +197,8 @@ class Prepared(JobReply):
     portrait (short sentences, empty when all is well), the portrait's own weights [1, channels], the size of frames
     with the framing `full`, and the verdict as in `Inspected`. `sizes` are all sides that frames with the framing
     `face` can have, rising; the first is `width` (empty: the server knows no other). `landmarks` are the 68 points of
-    the portrait's face (iBUG order), x and y in turn, in fractions of the crop from its left top (empty: unknown)."""
+    the portrait's face (iBUG order), x and y in turn, in fractions of the crop from its left top (empty: unknown).
+    `also` says what each further picture gives, in words with spaces between: `mouth`, `right_eye`, `left_eye`."""
 
     source: str = ""
     crop: Crop = Crop()
@@ -210,6 +211,7 @@ class Prepared(JobReply):
     verdict: str = "good"
     sizes: tuple[int, ...] = ()
     landmarks: tuple[float, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -368,14 +370,22 @@ class Inspect(Request[Inspected]):
     crop: Crop = Crop()
 
 
+MOST_ALSO = 4
+"""Most further pictures of a person."""
+PREPARE_ALSO = "prepare.also"
+"""Capability of servers that read `Prepare.also`; others ignore it."""
+
+
 @dataclass(frozen=True)
 class Prepare(Request[Prepared]):
-    """Job: encode a portrait (an image file as a blob) once. Results: `Prepared`."""
+    """Job: encode a portrait (an image file as a blob) once. Results: `Prepared`. `also`: further pictures of the same
+    person (blobs, at most `MOST_ALSO`), which give what the portrait does not show. (Capability `PREPARE_ALSO`.)"""
 
     is_interactive = True
 
     portrait: str = ""
     crop: Crop = Crop()
+    also: tuple[str, ...] = ()
 
 
 MOST_BLINKS = 40

@@ -141,6 +141,25 @@ def portrait_content(ob: bpy.types.Object) -> Steps[uploads.Content]:
     return picture_content(paths.file_of(ob, "portrait"))
 
 
+def further_pictures(ob: bpy.types.Object) -> list[Path]:
+    """Return the files of further pictures of the person, in their order. Raises `EDTalkError` for a missing one."""
+    chosen = (paths.file_of(ob, name) for name in paths.ALSO)
+    return [
+        paths.existing_file(path, "picture", ErrorCode.IMAGE_UNREADABLE)
+        for path in chosen
+        if path is not None
+    ]
+
+
+def prepared_content(ob: bpy.types.Object) -> Steps[list[uploads.Content]]:
+    """Read the portrait and the further pictures of the person for upload, as `portrait_content` does."""
+    reading, further = portrait_content(ob), further_pictures(ob)
+    found = [(yield from reading)]
+    for path in further:
+        found.append((yield from uploads.on_disk(path, "picture", ErrorCode.IMAGE_UNREADABLE)))
+    return found
+
+
 def picture_content(path: Path | None) -> Steps[uploads.Content]:
     """Read a picture's file for upload. Raises `EDTalkError` when it is missing or cannot be read."""
     file = paths.existing_file(path, "portrait", ErrorCode.IMAGE_UNREADABLE)

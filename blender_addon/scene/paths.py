@@ -9,10 +9,13 @@ from pathlib import Path, PureWindowsPath
 import bpy
 
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import MOST_ALSO
 
 from .references import find_object
 
-PATHS = ("portrait", "voice", "transcript", "take")
+ALSO = tuple(f"also_{number}" for number in range(1, MOST_ALSO + 1))
+"""The properties of a character that hold further pictures of the person."""
+PATHS = ("portrait", "voice", "transcript", "take", *ALSO)
 """The properties of a character that hold a file or a folder."""
 PATH_OPTIONS = {"PATH_SUPPORTS_BLEND_RELATIVE"} if bpy.app.version >= (4, 5, 0) else set()
 

@@ -15,6 +15,7 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop, Inspected, Prepared
 
 from ..core import bmp
+from .paths import ALSO
 
 TAG = "edtalk"
 READABLE = {"PNG", "JPEG", "BMP", "TIFF", "WEBP"}
@@ -49,7 +50,8 @@ def identity(ob: bpy.types.Object) -> str:
     """Return which picture and crop are used: when this changes, the portrait is prepared again."""
     group = ob.edtalk.picture
     image = group.image.name_full if group.image is not None else ""
-    return f"{ob.edtalk.portrait}|{image}|{crop_of(ob)}"
+    further = "".join(f"|{path}" for path in (getattr(ob.edtalk, name) for name in ALSO) if path)
+    return f"{ob.edtalk.portrait}|{image}|{crop_of(ob)}{further}"
 
 
 # --- what the server saw ---------------------------------------------------------------------------------------------
@@ -77,8 +79,9 @@ def remember_prepared(ob: bpy.types.Object, prepared: Prepared) -> None:
         size = prepared.full_width, prepared.full_height
         remember(ob, Inspected("", *size, prepared.verdict, advice, prepared.crop))
     known = _record(ob)
-    if ob.is_editable and known.get("landmarks", []) != list(prepared.landmarks):
-        ob.edtalk.picture.seen = json.dumps({**known, "landmarks": prepared.landmarks})
+    told = {"landmarks": list(prepared.landmarks), "gives": list(prepared.also)}
+    if ob.is_editable and any(known.get(name, []) != value for name, value in told.items()):
+        ob.edtalk.picture.seen = json.dumps({**known, **told})
 
 
 def landmarks(ob: bpy.types.Object) -> tuple[float, ...]:
@@ -86,6 +89,12 @@ def landmarks(ob: bpy.types.Object) -> tuple[float, ...]:
     did not say."""
     known = _record(ob)
     return tuple(known.get("landmarks", ())) if known.get("of") == identity(ob) else ()
+
+
+def gives(ob: bpy.types.Object) -> tuple[str, ...]:
+    """Return what each further picture gives, as the server names it (`Prepared.also`); none where it did not say."""
+    known = _record(ob)
+    return tuple(known.get("gives", ())) if known.get("of") == identity(ob) else ()
 
 
 def is_seen(ob: bpy.types.Object) -> bool:

@@ -26,6 +26,15 @@ from edtalk_server.cli.options import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `edtalk render`."""
     parser.add_argument("--portrait", type=Path, required=True, help="picture with a face")
+    parser.add_argument(
+        "--also",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="further picture of the same person, laughing or with closed eyes, which gives what the portrait does not "
+        "show (up to four; repeatable)",
+    )
     add_voice_option(parser, with_fps=False)
     parser.add_argument(
         "--fps",
@@ -93,6 +102,7 @@ def run(arguments: argparse.Namespace) -> int:
             size=arguments.size,
             weights=arguments.weights,
             crop=arguments.crop,
+            also=arguments.also,
             frames=arguments.frames,
             overwrite=arguments.overwrite,
             on_note=lambda note: print(f"note: {note}", file=sys.stderr),

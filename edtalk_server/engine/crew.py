@@ -109,12 +109,15 @@ class _Helper:
 
     def ask(self, number: int, encoded: EncodedFace, row: Weights, deep: bool) -> None:
         """Ask for a frame; with the face, where the helper has it no longer."""
-        request = {"of": number, "row": helper.packed(row), "deep": deep}
+        request: dict[str, Any] = {"of": number, "row": helper.packed(row), "deep": deep}
         if number not in self._sent:
             request |= {
                 "face": number,
                 "picture": helper.packed(encoded.picture),
                 "photo": helper.packed(encoded.photo),
+                "others": [
+                    [helper.packed(other.picture), helper.packed(other.photo)] for other in encoded.others
+                ],
             }
             self._sent[number] = None
             while len(self._sent) > MAX_ENCODED_FACES:

@@ -34,11 +34,13 @@ class EncodedFace:
     """A source's face, uint8 [size, size, 3], and the network's `state` for it (None: dropped).
 
     `photo`: the same face in a multiple of that size, for networks that move the photo; their frames are as large.
+    `others`: further pictures of the person, as large, which give what they know better (`engine.album`).
     """
 
     picture: Picture
     photo: Picture | None = None
     state: Any = None
+    others: tuple[EncodedFace, ...] = ()
 
 
 class DeviceManager:

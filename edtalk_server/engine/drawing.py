@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from edtalk_server.arrays import Rendered, Weights
+from edtalk_server.engine import album
 from edtalk_server.engine.device_manager import DeviceManager, EncodedFace
 from edtalk_server.engine.tensors import round_levels, to_levels
 
 
+def decode(manager: DeviceManager, encoded: EncodedFace, weights: Tensor) -> Tensor:
+    """Return the network's frames [B, 3, n, n] of a face, with what its further pictures give."""
+    state = manager.state_of(encoded)
+    if not encoded.others:
+        frames: Tensor = manager.face.decode(state, weights)
+        return frames
+    return album.decode(manager.face, [state, *map(manager.state_of, encoded.others)], weights)
+
+
 def draw(manager: DeviceManager, encoded: EncodedFace, row: Weights, deep: bool) -> Rendered:
     """Draw one frame [N, N, 3] under weights [channels]: uint8, or with `deep` float32 levels before rounding."""
-    state = manager.state_of(encoded)
-    levels = to_levels(manager.face.decode(state, torch.from_numpy(row.copy())[None]))
+    levels = to_levels(decode(manager, encoded, torch.from_numpy(row.copy())[None]))
     frame = levels if deep else round_levels(levels)
     return frame[0].permute(1, 2, 0).contiguous().numpy()

@@ -7,7 +7,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,12 @@ from torch import Tensor
 from edtalk_server import bundles
 from edtalk_server.arrays import Levels, Picture, Rendered, Weights
 from edtalk_server.bundles import Bundle
+from edtalk_server.engine import album
 from edtalk_server.engine.canvas import CanvasCache, fine_side
 from edtalk_server.engine.crew import Crew, Finish, Result, unchanged
 from edtalk_server.engine.device import choose_device, device_name
 from edtalk_server.engine.device_manager import DeviceManager, EncodedFace, is_out_of_memory, out_of_memory
+from edtalk_server.engine.drawing import decode
 from edtalk_server.engine.follow import Follower, sight
 from edtalk_server.engine.source import Source, check_portrait, check_weights, new_source
 from edtalk_server.engine.tensors import round_levels, to_levels
@@ -41,7 +43,8 @@ from edtalk_server.media.faces.portrait_quality import (
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
 from edtalk_server.networks.compact_blocks import shrink
 from edtalk_server.networks.fast import accelerate
-from shared_protocol.messages import Crop
+from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.messages import MOST_ALSO, Crop
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +63,14 @@ MAX_FINE_FACES = 8
 
 _YAW, _DEGREES_PER_YAW = "yaw", 20.0
 """The weight that turns the head, and the degrees of one unit of it (docs/bundles.md)."""
+
+_LIDS = ("blink_left", "blink_right")
+_PROBES: Mapping[str, Mapping[str, float]] = {
+    "mouth": {"jaw_open": 0.5},
+    "right_eye": dict.fromkeys(_LIDS, 0.8),
+    "left_eye": dict.fromkeys(_LIDS, 0.8),
+}
+"""Movements that show what of a further picture is used."""
 
 FAST_VARIABLE = "EDTALK_FAST"
 """Environment variable: 0 renders EDTalk networks by the paper's equations, without `FastEDTalk`'s optimisations."""
@@ -149,16 +160,71 @@ class Engine:
         """The name of the device, for people."""
         return device_name(self.device)
 
-    def prepare(self, portrait: Picture, crop: Crop | None = None) -> Source:
+    def prepare(self, portrait: Picture, crop: Crop | None = None, also: Sequence[Picture] = ()) -> Source:
         """Encode a portrait once for all its frames: RGB uint8 [H, W, 3], or RGBA [H, W, 4] with straight alpha.
 
-        Without `crop` (or with its side 0) the face is found. `load_portrait` and `load_picture` read files.
-        Raises `EDTalkError`: NO_FACE, IMAGE_UNREADABLE (also for a path in place of a picture), OUT_OF_MEMORY.
+        Without `crop` (or with its side 0) the face is found. `load_portrait` and `load_picture` read files. `also`:
+        further pictures of the same person, at most `MOST_ALSO`, for what the portrait does not show (`takes_also`).
+        Raises `EDTalkError`: NO_FACE, IMAGE_UNREADABLE (also for a path in place of a picture), OUT_OF_MEMORY,
+        UNSUPPORTED (further pictures with a bundle that cannot use them, or too many).
         """
+        if also:
+            return self._with_also(self.prepare(portrait, crop), also)
         quality = self.assess(portrait, crop)
         if quality.verdict is Verdict.NO_FACE and quality.crop != crop:
             raise no_face()
         return self._encode(portrait, quality)
+
+    @property
+    def takes_also(self) -> bool:
+        """Return whether the bundle can use further pictures of a person."""
+        return hasattr(self.face, "sketch") and {"jaw_open", *_LIDS} <= self._names
+
+    @property
+    def _names(self) -> set[str]:
+        return {basis.identifier for basis in self.bundle.layout.bases}
+
+    def _with_also(self, source: Source, pictures: Sequence[Picture]) -> Source:
+        if not self.takes_also or len(pictures) > MOST_ALSO:
+            raise EDTalkError(
+                ErrorCode.UNSUPPORTED,
+                f"This bundle uses at most {MOST_ALSO if self.takes_also else 0} further pictures of a person.",
+                "Leave some out, or use the starter bundle.",
+            )
+        also = [self._further(picture) for picture in pictures]
+        encoded = EncodedFace(source.encoded.picture, others=tuple(other.encoded for other in also))
+        return source.with_also(also, [self._gives(source, other) for other in also], encoded)
+
+    def _further(self, picture: Picture) -> Source:
+        try:
+            return self.prepare(picture)
+        except EDTalkError as error:
+            if error.code is not ErrorCode.NO_FACE:
+                raise
+            raise EDTalkError(
+                ErrorCode.NO_FACE,
+                "No face was found in one of the further pictures.",
+                "Take pictures of the same person from the front, or remove this one.",
+            ) from error
+
+    def _gives(self, source: Source, other: Source) -> tuple[str, ...]:
+        """Return what another picture gives to a mouth that opens and to lids that close."""
+
+        def look(manager: DeviceManager) -> tuple[str, ...]:
+            probes = {
+                name: self._moved(source, change).to(manager.device) for name, change in _PROBES.items()
+            }
+            portrait, further = (self._state(manager, each.encoded) for each in (source, other))
+            return album.gives(manager.face, portrait, further, probes)
+
+        with self._on_device() as manager:
+            return look(manager)
+
+    def _moved(self, source: Source, change: Mapping[str, float]) -> Tensor:
+        row = source.weights.copy()
+        for name, amount in change.items():
+            row[self.bundle.layout.index(name)] += amount
+        return torch.from_numpy(row[None])
 
     def assess(
         self, portrait: Picture, crop: Crop | None = None, faces: Sequence[Face] | None = None
@@ -312,7 +378,11 @@ class Engine:
         encoded: EncodedFace = source.encoded
         if side == self.size:
             return encoded
-        return EncodedFace(encoded.picture, portraits.cut(portrait, crop, side))
+        others = tuple(
+            EncodedFace(other.encoded.picture, portraits.cut(other.portrait, other.place, side))
+            for other in source.also
+        )
+        return EncodedFace(encoded.picture, portraits.cut(portrait, crop, side), others=others)
 
     def _draw(self, view: _View, rows: Weights, finish: Finish[Result] = unchanged) -> list[Result]:
         """Draw the first rows: all of them, or fewer if memory is short. Return what `finish` makes of each frame."""
@@ -342,8 +412,7 @@ class Engine:
         with self._on_device() as manager:
             if self.device.type == "cpu":
                 return self._crew.draw(manager, view.encoded, rows, view.is_deep, finish)
-            state = manager.state_of(view.encoded)
-            levels = to_levels(manager.face.decode(state, torch.from_numpy(rows).to(manager.device)))
+            levels = to_levels(decode(manager, view.encoded, torch.from_numpy(rows).to(manager.device)))
             frames = levels if view.is_deep else round_levels(levels)
             return [finish(frame) for frame in frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()]
 

@@ -48,8 +48,11 @@ class FakeEngine:
         self._batch = batch
         self._canvases = CanvasCache()
 
-    def prepare(self, portrait: Picture, crop: Crop | None = None) -> Source:
-        """As `Engine.prepare`; without a crop it takes the largest centred square."""
+    def prepare(self, portrait: Picture, crop: Crop | None = None, also: Sequence[Picture] = ()) -> Source:
+        """As `Engine.prepare`; without a crop it takes the largest centred square. Further pictures give nothing."""
+        if also:
+            source = self.prepare(portrait, crop)
+            return source.with_also([self.prepare(each) for each in also], [()] * len(also), source.encoded)
         quality = self.assess(portrait, crop)
         self.calls["prepare"] += 1
         own = np.linspace(-0.5, 0.5, self.channels, dtype=np.float32)

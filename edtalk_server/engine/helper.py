@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import struct
 import sys
+from collections.abc import Sequence
 from typing import IO, Any
 
 import msgpack
 import numpy as np
 
-from edtalk_server.arrays import Picture
-
+_Sent = Sequence[dict[str, Any] | None]
+"""A picture and a photo as plain values."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -46,6 +47,11 @@ def unpacked(values: dict[str, Any] | None) -> Any:
     return np.frombuffer(values["data"], values["type"]).reshape(values["shape"])
 
 
+def _writable(values: dict[str, Any] | None) -> Any:
+    """Return a copy of the array of plain values."""
+    return None if values is None else unpacked(values).copy()
+
+
 class _Drawer:
     """The bundle's network and the faces that were sent."""
 
@@ -63,17 +69,21 @@ class _Drawer:
         from edtalk_server.engine.drawing import draw
 
         if "face" in request:
-            self._keep(request["face"], unpacked(request["picture"]), unpacked(request["photo"]))
+            self._keep(request["face"], (request["picture"], request["photo"]), request["others"])
         return {
             "frame": packed(
                 draw(self._manager, self._faces[request["of"]], unpacked(request["row"]), request["deep"])
             )
         }
 
-    def _keep(self, number: int, picture: Picture, photo: Picture | None) -> None:
+    def _keep(self, number: int, face: _Sent, others: Sequence[_Sent]) -> None:
         from edtalk_server.engine.device_manager import MAX_ENCODED_FACES, EncodedFace
 
-        self._faces[number] = EncodedFace(picture.copy(), None if photo is None else photo.copy())
+        def encoded(sent: _Sent, others: tuple[EncodedFace, ...] = ()) -> EncodedFace:
+            picture, photo = map(_writable, sent)
+            return EncodedFace(picture, photo, others=others)
+
+        self._faces[number] = encoded(face, tuple(map(encoded, others)))
         while len(self._faces) > MAX_ENCODED_FACES:
             del self._faces[next(iter(self._faces))]
 

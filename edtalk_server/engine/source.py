@@ -30,7 +30,8 @@ class Source:
     rising. `verdict` and `notes`: the portrait's quality (`media.faces.portrait_quality`). `portrait`: the whole
     picture, scaled down if it is very large, and `place`, the crop on it. `cut_out`: the same picture with straight
     alpha, if it is transparent in parts. `landmarks`: 68 points, x and y in turn, in fractions of the crop; none if the
-    bundle finds none. `encoded` belongs to the engine that made it.
+    bundle finds none. `encoded` belongs to the engine that made it. `also`: further pictures of the
+    person as sources of their own, and `gives`, what each of them gives (names of `engine.album.PARTS`).
     """
 
     key: str
@@ -45,6 +46,8 @@ class Source:
     sizes: tuple[int, ...] = ()
     cut_out: Picture | None = field(default=None, repr=False)
     landmarks: tuple[float, ...] = field(default=(), repr=False)
+    also: tuple[Source, ...] = field(default=(), repr=False)
+    gives: tuple[tuple[str, ...], ...] = ()
 
     def side(self, most: int) -> int:
         """Return the side of a face picture of at most `most` pixels; `size`, the smallest, for 0."""
@@ -59,7 +62,13 @@ class Source:
     def nbytes(self) -> int:
         """Bytes of main memory that it keeps."""
         held = (*vars(self).values(), getattr(self.encoded, "picture", None))
-        return sum(value.nbytes for value in held if isinstance(value, np.ndarray))
+        own = sum(value.nbytes for value in held if isinstance(value, np.ndarray))
+        return own + sum(other.nbytes for other in self.also)
+
+    def with_also(self, also: Sequence[Source], gives: Sequence[tuple[str, ...]], encoded: Any) -> Source:
+        """Return the same source with further pictures; its key tells them."""
+        keys = hashlib.sha256(" ".join([self.key, *(other.key for other in also)]).encode())
+        return replace(self, key=keys.hexdigest(), also=tuple(also), gives=tuple(gives), encoded=encoded)
 
 
 def new_source(

@@ -406,16 +406,22 @@ class CompactNetwork(nn.Module):
 
     def sketch(self, prepared: Prepared) -> Prepared:
         """Return a prepared source whose frames have `detail_size` and no painters' details: quick, for comparing."""
-        return replace(prepared, photo=shrink(prepared.photo, self.config.detail_size), detail=None)
+        photo = shrink(prepared.photo, self.config.detail_size)
+        return replace(prepared, photo=photo, detail=None, upper_face=None)
 
     def decode(self, prepared: Prepared, weights: Tensor) -> Tensor:
         """Return frames [B, 3, n, n] of one source under B rows of weights, as large as its photo."""
+        return self.decode_known(prepared, weights)[0]
+
+    def decode_known(self, prepared: Prepared, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Return frames as `decode` does, and how much of each of their pixels the photo knows, [B, 1, m, m] in 0..1;
+        the rest was invented."""
         change = weights - prepared.weights
         photo, drawing = self._drawn(prepared, change)
-        frames = self.compose(photo, drawing)
-        if self.detail is None or prepared.detail is None:
-            return frames
-        return self.detail.refine(frames, drawing.levels[-1].flow, prepared.detail, change)
+        frames, (flow, logits) = self.compose(photo, drawing), drawing.levels[-1]
+        if self.detail is not None and prepared.detail is not None:
+            frames = self.detail.refine(frames, flow, prepared.detail, change)
+        return frames, torch.sigmoid(logits)
 
     def _drawn(self, prepared: Prepared, change: Tensor) -> tuple[Tensor, Drawing]:
         """Return the photo with its upper face moved, and what is drawn of everything else."""

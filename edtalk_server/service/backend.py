@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
@@ -48,6 +48,8 @@ class Source(Protocol):
     @property
     def sizes(self) -> tuple[int, ...]: ...
     @property
+    def gives(self) -> tuple[tuple[str, ...], ...]: ...
+    @property
     def landmarks(self) -> tuple[float, ...]: ...
     def side(self, most: int) -> int: ...
     @property
@@ -83,8 +85,8 @@ class Backend(Protocol):
     def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
         """Return what an image file shows, and how good it is; with a `crop`, how good that is."""
 
-    def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
-        """Encode an image file. Without a `crop` the face is found."""
+    def prepare(self, portrait: bytes, crop: Crop | None, also: Sequence[bytes] = ()) -> Source:
+        """Encode an image file. Without a `crop` the face is found. `also`: image files of the same person."""
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
         """Return the performance of an audio file (empty: of the words alone).

@@ -103,6 +103,16 @@ def check_timing(request: messages.Predict | messages.Capture) -> None:
     check_frame_count(request.frames, request.offset)
 
 
+def check_also(request: messages.Prepare) -> None:
+    """Check the number of further pictures."""
+    if len(request.also) > messages.MOST_ALSO:
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE,
+            f"A character has at most {messages.MOST_ALSO} further pictures.",
+            "Remove some.",
+        )
+
+
 def check_capture(request: messages.Capture) -> None:
     """Check what counts as the source's own face, and the strengths of the banks."""
     strengths = (request.mouth, request.pose, request.expression)

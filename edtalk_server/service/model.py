@@ -7,7 +7,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -82,9 +82,11 @@ class EngineBackend:
         """See `backend.Backend`."""
         return _inspection(self._engine, portrait, crop)
 
-    def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
+    def prepare(self, portrait: bytes, crop: Crop | None, also: Sequence[bytes] = ()) -> Source:
         """See `backend.Backend`."""
-        source: Source = self._engine.prepare(load_picture(portrait), crop)
+        source: Source = self._engine.prepare(
+            load_picture(portrait), crop, [load_picture(data) for data in also]
+        )
         return source
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
@@ -188,9 +190,9 @@ class FakeBackend:
         """See `backend.Backend`. Faces are detected, but every crop counts as good."""
         return _inspection(self._engine, portrait, crop)
 
-    def prepare(self, portrait: bytes, crop: Crop | None) -> Source:
-        """See `backend.Backend`."""
-        return self._engine.prepare(load_picture(portrait), crop)
+    def prepare(self, portrait: bytes, crop: Crop | None, also: Sequence[bytes] = ()) -> Source:
+        """See `backend.Backend`. Further pictures give nothing, but change the source's key."""
+        return self._engine.prepare(load_picture(portrait), crop, [load_picture(data) for data in also])
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
         """Set all mouth weights to the loudness (root mean square) around their frame. Words and emotions are as with a

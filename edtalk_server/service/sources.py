@@ -10,8 +10,8 @@ from shared_protocol.messages import Crop
 from .backend import Source
 from .limits import MAX_SOURCE_BYTES, MAX_SOURCES
 
-Wish = tuple[str, Crop]
-"""What a source was made for: the portrait's digest, and the crop that was asked for."""
+Wish = tuple[str, Crop, tuple[str, ...]]
+"""What a source was made for: the portrait's digest, the crop that was asked for, and the further pictures' digests."""
 
 
 class SourceCache:

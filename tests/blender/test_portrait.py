@@ -384,3 +384,39 @@ def test_the_file_browser_offers_what_phones_save(addon: Any) -> None:
     assert ".exr" in addon("ui.character.create").PICTURES
     for operator in (bpy.ops.edtalk.new_character, bpy.ops.edtalk.choose_voice):
         assert "filter_glob" in operator.get_rna_type().properties
+
+
+def test_further_pictures_are_listed_sent_and_part_of_the_take(
+    addon: Any, broad: bpy.types.Object, wide: Path
+) -> None:
+    """They reach the server, change source and signature, and go again; the list never holds more than four."""
+    signature = addon("scene.keys.signature").Signature
+    other = wide.with_name("laughing.png")
+    other.write_bytes(wide.read_bytes())
+    alone, before = broad.edtalk.source, signature(broad).at(1)
+    assert bpy.ops.edtalk.add_picture(filepath=str(other)) == {"FINISHED"}
+    assert Path(bpy.path.abspath(broad.edtalk.also_1)).name == "laughing.png" and not broad.edtalk.also_2
+    assert signature(broad).at(1) != before
+    follow(addon, broad)
+    bpy.ops.edtalk.bake()
+    both = broad.edtalk.source
+    assert both != alone, "the server knows a source with both"
+    assert addon("scene.portrait_crop").gives(broad) == ("",), "the stand-in takes nothing from it"
+    for _ in range(3):
+        bpy.ops.edtalk.add_picture(filepath=str(other))
+    assert broad.edtalk.also_4 and not bpy.ops.edtalk.add_picture.poll()
+    for _ in range(4):
+        bpy.ops.edtalk.remove_picture(index=0)
+    assert not broad.edtalk.also_1 and signature(broad).at(1) != before
+    bpy.ops.edtalk.bake()
+    assert broad.edtalk.source == alone and signature(broad).at(1) == before
+
+
+def test_a_further_picture_that_is_missing_is_named(addon: Any, broad: bpy.types.Object, wide: Path) -> None:
+    """Instead of a picture without it."""
+    other = wide.with_name("gone.png")
+    with pytest.raises(RuntimeError, match=r"gone\.png"):
+        bpy.ops.edtalk.add_picture(filepath=str(other))
+    broad.edtalk.also_2 = str(other)
+    with pytest.raises(RuntimeError, match=r"gone\.png"):
+        bpy.ops.edtalk.bake()

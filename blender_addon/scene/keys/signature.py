@@ -78,7 +78,7 @@ def _settings(ob: bpy.types.Object) -> tuple[object, ...]:
     bake = [getattr(group.bake, name) for name in BAKE_SETTINGS]
     if group.bake.framing == "FACE" and group.bake.size != OLD_SIZE:  # what was baked before stays as it is
         bake.append(group.bake.size)
-    return group.source, group.bundle, _portrait(ob), bake
+    return group.source, group.bundle, _portrait(ob), bake, *_further(ob)
 
 
 def _portrait(ob: bpy.types.Object) -> tuple[object, ...]:
@@ -92,6 +92,12 @@ def _portrait(ob: bpy.types.Object) -> tuple[object, ...]:
         return (path.name, path.stat().st_size, crop) if path is not None else ("", 0, crop)
     except OSError:
         return "", 0, crop
+
+
+def _further(ob: bpy.types.Object) -> list[tuple[str, int]]:
+    """Name and size of further pictures' files. None, as before there were any, where there are none."""
+    found = [path for path in (paths.file_of(ob, name) for name in paths.ALSO) if path is not None]
+    return [(path.name, path.stat().st_size if path.is_file() else 0) for path in found]
 
 
 # --- sliders ---------------------------------------------------------------------------------------------------------

@@ -26,6 +26,17 @@ def _on_show(group: bpy.types.PropertyGroup, _context: bpy.types.Context) -> Non
         follow(group.id_data)
 
 
+def _further_picture() -> bpy.props._PropertyDeferred:
+    return StringProperty(
+        name="Further Picture",
+        description="Another picture of the same person, laughing or with closed eyes, for what the portrait does not "
+        "show",
+        subtype="FILE_PATH",
+        options=PATH_OPTIONS,
+        override=OVERRIDABLE,
+    )
+
+
 class EDTalkCharacter:
     """Mix-in of the classes that `naming` makes."""
 
@@ -37,6 +48,10 @@ class EDTalkCharacter:
         options=PATH_OPTIONS,
         override=OVERRIDABLE,
     )
+    also_1: _further_picture()
+    also_2: _further_picture()
+    also_3: _further_picture()
+    also_4: _further_picture()
     voice_from: EnumProperty(
         name="Voice",
         items=(

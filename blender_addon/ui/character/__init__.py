@@ -9,6 +9,7 @@ from . import (
     character_panel,
     create,
     crop_view,
+    further_pictures,
     overlay,
     portrait_operators,
     portrait_panel,
@@ -23,6 +24,7 @@ ROOM = Room(
         *crop_view.CLASSES,
         *character_panel.CLASSES,
         *portrait_panel.CLASSES,
+        *further_pictures.CLASSES,
     ),
     modules=(
         create,

@@ -15,7 +15,7 @@ import numpy as np
 
 from shared_protocol.arrays import pack_weights
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Crop, Failed, JobReply, Prepare, Prepared, Preview, PreviewFrame
+from shared_protocol.messages import Failed, JobReply, Prepared, Preview, PreviewFrame
 from shared_protocol.sizes import largest_size
 
 from ...core.server import uploads
@@ -24,7 +24,7 @@ from ...core.tasks import Steps, run_for
 from ...scene import character, plane, portrait_crop
 from ...scene.keys import sampling
 from ...scene.references import find_object
-from . import runtime
+from . import portrait_requests, runtime
 
 FINE_AFTER_S = 0.15
 """Seconds without a change after which a picture is drawn in the size that the artist chose."""
@@ -92,7 +92,7 @@ class Live:
         self._moved = 0.0
         self._packing: Steps[None] | None = None
         self._shows: dict[int, _Show] = {}
-        self._portraits: dict[int, Steps[uploads.Content]] = {}
+        self._portraits: dict[int, Steps[list[uploads.Content]]] = {}
         self._update_soon = True
         self._was_ready = False
         self._known: dict[str, tuple[int, list[Key], float]] = {}
@@ -248,7 +248,7 @@ class Live:
                 )
                 self._session.submit(request, lambda reply: self._take_reply(uid, reply), slot=str(uid))
             else:
-                self._portraits[uid] = character.portrait_content(ob)
+                self._portraits[uid] = character.prepared_content(ob)
                 show.preparing = show.portrait
         except EDTalkError as error:
             self._failed(show, error.cause, error.fix)
@@ -269,10 +269,9 @@ class Live:
                 show.preparing = ""
                 self._failed(show, error.cause, error.fix)
 
-    def _prepare(self, ob: bpy.types.Object, portrait: uploads.Content) -> None:
-        uid = ob.session_uid
-        request = Prepare(portrait=portrait.digest, crop=portrait_crop.crop_of(ob) or Crop())
-        self._session.submit(request, lambda reply: self._take_reply(uid, reply), [portrait])
+    def _prepare(self, ob: bpy.types.Object, pictures: list[uploads.Content]) -> None:
+        uid, request = ob.session_uid, portrait_requests.prepare_request(pictures, portrait_crop.crop_of(ob))
+        self._session.submit(request, lambda reply: self._take_reply(uid, reply), pictures)
 
     def _check_bundle(self, ob: bpy.types.Object) -> None:
         """Raises `EDTalkError` when the server's bundle cannot take this character's weights."""

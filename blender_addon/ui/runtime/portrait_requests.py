@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy.typing as npt
 
 from shared_protocol.arrays import pack_weights
@@ -20,11 +22,20 @@ def inspect(portrait: Content, crop: Crop | None, progress: Progress) -> Steps[I
     return (yield from runtime.session().run(request, progress, [portrait]))
 
 
-def prepare(portrait: Content, crop: Crop | None, progress: Progress) -> Steps[Prepared]:
-    """Let the server encode a portrait (it keeps it for later); without a crop it looks for the face."""
+def prepare(
+    portrait: Content, crop: Crop | None, progress: Progress, further: Sequence[Content] = ()
+) -> Steps[Prepared]:
+    """Let the server encode a portrait (it keeps it for later); without a crop it looks for the face. `further`: other
+    pictures of the person."""
     progress.begin("Looking at the portrait")
-    request = Prepare(portrait=portrait.digest, crop=crop or Crop())
-    return (yield from runtime.session().run(request, progress, [portrait]))
+    pictures = [portrait, *further]
+    return (yield from runtime.session().run(prepare_request(pictures, crop), progress, pictures))
+
+
+def prepare_request(pictures: Sequence[Content], crop: Crop | None) -> Prepare:
+    """Return the request to encode a portrait, the first of `pictures`, with further ones."""
+    portrait, *further = (picture.digest for picture in pictures)
+    return Prepare(portrait=portrait, crop=crop or Crop(), also=tuple(further))
 
 
 def draw(source: str, weights: npt.ArrayLike, progress: Progress, size: int = 0) -> Steps[PreviewFrame]:

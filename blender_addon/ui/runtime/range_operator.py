@@ -78,9 +78,9 @@ class RangeOperator(TaskOperator):
 def prepare_source(ref: CharacterRef, progress: Progress) -> Steps[Prepared]:
     """Let the server encode the character's portrait (which it keeps), and note on the character what it said."""
     bundle = yield from runtime.session().ready(progress)
-    portrait = yield from time_sliced(character.portrait_content(ref.get_character()))
+    portrait, *further = yield from time_sliced(character.prepared_content(ref.get_character()))
     crop = portrait_crop.crop_of(ref.get_character())
-    prepared = yield from portrait_requests.prepare(portrait, crop, progress)
+    prepared = yield from portrait_requests.prepare(portrait, crop, progress, further)
     ob = ref.get_character()
     portrait_crop.remember_prepared(ob, prepared)
     if ob.edtalk.source != prepared.source:  # another bundle, or the portrait's file was changed

@@ -9,6 +9,7 @@ from shared_protocol import messages
 from shared_protocol.codec import Buffer
 from shared_protocol.messages import Blob, Crop
 
+from .. import limits
 from ..backend import Source, write_weights
 from ..sources import Wish
 from .handler import Answer, Handler, Resources, Turn, handles
@@ -56,27 +57,30 @@ class PrepareHandler(Handler[messages.Prepare]):
     """Encode a portrait; the source outlives the job. One that is still there is not judged and encoded again."""
 
     turn = Turn.PORTRAIT
-    capabilities = ("prepare",)
+    capabilities = ("prepare", messages.PREPARE_ALSO)
 
     def __init__(self, request: messages.Prepare, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
+        limits.check_also(request)
         self._portrait = resources.blobs.get(request.portrait)
+        self._also = {digest: resources.blobs.get(digest) for digest in request.also}
 
     @property
     def files(self) -> Mapping[str, Buffer]:
-        """The portrait."""
-        return {self.request.portrait: self._portrait}
+        """The portrait and the further pictures."""
+        return {self.request.portrait: self._portrait, **self._also}
 
     @property
     def _wish(self) -> Wish:
-        return self.request.portrait, self.request.crop
+        return self.request.portrait, self.request.crop, self.request.also
 
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Source]:
         """Return the whole work."""
         known, crop = self.resources.sources.find(self._wish), _chosen(self.request.crop)
         if known is not None:
             return lambda: known
-        return lambda: self.resources.backend.prepare(bytes(self._portrait), crop)
+        also = [bytes(self._also[digest]) for digest in self.request.also]
+        return lambda: self.resources.backend.prepare(bytes(self._portrait), crop, *([also] if also else []))
 
     def store(self, value: Source) -> None:
         """Keep the source for later requests."""
@@ -98,6 +102,7 @@ class PrepareHandler(Handler[messages.Prepare]):
             value.verdict,
             tuple(value.sizes),
             tuple(value.landmarks),
+            tuple(" ".join(parts) for parts in value.gives),
         )
         return Answer((prepared,))
 

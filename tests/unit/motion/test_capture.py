@@ -310,11 +310,11 @@ def test_the_command_writes_the_weights(
 ) -> None:
     target = tmp_path / "w.npz"
     command = ["capture", str(clip.path), "--portrait", str(PORTRAIT), "--fps", "30", "-o", str(target)]
-    assert main([*command, "--device", "cpu"]) == 0
+    assert main([*command, "--device", "cpu", "--no-follow"]) == 0
     with np.load(target, allow_pickle=False) as data:
         assert data["weights"].shape == (90, 36)
     assert "90 frames" in capsys.readouterr().out
-    assert main(["capture", str(tmp_path / "missing.mp4"), "-o", str(target)]) == 1
+    assert main(["capture", str(tmp_path / "missing.mp4"), "-o", str(target), "--overwrite"]) == 1
     assert "missing.mp4" in capsys.readouterr().err
 
 
