@@ -127,6 +127,7 @@ class InstallServer(TaskOperator, bpy.types.Operator):
         yield from redraw()
         python = installing.choose_python(Path(paths.absolute(self.python)) if self.python else None)
         choice = installing.Choice(self.torch, wheels)
+        yield from _end_server(progress)
         installation = installing.Installation(python, cargo, choice, places.log_dir() / LOG)
         try:
             while not installation.poll(progress):
@@ -137,6 +138,16 @@ class InstallServer(TaskOperator, bpy.types.Operator):
         preferences().server_python = ""  # an older choice would hide the new one
         bundle = yield from runtime.session().ready(progress)
         return rpt_("The server is installed and ready: {bundle}", bundle=bundle.title)
+
+
+def _end_server(progress: Progress) -> Steps[None]:
+    """End a server that runs: an update replaces its files, and what runs then would be the old one."""
+    session = runtime.session()
+    if session.is_connected:
+        progress.begin("Stopping the server")
+        session.stop_server()
+    while session.server.state is ServerState.STOPPING:
+        yield
 
 
 def draw_install(layout: bpy.types.UILayout) -> None:
