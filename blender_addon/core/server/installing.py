@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from typing import IO, Any
 from shared_protocol import paths
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-from ..tasks import Progress
+from ..tasks import Progress, Steps
 from ..text.translate import n_
 
 NEWS = "EDTALK: "
@@ -47,6 +48,8 @@ _RUN = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from edtalk_server.installer.from_addon import main; sys.exit(main(sys.argv[2:]))"
 )
+LONGEST_ANSWER_S = 30.0
+"""Seconds in which a Python must have said which one it is."""
 _ASK = "import sys, venv; print(*sys.version_info[:2])"
 
 
@@ -99,29 +102,38 @@ def candidates() -> Iterator[Path]:
             yield Path(found)
 
 
-def suits(python: Path) -> bool:
+def suits(python: Path) -> Steps[bool]:
     """Return whether a Python runs, has the module `venv`, and is one that the packages exist for."""
     try:
-        answer = subprocess.run(
+        asked = subprocess.Popen(
             [str(python), "-I", "-c", _ASK],
-            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
             text=True,
-            timeout=30,
-            check=True,
             env=_environment(),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
-        major, minor = map(int, answer.stdout.split())
-    except (OSError, ValueError, subprocess.SubprocessError):
+    except OSError:
         return False
-    return OLDEST <= (major, minor) <= NEWEST
+    end = time.monotonic() + LONGEST_ANSWER_S
+    with asked:
+        while asked.poll() is None and time.monotonic() < end:
+            yield
+        if asked.poll() is None:
+            asked.kill()
+            return False
+        words = asked.stdout.read().split() if asked.stdout is not None else []
+    if asked.returncode != 0 or len(words) != 2 or not all(word.isdecimal() for word in words):
+        return False
+    return OLDEST <= (int(words[0]), int(words[1])) <= NEWEST
 
 
-def choose_python(chosen: Path | None, among: Sequence[Path] | None = None) -> Path:
+def choose_python(chosen: Path | None, among: Sequence[Path] | None = None) -> Steps[Path]:
     """Return the Python that makes the environment. Raises `EDTalkError` where none will do."""
     tried = [chosen] if chosen is not None else candidates() if among is None else among
     for python in tried:
-        if suits(python):
+        if (yield from suits(python)):
             return python
     raise EDTalkError(
         ErrorCode.SERVER_UNREACHABLE,

@@ -125,7 +125,9 @@ class InstallServer(TaskOperator, bpy.types.Operator):
             raise EDTalkError(ErrorCode.DOWNLOAD_FAILED, f"{OFFLINE}.", "Or name a folder with the packages.")
         progress.begin("Looking for a Python")
         yield from redraw()
-        python = installing.choose_python(Path(paths.absolute(self.python)) if self.python else None)
+        python = yield from installing.choose_python(
+            Path(paths.absolute(self.python)) if self.python else None
+        )
         choice = installing.Choice(self.torch, wheels)
         yield from _end_server(progress)
         installation = installing.Installation(python, cargo, choice, places.log_dir() / LOG)

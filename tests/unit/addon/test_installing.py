@@ -12,7 +12,7 @@ import pytest
 
 from blender_addon.core.server import discovery, installing
 from blender_addon.core.server.installing import Cargo, Choice, Installation
-from blender_addon.core.tasks import Progress
+from blender_addon.core.tasks import Progress, run_to_end
 from shared_protocol import paths
 from shared_protocol.errors import EDTalkError
 
@@ -102,12 +102,11 @@ def test_only_a_python_that_can_make_the_environment_is_taken(tmp_path: Path) ->
     old = tmp_path / "python-old"
     old.write_text("#!/bin/sh\necho 3 9\n", "ascii")
     old.chmod(0o755)
-    assert installing.choose_python(None, [tmp_path / "none", old, Path(sys.executable)]) == Path(
-        sys.executable
-    )
+    mine = Path(sys.executable)
+    assert run_to_end(installing.choose_python(None, [tmp_path / "none", old, mine])) == mine
     for chosen, among in ((old, None), (None, [old])):
         with pytest.raises(EDTalkError, match=r"3\.11, 3\.12 or 3\.13"):
-            installing.choose_python(chosen, among)
+            run_to_end(installing.choose_python(chosen, among))
 
 
 def test_a_record_leads_to_the_next_server_when_the_first_is_gone(
