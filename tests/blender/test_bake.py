@@ -486,6 +486,31 @@ def test_a_take_becomes_a_movie_with_the_voice(
     assert b"mp4a" in path.read_bytes(), "it has sound"
 
 
+@pytest.mark.skipif(bpy.app.version < (4, 4, 0), reason="this Blender as a module has no sound")
+@pytest.mark.parametrize("offset", [0, 2])
+def test_the_mouth_opens_when_the_movie_is_loud(
+    addon: Any, talking: bpy.types.Object, tmp_path: Path, offset: int
+) -> None:
+    import aud
+
+    scene, movie = bpy.context.scene, tmp_path / "movie.mp4"
+    scene.render.fps, scene.frame_end, talking.edtalk.voice_offset = 25, 24, offset
+    talking.edtalk.voice_start = 5
+    bpy.ops.edtalk.predict()
+    bpy.ops.edtalk.bake()
+    bpy.ops.edtalk.export_movie(filepath=str(movie))
+    sound = aud.Sound(str(movie)).rechannel(1).resample(16000, 3).data()[:, 0]
+    frames = range(scene.frame_end)
+    loud = np.array([np.abs(sound[frame * 640 : (frame + 1) * 640]).sum() for frame in frames])
+    values = []
+    for frame in frames:
+        scene.frame_set(frame + 1)
+        values.append(talking.edtalk.mouth_01)
+    mouth = np.abs(np.array(values) - values[0])
+    matches = {lag: float(np.roll(loud, lag) @ mouth) for lag in range(-6, 7)}
+    assert abs(max(matches, key=matches.__getitem__) - offset) <= 1, matches
+
+
 def test_the_voice_begins_where_it_does_in_the_scene(
     addon: Any, talking: bpy.types.Object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -352,3 +352,22 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
     memory = addon("core.server.status").Memory(1, 5 * 10**9, 8 * 10**9)
     render.LOANS.release_memory()
     assert len(given) == 3, "the server told of it later"
+
+
+def test_a_scene_strip_in_the_sequencer_renders_the_baked_frames(
+    talking: bpy.types.Object, camera: None, tmp_path: Path
+) -> None:
+    bpy.ops.edtalk.bake()
+    shot, edit = bpy.context.scene, bpy.data.scenes.new("Edit")
+    edit.render.resolution_x = edit.render.resolution_y = SIZE
+    edit.render.image_settings.file_format = "PNG"
+    edit.view_settings.view_transform, edit.render.dither_intensity = "Standard", 0
+    editor = edit.sequence_editor_create()
+    strips = editor.strips if bpy.app.version >= (4, 4, 0) else editor.sequences
+    strips.new_scene("shot", shot, 1, 4)  # the shot's first frame is the edit's fourth
+    edit.frame_set(9)
+    edit.render.filepath = str(tmp_path / "edit.png")
+    with bpy.context.temp_override(scene=edit, view_layer=edit.view_layers[0]):
+        bpy.ops.render.render(write_still=True, scene=edit.name)
+    assert same(read(tmp_path / "edit.png"), baked(talking, 6))
+    assert not same(baked(talking, 6), baked(talking, 9)), "it is not the edit's frame that is shown"

@@ -21,7 +21,7 @@ EDITED, FELT = 80, 120
 TAKEN_AT = {"edit": EDITED, "happy": 140, "baked": 20}
 MENU = 260
 """How far down the menu of the preferences' arrow reaches, in pixels."""
-EXPRESSION, HEADER, SLIDER, ROW = 115, 26, 31, 21
+EXPRESSION, HEADER, SLIDER, ROW = 136, 26, 31, 21
 """Pixels at scale 1: from the layer's buttons down to the title Expression; from a closed panel to the next; from a
 title to its first slider, from slider to slider."""
 TITLE, KEY, MIDDLE = 220, 103, 110
@@ -235,6 +235,40 @@ def edit_on_top() -> Iterator[float]:
     own = addon("scene.keys.actions").assigned_sheet(character())
     keys = own.find("edtalk.expression_03").keyframe_points
     result["keys on top"] = [round(key.co[0]) for key in keys]
+    yield from drag_the_chin()
+
+
+def drag_the_chin() -> Iterator[float]:
+    """The handle on the face opens the jaw under the mouse; one step back closes it, and I over it keys it."""
+    start = handle("jaw")
+    end = start[0], start[1] + 12
+    hands.move((start[0] - 3, start[1]))  # it lights up when the mouse comes to it
+    yield 0.6
+    hands.move(start)
+    yield 1.5
+    before = character().edtalk.mouth_01
+    yield from hands.drag(start, end, steps=8)
+    yield from settled()
+    result["dragged"] = [before, character().edtalk.mouth_01]
+    result["handle"] = [*end, *handle("jaw")]
+    yield from window.undo()
+    result["dragged back"] = character().edtalk.mouth_01
+    yield from settled()
+    hands.move((start[0] - 2, start[1]))
+    yield 1.0
+    hands.press("i")
+    yield 1.0
+    own = addon("scene.keys.actions").assigned_sheet(character())
+    result["keyed by the handle"] = own.find("edtalk.mouth_01") is not None
+    yield from window.undo()
+
+
+def handle(name: str) -> hands.Place:
+    """Where a handle of the face is, as the mouse counts."""
+    places, view = addon("ui.face.handle_places"), area("VIEW_3D")
+    camera = places.Camera(region(view), view.spaces.active.region_3d, character())
+    x, y = places.Picture.of(camera).places()[name]
+    return hands.at(region(view), round(x), round(region(view).height - y))
 
 
 def mark_an_emotion() -> Iterator[float]:

@@ -42,6 +42,15 @@ def test_the_key_on_top_reaches_six_frames(seen: dict[str, Any]) -> None:
     assert seen["keys on top"] == [74, 80, 86]
 
 
+def test_a_handle_on_the_face_is_dragged_with_the_mouse(seen: dict[str, Any]) -> None:
+    before, after = seen["dragged"]
+    assert after - before > 0.1, "the jaw opens"
+    x, y, now_x, now_y = seen["handle"]
+    assert abs(now_x - x) <= 2 and abs(now_y - y) <= 2, "the handle is under the mouse"
+    assert seen["dragged back"] == pytest.approx(before)
+    assert seen["keyed by the handle"]
+
+
 def test_the_marker_makes_the_face_happy(seen: dict[str, Any]) -> None:
     assert seen["markers"] == [["happy", 120]]
     assert seen["happy"] == 1.0
