@@ -13,9 +13,11 @@ from ..runtime.face_pictures import PICTURES, REST
 from ..runtime.waiting import LINE
 from ..selection import edited_characters
 from ..server.install_operator import draw_install, is_missing
-from ..sidebar import PICTURE, CharacterPanel, SidebarPanel, draw_words
+from ..sidebar import CharacterPanel, SidebarPanel, draw_words
 from .view_character import view_hint
 
+SMALL = 2.1
+"""Scale of the portrait's picture: as high as the two rows beside it."""
 ROWS_OF_WORK = 2.0
 """Height of the first button, in rows: what is running takes its place, so that nothing below jumps under the mouse."""
 
@@ -103,7 +105,7 @@ class SetupPanel(SidebarPanel, bpy.types.Panel):
                 draw_words(layout, iface_("Make a character from a picture of a face"), "INFO")
             return
         row = layout.split(factor=0.27)
-        row.template_icon(icon_value=PICTURES.icon(ob, REST), scale=PICTURE)
+        row.template_icon(icon_value=PICTURES.icon(ob, REST), scale=SMALL)
         column = row.column()
         column.prop(ob, "name", text="")
         if not ob.edtalk.picture.image:
@@ -111,7 +113,7 @@ class SetupPanel(SidebarPanel, bpy.types.Panel):
             column.operator(
                 "edtalk.choose_portrait", text=path.name if path else "", icon="IMAGE_DATA", translate=False
             )
-        column.operator("edtalk.look_at_character", icon="HIDE_OFF")
+        layout.operator("edtalk.look_at_character", icon="HIDE_OFF")
         if words := view_hint(context.space_data, context.scene):
             draw_words(layout, words, "INFO")
         for note in filter(None, ob.edtalk.notes.split("\n")):
