@@ -14,6 +14,7 @@ from . import (
     timeline,
     watch,
     wipe,
+    wipe_line,
 )
 
 ROOM = Room(
@@ -24,6 +25,7 @@ ROOM = Room(
         *bake_panel.CLASSES,
         *takes_panel.CLASSES,
         *wipe.CLASSES,
+        *wipe_line.CLASSES,
     ),
     modules=(
         watch,

@@ -138,15 +138,21 @@ def _active() -> bpy.types.Object | None:
 # --- drawing ---------------------------------------------------------------------------------------------------------
 
 
+def compared(context: bpy.types.Context) -> bpy.types.Object | None:
+    """Return the character that is compared in this view; None where there is none."""
+    ob, is_on = context.object, context.window_manager.edtalk_wipe.is_on
+    if not is_on or not character.is_character(ob) or not context.space_data.overlay.show_overlays:
+        return None
+    return ob if ob.visible_get(view_layer=context.view_layer) else None
+
+
 def _draw() -> None:
-    context, ob = bpy.context, _active()
-    wipe, image = context.window_manager.edtalk_wipe, WIPE.image
-    is_seen = ob is not None and ob.visible_get(view_layer=context.view_layer)
-    if not (wipe.is_on and is_seen and image is not None and context.space_data.overlay.show_overlays):
+    ob, image, wipe = compared(bpy.context), WIPE.image, bpy.context.window_manager.edtalk_wipe
+    if ob is None or image is None:
         return
     columns = [wipe.line + (1.0 - wipe.line) * part / STRIPS for part in range(STRIPS + 1)]
     inside = [(column, up) for column in columns for up in (0.0, 1.0)]
-    seen = [place for place in (_place(ob, *one) for one in inside) if place is not None]
+    seen = [place for place in (place_of(ob, *one) for one in inside) if place is not None]
     if len(seen) < len(inside):
         return  # a part of the plane is behind the view
     if wipe.line < 1.0:
@@ -154,7 +160,7 @@ def _draw() -> None:
     _draw_line(seen[:2])
 
 
-def _place(ob: bpy.types.Object, across: float, up: float) -> Place | None:
+def place_of(ob: bpy.types.Object, across: float, up: float) -> Place | None:
     """Return where a place of the picture (fractions from its left low corner) is in the region, in pixels."""
     from bpy_extras.view3d_utils import location_3d_to_region_2d
     from mathutils import Vector

@@ -15,15 +15,12 @@ from ...core.text.translate import iface_
 from ...core.weights.face_handles import BY_NAME, HANDLES, Place
 from ...scene import character
 from ..character import overlay
+from ..runtime.dots import draw_dot
 from ..runtime.preferences import preferences
 from ..runtime.task_operator import is_playing
 from .drag_operator import DragFace, KeyHandle, describe
 from .handle_places import REACH, Camera, Picture
 
-FILL, RING, LIT = (0.1, 0.1, 0.1, 0.35), (1.0, 1.0, 1.0, 0.85), (1.0, 0.75, 0.25, 1.0)
-"""Colours (RGBA): of a handle, of its ring, and of the ring under the mouse."""
-CORNERS = 20
-"""Corners of what is drawn as a circle."""
 KEYMAP, KEY = "Object Mode", "I"
 _items: list[tuple[bpy.types.KeyMap, bpy.types.KeyMapItem]] = []
 
@@ -43,9 +40,7 @@ class FaceHandle(bpy.types.Gizmo):
         """Draw a dot; under the mouse with what it moves."""
         if self.place is None:
             return
-        ring = LIT if self.is_highlight or self.is_modal else RING
-        _draw_disk(self.place, self.radius, ring)
-        _draw_disk(self.place, self.radius * 0.72, FILL)
+        draw_dot(self.place, self.radius, self.is_highlight or self.is_modal)
         if self.is_highlight and not self.is_modal and character.is_character(context.object):
             handle = BY_NAME[self.name]
             words = f"{iface_(handle.label)}: {describe(context.object, handle)}"
@@ -98,20 +93,6 @@ def _reach(places: list[Place]) -> float:
     """Return the distance at which a press grabs a handle: less where two lie close together."""
     distances = [math.dist(a, b) for number, a in enumerate(places) for b in places[:number]]
     return min([REACH * bpy.context.preferences.system.ui_scale, *(distance / 2 for distance in distances)])
-
-
-def _draw_disk(place: Place, radius: float, color: tuple[float, float, float, float]) -> None:
-    import gpu
-    from gpu_extras.batch import batch_for_shader
-
-    angles = [2 * math.pi * corner / CORNERS for corner in range(CORNERS)]
-    edge = [(place[0] + radius * math.cos(a), place[1] + radius * math.sin(a)) for a in angles]
-    triangles = [(0, corner, corner % CORNERS + 1) for corner in range(1, CORNERS + 1)]
-    gpu.state.blend_set("ALPHA")
-    shader = gpu.shader.from_builtin("UNIFORM_COLOR")
-    shader.uniform_float("color", color)
-    batch_for_shader(shader, "TRIS", {"pos": [place, *edge]}, indices=triangles).draw(shader)
-    gpu.state.blend_set("NONE")
 
 
 CLASSES = (FaceHandle, FaceControls)
