@@ -77,26 +77,26 @@ _FACE = (
 PRESETS: Mapping[str, Mapping[str, float]] = MappingProxyType(
     {
         "angry": _preset(
-            frown=0.25, brow_furrow=1.0, squint=1.0, sneer=0.15, press=0.9, roll_lower=0.5, shrug_lower=0.3
+            frown=0.25, brow_furrow=1.0, squint=0.7, sneer=0.15, press=0.9, roll_lower=0.5, shrug_lower=0.3
         ),
         "contempt": _preset(
-            smile=0.2,
-            blink_left=0.3,
-            blink_right=0.3,
-            mouth_left=0.7,
-            press=0.4,
+            smile=0.1,
+            blink_left=0.25,
+            blink_right=0.25,
+            mouth_left=0.3,
+            press=0.3,
             dimple=1.0,
-            stretch=0.5,
+            stretch=0.2,
             stretch_side=1.0,
         ),
         "disgusted": _preset(
-            frown=0.9,
+            frown=0.7,
             brow_furrow=0.8,
             blink_left=0.2,
             blink_right=0.2,
-            squint=1.0,
+            squint=0.8,
             sneer=0.8,
-            shrug_lower=0.9,
+            shrug_lower=0.6,
             upper_lip_up=0.3,
         ),
         "fear": _preset(

@@ -25,9 +25,13 @@ CHANNELS = {
     "squint": 4,
     "gaze_left": 5,
     "gaze_up": 6,
+    "sneer": 7,
+    "dimple": 8,
+    "stretch_side": 9,
 }
 CONFIG = UpperFaceConfig(**CHANNELS)
 SKIN, WHITE, IRIS, LASHES, BROW = (200, 160, 140), (235, 232, 230), (40, 70, 130), (50, 35, 30), (60, 40, 30)
+LIPS = (110, 60, 60)
 EYES = {"right": slice(36, 42), "left": slice(42, 48)}
 Mask = npt.NDArray[np.bool_]
 
@@ -54,6 +58,8 @@ def _face(side: int = 256) -> Tensor:
         cv2.polylines(
             picture, [line.round().astype(np.int32)], isClosed=False, color=BROW, thickness=round(5 * scale)
         )
+    lips = TEMPLATE68[[48, 54]] * scale
+    cv2.line(picture, *(tuple(point.round().astype(int).tolist()) for point in lips), LIPS, round(4 * scale))
     small = cv2.resize(picture, (side, side), interpolation=cv2.INTER_AREA)
     return torch.from_numpy(small).permute(2, 0, 1)[None] / 127.5 - 1
 
@@ -190,8 +196,25 @@ def test_a_raise_with_a_furrow_lifts_the_inner_ends_alone(photo: Tensor, prepare
     assert lifted[0] > 1 > 2 * abs(lifted[1])
 
 
+def test_a_dimple_lifts_the_corner_on_its_side_alone(photo: Tensor, prepared: PreparedUpperFace) -> None:
+    rest, left = _moved(photo, prepared), _moved(photo, prepared, dimple=1.0, stretch_side=1.0)
+    corner = {name: _box(slice(at, at + 1), 7) for name, at in (("right", 48), ("left", 54))}
+    assert _dark(left, corner["left"])[1] < _dark(rest, corner["left"])[1] - 1.5
+    assert np.abs(left - rest)[corner["right"]].max() < 0.01
+    assert np.array_equal(_moved(photo, prepared, dimple=1.0), rest)
+
+
+def test_a_sneer_folds_the_skin_beside_the_nose(photo: Tensor, prepared: PreparedUpperFace) -> None:
+    rest, sneer = _moved(photo, prepared), _moved(photo, prepared, sneer=1.0)
+    rows, columns = _box(slice(30, 36), 12)
+    assert (sneer - rest)[rows, columns].min() < -10
+    assert np.abs(sneer - rest)[: round(float(TEMPLATE68[17:27, 1].min())) - 5].max() < 0.01
+
+
 def test_a_frame_does_not_depend_on_its_neighbours(photo: Tensor, prepared: PreparedUpperFace) -> None:
-    rows = torch.cat([_change(), _change(blink_left=0.4, gaze_up=1.0), _change(brow_furrow=1.0)])
+    rows = torch.cat(
+        [_change(), _change(blink_left=0.4, gaze_up=1.0), _change(brow_furrow=1.0), _change(sneer=1.0)]
+    )
     moves = UpperFace(CONFIG)
     together = moves.move(photo, prepared, rows)
     for i, row in enumerate(rows):

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edtalk_server.networks.upper_face.fit import Eye, arch, down_of
+from edtalk_server.networks.upper_face.region import rows_and_columns
 
 GAZE_ACROSS, GAZE_DOWN = 0.46, 0.32
 """How far an iris moves at a gaze of 1, 25 degrees: by a sixteenth of the distance of the eyes' outer corners."""
@@ -34,7 +35,7 @@ _SHADOW, _SHADE = 0.12, 0.4
 """How far the lashes' shadow reaches on the eyeball, and how dark it is on what they hid."""
 _RIGID = 0.2
 """Height of the band above the upper margin that is moved and not stretched: the lashes."""
-_LINE, _LINE_DEPTH = 0.05, 0.35
+_LINE, _LINE_DEPTH = 0.055, 0.5
 """Half the height of the line that lashes make where the lids have met, and how much darker it is."""
 _BELOW = 0.9
 """How far below the lower margin skin moves."""
@@ -82,14 +83,11 @@ def prepare_eye(photo: Tensor, eye: Eye) -> EyeRegion | None:
     side = photo.shape[-1]
     across, down = eye.across, down_of(eye.across)
     top = eye.brow - 0.7
-    corners = torch.stack(
-        [eye.origin + x * across + y * down for x in (-EXTENT[0], EXTENT[0]) for y in (top, EXTENT[1])]
-    )
-    low = (corners.amin(0) * side).floor().clamp(0, side).int().tolist()
-    high = (corners.amax(0) * side).ceil().clamp(0, side).int().tolist()
-    if high[0] - low[0] < 2 or high[1] - low[1] < 2:
+    corners = [eye.origin + x * across + y * down for x in (-EXTENT[0], EXTENT[0]) for y in (top, EXTENT[1])]
+    found = rows_and_columns(torch.stack(corners), side)
+    if found is None:
         return None
-    rows, columns = slice(low[1], high[1]), slice(low[0], high[0])
+    rows, columns = found
     x, y = _coordinates(eye, rows, columns, side, photo.device)
     upper, lower = eye.upper.at(x), eye.lower.at(x)
     pixel = 1 / (side * float(across.norm()))

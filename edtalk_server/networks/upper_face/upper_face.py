@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from edtalk_server.networks.compact_blocks import warp
-from edtalk_server.networks.upper_face.brows import BrowRegion, prepare_brows
+from edtalk_server.networks.upper_face.brows import prepare_brows
 from edtalk_server.networks.upper_face.eyes import (
     GAZE_ACROSS,
     GAZE_DOWN,
@@ -25,6 +24,8 @@ from edtalk_server.networks.upper_face.eyes import (
     prepare_eye,
 )
 from edtalk_server.networks.upper_face.fit import Eye, down_of, fit_eyes
+from edtalk_server.networks.upper_face.midface import prepare_midface
+from edtalk_server.networks.upper_face.region import SkinRegion
 
 _HELD = 2.5
 """Change of a weight, inverted, at which the eyes are held whole."""
@@ -33,7 +34,11 @@ _AROUND_SIZE = 128
 
 @dataclass(frozen=True)
 class UpperFaceConfig:
-    """Which weights move what; "left" is the person's. A blink's own weight is 0 for open and 1 for closed."""
+    """Which weights move what; "left" is the person's. A blink's own weight is 0 for open and 1 for closed.
+
+    `sneer` wrinkles the nose; `dimple` lifts the corner of the mouth on the side that `stretch_side` names (above 0 the
+    left one). None: the network draws them alone.
+    """
 
     blink_left: int
     blink_right: int
@@ -42,6 +47,9 @@ class UpperFaceConfig:
     gaze_up: int
     brow_raise: int
     brow_furrow: int
+    sneer: int | None = None
+    dimple: int | None = None
+    stretch_side: int | None = None
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> UpperFaceConfig:
@@ -50,18 +58,20 @@ class UpperFaceConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON object that `from_dict` reads."""
-        return dataclasses.asdict(self)
+        return {name: place for name, place in dataclasses.asdict(self).items() if place is not None}
 
 
 @dataclass(frozen=True)
 class PreparedUpperFace:
     """All of one source that does not depend on the weights. `found` are the eyes on the picture's left and
-    right, `around` [1, 1, m, m] is 1 on them and falls to 0 around them."""
+    right, `landmarks` [1, 68, 2], `around` [1, 1, m, m] is 1 on them and falls to 0 around them."""
 
     found: tuple[Eye, Eye]
     weights: Tensor
     regions: tuple[EyeRegion | None, EyeRegion | None]
-    brows: BrowRegion | None
+    brows: SkinRegion | None
+    midface: SkinRegion | None
+    landmarks: Tensor
     around: Tensor
 
 
@@ -83,21 +93,34 @@ class UpperFace:
             config.blink_right,
             config.blink_left,
         )  # the person's right eye is on the picture's left
+        self._upper = [
+            *self.blinks,
+            config.squint,
+            config.gaze_left,
+            config.gaze_up,
+            config.brow_raise,
+            config.brow_furrow,
+        ]
 
     def prepare(self, photo: Tensor, landmarks: Tensor, weights: Tensor) -> PreparedUpperFace:
         """Find eyes and brows of a picture [1, 3, n, n] with `landmarks` [1, 68, 2] and its own `weights` [1, C]."""
-        return self._prepared(photo, fit_eyes(photo, landmarks), weights)
+        return self._prepared(photo, fit_eyes(photo, landmarks), landmarks, weights)
 
     def with_photo(self, prepared: PreparedUpperFace, photo: Tensor) -> PreparedUpperFace:
         """Return the same for a finer photo [1, 3, n, n] of the same picture."""
-        return self._prepared(photo, prepared.found, prepared.weights)
+        return self._prepared(photo, prepared.found, prepared.landmarks, prepared.weights)
 
     @staticmethod
-    def _prepared(photo: Tensor, found: tuple[Eye, Eye], weights: Tensor) -> PreparedUpperFace:
+    def _prepared(
+        photo: Tensor, found: tuple[Eye, Eye], landmarks: Tensor, weights: Tensor
+    ) -> PreparedUpperFace:
         regions = (prepare_eye(photo, found[0]), prepare_eye(photo, found[1]))
         within = [(region.rows, region.columns) for region in regions if region is not None]
         brows = prepare_brows(photo, found, within)
-        return PreparedUpperFace(found, weights, regions, brows, _around(found, photo.device))
+        midface = prepare_midface(photo, found, landmarks[0].float())
+        return PreparedUpperFace(
+            found, weights, regions, brows, midface, landmarks, _around(found, photo.device)
+        )
 
     def left_to_network(self, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
         """Return the change [B, C] of weights that the face network still has to draw."""
@@ -118,35 +141,50 @@ class UpperFace:
     def held(self, prepared: PreparedUpperFace, change: Tensor, flow: Tensor) -> Tensor:
         """Return where frames that the face network moves by `flow` [B, 2, m, m] must show the moved photo and nothing
         that the network draws, because it draws eyes as they were: 0..1, [B, 1, m, m]."""
-        channels = list(self.config.to_dict().values())
-        amount = (_HELD * change[:, channels].abs().amax(1)).clamp(0, 1)
+        amount = (_HELD * change[:, self._upper].abs().amax(1)).clamp(0, 1)
         return amount[:, None, None, None] * warp(prepared.around, flow)
 
     def move(self, photo: Tensor, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
         """Return the photo [1, 3, n, n] under B changes of weights [B, C]: [B, 3, n, n], or itself where none of them
-        moves the upper face."""
-        channels = list(self.config.to_dict().values())
-        awake = (change[:, channels] != 0).any(1)
-        brows = prepared.brows
+        moves it."""
+        return self._move_midface(self._move_upper(photo, prepared, change), prepared, change)
+
+    def _move_upper(self, photo: Tensor, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
+        awake, brows = (change[:, self._upper] != 0).any(1), prepared.brows
         if brows is None or not bool(awake.any()):
             return photo
         moves = self._moves(prepared, change)
-        out = photo.expand(len(change), -1, -1, -1).clone()
-        skin = torch.einsum("bk,kchw->bchw", moves.brows, brows.fields)
-        grid = (brows.places + skin).permute(0, 2, 3, 1) * 2 - 1
-        source = photo.float().expand(len(change), -1, -1, -1)
-        drawn = F.grid_sample(source, grid, padding_mode="border", align_corners=False)
+        skin = brows.skin(moves.brows)
+        drawn = brows.drawn(photo, skin)
         for region, eye in zip(prepared.regions, moves[:2], strict=True):
             if region is not None:
                 rows, columns = _within(region.rows, brows.rows), _within(region.columns, brows.columns)
                 drawn[:, :, rows, columns] = draw_eye(photo.float(), region, eye, skin[:, :, rows, columns])
-        shade = 1 - moves.brows[:, 3].clamp(0, 1)[:, None, None] * brows.folds
-        drawn = (drawn + 1) * shade[:, None] - 1
-        kept = awake[:, None, None, None]
-        out[:, :, brows.rows, brows.columns] = torch.where(
-            kept, drawn, photo[:, :, brows.rows, brows.columns]
-        ).to(out.dtype)
-        return out
+        return brows.over(photo, brows.folded(drawn, moves.brows[:, 3]), awake)
+
+    def _move_midface(self, photos: Tensor, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
+        """Return photos [1 or B, 3, n, n] with corners and nose moved."""
+        amounts, midface = self._midface_moves(prepared, change), prepared.midface
+        awake = (amounts != 0).any(1)
+        if midface is None or not bool(awake.any()):
+            return photos
+        drawn = midface.drawn(photos, midface.skin(amounts))
+        return midface.over(photos, midface.folded(drawn, amounts[:, 2]), awake)
+
+    def _midface_moves(self, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
+        """Return how far the corners on the picture's left and right rise, and the nose wrinkles, [B, 3]."""
+        config, none = self.config, change.new_zeros(len(change))
+        left = right = none
+        if config.dimple is not None and config.stretch_side is not None:
+            own = prepared.weights[:, [config.dimple, config.stretch_side]]
+            now = own + change[:, [config.dimple, config.stretch_side]]
+            right, left = (
+                (now[:, 0].clamp(0, 1) * (side * now[:, 1]).clamp(0, 1))
+                - (own[:, 0].clamp(0, 1) * (side * own[:, 1]).clamp(0, 1))
+                for side in (1, -1)
+            )
+        sneer = change[:, config.sneer].clamp(-0.5, 1) if config.sneer is not None else none
+        return torch.stack([left, right, sneer], 1)
 
     def _moves(self, prepared: PreparedUpperFace, change: Tensor) -> Moves:
         left, right = (
