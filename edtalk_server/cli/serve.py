@@ -97,6 +97,7 @@ def _serve(args: argparse.Namespace) -> int:
     try:
         connection.write(path, server.connection)
     except OSError as error:
+        server.close()
         raise _cannot_write(path, error) from error
     try:
         server.run(lambda: _tell_ready(server.connection.endpoint, path, log_file, time.monotonic() - start))

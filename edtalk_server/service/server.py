@@ -106,6 +106,10 @@ class Server:
         finally:
             self._shut_down()
 
+    def close(self) -> None:
+        """End a server that does not run."""
+        self._shut_down()
+
     def stop(self, *_signal: int | FrameType | None) -> None:
         """Ask the loop to end; also a signal handler."""
         self._dispatcher.stop_requested = True

@@ -13,10 +13,10 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 from .worker import WorkerLostError, WorkerSettings
 
-_START_S = 300.0
-"""Seconds that a worker may take to start on a node."""
+_LITTLE = 0.001
+"""What a worker needs that takes the place of a lost one: the nodes that are left may all be in use."""
 _TASK_S = 600.0
-"""Seconds that one task may take; then its worker counts as lost."""
+"""Seconds that one task may take, with the worker's start; then its worker counts as lost."""
 
 
 class RayWorker:
@@ -34,6 +34,7 @@ class RayWorker:
             raise WorkerLostError("it was ended")
         if self._actor is None:
             self._actor = _actor_class(self._ray, self._needs).remote(asdict(self._settings))
+            self._needs = dict.fromkeys(self._needs, _LITTLE)
         try:
             answer: bytes = self._ray.get(self._actor.answer.remote(request), timeout=_TASK_S)
         except self._ray.exceptions.RayError as error:

@@ -326,7 +326,7 @@ class ServerProcess:
             self.state, self.error = ServerState.STARTING, _failure(cause, words)
             self._start_again_at = now + RESTART_PAUSE_S
         else:
-            self._fail(_failure(_gave_up(was_ready), words))
+            self._fail(_failure(gave_up(was_ready), words))
 
     def _fail(self, error: EDTalkError) -> None:
         self._forget(ServerState.FAILED)
@@ -379,7 +379,8 @@ def _failure(cause: str, words: str) -> EDTalkError:
     )
 
 
-def _gave_up(was_ready: bool) -> str:
+def gave_up(was_ready: bool) -> str:
+    """Return why no further server is started, after the last one died at its start or at work."""
     if was_ready:
         return f"Gave up, because the server died {MOST_RESTARTS + 1} times within seconds of work."
     return f"Gave up, because the server died {MOST_RESTARTS + 1} times at its start."

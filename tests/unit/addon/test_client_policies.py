@@ -20,7 +20,7 @@ from blender_addon.core.server.policies import (
     RestartPolicy,
     StopLadder,
 )
-from blender_addon.core.server.process import last_words
+from blender_addon.core.server.process import gave_up, last_words
 from shared_protocol import paths
 from shared_protocol.connection import Connection
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -81,6 +81,22 @@ def test_each_push_is_given_once_and_in_order() -> None:
     pushes = [ladder.next(100 + tenth / 10) for tenth in range(100)]
     assert [push for push in pushes if push is not Push.WAIT] == [Push.ASK, Push.TERMINATE, Push.KILL]
     assert pushes.index(Push.TERMINATE) == 30 and pushes.index(Push.KILL) == 60
+
+
+def test_the_last_words_are_never_those_of_a_good_start(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    ordinary = (
+        '{"ready": "tcp://127.0.0.1:1", "seconds": 2}\n2026-01-01 10:00:00,000 INFO edtalk_server: loaded\n'
+    )
+    log.write_text(ordinary)
+    assert last_words(log) == ""
+    log.write_text(f"Killed\n{ordinary}")
+    assert last_words(log) == "Killed"
+
+
+def test_a_server_that_gives_up_says_whether_it_died_at_its_start_or_at_work() -> None:
+    assert "6 times at its start" in gave_up(was_ready=False)
+    assert "6 times within seconds of work" in gave_up(was_ready=True)
 
 
 def test_the_last_words_are_the_error_even_when_more_follows(tmp_path: Path) -> None:

@@ -205,6 +205,25 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
     "unknown kind": (_edit(lambda v: v["face"].update(kind="gan")), "unknown kind 'gan'"),
     "kind in the wrong place": (_edit(lambda v: v["face"].update(kind="audio2lip")), "unknown kind"),
     "bad config": (_edit(lambda v: v["face"]["config"].update(size=17)), "config of face.*power of two"),
+    "endless number": (_edit(lambda v: v["presets"].update(sly={"mouth_01": 10**400})), "finite number"),
+    "endless size": (_edit(lambda v: v.update(size=2**60)), "size must be"),
+    "endless file": (
+        _edit(lambda v: v["files"]["face.safetensors"].update(size=10**300)),
+        "positive integer",
+    ),
+    "absurd width": (
+        _edit(lambda v: v["face"]["config"].update(width_max=10**300)),
+        "config of face.*number",
+    ),
+    "huge network": (
+        _edit(lambda v: v["face"]["config"].update(style_dim=2**19)),
+        "config of face.*far larger than its file",
+    ),
+    "endless config": (
+        _edit(lambda v: v["face"]["config"].update(signs=[1] * 100_000)),
+        "config of face.*more than",
+    ),
+    "config of nonsense": (_edit(lambda v: v["face"]["config"].update(mouth=[1])), "config of face"),
     "unknown config": (_edit(lambda v: v["face"]["config"].update(depth=3)), "config of face.*depth"),
     "path for a file": (_edit(lambda v: v["face"].update(file="../face.safetensors")), "plain file name"),
     "file not listed": (_edit(lambda v: v["files"].pop("face.safetensors")), "not listed in files"),
