@@ -35,6 +35,8 @@ def add_arguments(actions: Any) -> None:
     download = actions.add_parser("download", help="fetch a bundle that `list` offers, and install it")
     download.add_argument("name", help="as `list` calls it")
     download.add_argument("--mirror", default="", metavar="URL", help="instead of the catalogue's address")
+    for action in (importing, download):
+        add_json_option(action)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,9 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
         case "list":
             return _list(arguments.json)
         case "download":
-            return _download(arguments.name, arguments.mirror)
+            return _download(arguments.name, arguments.mirror, arguments.json)
         case _:
-            return _import([Path(file) for file in arguments.files], arguments.output, arguments.name)
+            files = [Path(file) for file in arguments.files]
+            return _import(files, arguments.output, arguments.name, arguments.json)
 
 
 def _list(as_json: bool) -> int:
@@ -81,21 +84,30 @@ def _available() -> list[dict[str, Any]]:
     return [{key: getattr(offer, key) for key in keys} for offer in library.available()]
 
 
-def _import(files: list[Path], output: str | None, name: str) -> int:
+def _import(files: list[Path], output: str | None, name: str, as_json: bool) -> int:
     from edtalk_server.bundles import library
     from edtalk_server.bundles.load import read_manifest
 
     folder = _show_steps(library.import_official(files, name, Path(output) if output else None))
     manifest, _ = read_manifest(folder)
     size = sum(entry.size for entry in manifest.files.values())
+    if as_json:
+        print_json(
+            {"folder": str(folder), "title": manifest.title, "parts": list(manifest.parts()), "bytes": size}
+        )
+        return 0
     print(f"{folder}: {manifest.title}, {', '.join(manifest.parts())}, {size / 1e6:.0f} MB")
     return 0
 
 
-def _download(name: str, mirror: str) -> int:
+def _download(name: str, mirror: str, as_json: bool) -> int:
     from edtalk_server.bundles.download import download_bundle
 
-    print(f"{_show_steps(download_bundle(name, mirror))}: installed; use it with --bundle {name}")
+    folder = _show_steps(download_bundle(name, mirror))
+    if as_json:
+        print_json({"folder": str(folder), "name": name})
+    else:
+        print(f"{folder}: installed; use it with --bundle {name}")
     return 0
 
 
