@@ -30,7 +30,7 @@ class Connection:
     """What a client needs to connect.
 
     Keys are Z85 texts of 40 characters. `started` is `processes.process_start` of `pid`. `install` is the
-    environment that the server runs from (its Python's `sys.prefix`).
+    environment that the server runs from (its Python's `sys.prefix`), `workers` how many processes draw.
     """
 
     endpoint: str
@@ -43,6 +43,7 @@ class Connection:
     install: str = ""
     protocol_min: int = PROTOCOL_MIN
     protocol_max: int = PROTOCOL_MAX
+    workers: int = 1
 
     def is_live(self) -> bool:
         """Return whether the process that wrote this is still running."""
@@ -139,7 +140,7 @@ def _parse(name: str, content: bytes) -> Connection:
     except (ValueError, TypeError, RecursionError) as error:
         raise ConnectionFileError(f"{name} is not a connection file.") from error
     for f in fields(Connection):
-        wanted = int if f.name in ("pid", "protocol_min", "protocol_max") else str
+        wanted = int if f.name in ("pid", "protocol_min", "protocol_max", "workers") else str
         if type(getattr(connection, f.name)) is not wanted:
             raise ConnectionFileError(f"{name} is not a connection file.")
     return connection

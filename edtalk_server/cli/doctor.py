@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edtalk_server.cli.options import add_json_option, add_model_options, print_json
-from shared_protocol import __version__
+from edtalk_server.service.memory import usable_cores
+from shared_protocol import __version__, connection
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ def _health(bundle: str, device: str | None, as_json: bool) -> int:
         "python": platform.python_version(),
         "system": platform.platform(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
+        "cores": usable_cores(),
+        "servers": [
+            {"process": one.pid, "version": one.version, "workers": one.workers}
+            for one in connection.find_live()
+        ],
     }
     try:
         _check_installed(facts["libraries"])
@@ -70,6 +76,9 @@ def _health(bundle: str, device: str | None, as_json: bool) -> int:
 def _in_words(facts: dict[str, Any]) -> Iterator[str]:
     yield f"edtalk {facts['version']}, Python {facts['python']}, {facts['system']}"
     yield ", ".join(f"{name} {version}" for name, version in facts["libraries"].items())
+    yield f"{facts['cores']} cores for processes that draw (edtalk serve --workers auto)"
+    for one in facts["servers"]:
+        yield f"running server: process {one['process']}, version {one['version']}, {one['workers']} workers"
     if "error" in facts:
         yield f"FAILED: {facts['error']}"
         return

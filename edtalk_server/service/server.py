@@ -65,7 +65,7 @@ class Server:
         self._router = _router(self._context, keys)
         self._handshakes = Handshakes(self._context, self._router)
         self._router.bind(endpoint)
-        self.connection = _connection(str(self._router.getsockopt_string(zmq.LAST_ENDPOINT)), keys)
+        self.connection = _connection(str(self._router.getsockopt_string(zmq.LAST_ENDPOINT)), keys, drawing)
         self._port = int(self.connection.endpoint.rpartition(":")[2])
         self._drawing = drawing or OwnDrawing(backend)
         counts = dict.fromkeys(WorkerKind, 1) | {WorkerKind.DRAWING: self._drawing.workers}
@@ -264,7 +264,7 @@ def _address(frames: Sequence[zmq.Frame]) -> str:
         return ""
 
 
-def _connection(endpoint: str, keys: Keys) -> Connection:
+def _connection(endpoint: str, keys: Keys, drawing: Drawing | None) -> Connection:
     return Connection(
         endpoint=endpoint,
         server_public=keys.server_public,
@@ -274,4 +274,5 @@ def _connection(endpoint: str, keys: Keys) -> Connection:
         started=process_start(os.getpid()) or "",
         version=shared_protocol.__version__,
         install=sys.prefix,
+        workers=max(1, drawing.workers if drawing else 1),
     )
