@@ -114,10 +114,7 @@ def align(samples: Floats, forms: Sequence[Sequence[str]], wants_sounds: bool = 
 def _segments(decoder: Any, pcm: bytes, words: list[str]) -> list[Any] | None:
     """Return the segments of the words alone, None where no path fits or most words are squeezed."""
     decoder.set_align_text(" ".join(words))
-    decoder.start_utt()
-    decoder.process_raw(pcm, full_utt=True)
-    decoder.end_utt()
-    found = decoder.seg()
+    found = decoder.seg() if _hears(decoder, pcm) else None
     if found is None:
         return None
     segments = [one for one in found if not one.word.startswith(("<", "[", "+"))]
@@ -127,13 +124,21 @@ def _segments(decoder: Any, pcm: bytes, words: list[str]) -> list[Any] | None:
     return segments if squeezed <= _MOST_SQUEEZED * len(words) else None
 
 
+def _hears(decoder: Any, pcm: bytes) -> bool:
+    """Let the decoder listen. Return whether it came to the end: not always where the text is not what is said."""
+    decoder.start_utt()
+    decoder.process_raw(pcm, full_utt=True)
+    try:
+        decoder.end_utt()
+    except RuntimeError:
+        return False
+    return True
+
+
 def _sounds(decoder: Any, pcm: bytes) -> tuple[Sound, ...]:
     """Return the sounds of the words that were just aligned, without silences."""
     decoder.set_alignment()
-    decoder.start_utt()
-    decoder.process_raw(pcm, full_utt=True)
-    decoder.end_utt()
-    alignment = decoder.get_alignment()
+    alignment = decoder.get_alignment() if _hears(decoder, pcm) else None
     if alignment is None:
         return ()
     # an entry is valid only until the next one is asked for

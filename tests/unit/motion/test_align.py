@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from edtalk_server.media.audio.voice import Waveform
+from edtalk_server import samples as sample_files
+from edtalk_server.media.audio.voice import Waveform, load_voice
 from edtalk_server.motion import recognizer
 from edtalk_server.motion.align import Timing, align
 from edtalk_server.motion.pronunciation import sounds_of, spoken_forms
@@ -72,6 +74,15 @@ def test_a_foreign_text_and_a_foreign_language_are_not_recognised(
     german = parse("Ich hätte nicht gedacht, dass wir uns jemals wiedersehen würden.")
     assert {word.timing for word in align(german, spoken[0]).words} == {Timing.GUESSED}
     assert {word.timing for word in align(parse(TEXT), spoken[0], "de-AT").words} == {Timing.GUESSED}
+
+
+@needs_recognizer
+def test_words_that_only_just_fit_another_text_are_heard_without_their_sounds() -> None:
+    samples = load_voice(Path(sample_files.__file__).with_name("voice.flac")).samples
+    words = ["I", "am", "so", "glad", "to", "see", "you", "Why", "are", "you", "late"]
+    for _ in range(2):  # the second time as well: the recogniser is not left in the middle of an utterance
+        heard = recognizer.align(samples, recognizer.spell(words).forms, wants_sounds=True)
+        assert heard is not None and len(heard.spans) == len(words) and heard.sounds == ()
 
 
 @needs_recognizer
