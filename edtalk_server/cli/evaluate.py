@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from edtalk_server.evaluation.measures.reenactment import MetricSet
     from edtalk_server.evaluation.people.holdout import Person
     from edtalk_server.evaluation.report import Report
+
+log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -120,11 +124,36 @@ def run(arguments: argparse.Namespace) -> int:
         people, data = _people(arguments, engine)
         line = ProgressLine(len(people), "evaluating", unit="people")
         report = evaluate(engine.bundle, people, {"data": data}, metrics, line.show, judges)
+        if arguments.clips:
+            report = replace(report, values={**report.values, **_film_values(arguments, engine)})
         print(*report.lines(), sep="\n")
         _write_report(arguments, report, data, engine.bundle)
         photos += [person.clip.frames[0] for person in people[: arguments.sheet_people]]
     _draw(arguments, engine, photos)
     return 0
+
+
+def _film_values(arguments: argparse.Namespace, engine: Engine) -> dict[str, float]:
+    """Measure the clips as the product uses them: a portrait of the first picture, read and captured."""
+    from edtalk_server.evaluation.measures.film import film_rows
+    from edtalk_server.evaluation.measures.model_under_test import ModelUnderTest
+    from edtalk_server.evaluation.measures.reenactment import RunningMeans
+    from edtalk_server.evaluation.people import splits
+    from edtalk_server.training.datasets.film.layout import Layout, find_footage
+
+    model, means = ModelUnderTest(engine.bundle.face), RunningMeans()
+    find = model.landmarks if model.finds_landmarks else None
+    chosen = splits.choose(
+        find_footage(arguments.clips, Layout(arguments.layout)), splits.Split(arguments.split)
+    )
+    line = ProgressLine(len(chosen), "following films", unit="clips")
+    for number, footage in enumerate(chosen):
+        try:
+            means.add(list(film_rows(engine, footage.path, find)))
+        except EDTalkError as error:
+            log.warning("%s is left out: %s", footage.path.name, error)
+        line.show(number + 1)
+    return means.values()
 
 
 def _people(arguments: argparse.Namespace, engine: Engine) -> tuple[list[Person], str]:

@@ -6,6 +6,40 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from shared_protocol.emotions import EMOTIONS
+
+_DRIVEN = {
+    "read": "under the weights estimated from each picture",
+    "captured": "under what capture makes of the clip",
+    "unmoved": "unmoved",
+}
+_MOVEMENTS = {
+    "opening": "the opening of the lips",
+    "width": "the width of the mouth",
+    "yaw": "turns of the head",
+    "lids": "the opening of the lids",
+    "brow": "the height of the brows",
+}
+_FILM: Mapping[str, str] = {
+    **{
+        f"film_{name}_psnr": "film, 97 pictures of each clip: the first, in the crop that a portrait gets, "
+        f"{how}, against every fourth; dB over the whole crop"
+        for name, how in _DRIVEN.items()
+    },
+    **{f"film_face_{name}_psnr": f"film_{name}_psnr within the box of the landmarks" for name in _DRIVEN},
+    **{f"film_{name}_ssim": f"structural similarity of the pictures of film_{name}_psnr" for name in _DRIVEN},
+    **{
+        f"film_slope_{name}": f"slope of {what} in captured pictures against the film's, both by the network's own "
+        "landmarks, over clips in which it moves enough; 1 is as much as the film"
+        for name, what in _MOVEMENTS.items()
+    },
+}
+_EMOTIONS: Mapping[str, str] = {
+    f"emotion_{name}": f"how far {name} at 1 moves the ten landmarks that move most, in percent of the distance of "
+    "the outer corners of the eyes (mean over the clips' first pictures)"
+    for name in EMOTIONS
+    if name != "neutral"
+}
 _DEFINITIONS: Mapping[str, str] = {
     "self_psnr": "self-reenactment: the first frame of a clip driven by the weights estimated from each other frame, "
     "against that frame; dB over all pixels of 8-bit RGB, at most 60",
@@ -74,6 +108,8 @@ _DEFINITIONS: Mapping[str, str] = {
     "SyncNet's",
     "own_lse_d": "lse_d by the starter's own sync expert",
     "own_av_offset": "av_offset by the starter's own sync expert",
+    **_FILM,
+    **_EMOTIONS,
     "fps": "frames a second, rendered one at a time on this machine; see threads",
     "fine_fps": "the same in the size that --size gives",
 }
