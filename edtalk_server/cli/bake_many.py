@@ -84,7 +84,7 @@ def _workers(arguments: argparse.Namespace) -> tuple[Engine, Pool]:
         return engine, Pool(processes(settings, arguments.workers, usable_cores()))
     from edtalk_server.workers import cluster
 
-    return engine, Pool(cluster.workers(settings, arguments.workers, arguments.cluster))
+    return engine, Pool(cluster.workers(settings, arguments.workers, arguments.cluster), cluster.MOST_TRIES)
 
 
 def _report(outcomes: Sequence[Outcome], workers: int, as_json: bool) -> None:

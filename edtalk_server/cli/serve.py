@@ -136,7 +136,7 @@ def _drawing(args: argparse.Namespace, digest: str) -> Drawing | None:
         return PoolDrawing(Pool(processes(settings, args.workers, usable_cores())))
     from edtalk_server.workers import cluster
 
-    return PoolDrawing(Pool(cluster.workers(settings, args.workers or 0, args.cluster)))
+    return PoolDrawing(Pool(cluster.workers(settings, args.workers or 0, args.cluster), cluster.MOST_TRIES))
 
 
 def _tell_ready(endpoint: str, path: Path, log_file: Path | None, seconds: float) -> None:

@@ -6,6 +6,7 @@ Whoever reaches the ports of a Ray cluster can run code on all its machines: see
 from __future__ import annotations
 
 import importlib
+import time
 from dataclasses import asdict
 from typing import Any
 
@@ -13,8 +14,12 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 
 from .worker import WorkerLostError, WorkerSettings
 
+MOST_TRIES = 8
+"""Workers that may be lost over one task: several, while a cluster notices that a node is gone."""
 _LITTLE = 0.001
 """What a worker needs that takes the place of a lost one: the nodes that are left may all be in use."""
+_PAUSE_S, _LONGEST_PAUSE_S = 4.0, 20.0
+"""Seconds to wait for each loss in a row before another start: a cluster needs some to notice that a node is gone."""
 _TASK_S = 600.0
 """Seconds that one task may take, with the worker's start; then its worker counts as lost."""
 
@@ -27,19 +32,23 @@ class RayWorker:
         self._ray, self._settings, self._needs = ray, settings, needs
         self._actor: Any = None
         self._is_closed = False
+        self._losses = 0
 
     def ask(self, request: bytes) -> bytes:
         """See `Worker`."""
         if self._is_closed:
             raise WorkerLostError("it was ended")
         if self._actor is None:
+            time.sleep(min(self._losses * _PAUSE_S, _LONGEST_PAUSE_S))
             self._actor = _actor_class(self._ray, self._needs).remote(asdict(self._settings))
             self._needs = dict.fromkeys(self._needs, _LITTLE)
         try:
             answer: bytes = self._ray.get(self._actor.answer.remote(request), timeout=_TASK_S)
         except self._ray.exceptions.RayError as error:
             self._drop()
+            self._losses += 1
             raise WorkerLostError(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
+        self._losses = 0
         return answer
 
     def memory(self) -> int:

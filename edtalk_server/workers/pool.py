@@ -25,7 +25,9 @@ MOST_TRIES = 3
 class Pool:
     """Draws by several workers, as many tasks at once as there are workers. Any thread may call `draw`."""
 
-    def __init__(self, workers: Sequence[Worker]) -> None:
+    def __init__(self, workers: Sequence[Worker], tries: int = MOST_TRIES) -> None:
+        """`tries`: workers that may be lost over one task."""
+        self._tries = tries
         self._workers = tuple(workers)
         self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
         for worker in workers:
@@ -46,7 +48,7 @@ class Pool:
 
     def _with_worker(self, work: Callable[[Worker], Result], what: str) -> Result:
         """Do work with a free worker, and again with the next one where it is lost."""
-        for _ in range(MOST_TRIES):
+        for _ in range(self._tries):
             worker = self._free.get()
             try:
                 return work(worker)
@@ -56,7 +58,7 @@ class Pool:
                 self._free.put(worker)
         raise EDTalkError(
             ErrorCode.INTERNAL,
-            f"{MOST_TRIES} workers ended over the same work.",
+            f"{self._tries} workers ended over the same work.",
             "Look at the server's log and report it.",
         )
 

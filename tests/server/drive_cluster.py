@@ -18,22 +18,18 @@ from ray.cluster_utils import Cluster
 from edtalk_server.engine.fake import FakeEngine
 from edtalk_server.media.output_spec import OutputSpec
 from edtalk_server.workers import DrawTask, Pool, WorkerSettings, encode
-from edtalk_server.workers.cluster import RayWorker, workers
+from edtalk_server.workers.cluster import MOST_TRIES, RayWorker, workers
 
 TASKS, FRAMES = 12, 3
 
 
 def main() -> int:
     """Draw, kill a node, draw on."""
-    patience = {"health_check_initial_delay_ms": 5000, "health_check_period_ms": 1000}
-    cluster = Cluster(
-        initialize_head=True,
-        head_node_args={"num_cpus": 0, "_system_config": {**patience, "health_check_failure_threshold": 8}},
-    )
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     cluster.wait_for_nodes()
     pool_workers = workers(WorkerSettings(None, seconds_per_frame=0.05), 0, cluster.address)
-    pool = Pool(pool_workers)
+    pool = Pool(pool_workers, MOST_TRIES)
     engine = FakeEngine()
     source = engine.prepare(np.random.default_rng(5).integers(0, 256, (40, 40, 3), np.uint8))
     rows = np.random.default_rng(6).normal(0, 1, (TASKS, FRAMES, engine.channels)).astype(np.float32)

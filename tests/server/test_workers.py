@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +28,10 @@ from edtalk_server.service.server import Server
 from edtalk_server.workers import DrawTask, Pool, WorkerSettings, encode
 from edtalk_server.workers.plan import processes
 from edtalk_server.workers.process import ProcessWorker
+from shared_protocol import connection
 from shared_protocol.errors import EDTalkError
 from shared_protocol.messages import Cancelled, Done, Frame, Prepared, PreviewFrame
+from shared_protocol.processes import is_running, process_start
 from tests import asking
 
 from .test_service import until
@@ -188,3 +193,32 @@ def test_the_starters_frames_do_not_depend_on_the_number_of_workers() -> None:
         finally:
             drawn.close()
     assert found[0] == found[1]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_commands_workers_are_told_of_and_end_when_the_server_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "run" / "server-test.json"
+    command = [sys.executable, "-m", "edtalk_server.cli", "serve", "--fake", "--workers", "2"]
+    command += ["--connection-file", str(file), "--log-file", str(tmp_path / "log")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        assert process.stdout is not None and process.stdout.readline()
+        keys = connection.read(file)
+        assert keys.workers == 2
+        client = Client(keys, "test")
+        client.wait_until_ready(60)
+        assert len(baked(client, 6)) == 6 and client.health.workers == 2
+        children = children_of(process.pid)
+        assert len(children) == 2
+        process.kill()
+        client.close()
+    end = time.monotonic() + 30
+    while any(is_running(child, started) for child, started in children.items()):
+        assert time.monotonic() < end, "a worker outlives its server"
+        time.sleep(0.05)
+
+
+def children_of(pid: int) -> dict[int, str]:
+    """The processes that a process has started, and when."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    found = [int(word) for thread in threads for word in (thread / "children").read_text().split()]
+    return {child: process_start(child) or "" for child in found}
