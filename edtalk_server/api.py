@@ -190,7 +190,7 @@ def prepare(
     also: Iterable[File | bytes | Picture] = (),
 ) -> Source:
     """Encode a portrait once for all its frames. Without `crop` the face is found. `also`: up to four further pictures
-    of the same person (laughing, eyes closed), which give what the portrait does not show.
+    of the same person (laughing, with an open mouth), which give what the portrait does not show.
 
     Raises `EDTalkError`: IMAGE_UNREADABLE, TOO_LARGE, NO_FACE, OUT_OF_MEMORY, UNSUPPORTED.
     """

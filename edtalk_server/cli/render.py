@@ -32,8 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="further picture of the same person, laughing or with closed eyes, which gives what the portrait does not "
-        "show (up to four; repeatable)",
+        help="further picture of the same person, laughing or with an open mouth, which gives what the portrait does "
+        "not show (up to four; repeatable)",
     )
     add_voice_option(parser, with_fps=False)
     parser.add_argument(

@@ -29,8 +29,8 @@ def _on_show(group: bpy.types.PropertyGroup, _context: bpy.types.Context) -> Non
 def _further_picture() -> bpy.props._PropertyDeferred:
     return StringProperty(
         name="Further Picture",
-        description="Another picture of the same person, laughing or with closed eyes, for what the portrait does not "
-        "show",
+        description="Another picture of the same person, laughing or with an open mouth, for what the portrait does "
+        "not show",
         subtype="FILE_PATH",
         options=PATH_OPTIONS,
         override=OVERRIDABLE,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""Further pictures of the person: laughing, with closed eyes. The model takes from each what the portrait lacks."""
+"""Further pictures of the person: laughing, with an open mouth. The model takes from each what the portrait lacks."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def choose(ob: bpy.types.Object, stored: list[str]) -> None:
 
 
 class AddPicture(bpy.types.Operator):
-    """Add further pictures of this person, laughing or with closed eyes. Frames take from each what the portrait does
+    """Add further pictures of this person, laughing or with an open mouth. Frames take from each what the portrait does
     not show"""
 
     bl_idname = "edtalk.add_picture"
