@@ -35,7 +35,7 @@ _SHADOW, _SHADE = 0.12, 0.4
 """How far the lashes' shadow reaches on the eyeball, and how dark it is on what they hid."""
 _RIGID = 0.2
 """Height of the band above the upper margin that is moved and not stretched: the lashes."""
-_LINE, _LINE_DEPTH = 0.055, 0.5
+_LINE, _LINE_DEPTH = 0.055, 0.42
 """Half the height of the line that lashes make where the lids have met, and how much darker it is."""
 _BELOW = 0.9
 """How far below the lower margin skin moves."""
