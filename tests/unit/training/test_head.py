@@ -241,7 +241,7 @@ def test_a_run_can_start_from_a_bundles_flow() -> None:
     starter = bundles.load("starter").audio_to_pose
     if starter is None:
         pytest.skip("the starter has no flow")
-    network = PoseFlow(PoseFlowConfig(response=8))
+    network = PoseFlow(PoseFlowConfig(response=starter.config.response or 8))
     stage.start_from(network, "starter")
     assert (network.steps[0].coupling.kept, float(network.pose_mean.abs().max())) == (48, 0.0)
     assert torch.equal(network.steps[3].norm.shift, starter.steps[3].norm.shift)
