@@ -30,7 +30,7 @@ ERRORS |= {"_bad": (0, 1), "UnfitError": (0,)}
 """Where causes and fixes are handed in, also to helpers that make an error of them."""
 FILES = {"existing_file": 1, "read_file": 1, "read": 1}
 """Where the word for a kind of file is handed in."""
-SERVER_ROOMS = ("media", "engine", "motion", "service")
+SERVER_ROOMS = ("media", "engine", "motion", "workers", "service")
 """The rooms of the server whose words an animator meets. Those about damaged bundles and checkpoints stay English."""
 REASONS = {"_too_large", "_what_it_is"}
 """Functions of the server that return what is wrong with a file."""
