@@ -2,7 +2,7 @@
 
 Standard library only, because Blender and `install.py` use it too. The folders match those of the package
 `platformdirs` for the application `edtalk` (no author folder). Environment variables can move them:
-`EDTALK_RUNTIME_DIR`, `EDTALK_DATA_DIR`, `EDTALK_LOG_DIR`.
+`EDTALK_RUNTIME_DIR`, `EDTALK_DATA_DIR`, `EDTALK_LOG_DIR`, `EDTALK_CACHE_DIR`.
 """
 
 from __future__ import annotations
@@ -68,6 +68,18 @@ def log_dir(environ: Mapping[str, str] | None = None) -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Logs" / APPLICATION
     return _xdg(env, "XDG_STATE_HOME", ".local/state") / APPLICATION / "log"
+
+
+def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder for what can be computed again. `EDTALK_CACHE_DIR` moves it."""
+    env = os.environ if environ is None else environ
+    if override := env.get("EDTALK_CACHE_DIR"):
+        return Path(override)
+    if sys.platform == "win32":
+        return _local_app_data(env) / APPLICATION / "Cache"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / APPLICATION
+    return _xdg(env, "XDG_CACHE_HOME", ".cache") / APPLICATION
 
 
 def server_record() -> Path:

@@ -114,7 +114,7 @@ def _backend(args: argparse.Namespace) -> Backend:
         return FakeBackend()
     is_alone = args.workers is None and args.cluster is None
     beside = min(memory.threads_in_use(), MOST_HELPERS) - 1 if is_alone else 0
-    return EngineBackend(args.bundle, args.device, helpers=beside)
+    return EngineBackend(args.bundle, args.device, helpers=beside, compiles=is_alone)
 
 
 def _digest(backend: Backend) -> str:

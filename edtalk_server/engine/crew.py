@@ -27,7 +27,7 @@ from edtalk_server import allocator
 from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.engine import helper
 from edtalk_server.engine.device_manager import MAX_ENCODED_FACES, DeviceManager, EncodedFace
-from edtalk_server.engine.drawing import draw
+from edtalk_server.engine.drawing import Decode, draw
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +107,9 @@ class _Helper:
         """The number of its process."""
         return self._process.pid
 
-    def ask(self, number: int, encoded: EncodedFace, row: Weights, deep: bool) -> None:
+    def ask(self, number: int, encoded: EncodedFace, row: Weights, deep: bool, path: str) -> None:
         """Ask for a frame; with the face, where the helper has it no longer."""
-        request: dict[str, Any] = {"of": number, "row": helper.packed(row), "deep": deep}
+        request: dict[str, Any] = {"of": number, "row": helper.packed(row), "deep": deep, "path": path}
         if number not in self._sent:
             request |= {
                 "face": number,
@@ -209,16 +209,19 @@ class Crew:
         rows: Weights,
         deep: bool,
         finish: Finish[Result],
+        path: str = "",
+        decode: Decode | None = None,
     ) -> list[Result]:
         """Draw the frames of rows [B, channels] side by side, and return what `finish` makes of each.
 
+        `path` names the way to draw, and `decode` is it; empty and None: as the network itself does.
         Rows of a helper that fails are drawn by the others. Raises what drawing in this process, or `finish`, raises.
         """
         waiting, results = _Rows(len(rows)), dict[int, Result]()
 
         def draw_here() -> None:
             while (number := waiting.take()) is not None:
-                results[number] = finish(draw(manager, encoded, rows[number], deep))
+                results[number] = finish(draw(manager, encoded, rows[number], deep, decode))
 
         def draw_there(one: _Helper) -> None:
             with self._watched(one, waiting) as asked:
@@ -228,7 +231,7 @@ class Crew:
                         and (next_row := waiting.take(self.count * len(asked))) is not None
                     ):
                         asked.append(next_row)
-                        one.ask(self._number_of(encoded), encoded, rows[next_row], deep)
+                        one.ask(self._number_of(encoded), encoded, rows[next_row], deep, path)
                     if not asked:
                         return
                     frame = one.answer()

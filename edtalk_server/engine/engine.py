@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from edtalk_server.arrays import Levels, Picture, Rendered, Weights
 from edtalk_server.bundles import Bundle
 from edtalk_server.engine import album
 from edtalk_server.engine.canvas import CanvasCache, fine_side
+from edtalk_server.engine.compiled.settings import CompileSettings
 from edtalk_server.engine.crew import Crew, Finish, Result, unchanged
 from edtalk_server.engine.device import choose_device, device_name
 from edtalk_server.engine.device_manager import DeviceManager, EncodedFace, is_out_of_memory, out_of_memory
@@ -42,9 +43,12 @@ from edtalk_server.media.faces.portrait_quality import (
 )
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
 from edtalk_server.networks.compact_blocks import shrink
-from edtalk_server.networks.fast import accelerate
+from edtalk_server.networks.fast import FastEDTalk, accelerate
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import MOST_ALSO, Crop
+
+if TYPE_CHECKING:
+    from edtalk_server.engine.compiled.compilation import Compilation
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +111,7 @@ class Engine:
         self._lock = threading.Lock()
         self._is_fast = fast
         self._crew = Crew()
+        self._compilation: Compilation | None = None
 
     @classmethod
     def open(
@@ -120,6 +125,34 @@ class Engine:
         place = choose_device(device)
         opened = bundle if isinstance(bundle, Bundle) else bundles.load(bundle)
         return cls(opened, place, os.environ.get(FAST_VARIABLE) != "0" if fast is None else fast)
+
+    @property
+    def path(self) -> str:
+        """The best way to draw that is ready: "compiled float32" or "compiled bfloat16"; empty: as the network itself.
+
+        Frames are the same within one path, to the byte, and at least 50 dB alike between two. Name it for all renders
+        of one job.
+        """
+        return self._compilation.path if self._compilation and self._compilation.is_ready else ""
+
+    def start_compiling(self, settings: CompileSettings | None = None) -> bool:
+        """Compile an EDTalk network for the CPU in the background; return whether that was begun.
+
+        It takes a minute the first time, and a second after that: libraries are kept in the cache folder. Meanwhile,
+        and where it fails, frames are drawn as always. `settings`: None reads the environment.
+        """
+        settings = settings or CompileSettings.from_environment()
+        if not settings.is_on or not isinstance(self.face, FastEDTalk) or self.device.type != "cpu":
+            return False
+        from edtalk_server.engine.compiled.compilation import Compilation
+
+        self._compilation = Compilation(self.face, settings.precision)
+        self._compilation.start()
+        return True
+
+    def wait_until_compiled(self) -> bool:
+        """Wait for the end of `start_compiling`. Return whether there is a compiled path now."""
+        return self._compilation is not None and self._compilation.wait()
 
     @property
     def at_once(self) -> int:
@@ -154,6 +187,11 @@ class Engine:
         """End the processes of `start_helpers`."""
         with self._lock:
             self._crew.end()
+
+    def stop_compiling(self) -> None:
+        """End a build that is under way."""
+        if self._compilation:
+            self._compilation.stop()
 
     @property
     def device_name(self) -> str:
@@ -311,22 +349,32 @@ class Engine:
             yield np.stack(part)
 
     def render_each(
-        self, source: Source, weights: Weights, output: OutputSpec, finish: Finish[Result]
+        self,
+        source: Source,
+        weights: Weights,
+        output: OutputSpec,
+        finish: Finish[Result],
+        path: str | None = None,
     ) -> list[Result]:
-        """Render as `render` does, and return what `finish` makes of each frame.
+        """Render as `render` does, and return what `finish` makes of each frame. `path`: None takes the best one.
 
         On the CPU frames are finished side by side too, in threads; so encoding them costs no time of its own.
         """
-        return [one for part in self._parts(source, weights, output, finish) for one in part]
+        return [one for part in self._parts(source, weights, output, finish, path) for one in part]
 
     def _parts(
-        self, source: Source, weights: Weights, output: OutputSpec, finish: Finish[Result]
+        self,
+        source: Source,
+        weights: Weights,
+        output: OutputSpec,
+        finish: Finish[Result],
+        path: str | None = None,
     ) -> Iterator[list[Result]]:
         rows = check_weights(weights, self.channels)
         view = self._view(source, output)
-        done = 0
+        chosen, done = self.path if path is None else path, 0
         while done < len(rows):
-            part = self._draw(view, rows[done:], finish)
+            part = self._draw(view, rows[done:], finish, chosen)
             done += len(part)
             yield part
 
@@ -384,12 +432,14 @@ class Engine:
         )
         return EncodedFace(encoded.picture, portraits.cut(portrait, crop, side), others=others)
 
-    def _draw(self, view: _View, rows: Weights, finish: Finish[Result] = unchanged) -> list[Result]:
+    def _draw(
+        self, view: _View, rows: Weights, finish: Finish[Result] = unchanged, path: str = ""
+    ) -> list[Result]:
         """Draw the first rows: all of them, or fewer if memory is short. Return what `finish` makes of each frame."""
         while True:
             most = min(view.most, self.at_once)
             try:
-                return self._decode(view, rows[:most], lambda face: finish(view.finish(face)))
+                return self._decode(view, rows[:most], lambda face: finish(view.finish(face)), path)
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -408,10 +458,11 @@ class Engine:
             self._manager.free_unused()
         logger.warning("out of memory: rendering %d frames at a time from now on", self.batch)
 
-    def _decode(self, view: _View, rows: Weights, finish: Finish[Result]) -> list[Result]:
+    def _decode(self, view: _View, rows: Weights, finish: Finish[Result], path: str) -> list[Result]:
         with self._on_device() as manager:
             if self.device.type == "cpu":
-                return self._crew.draw(manager, view.encoded, rows, view.is_deep, finish)
+                compiled = self._compilation.decode if path and self._compilation else None
+                return self._crew.draw(manager, view.encoded, rows, view.is_deep, finish, path, compiled)
             levels = to_levels(decode(manager, view.encoded, torch.from_numpy(rows).to(manager.device)))
             frames = levels if view.is_deep else round_levels(levels)
             return [finish(frame) for frame in frames.permute(0, 2, 3, 1).contiguous().cpu().numpy()]

@@ -63,6 +63,7 @@ class _Drawer:
         face = bundles.load(bundle).face
         self._manager = DeviceManager(accelerate(face) if is_fast else face, CPU)
         self._faces: dict[int, Any] = {}
+        self._compilation: Any = None
 
     def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Keep a face, or draw a row with one that was sent before."""
@@ -70,11 +71,26 @@ class _Drawer:
 
         if "face" in request:
             self._keep(request["face"], (request["picture"], request["photo"]), request["others"])
-        return {
-            "frame": packed(
-                draw(self._manager, self._faces[request["of"]], unpacked(request["row"]), request["deep"])
-            )
-        }
+        face, row, decode = (
+            self._faces[request["of"]],
+            unpacked(request["row"]),
+            self._decoder(request["path"]),
+        )
+        return {"frame": packed(draw(self._manager, face, row, request["deep"], decode))}
+
+    def _decoder(self, path: str) -> Any:
+        """Return what draws in that way. Whoever asks for a compiled one has made its library."""
+        from edtalk_server.engine.compiled.compilation import Compilation
+        from edtalk_server.engine.compiled.settings import Precision
+
+        if not path:
+            return None
+        if self._compilation is None or self._compilation.path != path:
+            self._compilation = Compilation(self._manager.face, Precision(path.split()[-1]))
+            self._compilation.start()
+        if not self._compilation.wait():
+            raise RuntimeError("there is no compiled library")
+        return self._compilation.decode
 
     def _keep(self, number: int, face: _Sent, others: Sequence[_Sent]) -> None:
         from edtalk_server.engine.device_manager import MAX_ENCODED_FACES, EncodedFace

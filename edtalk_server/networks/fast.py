@@ -247,7 +247,7 @@ def decode(prepared: FastSource, weights: Tensor) -> Tensor:
         constants = prepared.constants
         style = prepared.latent + weights @ constants.bank.T
         styles = torch.addmm(constants.style_offset, style, constants.style_matrix.T)
-        features = _enhanced(prepared, weights[:, constants.expression_start :])
+        features = enhanced(prepared, weights[:, constants.expression_start :])
         return _draw(constants, styles.split(constants.style_sizes, dim=1), features)
 
 
@@ -258,10 +258,10 @@ def _draw(constants: Constants, styles: tuple[Tensor, ...], features: dict[int, 
     for i, level in enumerate(constants.levels):
         to_up, to_conv, to_flow = styles[1 + 3 * i : 4 + 3 * i]
         x = _styled(level.conv, _styled(level.up, x, to_up), to_conv)
-        logits = _accumulate(_flow_logits(level, x, to_flow), logits, constants.upsample)
+        logits = accumulate(flow_logits(level, x, to_flow), logits, constants.upsample)
         mask = torch.sigmoid(logits[:, 2:])
         warped = _warp(features[level.size], logits, level.grid) * mask
-        rgb = _accumulate(_rgb(level, warped), rgb, constants.upsample)
+        rgb = accumulate(to_rgb(level, warped), rgb, constants.upsample)
         if level is not constants.levels[-1]:
             x = warped + x * (1.0 - mask)
     if rgb is None:
@@ -281,17 +281,19 @@ def _styled(conv: FoldedConv, x: Tensor, scales: Tensor) -> Tensor:
     return F.leaky_relu(torch.addcmul(conv.bias, y, demodulation[:, :, None, None]), SLOPE)
 
 
-def _flow_logits(level: FoldedLevel, x: Tensor, scales: Tensor) -> Tensor:
+def flow_logits(level: FoldedLevel, x: Tensor, scales: Tensor) -> Tensor:
     """Compute the modulated 1x1 convolution as a matrix product for each frame: [B, 3, C] @ [B, C, n * n]."""
     weight = level.flow_weight * scales[:, None, :]
     return torch.baddbmm(level.flow_bias, weight, x.flatten(2)).unflatten(2, (level.size, level.size))
 
 
-def _rgb(level: FoldedLevel, warped: Tensor) -> Tensor:
+def to_rgb(level: FoldedLevel, warped: Tensor) -> Tensor:
+    """Return a level's own picture [B, 3, n, n] from its warped feature (`generator.ToRgb`)."""
     return leaky(F.conv2d(warped, level.rgb_weight, level.rgb_inner_bias)) + level.rgb_bias
 
 
-def _accumulate(value: Tensor, before: Tensor | None, kernel: Tensor) -> Tensor:
+def accumulate(value: Tensor, before: Tensor | None, kernel: Tensor) -> Tensor:
+    """Add the doubled map of the level before."""
     if before is None:
         return value
     return value + F.conv_transpose2d(before, kernel, stride=2, padding=1, groups=3)
@@ -302,7 +304,7 @@ def _warp(feature: Tensor, logits: Tensor, identity: Tensor) -> Tensor:
     return sample(feature.expand(len(grid), -1, -1, -1), grid)
 
 
-def _enhanced(prepared: FastSource, expression: Tensor) -> dict[int, Tensor]:
+def enhanced(prepared: FastSource, expression: Tensor) -> dict[int, Tensor]:
     """Return the enhanced features: batch 1 where all rows of `expression` [B, k] are the same, else batch B."""
     if not prepared.normalized:
         return prepared.features

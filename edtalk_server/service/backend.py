@@ -76,6 +76,10 @@ class Backend(Protocol):
         """How it computes when memory is short, for people; empty when all is well. Any thread."""
 
     @property
+    def path(self) -> str:
+        """The fastest way to draw that is ready; all frames of a job take the same, so that they fit. Any thread."""
+
+    @property
     def side_by_side(self) -> int:
         """How many frames take about as long as one. Any thread."""
 
@@ -107,10 +111,15 @@ class Backend(Protocol):
         """Get ready for a render of so many frames, without waiting for it."""
 
     def render(
-        self, source: Source, weights: Weights, output: OutputSpec, finish: Callable[[Rendered], Finished]
+        self,
+        source: Source,
+        weights: Weights,
+        output: OutputSpec,
+        finish: Callable[[Rendered], Finished],
+        path: str = "",
     ) -> list[Finished]:
         """Return what `finish` makes of each frame [H, W, 3 or 4] of weights [B, channels]; frames may be drawn and
-        finished side by side."""
+        finished side by side. `path` is one that `path` has named."""
 
 
 def read_weights(data: Buffer, rows: int, channels: int) -> Weights:

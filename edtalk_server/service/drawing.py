@@ -19,6 +19,10 @@ class Drawing(Protocol):
     workers: int
 
     @property
+    def path(self) -> str:
+        """The fastest way to draw that is ready; all frames of a job take the same, so that they fit."""
+
+    @property
     def side_by_side(self) -> int:
         """How many frames of one step take about as long as one."""
 
@@ -28,8 +32,11 @@ class Drawing(Protocol):
     def open(self) -> None:
         """Make one worker ready (slow); called once for each."""
 
-    def draw(self, source: Source, weights: Weights, output: OutputSpec, encoding: str) -> list[EncodedImage]:
-        """Return the encoded frames of weights [B, channels]. Any of the drawing threads."""
+    def draw(
+        self, source: Source, weights: Weights, output: OutputSpec, encoding: str, path: str = ""
+    ) -> list[EncodedImage]:
+        """Return the encoded frames of weights [B, channels], drawn in the way of that name. Any of the drawing
+        threads."""
 
     def memory(self) -> int:
         """Return the bytes of memory that the workers use."""
@@ -47,6 +54,11 @@ class OwnDrawing:
         self._backend = backend
 
     @property
+    def path(self) -> str:
+        """See `Drawing`."""
+        return self._backend.path
+
+    @property
     def side_by_side(self) -> int:
         """See `Drawing`."""
         return self._backend.side_by_side
@@ -58,9 +70,11 @@ class OwnDrawing:
     def open(self) -> None:
         """Do nothing: there are no workers."""
 
-    def draw(self, source: Source, weights: Weights, output: OutputSpec, encoding: str) -> list[EncodedImage]:
+    def draw(
+        self, source: Source, weights: Weights, output: OutputSpec, encoding: str, path: str = ""
+    ) -> list[EncodedImage]:
         """See `Drawing`."""
-        return self._backend.render(source, weights, output, partial(encode, encoding=encoding))
+        return self._backend.render(source, weights, output, partial(encode, encoding=encoding), path)
 
     def memory(self) -> int:
         """Return 0: it is this process's own."""
@@ -74,6 +88,8 @@ class PoolDrawing:
     """A pool draws; the backend prepares portraits for it. The sources are those of the engine."""
 
     side_by_side = 1
+    path = ""
+    """Workers draw as the network itself does."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool, self.workers = pool, len(pool)
@@ -85,7 +101,9 @@ class PoolDrawing:
         """See `Drawing`."""
         self._pool.open()
 
-    def draw(self, source: Source, weights: Weights, output: OutputSpec, encoding: str) -> list[EncodedImage]:
+    def draw(
+        self, source: Source, weights: Weights, output: OutputSpec, encoding: str, path: str = ""
+    ) -> list[EncodedImage]:
         """See `Drawing`."""
         if not isinstance(source, EngineSource):
             raise TypeError("workers draw the sources of an engine")

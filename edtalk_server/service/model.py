@@ -52,12 +52,14 @@ class EngineBackend:
 
     largest_batch = 16
 
-    def __init__(self, bundle: str, device: str = "auto", helpers: int = 0) -> None:
-        """`helpers`: processes that draw beside this one on the CPU (`Engine.start_helpers`)."""
+    def __init__(self, bundle: str, device: str = "auto", helpers: int = 0, compiles: bool = False) -> None:
+        """`helpers`: processes that draw beside this one on the CPU (`Engine.start_helpers`). `compiles`: its
+        network is compiled where that helps (`Engine.start_compiling`)."""
         from edtalk_server.bundles.load import read_manifest
 
         manifest, digest = read_manifest(bundle)
         self._bundle, self._device, self._helpers = bundle, device, helpers
+        self._compiles = compiles
         parts = [name for name in _PARTS if getattr(manifest, name, None) is not None]
         self.description = json.dumps(json.loads(manifest.public_json()) | {"digest": digest, "parts": parts})
         self.channels, self.size = len(manifest.layout), manifest.size
@@ -76,6 +78,8 @@ class EngineBackend:
         self._engine = Engine.open(self._bundle, self._device)
         self.device = self._engine.device_name
         self._engine.warm_up()
+        if self._compiles:
+            self._engine.start_compiling()
         log.info("loaded the model on %s in %.1f s", self.device, time.monotonic() - start)
 
     def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
@@ -130,6 +134,11 @@ class EngineBackend:
         return memory
 
     @property
+    def path(self) -> str:
+        """See `backend.Backend`."""
+        return str(self._engine.path) if self._engine else ""
+
+    @property
     def side_by_side(self) -> int:
         """See `backend.Backend`."""
         return self._engine.side_by_side if self._engine else 1
@@ -140,10 +149,15 @@ class EngineBackend:
             self._engine.start_helpers(self._helpers)
 
     def render(
-        self, source: Source, weights: Weights, output: OutputSpec, finish: Callable[[Rendered], Finished]
+        self,
+        source: Source,
+        weights: Weights,
+        output: OutputSpec,
+        finish: Callable[[Rendered], Finished],
+        path: str = "",
     ) -> list[Finished]:
         """See `backend.Backend`."""
-        finished: list[Finished] = self._engine.render_each(source, weights, output, finish)
+        finished: list[Finished] = self._engine.render_each(source, weights, output, finish, path)
         return finished
 
 
@@ -164,6 +178,7 @@ class FakeBackend:
 
     largest_batch = 4
     side_by_side = 1
+    path = ""
     notice = ""
 
     def __init__(self, layout: BankLayout | None = None) -> None:
@@ -245,7 +260,12 @@ class FakeBackend:
         """Do nothing: bars are quick."""
 
     def render(
-        self, source: Any, weights: Weights, output: OutputSpec, finish: Callable[[Rendered], Finished]
+        self,
+        source: Any,
+        weights: Weights,
+        output: OutputSpec,
+        finish: Callable[[Rendered], Finished],
+        path: str = "",
     ) -> list[Finished]:
         """See `backend.Backend`."""
         return [finish(frame) for frame in self._engine.render(source, weights, output)]

@@ -60,6 +60,7 @@ class PlainBackend:
     description: str = '{"name": "plain", "size": 8}'
     channels: int = CHANNELS
     side_by_side: int = 1
+    path: str = ""
     expected: int = 0
     size: int = SIZE
     device: str = "cpu"
@@ -143,6 +144,7 @@ class PlainBackend:
         weights: Weights,
         output: OutputSpec,
         finish: Callable[[Rendered], Finished],
+        path: str = "",
     ) -> list[Finished]:
         self._work(f"render {len(weights)}")
         if weights[0, 1] == 66:

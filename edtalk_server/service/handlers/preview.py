@@ -35,8 +35,8 @@ class PreviewHandler(Handler[messages.Preview]):
 
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], EncodedImage]:
         """Return the whole work."""
-        draw, source = self.resources.drawing.draw, self._source
-        return lambda: draw(source, self._weights, self._output, "rgba")[0]
+        drawing, source = self.resources.drawing, self._source
+        return lambda: drawing.draw(source, self._weights, self._output, "rgba", drawing.path)[0]
 
     def answer(self, value: EncodedImage, seconds: float, now: float) -> Answer:
         """Answer with a `PreviewFrame`."""

@@ -43,6 +43,7 @@ class RenderHandler(Handler[messages.Render]):
         limits.check_not_empty(request)
         self._output = output_spec_of(request)
         self._source = resources.sources.get(request.source)
+        self._path = resources.drawing.path
         self._throughput = Throughput(len(request.frames), now)
         self._weights = read_weights(request.weights, len(request.frames), resources.backend.channels)
         self._next_row = 0
@@ -81,8 +82,8 @@ class RenderHandler(Handler[messages.Render]):
         rows = self._weights[self._next_row : self._next_row + min(batch, self.credit)]
         self._next_row += len(rows)
         self.credit -= len(rows)
-        encoding = self.request.encoding
-        return lambda: _Batch(first, drawing.draw(source, rows, output, encoding))
+        encoding, path = self.request.encoding, self._path
+        return lambda: _Batch(first, drawing.draw(source, rows, output, encoding, path))
 
     def answer(self, batch: _Batch, seconds: float, now: float) -> Answer:
         """Answer with the frames whose turn it is, and the progress."""

@@ -1,0 +1,45 @@
+"""Whether and how to compile, without torch."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+COMPILE_VARIABLE = "EDTALK_COMPILE"
+"""Environment variable: 0 never compiles."""
+PRECISION_VARIABLE = "EDTALK_PRECISION"
+"""Environment variable: float32 (default) or bfloat16."""
+
+
+class Precision(StrEnum):
+    """In which numbers convolutions are computed."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+
+
+@dataclass(frozen=True)
+class CompileSettings:
+    """Whether to compile, and in which precision."""
+
+    is_on: bool = True
+    precision: Precision = Precision.FLOAT32
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] = os.environ) -> CompileSettings:
+        """Read the variables; what is not understood counts as not set."""
+        word = environ.get(PRECISION_VARIABLE, "")
+        precision = Precision(word) if word in tuple(Precision) else Precision.FLOAT32
+        return cls(environ.get(COMPILE_VARIABLE) != "0", precision)
+
+
+def find_compiler(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the C++ compiler that torch would use, or None."""
+    if chosen := environ.get("CXX"):
+        return shutil.which(chosen)
+    names = ("cl",) if sys.platform == "win32" else ("g++", "clang++", "c++")
+    return next((found for name in names if (found := shutil.which(name))), None)
