@@ -6,6 +6,7 @@ are thin callers. docs/python.md has examples.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -78,6 +79,10 @@ OnProgress = Callable[[Step], None]
 OnNote = Callable[[str], None]
 
 
+_LONG = 24
+"""Frames from which on helpers are worth their start."""
+
+
 def _ignore(_: object) -> None:
     """Serve as the callback of callers that want none."""
 
@@ -119,6 +124,7 @@ def animate(
     full: bool = False,
     alpha: bool = False,
     size: int = DEFAULT_SIZE,
+    workers: int = 1,
     on_note: OnNote = _ignore,
     on_progress: OnProgress = _ignore,
 ) -> Animation:
@@ -134,8 +140,9 @@ def animate(
     voice is only heard. `crop` is the square around the face in the portrait's pixels (None: found), `also` are further
     pictures of the person (`prepare`). `frames` are the first and the last frame to write, counted from 1: a sequence
     keeps these numbers, a movie has that part of the sound. Without `overwrite` files that are there are an error.
-    `perform` explains the other options. Frames are written as they come, so memory does not grow with the voice.
-    `on_note` receives sentences about the portrait and the bundle, `on_progress` the frames that are done.
+    On the CPU long shots are drawn by `workers` processes, the same to the byte. `perform` explains the other options.
+    Frames are written as they come, so memory does not grow with the voice. `on_note` receives sentences about the
+    portrait and the bundle, `on_progress` the frames that are done.
 
     Raises `EDTalkError`: UNSUPPORTED (no such device or kind of output), BUNDLE_INVALID, AUDIO_UNREADABLE,
     AUDIO_EMPTY, IMAGE_UNREADABLE, NO_FACE, TOO_LARGE, OUT_OF_MEMORY, BAD_WEIGHTS, EMPTY_RANGE (none of the `frames`
@@ -178,7 +185,8 @@ def animate(
     chosen = _chosen_frames(frames, len(mixed))
     mixed = mixed[chosen.start - 1 : chosen.stop - 1]
     pictures = _counted(_frames(engine, source, mixed, spec), len(mixed), engine, on_progress)
-    count = write(target, pictures, fps=rate, voice=voice, first=chosen.start)
+    with _helped(engine, workers if len(mixed) >= _LONG else 1):
+        count = write(target, pictures, fps=rate, voice=voice, first=chosen.start)
     side = source.side(size)
     return Animation(target, count, source.full_size if full else (side, side), rate)
 
@@ -421,6 +429,19 @@ def size_notes(engine: Engine, source: Source, size: int) -> list[str]:
     if side < min(size, engine.sizes[-1]):
         return [f"the portrait shows the face in {source.crop.side:.0f} pixels, so frames have {side}"]
     return [f"this bundle draws {side} pixels at most"] if size > DEFAULT_SIZE and side < size else []
+
+
+@contextlib.contextmanager
+def _helped(engine: Engine, workers: int) -> Iterator[None]:
+    """Draw by so many processes, unless the engine has helpers already."""
+    starts = workers > 1 and not engine.has_helpers
+    if starts:
+        engine.start_helpers(workers - 1)
+    try:
+        yield
+    finally:
+        if starts:
+            engine.end_helpers()
 
 
 def _picture(portrait: File | bytes | Picture) -> Picture:

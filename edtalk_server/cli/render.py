@@ -22,6 +22,9 @@ from edtalk_server.cli.options import (
     whole_number,
 )
 
+MOST_WORKERS = 8
+"""Processes that draw unless told otherwise."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `edtalk render`."""
@@ -83,11 +86,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--alpha", action="store_true", help="the face's soft matte as straight alpha (sequences only)"
     )
+    parser.add_argument(
+        "--workers",
+        type=whole_number,
+        metavar="N",
+        help="processes that draw on the CPU, a core and 0.4 GB each (default: as many as cores, 8 at most)",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Predict, or read the weights, and render; print what was written."""
     from edtalk_server import api
+    from edtalk_server.service.memory import usable_cores
 
     with clean_termination():
         result = api.animate(
@@ -100,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
             full=arguments.full,
             alpha=arguments.alpha,
             size=arguments.size,
+            workers=arguments.workers or min(usable_cores(), MOST_WORKERS),
             weights=arguments.weights,
             crop=arguments.crop,
             also=arguments.also,
