@@ -9,7 +9,6 @@ from typing import Any
 import msgpack
 import numpy as np
 
-from edtalk_server.engine.device_manager import EncodedFace
 from edtalk_server.engine.source import Source
 from edtalk_server.media.output_spec import OutputSpec
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -56,8 +55,8 @@ def pack_source(source: Source) -> bytes:
     """Return a whole source as a message that gives it to a worker."""
     values = {field.name: getattr(source, field.name) for field in fields(source)}
     encoded = source.encoded
-    values["encoded"] = encoded.picture if isinstance(encoded, EncodedFace) else encoded
-    values["is_face"] = isinstance(encoded, EncodedFace)
+    values["is_face"] = hasattr(encoded, "picture")  # an engine's `EncodedFace`: its module needs torch
+    values["encoded"] = encoded.picture if values["is_face"] else encoded
     values["crop"], values["place"] = asdict(source.crop), asdict(source.place)
     return pack({"give": values})
 
@@ -66,6 +65,8 @@ def source_of(values: dict[str, Any]) -> Source:
     """Return the source that `pack_source` was given, without the network's state: that is computed again."""
     known = {field.name: values[field.name] for field in fields(Source)}
     if values["is_face"]:
+        from edtalk_server.engine.device_manager import EncodedFace
+
         known["encoded"] = EncodedFace(known["encoded"])
     known |= {"crop": Crop(**known["crop"]), "place": Crop(**known["place"])}
     known |= {"notes": tuple(known["notes"]), "sizes": tuple(known["sizes"])}

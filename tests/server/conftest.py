@@ -45,6 +45,7 @@ class PlainSource:
     size: int = SIZE
     sizes: tuple[int, ...] = (SIZE, 2 * SIZE)
     landmarks: tuple[float, ...] = (0.25, 0.5)
+    gives: tuple[tuple[str, ...], ...] = ()
 
     def side(self, most: int) -> int:
         return max((side for side in self.sizes if side <= most), default=self.size)
