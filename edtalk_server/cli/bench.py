@@ -26,6 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         " else (compiles first; needs 4 GB)",
     )
     parser.add_argument(
+        "--card",
+        action="store_true",
+        help="measure batches on the device, and nothing else (tests/speed/card.sh)",
+    )
+    parser.add_argument(
         "--rounds",
         type=whole_number,
         default=5,
@@ -71,6 +76,11 @@ def _lines(arguments: argparse.Namespace) -> Iterator[Line]:
         from edtalk_server.evaluation.speed.exact import exact_lines
 
         yield from exact_lines(arguments.rounds)
+        return
+    if arguments.card:
+        from edtalk_server.evaluation.speed.card import card_lines
+
+        yield from card_lines(arguments.bundle, arguments.device, arguments.rounds)
         return
     from edtalk_server.evaluation.speed.networks import network_lines
 
