@@ -52,25 +52,30 @@ def _map_to_array(values: dict[str, Any]) -> Any:
 
 
 def pack_source(source: Source) -> bytes:
-    """Return a whole source as a message that gives it to a worker."""
+    """Return a whole source, with the further pictures of the person, as a message that gives it to a worker."""
+    return pack({"give": _values_of(source)})
+
+
+def _values_of(source: Source) -> dict[str, Any]:
     values = {field.name: getattr(source, field.name) for field in fields(source)}
     encoded = source.encoded
     values["is_face"] = hasattr(encoded, "picture")  # an engine's `EncodedFace`: its module needs torch
     values["encoded"] = encoded.picture if values["is_face"] else encoded
     values["crop"], values["place"] = asdict(source.crop), asdict(source.place)
-    return pack({"give": values})
+    return values | {"also": [_values_of(other) for other in source.also]}
 
 
 def source_of(values: dict[str, Any]) -> Source:
     """Return the source that `pack_source` was given, without the network's state: that is computed again."""
     known = {field.name: values[field.name] for field in fields(Source)}
+    also = tuple(source_of(other) for other in values["also"])
     if values["is_face"]:
         from edtalk_server.engine.device_manager import EncodedFace
 
-        known["encoded"] = EncodedFace(known["encoded"])
-    known |= {"crop": Crop(**known["crop"]), "place": Crop(**known["place"])}
-    known |= {"notes": tuple(known["notes"]), "sizes": tuple(known["sizes"])}
-    return Source(**known)
+        known["encoded"] = EncodedFace(known["encoded"], others=tuple(other.encoded for other in also))
+    known |= {"crop": Crop(**known["crop"]), "place": Crop(**known["place"]), "also": also}
+    known |= {name: tuple(known[name]) for name in ("notes", "sizes", "landmarks")}
+    return Source(**known | {"gives": tuple(map(tuple, known["gives"]))})
 
 
 # --- tasks and answers -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 
 import cv2
@@ -19,13 +20,14 @@ import pytest
 from blender_addon.core.server.client import Client
 from blender_addon.core.server.events import weights_of
 from edtalk_server.engine import Engine
+from edtalk_server.engine.device_manager import EncodedFace
 from edtalk_server.engine.fake import FakeEngine
 from edtalk_server.media.output_spec import FULL, OutputSpec
 from edtalk_server.media.pictures.load import load_picture
 from edtalk_server.service.drawing import PoolDrawing
 from edtalk_server.service.model import FakeBackend
 from edtalk_server.service.server import Server
-from edtalk_server.workers import DrawTask, Pool, WorkerSettings, encode
+from edtalk_server.workers import DrawTask, Pool, WorkerSettings, encode, wire
 from edtalk_server.workers.plan import processes
 from edtalk_server.workers.process import ProcessWorker
 from shared_protocol import connection
@@ -101,6 +103,22 @@ def test_workers_draw_what_one_engine_draws_in_every_form(workers: list[ProcessW
     ):
         wanted = [encode(frame, encoding) for frame in engine.render(source, rows, output)]
         assert drawn.draw(DrawTask(source, rows, output, encoding)) == wanted
+
+
+def test_a_portrait_reaches_a_worker_whole_with_the_further_pictures_of_the_person() -> None:
+    plain = FakeEngine().prepare(PORTRAIT)
+    faces = [EncodedFace(np.full((4, 4, 3), tone, np.uint8)) for tone in (1, 2)]
+    other = replace(plain, key="other", encoded=faces[1], landmarks=(0.5, 0.25), cut_out=None)
+    source = plain.with_also([other], [("mouth", "lids")], replace(faces[0], others=(faces[1],)))
+    given = wire.source_of(wire.unpack(wire.pack_source(source))["give"])
+    for one, same in ((given, source), (given.also[0], other)):
+        for field in fields(one):
+            value, wanted = getattr(one, field.name), getattr(same, field.name)
+            if field.name not in ("also", "encoded"):
+                assert np.array_equal(value, wanted) and type(value) is type(wanted), field.name
+    assert np.array_equal(given.encoded.picture, faces[0].picture)
+    assert given.encoded.others == (given.also[0].encoded,)
+    assert np.array_equal(given.also[0].encoded.picture, faces[1].picture)
 
 
 def test_a_bake_has_the_same_frames_in_the_same_order_whatever_draws_it(workers: list[ProcessWorker]) -> None:
