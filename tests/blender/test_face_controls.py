@@ -95,7 +95,7 @@ def test_handles_lie_on_the_face_in_both_framings(addon: Any, face: bpy.types.Ob
     assert tuple(left_top) == pytest.approx((low[0], 0, high[2]))
     assert tuple(middle) == pytest.approx((0, 0, 0), abs=1e-6)
     face.edtalk.bake.framing = "FULL"
-    crop = addon("ui.runtime.live").Crop(24.0, 72.0, 48.0)
+    crop = crops.Crop(24.0, 72.0, 48.0)
     crops.set_crop(face, crop)
     middle = points.to_plane(face, (0.5, 0.5))
     assert tuple(middle) == pytest.approx((low[0] / 2, 0, low[2] / 2), abs=1e-6), "of the lower left quarter"
