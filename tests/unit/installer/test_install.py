@@ -40,7 +40,7 @@ def install(*arguments: str, root: Path = ROOT) -> subprocess.CompletedProcess[s
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=280,
     )
 
 
