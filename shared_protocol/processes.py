@@ -6,8 +6,11 @@ an opaque text that is only compared.
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 CANNOT_RUN_STATUS = 78
@@ -84,3 +87,11 @@ elif sys.platform == "linux":
     _start = _start_on_linux
 else:
     _start = _start_by_ps
+
+
+def find_compiler(environ: Mapping[str, str] = os.environ) -> str | None:
+    """Return the C++ compiler that torch would use, or None."""
+    if chosen := environ.get("CXX"):
+        return shutil.which(chosen)
+    names = ("cl",) if sys.platform == "win32" else ("g++", "clang++", "c++")
+    return next((found for name in names if (found := shutil.which(name))), None)

@@ -14,6 +14,7 @@ from edtalk_server.cli.options import add_json_option, add_model_options, print_
 from edtalk_server.service.memory import usable_cores
 from shared_protocol import __version__, connection
 from shared_protocol.errors import EDTalkError, ErrorCode
+from shared_protocol.processes import find_compiler
 
 if TYPE_CHECKING:
     from edtalk_server.evaluation.golden.checks import GoldenSet
@@ -53,6 +54,7 @@ def _health(bundle: str, device: str | None, as_json: bool) -> int:
         "system": platform.platform(),
         "libraries": {name: _version(name) for name in _LIBRARIES},
         "cores": usable_cores(),
+        "compiler": find_compiler(),
         "servers": [
             {"process": one.pid, "version": one.version, "workers": one.workers}
             for one in connection.find_live()
@@ -77,6 +79,8 @@ def _in_words(facts: dict[str, Any]) -> Iterator[str]:
     yield f"edtalk {facts['version']}, Python {facts['python']}, {facts['system']}"
     yield ", ".join(f"{name} {version}" for name, version in facts["libraries"].items())
     yield f"{facts['cores']} cores for processes that draw (edtalk serve --workers auto)"
+    absent = "none: networks of the paper's kind are drawn uncompiled, more slowly"
+    yield f"C++ compiler: {facts['compiler'] or absent}"
     for one in facts["servers"]:
         yield f"running server: process {one['process']}, version {one['version']}, {one['workers']} workers"
     if "error" in facts:

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from edtalk_server.engine.compiled import build
 from edtalk_server.engine.compiled.library import FrameLibrary, LibraryError
-from edtalk_server.engine.compiled.settings import Precision, find_compiler
+from edtalk_server.engine.compiled.settings import Precision
 from edtalk_server.networks.fast import FastEDTalk, FastSource
 from shared_protocol import paths
+from shared_protocol.processes import find_compiler
 
 logger = logging.getLogger(__name__)
 

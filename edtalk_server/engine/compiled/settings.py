@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,11 +33,3 @@ class CompileSettings:
         word = environ.get(PRECISION_VARIABLE, "")
         precision = Precision(word) if word in tuple(Precision) else Precision.FLOAT32
         return cls(environ.get(COMPILE_VARIABLE) != "0", precision)
-
-
-def find_compiler(environ: Mapping[str, str] = os.environ) -> str | None:
-    """Return the C++ compiler that torch would use, or None."""
-    if chosen := environ.get("CXX"):
-        return shutil.which(chosen)
-    names = ("cl",) if sys.platform == "win32" else ("g++", "clang++", "c++")
-    return next((found for name in names if (found := shutil.which(name))), None)

@@ -16,7 +16,7 @@ from edtalk_server.bundles.official_names import face_tensors
 from edtalk_server.engine import Engine
 from edtalk_server.engine.compiled.compilation import LEAST_PSNR, library_folder, psnr
 from edtalk_server.engine.compiled.frame import draw, fuse
-from edtalk_server.engine.compiled.settings import CompileSettings, Precision, find_compiler
+from edtalk_server.engine.compiled.settings import CompileSettings, Precision
 from edtalk_server.evaluation.golden import rule
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT
 from edtalk_server.networks.config import EDTalkConfig
@@ -24,6 +24,7 @@ from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.fast import FastEDTalk, enhanced
 from shared_protocol.banks import numbered_layout
 from shared_protocol.messages import Crop
+from shared_protocol.processes import find_compiler
 
 SMALL = EDTalkConfig(size=16, style_dim=48, width_base=256, width_max=16, enhancement_hidden=8)
 LARGE = EDTalkConfig(size=128, style_dim=64, width_base=4096, width_max=64, enhancement_hidden=16)
