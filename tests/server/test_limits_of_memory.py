@@ -71,11 +71,12 @@ def test_frames_that_nobody_reads_hold_a_render_back(monkeypatch: pytest.MonkeyP
     source = SimpleNamespace(side=lambda _: 8, size=8)
     resources: Any = SimpleNamespace(
         sources=SimpleNamespace(get=lambda _: source),
-        backend=SimpleNamespace(channels=CHANNELS, largest_batch=1, notice="", path=""),
+        backend=SimpleNamespace(channels=CHANNELS, largest_batch=1, notice=""),
         batch_size=SimpleNamespace(frames=1, adapt=lambda *_: None),
         drawing=SimpleNamespace(
             expect=lambda _: None,
             side_by_side=1,
+            path="",
             draw=lambda *_: [SimpleNamespace(width=8, height=8, data=bytes(60))],
         ),
     )
