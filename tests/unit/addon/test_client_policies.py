@@ -154,7 +154,7 @@ def test_a_record_that_leads_nowhere_says_so(
     record(tmp_path, monkeypatch, content)
     with pytest.raises(EDTalkError, match=words) as caught:
         discovery.find_install()
-    assert "install.py" in caught.value.fix
+    assert "Install Server" in caught.value.fix
 
 
 def test_the_users_choice_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
