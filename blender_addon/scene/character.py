@@ -153,7 +153,10 @@ def further_pictures(ob: bpy.types.Object) -> list[Path]:
 
 def prepared_content(ob: bpy.types.Object) -> Steps[list[uploads.Content]]:
     """Read the portrait and the further pictures of the person for upload, as `portrait_content` does."""
-    reading, further = portrait_content(ob), further_pictures(ob)
+    return _contents(portrait_content(ob), further_pictures(ob))
+
+
+def _contents(reading: Steps[uploads.Content], further: list[Path]) -> Steps[list[uploads.Content]]:
     found = [(yield from reading)]
     for path in further:
         found.append((yield from uploads.on_disk(path, "picture", ErrorCode.IMAGE_UNREADABLE)))

@@ -420,3 +420,12 @@ def test_a_further_picture_that_is_missing_is_named(addon: Any, broad: bpy.types
     broad.edtalk.also_2 = str(other)
     with pytest.raises(RuntimeError, match=r"gone\.png"):
         bpy.ops.edtalk.bake()
+
+
+def test_a_portrait_is_read_on_when_an_undo_has_removed_its_character(
+    addon: Any, broad: bpy.types.Object, wide: Path
+) -> None:
+    reading = addon("scene.character").prepared_content(broad)
+    bpy.data.objects.remove(broad)
+    contents = addon("core.tasks").run_to_end(reading)
+    assert [content.size for content in contents] == [wide.stat().st_size]
