@@ -18,6 +18,15 @@ CANNOT_RUN_STATUS = 78
 Python itself ends with 1 after a crash, and `argparse` with 2."""
 
 
+def python_module(name: str) -> list[str]:
+    """Return the beginning of a command that runs a module as a process of this program.
+
+    It finds the packages that this process found: the folder it happens to run in adds none, and where this process is
+    isolated from the user's settings (PYTHONPATH), so is that one.
+    """
+    return [sys.executable, "-I" if sys.flags.isolated else "-P", "-m", name]
+
+
 def process_start(pid: int) -> str | None:
     """Return a text that differs for every process that ever has this number; None when no such process runs.
 
@@ -94,4 +103,14 @@ def find_compiler(environ: Mapping[str, str] = os.environ) -> str | None:
     if chosen := environ.get("CXX"):
         return shutil.which(chosen)
     names = ("cl",) if sys.platform == "win32" else ("g++", "clang++", "c++")
+    if sys.platform == "darwin" and not _has_developer_tools():
+        return None  # what has these names asks, in a window, whether to install the tools
     return next((found for name in names if (found := shutil.which(name))), None)
+
+
+def _has_developer_tools() -> bool:
+    """Tell whether macOS has its command line developer tools."""
+    try:
+        return not subprocess.run(["xcode-select", "-p"], capture_output=True, check=False).returncode
+    except OSError:
+        return False

@@ -12,7 +12,6 @@ import itertools
 import logging
 import os
 import subprocess
-import sys
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -28,6 +27,7 @@ from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.engine import helper
 from edtalk_server.engine.device_manager import MAX_ENCODED_FACES, DeviceManager, EncodedFace
 from edtalk_server.engine.drawing import Decode, draw
+from shared_protocol.processes import python_module
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class _Rows:
 class _Helper:
     """One helper process. It draws nothing until it is ready, and nothing more after its first trouble."""
 
-    def __init__(self, bundle: Path, is_fast: bool) -> None:
+    def __init__(self, folder: Path, digest: str, is_fast: bool) -> None:
         environment = os.environ | {
             "OMP_NUM_THREADS": "1",
             "MKL_NUM_THREADS": "1",
@@ -83,7 +83,7 @@ class _Helper:
         }
         if allocator.is_glibc():
             environment = allocator.KEEPING | environment
-        command = [sys.executable, "-m", "edtalk_server.engine.helper", str(bundle), str(int(is_fast))]
+        command = [*python_module(helper.__name__), str(folder), digest, str(int(is_fast))]
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -135,7 +135,9 @@ class _Helper:
         return frame
 
     def end(self) -> None:
-        """Close its input, at which it ends. It is killed when it takes too long."""
+        """Close its input, at which it ends. It is killed when it takes too long, or is not ready yet."""
+        if not self.is_ready:
+            self._process.kill()
         self.is_ready = False
         if self._process.stdin:
             with contextlib.suppress(OSError):
@@ -183,9 +185,16 @@ class Crew:
         """The processes of the helpers that are ready."""
         return tuple(helper.pid for helper in self._helpers if helper.is_ready)
 
-    def start(self, bundle: Path, helpers: int, is_fast: bool) -> None:
-        """Start helpers for the bundle in a folder. They join in when they are ready, some seconds later."""
-        self._helpers += [_Helper(bundle, is_fast) for _ in range(helpers)]
+    def start(self, folder: Path, digest: str, helpers: int, is_fast: bool) -> None:
+        """Start helpers for the bundle in a folder. They join in when they are ready, some seconds later.
+
+        Where the system allows no further process there are fewer.
+        """
+        try:
+            for _ in range(helpers):
+                self._helpers.append(_Helper(folder, digest, is_fast))
+        except OSError as error:
+            logger.warning("a helper could not be started: %s", error)
 
     def end(self) -> None:
         """End the helpers."""
@@ -250,7 +259,10 @@ class Crew:
 
     @contextlib.contextmanager
     def _watched(self, one: _Helper, waiting: _Rows) -> Iterator[deque[int]]:
-        """Hold the numbers of the rows that a helper was asked for; give them back when it fails, and let it go."""
+        """Hold the numbers of the rows that a helper was asked for; give them back when it fails, and let it go.
+
+        It goes too where a frame could not be finished: its next answers would be taken for those of other rows.
+        """
         asked = deque[int]()
         try:
             yield asked
@@ -258,6 +270,9 @@ class Crew:
             logger.warning("a helper failed (%s): its frames are drawn by the others", error)
             waiting.give_back(list(asked))
             one.end()
+        except BaseException:
+            one.end()
+            raise
 
     def _number_of(self, encoded: EncodedFace) -> int:
         if encoded not in self._numbers:

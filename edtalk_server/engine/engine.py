@@ -181,7 +181,7 @@ class Engine:
         end with `end_helpers`, or with this process. The bundle must be the folder's, as `bundles.load` gives it.
         """
         if self.device.type == "cpu" and count > 0:
-            self._crew.start(self.bundle.folder, count, self._is_fast)
+            self._crew.start(self.bundle.folder, self.bundle.digest, count, self._is_fast)
 
     def end_helpers(self) -> None:
         """End the processes of `start_helpers`."""
@@ -446,12 +446,17 @@ class Engine:
                 self._use_less_memory(min(len(rows), most), error)
 
     def _use_less_memory(self, tried: int, error: BaseException) -> None:
-        """Halve the batch after memory ran out with `tried` frames, or fall back to the CPU. Raises OUT_OF_MEMORY."""
+        """Halve the batch after memory ran out with `tried` frames, or fall back to the CPU; on the CPU, end the
+        helpers. Raises OUT_OF_MEMORY."""
         with self._lock:
             if tried == 1:
                 if not self._manager.fall_back_to_cpu():
                     raise out_of_memory() from error
                 self.batch = CPU_BATCH
+                return
+            if self.device.type == "cpu":
+                self._crew.end()
+                logger.warning("out of memory: rendering without helpers")
                 return
             self.batch = tried // 2
             self._manager.notice = f"{self.batch} at a time because memory is short"

@@ -1,12 +1,13 @@
 """A helper: a process that draws frames of one bundle on one core, for the process that started it.
 
-`python -m edtalk_server.engine.helper BUNDLE FAST` reads requests from its input and writes answers to its output,
-each four bytes of length and a msgpack map. It ends when its input ends, so it never outlives whom it helps.
+`python -m edtalk_server.engine.helper BUNDLE DIGEST FAST` reads requests from its input and writes answers to its
+output, each four bytes of length and a msgpack map. It ends when its input ends, so it never outlives whom it helps.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import struct
 import sys
 from collections.abc import Sequence
@@ -55,13 +56,15 @@ def _writable(values: dict[str, Any] | None) -> Any:
 class _Drawer:
     """The bundle's network and the faces that were sent."""
 
-    def __init__(self, bundle: str, is_fast: bool) -> None:
+    def __init__(self, folder: str, digest: str, is_fast: bool) -> None:
         from edtalk_server import bundles
         from edtalk_server.engine.device_manager import CPU, DeviceManager
         from edtalk_server.networks.fast import accelerate
 
-        face = bundles.load(bundle).face
-        self._manager = DeviceManager(accelerate(face) if is_fast else face, CPU)
+        bundle = bundles.load(folder)
+        if bundle.digest != digest:
+            raise SystemExit("the bundle's files have changed: this helper would draw other frames")
+        self._manager = DeviceManager(accelerate(bundle.face) if is_fast else bundle.face, CPU)
         self._faces: dict[int, Any] = {}
         self._compilation: Any = None
 
@@ -106,13 +109,14 @@ class _Drawer:
 
 def main() -> None:
     """Serve until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that started us
     import torch
 
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what libraries print must not come between the answers
     torch.set_num_threads(1)
     with torch.inference_mode():
-        drawer = _Drawer(sys.argv[1], sys.argv[2] == "1")
+        drawer = _Drawer(sys.argv[1], sys.argv[2], sys.argv[3] == "1")
         write(answers, {"ready": os.getpid()})
         while (request := read(sys.stdin.buffer)) is not None:
             try:

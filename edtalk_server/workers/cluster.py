@@ -47,7 +47,7 @@ class RayWorker:
         except self._ray.exceptions.RayError as error:
             self._drop()
             self._losses += 1
-            raise WorkerLostError(f"{type(error).__name__}: {str(error).splitlines()[0][:200]}") from error
+            raise WorkerLostError(f"{type(error).__name__}: {_first_line(error)}") from error
         self._losses = 0
         return answer
 
@@ -91,9 +91,13 @@ def workers(settings: WorkerSettings, count: int, address: str) -> list[RayWorke
         ray.init(address=address, ignore_reinit_error=True, logging_level="ERROR", log_to_driver=False)
         has = ray.cluster_resources()
     except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        cause = f"There is no Ray cluster at {address} ({str(error).splitlines()[0][:200]})."
+        cause = f"There is no Ray cluster at {address} ({_first_line(error)})."
         fix = "Start one (ray start --head), or give the address of a running one."
         raise EDTalkError(ErrorCode.SERVER_UNREACHABLE, cause, fix) from error
     on_cards = settings.device != "cpu" and settings.bundle is not None and has.get("GPU", 0) >= 1
     needs = {"num_cpus": 1.0} | ({"num_gpus": 1.0} if on_cards else {})
     return [RayWorker(ray, settings, needs) for _ in range(count or int(has["GPU" if on_cards else "CPU"]))]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0][:200]

@@ -22,7 +22,7 @@ def processes(settings: WorkerSettings, count: int, cores: int) -> list[ProcessW
 def graphics_cards() -> list[str]:
     """Return the names by which CUDA tells the usable cards apart; none where there is no driver."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [card.strip() for card in visible.split(",") if card.strip()]
+        return [card for card in map(str.strip, visible.split(",")) if card not in ("", "-1")]  # -1: none
     try:
         answer = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
     except OSError:

@@ -6,12 +6,13 @@ import json
 import os
 import struct
 import subprocess
-import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
+
+from shared_protocol.processes import python_module
 
 from .worker import WorkerLostError, WorkerSettings
 
@@ -83,7 +84,7 @@ class ProcessWorker:
             self._process = None
         if self._process is None:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edtalk_server.workers", json.dumps(asdict(self._settings))],
+                [*python_module("edtalk_server.workers"), json.dumps(asdict(self._settings))],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env=environment(os.environ, self._card),

@@ -64,8 +64,8 @@ def build(config: EDTalkConfig, precision: Precision, folder: Path) -> None:
         path: Any = torch._inductor.aot_compile(program.module(), (tensors,))
     folder.mkdir(parents=True, exist_ok=True)
     library = path if isinstance(path, str) else next(one for one in map(str, path) if one.endswith(".so"))
-    shutil.copyfile(library, folder / (LIBRARY + ".part"))
-    (folder / (LIBRARY + ".part")).replace(folder / LIBRARY)
+    with atomic_write.replacing(folder / LIBRARY) as copy:  # another process may build the same one
+        shutil.copyfile(library, copy)
     atomic_write.write(folder / SIGNATURE, json.dumps(signature(tensors)).encode())
 
 

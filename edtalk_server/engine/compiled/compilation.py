@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import json
@@ -9,7 +10,6 @@ import logging
 import os
 import platform
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from edtalk_server.engine.compiled.library import FrameLibrary, LibraryError
 from edtalk_server.engine.compiled.settings import Precision
 from edtalk_server.networks.fast import FastEDTalk, FastSource
 from shared_protocol import paths
-from shared_protocol.processes import find_compiler
+from shared_protocol.processes import find_compiler, python_module
 
 logger = logging.getLogger(__name__)
 
@@ -66,10 +66,14 @@ class Compilation:
             self._process.kill()
 
     def decode(self, prepared: FastSource, weights: Tensor) -> Tensor:
-        """Return frames as `FastEDTalk.decode` does. Raises `LibraryError`."""
-        if self._library is None:
-            raise LibraryError("it is not compiled")
-        return self._library.decode(prepared, weights)
+        """Return frames as `FastEDTalk.decode` does, and by it from the library's first failure on."""
+        try:
+            if self._library is not None:
+                return self._library.decode(prepared, weights)
+        except LibraryError as error:
+            logger.warning("frames are drawn uncompiled from now on: %s", error)
+            self._library = None
+        return self._face.decode(prepared, weights)
 
     def _work(self) -> None:
         try:
@@ -84,7 +88,7 @@ class Compilation:
         if find_compiler() is None:
             raise LibraryError("there is no C++ compiler")
         config = json.dumps(self._face.network.config.to_dict())
-        command = [sys.executable, "-m", build.__name__, config, self._precision.value, str(folder)]
+        command = [*python_module(build.__name__), config, self._precision.value, str(folder)]
         kept = {"TORCHINDUCTOR_CACHE_DIR": str(folder.parent / "work"), "OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
             command,
@@ -95,7 +99,12 @@ class Compilation:
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
         _give_way(self._process.pid)
-        _, errors = self._process.communicate(timeout=_LONGEST_BUILD_S)
+        atexit.register(self.stop)
+        try:
+            _, errors = self._process.communicate(timeout=_LONGEST_BUILD_S)
+        finally:
+            self.stop()
+            atexit.unregister(self.stop)
         if self._process.returncode:
             raise LibraryError(errors.decode(errors="replace").strip()[-300:] or "the compiler failed")
 

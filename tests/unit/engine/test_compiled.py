@@ -14,14 +14,16 @@ from edtalk_server.bundles import Bundle, BundleManifest, NetworkPart
 from edtalk_server.bundles.official import convert
 from edtalk_server.bundles.official_names import face_tensors
 from edtalk_server.engine import Engine
-from edtalk_server.engine.compiled.compilation import LEAST_PSNR, library_folder, psnr
+from edtalk_server.engine.compiled.compilation import LEAST_PSNR, Compilation, library_folder, psnr
 from edtalk_server.engine.compiled.frame import draw, fuse
+from edtalk_server.engine.compiled.library import FrameLibrary, LibraryError
 from edtalk_server.engine.compiled.settings import CompileSettings, Precision
 from edtalk_server.evaluation.golden import rule
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.fast import FastEDTalk, enhanced
+from shared_protocol import processes
 from shared_protocol.banks import numbered_layout
 from shared_protocol.messages import Crop
 from shared_protocol.processes import find_compiler
@@ -122,6 +124,36 @@ def test_a_library_that_is_no_library_is_not_used(
     assert not engine.wait_until_compiled()
     assert "frames stay uncompiled" in caplog.text
     shutil.rmtree(folder)
+
+
+def test_a_library_that_fails_later_is_used_no_more(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise LibraryError("the library failed")
+
+    face = FastEDTalk(_network(SMALL))
+    compilation = Compilation(face, Precision.FLOAT32)
+    monkeypatch.setattr(FrameLibrary, "decode", fail)
+    compilation._library = FrameLibrary.__new__(FrameLibrary)
+    prepared = face.prepare(torch.zeros(1, 3, 16, 16))
+    drawn = compilation.decode(prepared, prepared.weights)
+    assert torch.equal(drawn, face.decode(prepared, prepared.weights))
+    assert not compilation.is_ready
+    assert "uncompiled from now on" in caplog.text
+
+
+@pytest.mark.parametrize(("status", "expected"), [(0, "/usr/bin/clang++"), (2, None)])
+def test_a_mac_without_its_tools_has_no_compiler(
+    monkeypatch: pytest.MonkeyPatch, status: int, expected: str | None
+) -> None:
+    monkeypatch.setattr(processes.sys, "platform", "darwin")
+    monkeypatch.setattr(
+        processes.shutil, "which", lambda name: f"/usr/bin/{name}" if name == "clang++" else None
+    )
+    answer = processes.subprocess.CompletedProcess((), status)
+    monkeypatch.setattr(processes.subprocess, "run", lambda *_, **__: answer)
+    assert find_compiler({}) == expected
 
 
 def test_the_switch_and_the_precision_come_from_the_environment(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -13,12 +14,15 @@ import pytest
 
 from edtalk_server import bundles
 from edtalk_server.bundles import Bundle, BundleManifest, NetworkPart
-from edtalk_server.engine import Engine
+from edtalk_server.engine import Engine, helper
+from edtalk_server.engine.crew import Crew
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, OutputSpec
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from shared_protocol.banks import numbered_layout
+from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import Crop
+from shared_protocol.processes import python_module
 
 CONFIG = EDTalkConfig(size=32, style_dim=48, width_base=512, width_max=16, enhancement_hidden=8)
 WHOLE = Crop(16.0, 16.0, 32.0, 0.0)
@@ -93,8 +97,49 @@ def test_what_finishing_raises_is_raised(helped: Engine) -> None:
     def refuse(_: object) -> None:
         raise OverflowError("no room")
 
-    source = helped.prepare(PORTRAIT, WHOLE)
+    source, rows = helped.prepare(PORTRAIT, WHOLE), _rows(6)
+    expected = helped.render(source, rows)
     with pytest.raises(OverflowError, match="no room"):
-        helped.render_each(source, _rows(6), DEFAULT_OUTPUT, refuse)
-    assert len(helped.render(source, _rows(6))) == 6, "and the next render works"
+        helped.render_each(source, rows, DEFAULT_OUTPUT, refuse)
+    assert np.array_equal(helped.render(source, rows[::-1]), expected[::-1]), "none of the frames before it"
     helped.end_helpers()
+
+
+def test_without_memory_the_helpers_go_and_then_it_is_said(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise MemoryError
+
+    engine = Engine.open(bundle, "cpu")
+    monkeypatch.setattr(Crew, "at_once", property(lambda crew: 4 if crew.has_helpers else 1))
+    engine.start_helpers(1)
+    with pytest.raises(EDTalkError) as caught:
+        engine.render_each(engine.prepare(PORTRAIT, WHOLE), _rows(6), DEFAULT_OUTPUT, refuse)
+    assert caught.value.code is ErrorCode.OUT_OF_MEMORY
+    assert not engine.has_helpers
+
+
+def test_a_system_without_room_for_processes_draws_alone(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError("no more processes")
+
+    engine = Engine.open(bundle, "cpu")
+    monkeypatch.setattr("edtalk_server.engine.crew.subprocess.Popen", refuse)
+    engine.start_helpers(2)
+    assert not engine.has_helpers
+    assert "no more processes" in caplog.text
+
+
+def test_a_helper_does_not_draw_with_another_bundle(bundle: Bundle) -> None:
+    with pytest.raises(SystemExit, match="have changed"):
+        helper._Drawer(str(bundle.folder), "another", True)
+
+
+def test_processes_take_no_packages_from_the_folder_they_run_in(tmp_path: Path) -> None:
+    (tmp_path / "stranger.py").write_text("")
+    command = python_module("stranger")
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "No module named stranger" in ran.stderr
