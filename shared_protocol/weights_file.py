@@ -12,7 +12,9 @@ import csv
 import io
 import math
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -33,6 +35,11 @@ MOST_BYTES = 1 << 30
 _FEELING = "emotion_"
 _FRAME, _SECONDS = "frame", "seconds"
 _FIX = "Write it anew with `edtalk predict` or `edtalk capture`."
+_BROKEN = (
+    *(ValueError, LookupError, TypeError, ArithmeticError, EOFError, RuntimeError, MemoryError),
+    *(csv.Error, struct.error, zipfile.BadZipFile, zlib.error),
+)
+"""What the readers of the two formats raise for files that are no such files, broken, or locked."""
 
 
 class UnfitError(ValueError):
@@ -105,7 +112,7 @@ def read(path: Path) -> WeightsFile:
         found = (_from_csv if path.suffix.lower() == ".csv" else _from_npz)(_bytes(path))
     except OSError as error:
         raise _bad(f"The weights “{path.name}” could not be opened ({error.strerror or error}).") from error
-    except (ValueError, KeyError, zipfile.BadZipFile, EOFError, ZeroDivisionError, TypeError) as error:
+    except _BROKEN as error:
         reason = str(error).strip("'").rstrip(".") or type(error).__name__
         raise _bad(f"The weights “{path.name}” cannot be understood ({reason}).") from error
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -69,6 +70,14 @@ def test_weights_go_to_their_names_and_the_rest_is_the_portraits(tmp_path: Path,
 
 
 HEAD = b"frame,seconds,jaw\n"
+LOCKED = b"-\3-\0\0\0", b"-\3-\0\1\0"
+"""What a .zip file lists of an entry (versions and flags), and the same of one with a password."""
+
+
+def _npz(fps: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, weights=np.zeros((2, 1), np.float32), names=np.array(["jaw"]), fps=fps)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -82,7 +91,10 @@ HEAD = b"frame,seconds,jaw\n"
         ("a.csv", HEAD + b"0,0,1\n1,0,2\n", "do not rise"),
         ("a.csv", HEAD + b"0,0,nan\n1,0.04,2\n", "no numbers"),
         ("a.csv", b"frame,seconds,jaw,jaw\n0,0,1,1\n1,0.04,2,2\n", "the same name"),
+        ("a.csv", HEAD + b"0,0," + b"1" * 200_000, "cannot be understood"),
         ("a.npz", b"PK no zip", "cannot be understood"),
+        ("a.npz", _npz(np.array([np.inf, 1.0])), "cannot convert float infinity"),
+        ("a.npz", _npz(np.array([25, 1])).replace(LOCKED[0], LOCKED[1]), "is encrypted"),
         ("a.npz", as_npz(np.zeros((2, 3), np.float32), ("jaw",), Fraction(25)), "with 1 names"),
     ],
 )
