@@ -32,6 +32,7 @@ COMMANDS = (
 
 _PYTHON = "py" if sys.platform == "win32" else "python3"
 _FOR_TRAINING = f"Run `{_PYTHON} install.py --train` in the EDTalk folder."
+_FOR_ALL = f"The installation is broken: run `{_PYTHON} install.py` in the EDTalk folder again."
 OPTIONAL_PACKAGES = {
     "numba": _FOR_TRAINING,
     "scipy": _FOR_TRAINING,
@@ -48,26 +49,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     _set_up_logging(arguments.verbose)
     _let_waiting_threads_sleep()
-    module = importlib.import_module(f"{__name__}.{_module(arguments.command)}")
-    parser = argparse.ArgumentParser(prog=f"edtalk {arguments.command}", description=module.__doc__)
-    module.add_arguments(parser)
-    command_arguments = parser.parse_args(arguments.arguments)
     try:
-        return int(module.run(command_arguments))
+        return _run(arguments.command, arguments.arguments)
     except EDTalkError as error:
         print(f"error: {error.cause} {error.fix}", file=sys.stderr)
         return 1
     except ModuleNotFoundError as error:
-        if error.name not in OPTIONAL_PACKAGES:
+        package = str(error.name).partition(".")[0]
+        if package in ("None", "edtalk_server", "shared_protocol"):
             raise
-        print(
-            f"error: The package {error.name} is not installed. {OPTIONAL_PACKAGES[error.name]}",
-            file=sys.stderr,
-        )
+        fix = OPTIONAL_PACKAGES.get(package, _FOR_ALL)
+        print(f"error: The package {package} is not installed. {fix}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _run(command: str, given: Sequence[str]) -> int:
+    module = importlib.import_module(f"{__name__}.{_module(command)}")
+    parser = argparse.ArgumentParser(prog=f"edtalk {command}", description=module.__doc__)
+    module.add_arguments(parser)
+    return int(module.run(parser.parse_args(given)))
 
 
 def _parser() -> argparse.ArgumentParser:

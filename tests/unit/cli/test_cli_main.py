@@ -96,17 +96,27 @@ def test_the_exit_status_and_one_line_tell_how_it_went(
     assert said in capsys.readouterr().err
 
 
-def test_a_package_that_only_some_commands_need_is_named_with_the_fix(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("torchmetrics", "torchmetrics is not installed. Run `python3 install.py --train`"),
+        (
+            "msgpack.exceptions",
+            "msgpack is not installed. The installation is broken: run `python3 install.py`",
+        ),
+    ],
+)
+def test_a_package_that_is_not_installed_is_named_with_the_fix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], module: str, said: str
 ) -> None:
     from edtalk_server.cli import evaluate
 
     def needs_it(_args: object) -> int:
-        raise ModuleNotFoundError("No module named 'torchmetrics'", name="torchmetrics")
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
 
     monkeypatch.setattr(evaluate, "run", needs_it)
     assert cli.main(["evaluate"]) == 1
-    assert "torchmetrics is not installed. Run `python3 install.py --train`" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
 
 
 def test_the_options_about_words_may_all_be_left_out() -> None:
