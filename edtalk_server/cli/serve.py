@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=300.0,
         metavar="SECONDS",
-        help="free graphics memory after this time without work; 0: never (default: 300)",
+        help="free graphics memory, and end helpers, after this time without work; 0: never (default: 300)",
     )
     parser.add_argument(
         "--workers",

@@ -178,7 +178,7 @@ class Engine:
         """Start processes that draw frames of several rows beside this one, on the CPU: one for each further core.
 
         They take some seconds and 0.4 GB each, and join in when they are ready. Frames are the same, to the byte. They
-        end with `end_helpers`, or with this process. The bundle must be the folder's, as `bundles.load` gives it.
+        end with `end_helpers`, `release`, or this process. The bundle must be the folder's, as `bundles.load` gives it.
         """
         if self.device.type == "cpu" and count > 0:
             self._crew.start(self.bundle.folder, self.bundle.digest, count, self._is_fast)
@@ -504,8 +504,9 @@ class Engine:
         return self._manager.notice
 
     def release(self) -> None:
-        """Give the device's memory back; the network waits in main memory for the next call."""
+        """Give the device's memory back; the network waits in main memory for the next call. Helpers end."""
         with self._lock, torch.inference_mode():
+            self._crew.end()
             self._manager.release()
             self.batch = _batch_on(self.device)
 

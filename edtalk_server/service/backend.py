@@ -102,7 +102,7 @@ class Backend(Protocol):
         """Return the performance of a driving video, in steps."""
 
     def release(self) -> None:
-        """Give the accelerator's memory back until the next call."""
+        """Give the accelerator's memory back until the next call, and that of helpers."""
 
     def device_memory(self) -> tuple[int, int]:
         """Return the bytes held of the accelerator's memory, and its size; 0 and 0 without one. Any thread."""

@@ -93,7 +93,8 @@ def raise_descriptor_limit() -> None:
 
 
 class MemoryRelease:
-    """When to give the accelerator's memory back: when a client asks, or `after` seconds without work (0: never)."""
+    """When to give the memory of the accelerator, or of helpers, back: when a client asks, or after `after` seconds
+    without work (0: never)."""
 
     def __init__(self, after: float, now: float) -> None:
         self.is_requested = False
@@ -106,9 +107,9 @@ class MemoryRelease:
         self._last_work, self._is_released = now, False
 
     def is_due(self, backend: Backend, now: float) -> bool:
-        """Was it requested, or is the model unused for long enough and holds memory?"""
+        """Was it requested, or is the model unused for long enough and holds memory, as helpers on the CPU do?"""
         unused = 0 < self._after < now - self._last_work and not self._is_released
-        return self.is_requested or (unused and backend.device_memory()[0] > 0)
+        return self.is_requested or (unused and (backend.device_memory()[0] > 0 or backend.side_by_side > 1))
 
     def note_release(self) -> None:
         """The memory is being given back."""

@@ -228,6 +228,14 @@ def test_what_the_user_has_set_stays() -> None:
     assert [memory.default_threads(cores) for cores in (1, 2, 4, 16)] == [1, 2, 4, 15]
 
 
+def test_helpers_that_nobody_needs_are_ended_like_memory_that_nobody_uses() -> None:
+    backend, release = PlainBackend(), memory.MemoryRelease(300.0, 0.0)
+    assert not release.is_due(backend, 301.0), "there is nothing to give back"
+    backend.side_by_side = 4
+    assert not release.is_due(backend, 299.0)
+    assert release.is_due(backend, 301.0)
+
+
 def test_a_server_without_parents_stays_and_one_of_a_dead_parent_goes() -> None:
     alone = Parents()
     alone.add(2**22 + 5)

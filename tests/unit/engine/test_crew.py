@@ -102,7 +102,8 @@ def test_what_finishing_raises_is_raised(helped: Engine) -> None:
     with pytest.raises(OverflowError, match="no room"):
         helped.render_each(source, rows, DEFAULT_OUTPUT, refuse)
     assert np.array_equal(helped.render(source, rows[::-1]), expected[::-1]), "none of the frames before it"
-    helped.end_helpers()
+    helped.release()
+    assert not helped.has_helpers
 
 
 def test_without_memory_the_helpers_go_and_then_it_is_said(
