@@ -298,7 +298,7 @@ def test_without_an_installed_server_the_state_says_so() -> None:
     process.start(0.0)
     assert process.state is ServerState.NOT_INSTALLED
     assert process.error is not None
-    assert "not installed" in process.error.cause and "install.py" in process.error.fix
+    assert "not installed" in process.error.cause and "Install Server" in process.error.fix
 
 
 def test_a_server_that_is_too_old_is_not_restarted_for_ever(

@@ -57,7 +57,7 @@ def test_what_was_read_too_small_is_corrected_by_redrawing(
     follower.forget()
     got = follower.follow(film, read)
     yaw = engine.bundle.layout.index("yaw")
-    assert abs(got[yaw] - true[yaw]) < 0.3 * abs(read[yaw] - true[yaw])
+    assert abs(got[yaw] - true[yaw]) < 0.4 * abs(read[yaw] - true[yaw])
 
     def misfit(row: Weights) -> float:
         drawn = engine.render(source, row[None])[0]
