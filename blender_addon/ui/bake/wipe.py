@@ -69,33 +69,35 @@ class Wipe:
     def __init__(self) -> None:
         self._image = 0
         """`session_uid` of its image block, which the file does not keep."""
-        self._shown: tuple[str, int] | None = None
+        self._shown: tuple[Path, str] | None = None
+        """The file that it shows, and the hash of what was baked into it."""
 
     @property
     def image(self) -> bpy.types.Image | None:
         """Return the picture to draw; None where there is none."""
-        if self._shown is None:
-            return None
+        return self._block() if self._shown is not None else None
+
+    def _block(self) -> bpy.types.Image | None:
+        """Return its image block; None where there is none, also because an undo removed it."""
         return next((image for image in bpy.data.images if image.session_uid == self._image), None)
 
     def tick(self) -> None:
-        """Read the frame's picture when the frame or the take changed."""
+        """Read the frame's picture when the frame, the take or what was baked changed."""
         wipe, ob = bpy.context.window_manager.edtalk_wipe, _active()
         if not wipe.is_on or ob is None or wipe.take in ("", NONE):
             self.forget()
             return
         frame = bpy.context.window_manager.windows[0].scene.frame_current
-        if self._shown == (wipe.take, frame):
+        wanted = frame_file(Path(wipe.take), frame)
+        if wanted == self._shown and (wanted is None or self._block() is not None):
             return
-        file = frame_file(Path(wipe.take), frame)
-        self._show(file)
-        self._shown = (wipe.take, frame) if file is not None else None
+        if wanted is not None:
+            self._load(wanted[0])
+        self._shown = wanted
         redraw_areas({"VIEW_3D"})
 
-    def _show(self, file: Path | None) -> None:
-        image = next((image for image in bpy.data.images if image.session_uid == self._image), None)
-        if file is None:
-            return
+    def _load(self, file: Path) -> None:
+        image = self._block()
         if image is None:
             image = bpy.data.images.load(str(file), check_existing=False)
             image.name, image[plane.TAG] = "EDTalk compare", "compare"
@@ -106,7 +108,7 @@ class Wipe:
 
     def forget(self) -> None:
         """Remove the picture."""
-        image, self._image, self._shown = self.image, 0, None
+        image, self._image, self._shown = self._block(), 0, None
         if image is not None:
             bpy.data.images.remove(image)
 
@@ -114,19 +116,19 @@ class Wipe:
 WIPE = Wipe()
 
 
-def frame_file(folder: Path, frame: int) -> Path | None:
-    """Return a take's file for a frame, or for the nearest of its frames; None where it has none."""
+def frame_file(folder: Path, frame: int) -> tuple[Path, str] | None:
+    """Return a take's file for a frame, or for the nearest of its frames, and its hash; None where it has none."""
     found = next((entry.take for entry in LIBRARY.entries if entry.take.folder == folder), None)
     if found is None or not found.hashes:
         return None
     return existing(found, frame)
 
 
-def existing(take: takes.Take, frame: int) -> Path | None:
-    """Return the file of the take's frame that is nearest to this one; None when it is not on disk."""
+def existing(take: takes.Take, frame: int) -> tuple[Path, str] | None:
+    """Return the file of the take's frame that is nearest to this one, and its hash; None when it is not on disk."""
     nearest = min(take.hashes, key=lambda number: abs(number - frame))
     file = take.path(nearest)
-    return file if file.is_file() else None
+    return (file, take.hashes[nearest]) if file.is_file() else None
 
 
 def _active() -> bpy.types.Object | None:
