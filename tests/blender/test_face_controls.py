@@ -116,3 +116,18 @@ def test_landmarks_of_the_server_are_kept_with_the_picture(addon: Any, face: bpy
 def test_a_bundle_without_names_has_no_handles(addon: Any, resting: bpy.types.Object) -> None:
     layout = addon("scene.character").layout_of(resting)
     assert addon("core.weights.face_handles").handles_of(layout) == ()
+
+
+def test_a_click_alone_is_no_step_to_undo(face: bpy.types.Object, auto_key: None) -> None:
+    assert bpy.ops.edtalk.drag_face(handle="jaw") == {"CANCELLED"}
+    assert bpy.ops.edtalk.drag_face(handle="jaw", y=0.01) == {"FINISHED"}
+
+
+def test_where_no_handles_are_seen_the_key_i_is_blenders(addon: Any, face: bpy.types.Object) -> None:
+    module = addon("ui.face.drag_operator")
+    assert module.shows_handles(bpy.context)
+    face.edtalk.show = "TAKE"
+    assert not module.shows_handles(bpy.context), "baked frames do not follow"
+    face.edtalk.show = "LIVE"
+    face.hide_set(True)
+    assert not module.shows_handles(bpy.context)

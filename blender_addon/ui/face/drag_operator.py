@@ -21,6 +21,7 @@ from ...scene.poses import posing
 from ...scene.references import find_object
 from ..runtime.polls import has_editable_character, refuse, report_error
 from ..runtime.preferences import preferences
+from ..runtime.task_operator import is_playing
 from ..selection import edited_characters
 from .handle_places import Camera, Picture, handle_at
 
@@ -120,7 +121,9 @@ class DragFace(bpy.types.Operator):
                 self._touched.setdefault(start.uid, set()).update(moved)
 
     def _finish(self, context: bpy.types.Context) -> set[str]:
-        """Key what moved, with auto-keying on."""
+        """Key what moved, with auto-keying on. A click alone is no step to undo."""
+        if not any(self._touched.values()):
+            return {"CANCELLED"}
         try:
             for start in self._starts if context.scene.tool_settings.use_keyframe_insert_auto else ():
                 ob = find_object(start.uid)
@@ -162,7 +165,7 @@ class KeyHandle(bpy.types.Operator):
         return has_editable_character(cls, context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        if context.region_data is None or context.region.type != "WINDOW":
+        if context.region_data is None or context.region.type != "WINDOW" or not shows_handles(context):
             return {"PASS_THROUGH"}
         camera = Camera(context.region, context.region_data, context.object)
         name = handle_at(camera, (event.mouse_region_x, event.mouse_region_y))
@@ -181,6 +184,16 @@ class KeyHandle(bpy.types.Operator):
             return {"CANCELLED"}
         self.report({"INFO"}, rpt_("{count} weights keyed", count=count))
         return {"FINISHED"}
+
+
+def shows_handles(context: bpy.types.Context) -> bool:
+    """Return whether the 3D view shows handles on the active character."""
+    ob = context.object
+    if not preferences().face_controls or not character.is_character(ob) or context.mode != "OBJECT":
+        return False
+    is_shown = ob.is_editable and ob.visible_get(view_layer=context.view_layer)
+    has_gizmos = getattr(context.space_data, "show_gizmo", True)
+    return bool(is_shown and has_gizmos and ob.edtalk.show == "LIVE" and not is_playing(context))
 
 
 def _key(ob: bpy.types.Object, scene: bpy.types.Scene, names: Collection[str]) -> int:

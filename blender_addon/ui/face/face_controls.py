@@ -16,9 +16,7 @@ from ...core.weights.face_handles import BY_NAME, HANDLES, Place
 from ...scene import character
 from ..character import overlay
 from ..runtime.dots import draw_dot
-from ..runtime.preferences import preferences
-from ..runtime.task_operator import is_playing
-from .drag_operator import DragFace, KeyHandle, describe
+from .drag_operator import DragFace, KeyHandle, describe, shows_handles
 from .handle_places import REACH, Camera, Picture
 
 KEYMAP, KEY = "Object Mode", "I"
@@ -64,11 +62,7 @@ class FaceControls(bpy.types.GizmoGroup):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        ob = context.object
-        if not preferences().face_controls or not character.is_character(ob) or context.mode != "OBJECT":
-            return False
-        is_shown = ob.is_editable and ob.visible_get(view_layer=context.view_layer)
-        return bool(is_shown and ob.edtalk.show == "LIVE" and not is_playing(context))
+        return shows_handles(context)
 
     def setup(self, _context: bpy.types.Context) -> None:
         """Make a gizmo for each handle that there may be."""
