@@ -257,3 +257,22 @@ def test_a_button_is_about_the_character_on_which_it_was_pressed(
     context.object = None
     assert pressed.modal(context, SimpleNamespace(type="TIMER", value="NOTHING")) == {"FINISHED"}
     assert said == ["face"] and addon.session.task is None
+
+
+def test_a_full_disk_ends_the_small_pictures_and_not_in_a_circle(
+    addon: Any, resting: bpy.types.Object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The panel would want the same picture again at once."""
+    module, cache = addon("ui.runtime.face_pictures"), addon("core.picture_cache").PictureCache(tmp_path)
+    pictures, asked = module.FacePictures(), list[Any]()
+    pictures._cache, pictures._icons = cache, {}
+    monkeypatch.setattr(cache, "put", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(addon.session, "submit", lambda request, take, slot: asked.append(take))
+    for _ in range(2):
+        assert pictures.icon(resting, module.REST) == 0
+        pictures.tick()
+        for take in asked[-1:]:
+            take(module.PreviewFrame(width=4, height=4, pixels=bytes(64)))
+            take(module.events.Done())
+            pictures._next = 0.0
+    assert len(asked) == 1

@@ -80,7 +80,7 @@ class FacePictures:
         import bpy.utils.previews
 
         bpy.utils.previews.remove(self._icons)
-        self._icons, self._cache = None, None
+        self._icons, self._cache, self._in_flight = None, None, ""
         self._wishes.clear()
 
     def icon(self, ob: bpy.types.Object, name: str) -> int:
@@ -117,16 +117,17 @@ class FacePictures:
         session = runtime.session()
         del self._wishes[wish.key]
         if session.knows(wish.source):
-            self._in_flight = wish.key
             request = Preview(source=wish.source, weights=pack_weights(wish.weights))
             session.submit(request, lambda reply: self._take(wish.key, reply), slot=SLOT)
+            self._in_flight = wish.key
 
     def _take(self, key: str, reply: JobReply) -> None:
         if isinstance(reply, PreviewFrame) and self._cache is not None:
             try:
                 self._cache.put(key, reply.width, reply.height, bytes(reply.pixels))
             except OSError:
-                log.warning("a small picture of a face could not be kept", exc_info=True)
+                log.warning("small pictures of faces cannot be kept: none are drawn", exc_info=True)
+                self._cache = None  # the panel would want the same one again at once, for ever
             redraw_sidebars()
         if isinstance(reply, events.TERMINAL):
             self._in_flight, self._next = "", time.monotonic() + PAUSE_S
