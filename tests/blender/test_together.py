@@ -213,3 +213,22 @@ def test_acting_is_set_for_all_selected_characters(addon: Any, two: Any) -> None
     two[0].select_set(True)
     bpy.ops.edtalk.set_strength(strength="STAGE")
     assert [ob.edtalk.gain.mouth for ob in two] == pytest.approx([1.3, 1.3])
+
+
+def test_what_the_first_step_refuses_on_another_character_is_said_and_no_failure_of_python(
+    addon: Any, two: tuple[bpy.types.Object, bpy.types.Object]
+) -> None:
+    """Blender tells Python of an operator's error by an exception."""
+    said: list[str] = []
+
+    class Predicts(addon("ui.runtime.range_operator").RangeOperator):
+        bl_idname = "EDTALK_OT_predict"
+
+        def as_keywords(self, ignore: tuple[str, ...]) -> dict[str, Any]:
+            return {}
+
+        def report(self, _kind: set[str], words: str) -> None:
+            said.append(words)
+
+    Predicts()._repeat(two[0])
+    assert len(said) == 1 and "voice" in said[0].lower() and not said[0].startswith("Error")

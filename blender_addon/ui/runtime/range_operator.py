@@ -51,10 +51,9 @@ class RangeOperator(TaskOperator):
 
     def _repeat(self, ob: bpy.types.Object) -> None:
         """Do the same on another character: it waits in line."""
-        operator = getattr(bpy.ops.edtalk, self.bl_idname.partition("_OT_")[2])
         with bpy.context.temp_override(object=ob, active_object=ob, selected_objects=[ob]):
-            if operator.poll():
-                operator("INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)))
+            if self.poll(bpy.context):
+                self.start_again()
 
     def frames(self, scene: bpy.types.Scene) -> range:
         """Return the frames to work on. Raises `EDTalkError` when there are none, or one below 0."""

@@ -126,8 +126,7 @@ class TaskOperator(Operator):
         if self._is_asking:
             # dialogs and file browsers call `execute`, which cannot become modal: start again with their answers
             self._is_asking = False
-            operator = getattr(bpy.ops.edtalk, self.bl_idname.partition("_OT_")[2])
-            operator("INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)), asked=True)
+            self.start_again(asked=True)
             return {"CANCELLED"}
         if (running := runtime.session().task) is not None:
             words = rpt_("{task} is running: wait for it, or cancel it", task=rpt_(running.title))
@@ -189,6 +188,14 @@ class TaskOperator(Operator):
         return context.window_manager.invoke_props_dialog(
             self, title=iface_(title or self.bl_label), confirm_text=iface_(confirm or self.bl_label)
         )
+
+    def start_again(self, asked: bool = False) -> None:
+        """Invoke this operator with the same properties, and report what its first step refuses."""
+        operator = getattr(bpy.ops.edtalk, self.bl_idname.partition("_OT_")[2])
+        try:
+            operator("INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)), asked=asked)
+        except RuntimeError as error:  # Python's way to be told of a report of an error
+            self.report({"ERROR"}, str(error).removeprefix("Error: ").strip())
 
     def browse(self, context: bpy.types.Context) -> set[str]:
         """From `invoke`, while no file is named: open the file browser first."""
