@@ -26,12 +26,14 @@ DRAWN = ("text", "heading")
 ERRORS = {"EDTalkError": (1, 2), "_error": (0, 1), "_failed": (0, 1), "_failure": (0,), "_missing": (0,)}
 ERRORS |= {"NotMediaError": (0,), "PermissionError": (0,)}
 ERRORS |= {"_unreachable": (0,), "lose": (0,), "_bad_weights": (0,), "Finding": (1,), "GoneError": (1, 2)}
-ERRORS |= {"_bad": (0, 1), "UnfitError": (0,)}
+ERRORS |= {"_bad": (0, 1), "UnfitError": (0,), "SetupError": (0, 1)}
 """Where causes and fixes are handed in, also to helpers that make an error of them."""
 FILES = {"existing_file": 1, "read_file": 1, "read": 1}
 """Where the word for a kind of file is handed in."""
 SERVER_ROOMS = ("media", "engine", "motion", "workers", "service")
 """The rooms of the server whose words an animator meets. Those about damaged bundles and checkpoints stay English."""
+INSTALLER = ("environments", "from_addon", "server", "steps")
+"""Files of the installer whose errors the add-on shows."""
 REASONS = {"_too_large", "_what_it_is"}
 """Functions of the server that return what is wrong with a file."""
 NOTING = {"listed", "find_track", "_notes", "_gaps", "new_source"}
@@ -258,6 +260,23 @@ def said_by_server() -> dict[str, str]:
             for node, text in spoken:
                 if letters(text) >= FEWEST_LETTERS:
                     found.setdefault(text, source.where(node))
+    return {**said_by_installer(), **found}
+
+
+def said_by_installer() -> dict[str, str]:
+    """The installer's errors as the add-on shows them, and where."""
+    found: dict[str, str] = {}
+    sources = {name: Source.of(SERVER / "installer" / f"{name}.py") for name in INSTALLER}
+    dialog = next(
+        ast.literal_eval(node.value)
+        for node in sources["from_addon"].tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "DIALOG"
+    )
+    for source in sources.values():
+        for node, text in _errors(source):
+            for option, field in {**dialog, "runs/install.log": "{0}"}.items():
+                text = text.replace(option, field)
+            found.setdefault(text, source.where(node))
     return found
 
 

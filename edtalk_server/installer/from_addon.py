@@ -33,6 +33,14 @@ from .steps import NEWS, Runner, SetupError, need_disk
 EVERY_S = 0.3
 """Seconds between two signs of a download's progress."""
 
+DIALOG = {
+    "--wheels DIR with a folder of packages": "the field Packages with a folder of packages",
+    "--wheels DIR": "the field Packages with a folder of packages",
+    "name a mirror with --torch-index, or take the large build with --torch cuda": "or choose NVIDIA Graphics Card",
+    "put the checkout on another disk": "name a folder on another disk in the variable EDTALK_DATA_DIR",
+}
+"""What the installer's fixes call its options, and what the add-on's dialog has for them."""
+
 
 class NewsRunner(Runner):
     """Tells the add-on what it does, and ends its program when told to stop."""
@@ -74,13 +82,21 @@ def main(arguments: Sequence[str]) -> int:
         paths.make_private_folder(log.parent)
         tell(python=install(options, NewsRunner(log)).python)
     except SetupError as error:
-        cause, _, fix = str(error).partition("\n  ")
-        tell(cause=cause, fix=fix.strip())
+        tell(**in_words_of_the_dialog(error, log))
         return 1
     except (OSError, subprocess.CalledProcessError) as error:
-        tell(cause=f"Installing failed ({error}).", fix=f"{log} has the whole output.")
+        unforeseen = SetupError(f"Installing failed ({error}).", "runs/install.log has the whole output.")
+        tell(**in_words_of_the_dialog(unforeseen, log))
         return 1
     return 0
+
+
+def in_words_of_the_dialog(error: SetupError, log: Path) -> dict[str, str]:
+    """Return an error's cause and fix; the fix names what the add-on's dialog has, not options of a command line."""
+    cause, _, fix = str(error).rpartition("\n  ")
+    for option, field in {**DIALOG, "runs/install.log": str(log)}.items():
+        fix = fix.replace(option, field)
+    return {"cause": cause, "fix": fix.strip()}
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:

@@ -154,7 +154,8 @@ class Installation:
         arguments += ["--folder", str(environment_folder()), "--watch-input"]
         arguments += ["--wheels", str(choice.wheels)] if choice.wheels else []
         with log.open("wb") as output:
-            self._process = _start([str(python), "-I", "-c", _RUN, str(cargo.server), *arguments], output)
+            command = [str(python), "-I", "-c", _RUN, str(cargo.server), *arguments]
+            self._process = _start(command, output, log.parent)
         self._output = log.open("rb")
 
     def poll(self, progress: Progress) -> bool:
@@ -194,10 +195,12 @@ class Installation:
         self._output.close()
 
 
-def _start(command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-    """Start the installer apart from Blender's terminal and Python settings, in a group of its own."""
+def _start(command: list[str], output: IO[bytes], folder: Path) -> subprocess.Popen[bytes]:
+    """Start the installer apart from Blender's terminal and Python settings, in a group of its own. It runs in
+    `folder`: pip would take modules of the artist's folder, a `json.py` say, for Python's."""
     return subprocess.Popen(
         command,
+        cwd=folder,
         stdin=subprocess.PIPE,
         stdout=output,
         stderr=subprocess.STDOUT,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import bpy
@@ -38,23 +39,33 @@ def is_missing() -> bool:
 
 
 class _Look:
-    """Whether a server is installed; the disk is asked once, and again after an installation."""
+    """Whether a server is installed; the disk is asked once for each chosen Python, and again after an installation."""
 
     def __init__(self) -> None:
-        self.known: bool | None = None
+        self._known: dict[str, bool] = {}
 
     def is_missing(self) -> bool:
-        if self.known is None:
+        chosen = preferences().server_python
+        if chosen not in self._known:
             try:
-                discovery.find_install(preferences().server_python)
+                discovery.find_install(chosen)
             except EDTalkError:
-                self.known = True
+                self._known[chosen] = True
             else:
-                self.known = False
-        return self.known
+                self._known[chosen] = False
+        return self._known[chosen]
+
+    def forget(self) -> None:
+        self._known.clear()
 
 
 _LOOKED = _Look()
+
+
+@lru_cache(maxsize=1)
+def _cargo(folder: Path) -> installing.Cargo | None:
+    """Return what this add-on carries, which stays while it is enabled: polls ask whenever a panel is drawn."""
+    return installing.Cargo.find(folder)
 
 
 class InstallServer(TaskOperator, bpy.types.Operator):
@@ -88,7 +99,7 @@ class InstallServer(TaskOperator, bpy.types.Operator):
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
-        if installing.Cargo.find(CARGO) is None:
+        if _cargo(CARGO) is None:
             return refuse(cls, "This add-on carries no server: run install.py in the EDTalk folder")
         return cls.is_free()
 
@@ -114,7 +125,7 @@ class InstallServer(TaskOperator, bpy.types.Operator):
         column.prop(self, "python")
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        cargo, wheels = installing.Cargo.find(CARGO), paths.absolute(self.wheels) if self.wheels else None
+        cargo, wheels = _cargo(CARGO), paths.absolute(self.wheels) if self.wheels else None
         if cargo is None:
             raise EDTalkError(
                 ErrorCode.SERVER_UNREACHABLE,
@@ -136,7 +147,7 @@ class InstallServer(TaskOperator, bpy.types.Operator):
                 yield
         finally:
             installation.close()
-            _LOOKED.known = None
+            _LOOKED.forget()
         preferences().server_python = ""  # an older choice would hide the new one
         bundle = yield from runtime.session().ready(progress)
         return rpt_("The server is installed and ready: {bundle}", bundle=bundle.title)
@@ -165,12 +176,13 @@ def draw_install(layout: bpy.types.UILayout) -> None:
 
 def register() -> None:
     """Look again."""
-    _LOOKED.known = None
+    _LOOKED.forget()
 
 
 def unregister() -> None:
     """Forget it."""
-    _LOOKED.known = None
+    _LOOKED.forget()
+    _cargo.cache_clear()
 
 
 CLASSES = (InstallServer,)

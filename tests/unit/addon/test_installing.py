@@ -13,8 +13,10 @@ import pytest
 from blender_addon.core.server import discovery, installing
 from blender_addon.core.server.installing import Cargo, Choice, Installation
 from blender_addon.core.tasks import Progress, run_to_end
+from edtalk_server.installer import environments, from_addon
 from shared_protocol import paths
 from shared_protocol.errors import EDTalkError
+from tests import sayings
 
 STAND_IN = """
 import json, os, pathlib, sys, threading, time
@@ -91,7 +93,10 @@ def test_a_cancel_ends_the_installer(carried: Path) -> None:
     while not (carried.parents[4] / "log" / "install.log").read_bytes().count(b"EDTALK"):
         time.sleep(0.01)
     installation.close()
-    assert installation._process.wait(10) != 0 and Path("ended").exists()
+    assert installation._process.wait(10) != 0
+    assert (carried.parents[4] / "log" / "ended").exists(), (
+        "pip finds no modules of the artist's folder where it runs"
+    )
 
 
 def test_an_addon_without_wheels_carries_no_server(tmp_path: Path) -> None:
@@ -120,3 +125,16 @@ def test_a_record_leads_to_the_next_server_when_the_first_is_gone(
     paths.write_private(paths.server_record(), json.dumps({"python": "/gone", "others": 5}).encode())
     with pytest.raises(EDTalkError, match="/gone"):
         discovery.find_install("", {**os.environ})
+
+
+@pytest.mark.parametrize("output", ["ERROR: Failed to establish a new connection", "Traceback\nbad luck"])
+def test_an_error_names_what_the_dialog_has(output: str) -> None:
+    told = from_addon.in_words_of_the_dialog(environments.explain(output), Path("/log/install.log"))
+    assert "\n" not in told["fix"]
+    assert "field Packages" in told["fix"] or told["fix"] == "/log/install.log has the whole output."
+
+
+def test_no_option_of_a_command_line_is_left_for_people_without_a_terminal() -> None:
+    said = sayings.said_by_installer()
+    assert len(said) > 15
+    assert [text for text in said if "--" in text or "runs/" in text or "checkout" in text] == []
