@@ -34,8 +34,8 @@ SERVER_ROOMS = ("media", "engine", "motion", "workers", "service")
 """The rooms of the server whose words an animator meets. Those about damaged bundles and checkpoints stay English."""
 INSTALLER = ("environments", "from_addon", "server", "steps")
 """Files of the installer whose errors the add-on shows."""
-REASONS = {"_too_large", "_what_it_is"}
-"""Functions of the server that return what is wrong with a file."""
+REASONS = {"_too_large", "_what_it_is", "gave_up"}
+"""Functions that return what is wrong with a file, or with the server."""
 NOTING = {"listed", "find_track", "_notes", "_gaps", "new_source"}
 """Functions of the server that add to the notes about a portrait or a video."""
 WORDS = ("server", "add-on", "mouth", "pose", "expression", "The portrait", "The voice")
@@ -106,7 +106,10 @@ class Source:
             scope = scope.parent
         for place in (scope, self.tree):
             assignments = [node for node in ast.walk(place) if isinstance(node, ast.Assign)]
-            if found := [one.value for one in assignments if name.id in map(ast.unparse, one.targets)]:
+            pairs = [
+                pair for one in assignments for target in one.targets for pair in _pairs(target, one.value)
+            ]
+            if found := [value for target, value in pairs if name.id == ast.unparse(target)]:
                 return found
         return []
 
@@ -170,6 +173,7 @@ def said_in(source: Source) -> Said:
     yield from _told(source)
     yield from _stages_set(source)
     yield from _states(source)
+    yield from _reasons(source)
     yield from _errors(source)
 
 

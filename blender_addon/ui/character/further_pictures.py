@@ -32,10 +32,13 @@ def choose(ob: bpy.types.Object, stored: list[str]) -> None:
 
 
 class AddPicture(bpy.types.Operator):
-    """Add further pictures of this person, laughing or with an open mouth. Frames take from each what the portrait does
-    not show"""
+    """Add further pictures of the person."""
 
     bl_idname = "edtalk.add_picture"
+    bl_description = (
+        "Add further pictures of this person, laughing or with an open mouth. Frames take from each what the portrait "
+        "does not show"
+    )
     bl_label = "Add Pictures"
     bl_options = {"UNDO"}
 
@@ -119,7 +122,7 @@ class FurtherPicturesPanel(CharacterPanel, bpy.types.Panel):
 def _words(parts: str) -> str:
     """Say what a picture gives."""
     named = ", ".join(iface_(PARTS[part]) for part in parts.split() if part in PARTS)
-    return iface_("Gives: {0}").format(named) if named else iface_("Gives nothing that the portrait lacks")
+    return iface_("Gives: {parts}", parts=named) if named else iface_("Gives nothing that the portrait lacks")
 
 
 CLASSES = (AddPicture, RemovePicture, FurtherPicturesPanel)
