@@ -77,3 +77,20 @@ def test_the_picture_comes_back_after_an_undo_and_with_new_frames(
     assert not [one for one in bpy.data.images if one.name.startswith("EDTalk compare")], (
         "none is left behind"
     )
+
+
+def test_the_chosen_take_stays_chosen_when_another_one_is_deleted(
+    addon: Any, talking: bpy.types.Object, baked: Path
+) -> None:
+    manager = bpy.context.window_manager
+    rows, wipe = manager.edtalk_takes.rows, manager.edtalk_wipe
+    rows.clear()
+    for name in ("a", "b", "c"):
+        rows.add().folder = name
+    wipe.take = "b"
+    rows.remove(0)
+    assert wipe.take == "b"
+    rows.remove(0)
+    assert wipe.take == "c"
+    rows.clear()
+    assert wipe.take == "NONE"

@@ -12,7 +12,7 @@ from inspect import signature
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, PointerProperty, StringProperty
 
 from ...core import takes
 from ...core.text.translate import iface_
@@ -39,8 +39,21 @@ def _redraw(_self: object, _context: bpy.types.Context | None) -> None:
 def _folders(_group: object, context: bpy.types.Context | None) -> list[tuple[str, str, str]]:
     """Return the takes to choose from: the active character's, as the list in the panel has them."""
     manager = context.window_manager if context is not None else bpy.context.window_manager
-    _choices[:] = [(row.folder, row.name, "") for row in manager.edtalk_takes.rows]
-    return _choices or [(NONE, "-", "")]
+    found = [(row.folder, row.name, "") for row in manager.edtalk_takes.rows] or [(NONE, "-", "")]
+    if found != _choices:  # equal strings are other strings, and an open menu shows the old ones
+        _choices[:] = found
+    return _choices
+
+
+def _chosen(group: EDTalkWipe) -> int:
+    """Return the number of the chosen take in the list, which changes when takes are baked or deleted."""
+    folders = [row.folder for row in bpy.context.window_manager.edtalk_takes.rows]
+    return folders.index(group.folder) if group.folder in folders else 0
+
+
+def _choose(group: EDTalkWipe, number: int) -> None:
+    rows = bpy.context.window_manager.edtalk_takes.rows
+    group.folder = rows[number].folder if number < len(rows) else ""
 
 
 class EDTalkWipe(bpy.types.PropertyGroup):
@@ -51,7 +64,15 @@ class EDTalkWipe(bpy.types.PropertyGroup):
         description="Right of the line, draw another take over what the plane shows. Renders stay as they are",
         update=_redraw,
     )
-    take: EnumProperty(name="With", description="The take right of the line", items=_folders, update=_redraw)
+    folder: StringProperty(options={"HIDDEN", "SKIP_SAVE"})
+    take: EnumProperty(
+        name="With",
+        description="The take right of the line",
+        items=_folders,
+        get=_chosen,
+        set=_choose,
+        update=_redraw,
+    )
     line: FloatProperty(
         name="Line",
         description="Where the line is, from the picture's left edge to its right one",

@@ -145,7 +145,8 @@ class DragFace(bpy.types.Operator):
         context.workspace.status_text_set(iface_(HELP, handle=iface_(self._handle.label), values=words))
 
     def _end(self, context: bpy.types.Context, answer: set[str]) -> set[str]:
-        context.workspace.status_text_set(None)
+        if context.workspace is not None:  # it goes with a file
+            context.workspace.status_text_set(None)
         return answer
 
 
