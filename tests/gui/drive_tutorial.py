@@ -6,6 +6,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Generator, Iterator
+from itertools import product
 from pathlib import Path
 
 import bpy
@@ -57,11 +58,11 @@ def press(words: str) -> Iterator[float]:
 
 def scrolled_to(words: str) -> Iterator[float]:
     """Turn the wheel until a button is in sight: down to the end, or else from the top on."""
-    for way in ("", *["down"] * 6, *["up"] * 6):
+    for closely, way in product((False, True), ("", *["down"] * 6, *["up"] * 6)):
         if way:
             yield from turn_wheel(way)
         try:
-            return (yield from buttons.find(words))
+            return (yield from buttons.find(words, closely))
         except LookupError:
             continue
     raise LookupError(f"no button for {words}")
@@ -203,7 +204,7 @@ def below(lines: int, from_right: int) -> Iterator[float]:
     yield from turn_wheel("down", 60)
     for _ in range(20):
         try:
-            _x, y = yield from buttons.find("edtalk.edit_performance")
+            _x, y = yield from buttons.find("edtalk.edit_performance", closely=False)
             break
         except LookupError:
             yield from turn_wheel("up", 4)

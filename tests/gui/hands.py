@@ -117,11 +117,11 @@ class Buttons:
     def __init__(self) -> None:
         self._places: dict[str, Place] = {}
 
-    def find(self, words: str) -> Iterator[float]:
+    def find(self, words: str, closely: bool = True) -> Iterator[float]:
         """Put the mouse over the first button whose command holds these words; its place.
 
-        Wide buttons come first: a look at every place of the sidebar takes 20 s without a graphics card.
-        Raises `LookupError` when there is none."""
+        Wide buttons come first, and without `closely` alone: a look at every place of the sidebar takes 20 s without a
+        graphics card. Raises `LookupError` when there is none."""
         where = drive_window.area("VIEW_3D")
         side = drive_window.region(where, "UI")
         for place in (
