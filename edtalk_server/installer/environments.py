@@ -136,15 +136,31 @@ def _quick(action: str) -> list[str]:
     return ["--no-compile"] if action == "install" else []
 
 
+def answer_of(python: str, code: str, timeout: float) -> str:
+    """Return what an interpreter prints for some code. Raises `OSError` or `SubprocessError`.
+
+    It has no input: on Windows a Python does not begin while another process waits for the input that it inherits, as
+    `from_addon` does.
+    """
+    answer = subprocess.run(
+        [python, "-c", code],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=True,
+    )
+    return answer.stdout
+
+
 def pip_version(python: str) -> tuple[int, ...]:
     """Return the first two numbers of an interpreter's pip; none where it cannot import pip, as in an environment that
     was half made."""
-    question = [python, "-c", "import pip; print(pip.__version__)"]
     try:
-        answer = subprocess.run(question, capture_output=True, text=True, timeout=60, check=True)
+        answer = answer_of(python, "import pip; print(pip.__version__)", 60)
     except (OSError, subprocess.SubprocessError):
         return ()
-    return tuple(int(part) for part in re.findall(r"\d+", answer.stdout)[:2])
+    return tuple(int(part) for part in re.findall(r"\d+", answer)[:2])
 
 
 def fingerprint(root: Path, *facts: object) -> str:
@@ -156,10 +172,8 @@ def fingerprint(root: Path, *facts: object) -> str:
 
 def python_version(python: str) -> tuple[int, int] | None:
     """Return (major, minor) of an interpreter; None when it does not run."""
-    question = [python, "-c", "import sys; print(*sys.version_info[:2])"]
     try:
-        answer = subprocess.run(question, capture_output=True, text=True, timeout=60, check=True)
-        major, minor = answer.stdout.split()
+        major, minor = answer_of(python, "import sys; print(*sys.version_info[:2])", 60).split()
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
     return int(major), int(minor)

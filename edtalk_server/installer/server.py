@@ -12,7 +12,7 @@ from pathlib import Path
 
 from shared_protocol import __version__, paths
 
-from .environments import TORCH, Environment, fingerprint
+from .environments import TORCH, Environment, answer_of, fingerprint
 from .options import Options
 from .steps import GIGABYTE, Runner, SetupError, need_disk
 
@@ -154,12 +154,11 @@ def agree(environment: Environment, ask: Callable[[str], str] = input) -> None:
 
 def installed_torch(environment: Environment) -> str | None:
     """Return the PyTorch build in the environment, `cpu` or `cuda`; None when there is none."""
-    question = [environment.python, "-c", "import torch; print('cuda' if torch.version.cuda else 'cpu')"]
+    question = "import torch; print('cuda' if torch.version.cuda else 'cpu')"
     try:
-        answer = subprocess.run(question, capture_output=True, text=True, timeout=120, check=True)
+        return answer_of(environment.python, question, 120).strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return answer.stdout.strip()
 
 
 def report_device(environment: Environment, kind: str) -> None:

@@ -138,3 +138,18 @@ def test_no_option_of_a_command_line_is_left_for_people_without_a_terminal() -> 
     said = sayings.said_by_installer()
     assert len(said) > 15
     assert [text for text in said if "--" in text or "runs/" in text or "checkout" in text] == []
+
+
+def test_a_python_that_is_asked_gets_no_share_of_the_input_that_the_installer_waits_for() -> None:
+    """On Windows it would not begin before that ends: the pipe is locked while a thread reads it."""
+    waiting, other = os.pipe()
+    kept = os.dup(0)
+    os.dup2(waiting, 0)
+    try:
+        code = "import os, stat; print(stat.S_ISFIFO(os.fstat(0).st_mode))"
+        assert environments.answer_of(sys.executable, code, 30).strip() == "False"
+        assert environments.python_version(sys.executable) == sys.version_info[:2]
+    finally:
+        os.dup2(kept, 0)
+        for handle in (waiting, other, kept):
+            os.close(handle)
