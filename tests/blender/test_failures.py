@@ -116,7 +116,7 @@ def test_a_server_that_is_not_installed(
     monkeypatch.setenv("EDTALK_DATA_DIR", str(tmp_path / "nothing here"))
     before = everything()
     words = refused(bpy.ops.edtalk.new_character, filepath=str(portrait))
-    assert "not installed" in words and "install.py" in words
+    assert "not installed" in words and "Install Server" in words
     assert everything() == before
 
 

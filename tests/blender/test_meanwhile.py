@@ -47,6 +47,7 @@ def jobs(addon: Any, movie: Path) -> dict[str, Callable[[Any], Any]]:
                 "_banks": lambda: banks,
                 "_start": lambda _scene: 1.0,
                 "zero": "NEAREST",
+                "follow": False,
                 "absolute": False,
                 **dict.fromkeys(("strength_mouth", "strength_pose", "strength_expression"), 1.0),
             },

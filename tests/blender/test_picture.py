@@ -82,7 +82,7 @@ def test_a_face_keeps_its_colours_to_half_a_grey_level(
 ) -> None:
     scene = bpy.context.scene
     scene.view_settings.view_transform = transform
-    scene.render.resolution_x = scene.render.resolution_y = 256
+    scene.render.resolution_x = scene.render.resolution_y = 512
     bpy.ops.edtalk.new_character(filepath=str(SAMPLE))
     bpy.ops.edtalk.bake(first=2, last=2)
     frame = baked(bpy.context.object, 2)
