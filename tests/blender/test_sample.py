@@ -116,7 +116,7 @@ def test_it_renders_its_face_without_the_add_on(opened: bpy.types.Object, frame:
     if bpy.app.version >= (5, 0, 0):
         scene.render.image_settings.media_type = "IMAGE"
     scene.render.image_settings.file_format = "PNG"
-    scene.render.resolution_x = scene.render.resolution_y = 256
+    scene.render.resolution_x = scene.render.resolution_y = 512
     scene.render.filepath = str(tmp_path / "still.png")
     bpy.ops.render.render(write_still=True)
     take = Path(bpy.path.abspath(node_of(opened).image.filepath)).parent
