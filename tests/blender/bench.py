@@ -1,6 +1,6 @@
 """How fast the add-on is in Blender, with a Python that has bpy. Not a test; docs/bench.md says how to read it.
 
-.venv-bpy-5.0.1/bin/python tests/blender/bench.py [writing] [ticks]
+.venv-bpy-5.0.1/bin/python tests/blender/bench.py [writing] [ticks] [slider]
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from pathlib import Path
 import staging
 
 staging.set_aside()
+import bench_slider  # noqa: E402
 import bench_ticks  # noqa: E402
 import bench_writing  # noqa: E402
 
-BENCHES = {"writing": bench_writing.measured, "ticks": bench_ticks.measured}
+BENCHES = {"writing": bench_writing.measured, "ticks": bench_ticks.measured, "slider": bench_slider.measured}
 
 
 def main() -> None:
