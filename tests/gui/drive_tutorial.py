@@ -69,8 +69,7 @@ def scrolled_to(words: str) -> Iterator[float]:
 
 
 def turn_wheel(way: str, by: int = 16) -> Iterator[float]:
-    hands.scroll(way, by)
-    buttons._places.clear()
+    buttons.scroll(way, by)
     yield 0.4
 
 

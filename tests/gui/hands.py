@@ -117,6 +117,14 @@ class Buttons:
     def __init__(self) -> None:
         self._places: dict[str, Place] = {}
 
+    def scroll(self, direction: str, times: int) -> None:
+        """Scroll the sidebar, and know where the buttons have gone."""
+        view = drive_window.region(drive_window.area("VIEW_3D"), "UI").view2d
+        before = view.region_to_view(0, 0)[1]
+        scroll(direction, times)
+        by = round(view.region_to_view(0, 0)[1] - before)
+        self._places = {command: (x, y + by) for command, (x, y) in self._places.items()}
+
     def find(self, words: str, closely: bool = True) -> Iterator[float]:
         """Put the mouse over the first button whose command holds these words; its place.
 
@@ -124,11 +132,8 @@ class Buttons:
         graphics card. Raises `LookupError` when there is none."""
         where = drive_window.area("VIEW_3D")
         side = drive_window.region(where, "UI")
-        for place in (
-            *self._remembered(words),
-            *_places(side, _thirds(side)),
-            *_places(side, _columns(side)),
-        ):
+        near = _places(side, _columns(side)) if closely else []
+        for place in (*self._remembered(words), *_places(side, _thirds(side)), *near):
             move(place)
             yield HOVER
             seen = under_mouse(where, side)
