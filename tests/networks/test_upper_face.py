@@ -187,6 +187,15 @@ def test_brows_rise_and_draw_together_and_the_eyes_stay(photo: Tensor, prepared:
         assert np.abs(raised - rest)[_box(part, 0)].mean() < 3
 
 
+def test_nothing_that_the_network_draws_shows_at_raised_brows(prepared: PreparedUpperFace) -> None:
+    """It draws brows as they were: a turned face had a second brow below the raised one."""
+    hold = prepared.around[0, 0]
+    for brow in (TEMPLATE68[18:21], TEMPLATE68[23:26]):
+        for x, y in brow:
+            column, row = round(x / 256 * hold.shape[1]), round((y - 3) / 256 * hold.shape[0])
+            assert hold[row, column] > 0.75
+
+
 def test_a_raise_with_a_furrow_lifts_the_inner_ends_alone(photo: Tensor, prepared: PreparedUpperFace) -> None:
     rest, grief = _moved(photo, prepared), _moved(photo, prepared, brow_raise=0.7, brow_furrow=1.0)
     brow = _box(slice(22, 27), 8)

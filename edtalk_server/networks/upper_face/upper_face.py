@@ -224,7 +224,8 @@ def _around(eyes: tuple[Eye, Eye], device: torch.device) -> Tensor:
         offset, length = places - eye.origin[:, None, None], (eye.across * eye.across).sum()
         x = (offset * eye.across[:, None, None]).sum(0) / length
         y = (offset * down_of(eye.across)[:, None, None]).sum(0) / length
-        away = ((x / 1.5).square() + ((y + 0.1) / 1.0).square()).sqrt()
+        reach = torch.where(y < 0, 2.2, 1.0)  # up to the raised brow: the network draws that as it was, too
+        away = ((x / 1.7) ** 4 + ((y + 0.1) / reach) ** 4) ** 0.25
         maps.append(eye.sure * ((1.5 - away) / 0.5).clamp(0, 1))
     return torch.maximum(*maps)[None, None]
 
