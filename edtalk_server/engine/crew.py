@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import os
 import subprocess
 import threading
 from collections import OrderedDict, deque
@@ -22,12 +21,11 @@ from weakref import WeakKeyDictionary
 
 import torch
 
-from edtalk_server import allocator
+from edtalk_server import child_process
 from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.engine import helper
 from edtalk_server.engine.device_manager import MAX_ENCODED_FACES, DeviceManager, EncodedFace
 from edtalk_server.engine.drawing import Decode, draw
-from shared_protocol.processes import python_module
 
 logger = logging.getLogger(__name__)
 
@@ -76,21 +74,7 @@ class _Helper:
     """One helper process. It draws nothing until it is ready, and nothing more after its first trouble."""
 
     def __init__(self, folder: Path, digest: str, is_fast: bool) -> None:
-        environment = os.environ | {
-            "OMP_NUM_THREADS": "1",
-            "MKL_NUM_THREADS": "1",
-            "OPENBLAS_NUM_THREADS": "1",
-        }
-        if allocator.is_glibc():
-            environment = allocator.KEEPING | environment
-        command = [*python_module(helper.__name__), str(folder), digest, str(int(is_fast))]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
-        )
+        self._process = child_process.start(helper.__name__, str(folder), digest, str(int(is_fast)))
         self._sent: OrderedDict[int, None] = OrderedDict()
         self.is_ready = False
         self._starting = threading.Thread(
@@ -100,7 +84,12 @@ class _Helper:
 
     def _wait_until_ready(self) -> None:
         with contextlib.suppress(OSError, ValueError):
-            self.is_ready = self._process.stdout is not None and helper.read(self._process.stdout) is not None
+            self.is_ready = self._received() is not None
+
+    def _received(self) -> dict[str, Any] | None:
+        """Wait for the next message; None when the process has ended."""
+        message = child_process.receive(self._process.stdout) if self._process.stdout else None
+        return None if message is None else child_process.unpack(message)
 
     @property
     def pid(self) -> int:
@@ -109,29 +98,27 @@ class _Helper:
 
     def ask(self, number: int, encoded: EncodedFace, row: Weights, deep: bool, path: str) -> None:
         """Ask for a frame; with the face, where the helper has it no longer."""
-        request: dict[str, Any] = {"of": number, "row": helper.packed(row), "deep": deep, "path": path}
+        request: dict[str, Any] = {"of": number, "row": row, "deep": deep, "path": path}
         if number not in self._sent:
             request |= {
                 "face": number,
-                "picture": helper.packed(encoded.picture),
-                "photo": helper.packed(encoded.photo),
-                "others": [
-                    [helper.packed(other.picture), helper.packed(other.photo)] for other in encoded.others
-                ],
+                "picture": encoded.picture,
+                "photo": encoded.photo,
+                "others": [[other.picture, other.photo] for other in encoded.others],
             }
             self._sent[number] = None
             while len(self._sent) > MAX_ENCODED_FACES:
                 self._sent.popitem(last=False)
         if self._process.stdin is None:
             raise OSError("the helper has no input")
-        helper.write(self._process.stdin, request)
+        child_process.send(self._process.stdin, child_process.pack(request))
 
     def answer(self) -> Rendered:
         """Return the next frame. Raises `OSError` when the helper has ended or failed."""
-        answer = helper.read(self._process.stdout) if self._process.stdout else None
+        answer = self._received()
         if answer is None or "frame" not in answer:
             raise OSError("the process has ended" if answer is None else answer.get("error", "no frame"))
-        frame: Rendered = helper.unpacked(answer["frame"])
+        frame: Rendered = answer["frame"]
         return frame
 
     def end(self) -> None:

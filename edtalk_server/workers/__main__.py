@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
 
+from edtalk_server import child_process
 from edtalk_server.workers.drawer import Drawer
-from edtalk_server.workers.process import receive, send
 from edtalk_server.workers.worker import WorkerSettings
 
 
 def main() -> int:
-    """Answer until the input ends. What libraries print goes to the error stream."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the program that started us
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    """Answer until the input ends."""
+    answers = child_process.answers()
     drawer = Drawer(WorkerSettings(**json.loads(sys.argv[1])))
-    while (request := receive(sys.stdin.buffer)) is not None:
-        send(answers, drawer.answer(request))
+    while (request := child_process.receive(sys.stdin.buffer)) is not None:
+        child_process.send(answers, drawer.answer(request))
     return 0
 
 

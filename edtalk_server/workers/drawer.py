@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from typing import Any
 
+from edtalk_server import child_process
 from edtalk_server.engine.source import Source
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -32,7 +33,7 @@ class Drawer:
     def answer(self, request: bytes) -> bytes:
         """Answer a message of `wire`. Whatever goes wrong is an answer too."""
         try:
-            return self._answer(wire.unpack(request))
+            return self._answer(child_process.unpack(request))
         except EDTalkError as error:
             return wire.pack_error(error)
         except MemoryError:
@@ -46,13 +47,13 @@ class Drawer:
     def _answer(self, request: dict[str, Any]) -> bytes:
         if "give" in request:
             self._keep(wire.source_of(request["give"]))
-            return wire.pack({"images": []})
+            return child_process.pack({"images": []})
         if "open" in request:
             self._open()
-            return wire.pack({"images": []})
+            return child_process.pack({"images": []})
         key = request["draw"]
         if key not in self._sources:
-            return wire.pack({"lacks": True})
+            return child_process.pack({"lacks": True})
         self._sources.move_to_end(key)
         weights, output = request["weights"].copy(), wire.output_of(request)
         frames = self._open().render(self._sources[key], weights, output)

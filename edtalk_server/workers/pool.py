@@ -7,6 +7,7 @@ import queue
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from edtalk_server import child_process
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 from . import wire
@@ -39,7 +40,7 @@ class Pool:
     def open(self) -> None:
         """Start one of the free workers and let it load the model. Raises the `EDTalkError` of one that cannot."""
         self._with_worker(
-            lambda worker: wire.images_of(_told(worker, wire.pack({"open": True}))), "its model"
+            lambda worker: wire.images_of(_told(worker, child_process.pack({"open": True}))), "its model"
         )
 
     def draw(self, task: DrawTask) -> list[EncodedImage]:
@@ -73,7 +74,7 @@ class Pool:
 
 
 def _told(worker: Worker, request: bytes) -> dict[str, Any]:
-    return wire.unpack(worker.ask(request))
+    return child_process.unpack(worker.ask(request))
 
 
 def _drawn(worker: Worker, task: DrawTask) -> list[EncodedImage]:

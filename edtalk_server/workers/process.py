@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import struct
 import subprocess
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO
 
-from shared_protocol.processes import python_module
+from edtalk_server import child_process
 
 from .worker import WorkerLostError, WorkerSettings
-
-_LENGTH = struct.Struct("<Q")
-_MOST_BYTES = 2**34
-"""Bytes of a message beyond which the stream is broken."""
-_ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class ProcessWorker:
@@ -53,8 +45,8 @@ class ProcessWorker:
         process = self._process
         if process is None or process.stdin is None or process.stdout is None:
             return None
-        send(process.stdin, request)
-        return receive(process.stdout)
+        child_process.send(process.stdin, request)
+        return child_process.receive(process.stdout)
 
     def memory(self) -> int:
         """See `Worker`."""
@@ -83,12 +75,8 @@ class ProcessWorker:
             _end(self._process)
             self._process = None
         if self._process is None:
-            self._process = subprocess.Popen(
-                [*python_module("edtalk_server.workers"), json.dumps(asdict(self._settings))],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment(os.environ, self._card),
-            )
+            settings = json.dumps(asdict(self._settings))
+            self._process = child_process.start("edtalk_server.workers", settings, card=self._card)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -99,28 +87,3 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with suppress(OSError):  # what was not written any more
             if stream is not None:
                 stream.close()
-
-
-def environment(own: Mapping[str, str], card: str) -> dict[str, str]:
-    """Return the environment of a worker: one thread, and one graphics card."""
-    values = dict(own) | dict.fromkeys(_ONE_THREAD, "1")
-    return values | ({"CUDA_VISIBLE_DEVICES": card} if card else {})
-
-
-def send(stream: IO[bytes], message: bytes) -> None:
-    """Write a message, its length first."""
-    stream.write(_LENGTH.pack(len(message)))
-    stream.write(message)
-    stream.flush()
-
-
-def receive(stream: IO[bytes]) -> bytes | None:
-    """Return the next message; None at the end. Raises `ValueError` for a broken stream."""
-    head = stream.read(_LENGTH.size)
-    if len(head) < _LENGTH.size:
-        return None
-    (length,) = _LENGTH.unpack(head)
-    if length > _MOST_BYTES:
-        raise ValueError("the stream of messages is broken")
-    message = stream.read(length)
-    return message if len(message) == length else None

@@ -1,4 +1,4 @@
-"""Tasks, portraits and answers as bytes: msgpack with arrays as shape, type and data. Both ends are ours."""
+"""Tasks, portraits and answers as messages of `child_process`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any
 
-import msgpack
-import numpy as np
-
+from edtalk_server.child_process import pack
 from edtalk_server.engine.source import Source
 from edtalk_server.media.output_spec import OutputSpec
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -16,37 +14,6 @@ from shared_protocol.messages import Crop
 
 from .images import EncodedImage
 from .task import DrawTask
-
-_ARRAY = "array"
-_MOST_BYTES = 2**31 - 1
-"""Bytes of one message: 64 full frames of half floats are not drawn in one task."""
-
-
-def pack(values: dict[str, Any]) -> bytes:
-    """Return a map of plain values and arrays as bytes."""
-    return bytes(msgpack.packb(values, default=_array_to_map))
-
-
-def unpack(data: bytes) -> dict[str, Any]:
-    """Return what `pack` was given; arrays are read-only, lists stay lists."""
-    values: dict[str, Any] = msgpack.unpackb(
-        data, object_hook=_map_to_array, max_bin_len=_MOST_BYTES, max_str_len=_MOST_BYTES
-    )
-    return values
-
-
-def _array_to_map(value: Any) -> dict[str, Any]:
-    if isinstance(value, np.ndarray):
-        data = np.ascontiguousarray(value)
-        return {_ARRAY: data.dtype.str, "shape": list(data.shape), "data": data.tobytes()}
-    raise TypeError(f"a {type(value).__name__} cannot be sent to a worker")
-
-
-def _map_to_array(values: dict[str, Any]) -> Any:
-    if _ARRAY not in values:
-        return values
-    return np.frombuffer(values["data"], np.dtype(values[_ARRAY])).reshape(values["shape"])
-
 
 # --- portraits -------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ import pytest
 
 from blender_addon.core.server.client import Client
 from blender_addon.core.server.events import weights_of
+from edtalk_server import child_process
 from edtalk_server.engine import Engine
 from edtalk_server.engine.device_manager import EncodedFace
 from edtalk_server.engine.fake import FakeEngine
@@ -110,7 +111,7 @@ def test_a_portrait_reaches_a_worker_whole_with_the_further_pictures_of_the_pers
     faces = [EncodedFace(np.full((4, 4, 3), tone, np.uint8)) for tone in (1, 2)]
     other = replace(plain, key="other", encoded=faces[1], landmarks=(0.5, 0.25), cut_out=None)
     source = plain.with_also([other], [("mouth", "lids")], replace(faces[0], others=(faces[1],)))
-    given = wire.source_of(wire.unpack(wire.pack_source(source))["give"])
+    given = wire.source_of(child_process.unpack(wire.pack_source(source))["give"])
     for one, same in ((given, source), (given.also[0], other)):
         for field in fields(one):
             value, wanted = getattr(one, field.name), getattr(same, field.name)

@@ -18,6 +18,7 @@ BELOW_ENGINE = (
     "edtalk_server.media",
     ARRAYS,
     "edtalk_server.allocator",
+    "edtalk_server.child_process",
     "shared_protocol",
 )
 BELOW_SERVICE = ("edtalk_server.engine", "edtalk_server.motion", *BELOW_ENGINE)
@@ -58,6 +59,9 @@ ROOMS = {
     "edtalk_server.samples": Room(only=frozenset()),
     "edtalk_server.arrays": Room(only=frozenset({"numpy"})),
     "edtalk_server.allocator": Room(only=frozenset()),
+    "edtalk_server.child_process": Room(
+        ("edtalk_server.allocator", "shared_protocol"), only=frozenset({"msgpack", "numpy"})
+    ),
     "edtalk_server.networks": Room((ARRAYS,), only=frozenset({"torch", "numpy", "transformers"})),
     "edtalk_server.media": Room((ARRAYS, "shared_protocol"), never=BLENDER | {"torch"}),
     "edtalk_server.bundles": Room(
