@@ -12,6 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from shared_protocol import face_template
 from shared_protocol.banks import BankLayout
 
 from ..text.translate import n_
@@ -20,20 +21,9 @@ Place = tuple[float, float]
 Values = Mapping[str, float]
 """Values of bases by their identifiers."""
 
-# fmt: off
-TEMPLATE: tuple[Place, ...] = tuple((x / 256, y / 256) for x, y in (
-    (61, 119), (62, 137), (65, 156), (69, 173), (75, 189), (86, 203), (101, 213), (117, 221), (135, 224),
-    (152, 221), (165, 211), (175, 199), (183, 184), (187, 168), (189, 151), (192, 135), (194, 118),
-    (77, 109), (87, 99), (102, 95), (117, 96), (132, 101),
-    (146, 101), (159, 98), (171, 97), (183, 100), (190, 110),
-    (140, 111), (140, 121), (142, 132), (143, 143), (127, 154), (134, 155), (141, 157), (147, 155), (152, 153),
-    (94, 114), (102, 109), (111, 109), (118, 114), (111, 116), (102, 116),
-    (154, 115), (161, 109), (170, 110), (176, 114), (170, 117), (162, 116),
-    (112, 180), (123, 175), (133, 172), (139, 174), (146, 172), (155, 175),
-    (161, 180), (154, 187), (146, 190), (139, 190), (132, 189), (122, 186),
-    (117, 180), (132, 178), (139, 178), (146, 178), (158, 180), (146, 181), (139, 181), (132, 181),
-))
-# fmt: on
+TEMPLATE: tuple[Place, ...] = tuple(
+    (x / face_template.SIZE, y / face_template.SIZE) for x, y in face_template.POINTS
+)
 """Where the 68 landmarks (iBUG order) are in a crop that fits, for servers that do not find a portrait's own."""
 FARTHEST = 1.5
 """Fractions of the crop beyond which a landmark is an error."""

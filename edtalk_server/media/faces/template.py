@@ -1,42 +1,19 @@
-"""The official face template: where the 68 landmarks are in a 256 x 256 crop.
-
-iBUG 68-point order (jaw, brows, nose, eyes, outer lips, inner lips; "left" is the picture's left). Every picture that a
-face network gets is cropped so that landmarks 0-46 fit these points best under a similarity. Values: EDTalk release,
-`M003_template`, used by its crop for images.
-"""
+"""The official face template as arrays: every picture that a face network gets is cropped so that landmarks 0-46 fit
+these points best under a similarity."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-TEMPLATE_SIZE = 256
+from shared_protocol import face_template
+
+TEMPLATE_SIZE = face_template.SIZE
 """Side of the crop in which `TEMPLATE68` is given, in pixels."""
 
 FITTED_POINTS = 47
 """The similarity is fitted to the points 0 to 46 only, so that an open mouth does not move the crop."""
 
-# fmt: off
-_POINTS = (
-    # jaw
-    (61, 119), (62, 137), (65, 156), (69, 173), (75, 189), (86, 203), (101, 213), (117, 221), (135, 224),
-    (152, 221), (165, 211), (175, 199), (183, 184), (187, 168), (189, 151), (192, 135), (194, 118),
-    # brows
-    (77, 109), (87, 99), (102, 95), (117, 96), (132, 101),
-    (146, 101), (159, 98), (171, 97), (183, 100), (190, 110),
-    # nose
-    (140, 111), (140, 121), (142, 132), (143, 143), (127, 154), (134, 155), (141, 157), (147, 155), (152, 153),
-    # eyes
-    (94, 114), (102, 109), (111, 109), (118, 114), (111, 116), (102, 116),
-    (154, 115), (161, 109), (170, 110), (176, 114), (170, 117), (162, 116),
-    # outer lips
-    (112, 180), (123, 175), (133, 172), (139, 174), (146, 172), (155, 175),
-    (161, 180), (154, 187), (146, 190), (139, 190), (132, 189), (122, 186),
-    # inner lips
-    (117, 180), (132, 178), (139, 178), (146, 178), (158, 180), (146, 181), (139, 181), (132, 181),
-)
-# fmt: on
-
-TEMPLATE68: npt.NDArray[np.float32] = np.array(_POINTS, dtype=np.float32)
+TEMPLATE68: npt.NDArray[np.float32] = np.array(face_template.POINTS, dtype=np.float32)
 """[68, 2] float32, (x, y) in pixels of the 256 x 256 crop, y down."""
 TEMPLATE68.flags.writeable = False
