@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import numpy as np
 
 from blender_addon.core.server.client import Client
@@ -52,6 +53,12 @@ WORDS = (
     "exr",
     "nonsense",
 )
+
+ODD: tuple[Any, ...] = (None, True, -1, 2**63, 1e308, "", "x" * 3000, [], [[]] * 9, {}, {"a": {}}, b"\x00")
+"""Values of fields that no message has."""
+
+_BARRIER = 10_000_000
+"""From here on a `Ping` is our own: its answer says that all before it has been read."""
 
 
 def honest(chance: random.Random, source: str, folder: str) -> messages.Message:
@@ -112,7 +119,12 @@ def honest(chance: random.Random, source: str, folder: str) -> messages.Message:
 def damaged(chance: random.Random, message: messages.Message) -> list[bytes]:
     """The frames of a message, in half of the cases after an accident."""
     frames = [bytes(frame) for frame in codec.encode(message, replace_unsendable=True)]
-    match chance.randrange(12):
+    return after_accident(chance, frames) if chance.random() < 0.5 else frames
+
+
+def after_accident(chance: random.Random, frames: list[bytes]) -> list[bytes]:
+    """The frames of a message of which something was lost, changed, added or shuffled."""
+    match chance.randrange(8):
         case 0:
             header = bytearray(frames[0])
             for _ in range(chance.randint(1, 5)):
@@ -125,19 +137,30 @@ def damaged(chance: random.Random, message: messages.Message) -> list[bytes]:
         case 3:
             chance.shuffle(frames)
         case 4:
-            frames += [chance.randbytes(chance.randrange(50)) for _ in range(chance.randint(1, 12))]
+            frames += [chance.randbytes(chance.randrange(50)) for _ in range(chance.randrange(13))]
         case 5:
             frames = frames[:1]
+        case 6:
+            frames = [frame[: chance.randrange(len(frame) + 1)] for frame in frames]
+        case _:
+            fields = msgpack.unpackb(frames[0])
+            fields[chance.choice(list(fields))] = chance.choice(ODD)
+            frames[0] = msgpack.packb(fields)
     return frames
 
 
 def fuzz(peer: RawPeer, count: int, seed: int, source: str, folder: str) -> Iterator[Counter[str]]:
-    """Send `count` messages; yield what has been answered so far after each hundred."""
+    """Send `count` messages; yield what has been answered so far after each hundred, when all have been read."""
     chance, answers = random.Random(seed), Counter[str]()
     for sent in range(1, count + 1):
         peer.send_frames(damaged(chance, honest(chance, source, folder)))
         if sent % 100 == 0 or sent == count:
-            while (message := peer.receive_any(0.0)) is not None:
+            serial = _BARRIER + sent
+            peer.send(messages.Ping(serial))
+            while not (
+                isinstance(message := peer.receive(messages.Message), messages.Pong)
+                and message.serial == serial
+            ):
                 answers[type(message).__name__] += 1
             yield answers
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, get_type_hints
 
-import msgpack
 import numpy as np
 import pytest
 import zmq
@@ -25,6 +24,7 @@ from shared_protocol.messages import Blob, Done, Frame
 from tests import asking
 
 from .conftest import CHANNELS, RawPeer, RunningServer
+from .fuzz import after_accident
 from .test_service import PORTRAIT, prepared, until, weights
 
 MUTATIONS = 10_000
@@ -55,43 +55,7 @@ def honest(chance: random.Random, source: str) -> messages.Message:
 
 def mutated(chance: random.Random, message: messages.Message) -> list[bytes]:
     """The frames of a message after an accident."""
-    frames = [bytes(frame) for frame in codec.encode(message)]
-    match chance.randrange(7):
-        case 0:
-            header = bytearray(frames[0])
-            for _ in range(chance.randint(1, 5)):
-                header[chance.randrange(len(header))] = chance.randrange(256)
-            frames[0] = bytes(header)
-        case 1:
-            frames[0] = frames[0][: chance.randrange(len(frames[0]))]
-        case 2:
-            frames[0] = chance.randbytes(chance.randrange(200))
-        case 3:
-            chance.shuffle(frames)
-        case 4:
-            frames += [chance.randbytes(chance.randrange(50)) for _ in range(chance.randrange(12))]
-        case 5:
-            frames = [frame[: chance.randrange(len(frame) + 1)] for frame in frames]
-        case _:
-            fields = msgpack.unpackb(frames[0])
-            name = chance.choice(list(fields))
-            odd: list[Any] = [
-                None,
-                True,
-                -1,
-                2**63,
-                1e308,
-                "",
-                "x" * 3000,
-                [],
-                [[]] * 9,
-                {},
-                {"a": {}},
-                b"\x00",
-            ]
-            fields[name] = chance.choice(odd)
-            frames[0] = msgpack.packb(fields)
-    return frames
+    return after_accident(chance, [bytes(frame) for frame in codec.encode(message)])
 
 
 def test_ten_thousand_damaged_messages_do_no_harm(

@@ -151,7 +151,7 @@ def test_some_messages_with_absurd_values_do_no_harm(
     source = prepared(client)
     peer = server.raw("fuzz")
     answers = list(fuzz.fuzz(peer, 1500, 1, source, str(tmp_path)))[-1]
-    assert sum(answers.values()) > 0
+    assert sum(answers.values()) > 500, "they are read and answered"
     told = client.wait(client.start(*asking.render(source, range(5), weights(5))), 60)
     assert isinstance(told[-1], Done)
     assert not list(tmp_path.iterdir()), "nothing was written"
