@@ -27,22 +27,18 @@ from edtalk_server.engine.crew import Crew, Finish, Result, unchanged
 from edtalk_server.engine.device import choose_device, device_name
 from edtalk_server.engine.device_manager import DeviceManager, EncodedFace, is_out_of_memory, out_of_memory
 from edtalk_server.engine.drawing import decode
-from edtalk_server.engine.follow import Follower, sight
-from edtalk_server.engine.source import Source, check_portrait, check_weights, new_source
+from edtalk_server.engine.face_reader import FaceReader
+from edtalk_server.engine.follow import Follower
+from edtalk_server.engine.source import Source, check_weights, new_source
 from edtalk_server.engine.tensors import round_levels, to_levels
 from edtalk_server.media.faces import portrait as portraits
-from edtalk_server.media.faces.detection import Face, find_faces
+from edtalk_server.media.faces.detection import Face
 from edtalk_server.media.faces.portrait_quality import (
     QualityReport,
-    TurnEstimator,
     Verdict,
-    assess_crop,
-    assess_portrait,
     no_face,
-    turn_of_landmarks,
 )
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
-from edtalk_server.networks.compact_blocks import shrink
 from edtalk_server.networks.fast import FastEDTalk, accelerate
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import MOST_ALSO, Crop
@@ -64,9 +60,6 @@ MAX_PIXELS_PER_BATCH = 2**24
 
 MAX_FINE_FACES = 8
 """Faces that are kept in a size of their own; the photo of one has at most 1024 pixels a side."""
-
-_YAW, _DEGREES_PER_YAW = "yaw", 20.0
-"""The weight that turns the head, and the degrees of one unit of it (docs/bundles.md)."""
 
 _LIDS = ("blink_left", "blink_right")
 _PROBES: Mapping[str, Mapping[str, float]] = {
@@ -106,6 +99,7 @@ class Engine:
         self.channels = len(bundle.layout)
         self.batch = _batch_on(device)
         self._manager = DeviceManager(self.face, device)
+        self._reader = FaceReader(bundle, self.face, self._compute)
         self._canvases = CanvasCache()
         self._fine_faces = OrderedDict[tuple[str, int], EncodedFace]()
         self._lock = threading.Lock()
@@ -267,16 +261,20 @@ class Engine:
     def assess(
         self, portrait: Picture, crop: Crop | None = None, faces: Sequence[Face] | None = None
     ) -> QualityReport:
-        """Return the quality of a portrait, or of a crop of it, without encoding it.
+        """See `FaceReader.assess`."""
+        return self._reader.assess(portrait, crop, faces)
 
-        `faces`: the result of `find_faces`, if known. Raises `EDTalkError(IMAGE_UNREADABLE)`.
-        """
-        check_portrait(portrait)
-        portrait = portraits.over_grey(portrait)
-        if crop is not None and crop.side != 0.0:
-            return assess_crop(portrait, crop, self.landmark_detector(), self._turn_estimator())
-        detected = find_faces(portrait) if faces is None else faces
-        return assess_portrait(portrait, detected, self.landmark_detector(), self._turn_estimator())
+    def estimate(self, pictures: Picture) -> Weights:
+        """See `FaceReader.estimate`."""
+        return self._reader.estimate(pictures)
+
+    def follower(self, picture: Picture) -> Follower | None:
+        """See `FaceReader.follower`."""
+        return self._reader.follower(picture)
+
+    def landmark_detector(self) -> portraits.LandmarkDetector | None:
+        """See `FaceReader.landmark_detector`."""
+        return self._reader.landmark_detector()
 
     def warm_up(self) -> None:
         """Encode a grey picture and render a frame, so that the first requested frame is as fast as all others."""
@@ -287,49 +285,8 @@ class Engine:
     def _encode(self, portrait: Picture, quality: QualityReport) -> Source:
         encoded = EncodedFace(portraits.cut(portraits.over_grey(portrait), quality.crop, self.size))
         weights = self._compute(lambda manager: self._state(manager, encoded).weights.flatten())
-        landmarks = self._landmarks(portrait, encoded, quality.crop)
+        landmarks = self._reader.landmarks(portrait, encoded, quality.crop)
         return new_source(self.bundle.digest, portrait, quality, self.sizes, weights, encoded, landmarks)
-
-    def _landmarks(self, portrait: Picture, encoded: EncodedFace, crop: Crop) -> tuple[float, ...]:
-        """Return 68 points of the face, x and y in turn, in fractions of the crop; none where the bundle finds none.
-
-        A network that reads them off cropped faces is more exact than a detector, which has to see rough crops.
-        """
-        detect, detector = getattr(self.face, "cropped_landmarks_of", None), self.landmark_detector()
-        if detect is not None:
-            points = self._compute(lambda manager: detect(manager.tensor(encoded.picture[None])))
-        elif detector is not None:
-            face = portraits.over_grey(portrait)
-            points = detector(portraits.cut(face, crop, portraits.LANDMARK_CROP_SIZE))
-        else:
-            return ()
-        return tuple(round(float(value), 4) for value in np.ravel(points))
-
-    def estimate(self, pictures: Picture) -> Weights:
-        """Estimate the weights [B, channels] of cropped faces, RGB uint8 [B, size, size, 3] (paper section 3.1)."""
-        return self._compute(lambda manager: manager.face.weights_of(manager.tensor(pictures)))
-
-    def follower(self, picture: Picture) -> Follower | None:
-        """Return a follower that corrects estimates of pictures of the person in `picture`, a cropped face uint8
-        [size, size, 3]; None where the network cannot draw sketches to compare."""
-        face: Any = self.face
-        if not hasattr(face, "sketch"):
-            return None
-        encoded = EncodedFace(picture)
-
-        def look(pictures: Picture) -> Weights:
-            return self._compute(
-                lambda manager: sight(face, shrink(manager.tensor(pictures), face.config.detail_size))
-            )
-
-        def draw(rows: Weights) -> Weights:
-            def drawn(manager: DeviceManager) -> Tensor:
-                prepared = face.sketch(manager.state_of(encoded))
-                return sight(face, face.decode(prepared, torch.from_numpy(rows).to(manager.device)))
-
-            return self._compute(drawn)
-
-        return Follower(look, draw, self.estimate(picture[None])[0], self.bundle.layout)
 
     def render(self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT) -> Rendered:
         """Render a source under weights [B, channels]: uint8 [B, size, size, 3] unless `output` asks for another form
@@ -513,35 +470,6 @@ class Engine:
     def device_memory(self) -> tuple[int, int]:
         """Return the bytes held of the device's memory, and its size; 0 and 0 for the CPU. Any thread."""
         return self._manager.memory()
-
-    # --- portraits ---
-
-    def landmark_detector(self) -> portraits.LandmarkDetector | None:
-        """Return the bundle's own landmark detector; None if it has none."""
-        detect = getattr(self.bundle.landmarks or self.bundle.face, "landmarks_of", None)
-        if detect is None:
-            return None
-
-        def landmarks(picture: Picture) -> Weights:
-            return self._compute(lambda manager: detect(manager.tensor(picture[None])))[0]
-
-        return landmarks
-
-    def _turn_estimator(self) -> TurnEstimator | None:
-        """Return the estimator of how far a head is turned; None if the bundle has no weight for it."""
-        if not any(basis.identifier == _YAW for basis in self.bundle.layout.bases):
-            return None
-        channel, detector = self.bundle.layout.index(_YAW), self.landmark_detector()
-
-        def turn(picture: Picture, crop: Crop) -> float:
-            face = portraits.cut(picture, crop, self.size)
-            by_weight = float(self.estimate(face[None])[0, channel]) * _DEGREES_PER_YAW
-            if detector is None:
-                return by_weight
-            by_nose = turn_of_landmarks(detector(portraits.cut(picture, crop, portraits.LANDMARK_CROP_SIZE)))
-            return max(by_weight, by_nose, key=abs)  # in photos, weights are read too small
-
-        return turn
 
 
 def _batch_on(device: torch.device) -> int:
