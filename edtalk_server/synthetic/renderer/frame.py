@@ -88,8 +88,13 @@ class Renderer:
         camera: Camera,
         size: int,
     ) -> Render:
-        """Draw the person under `weights` [36]. `background` is [2 * size, 2 * size, 3] in display colours."""
+        """Draw the person under `weights` [36]. `background` is [2 * size, 2 * size, 3] in display colours.
+
+        Raises `ValueError` for a background of another size: compiled code would read beyond it.
+        """
         side = size * SUPERSAMPLING
+        if background.shape != (side, side, 3):
+            raise ValueError(f"the background is {background.shape}, and not {(side, side, 3)}")
         vertices = self.deformer.head(identity, weights, camera.head_pose(weights))
         screen = camera.project(vertices, side)
         depth, ids = np.empty((side, side), np.float32), np.empty((side, side), np.int32)

@@ -137,7 +137,7 @@ def test_faces_seen_from_the_side_are_turned_and_mostly_not_absent(shared: Path)
     verdicts = []
     for seed in range(12):
         random, person = np.random.default_rng(seed), renderer.identity(seed)
-        light, behind, camera = make_light(random), make_background(random, 512), renderer.camera(person)
+        light, behind, camera = make_light(random), make_background(random, 640), renderer.camera(person)
         look = weights_of(yaw=2.4 if seed % 2 else -2.4, scale=-4.0)
         image = renderer.render(person, look, light, behind, camera, 320).image
         judgement = judged(image)

@@ -187,3 +187,12 @@ def test_backgrounds_differ_and_most_are_out_of_focus() -> None:
     steps = [np.abs(np.diff(picture, axis=0)).max() for picture in pictures]
     assert np.median(steps) < 0.12
     assert np.std([picture.mean() for picture in pictures]) > 0.1
+
+
+def test_a_background_of_another_size_is_refused(renderer: Renderer) -> None:
+    """It was read beyond its end, and pictures showed what lay there."""
+    person = renderer.identity(1)
+    with pytest.raises(ValueError, match="background"):
+        renderer.render(
+            person, neutral(), studio_light(), studio_background(SIZE), renderer.camera(person), SIZE
+        )
