@@ -71,7 +71,7 @@ def drop() -> Iterator[float]:
     yield 1.0
     photograph("dropped.png")
     hands.press("n")  # New Character, in the menu
-    yield from hands.until(lambda: addon("ui.runtime.runtime").session().task is not None, 5)
+    yield from hands.until(lambda: addon("ui.runtime.runtime").session().task is not None)
     yield from finished()
     result["objects after the drop"] = [(ob.type, ob.edtalk.is_character) for ob in bpy.data.objects]
     window.frame_the_plane()

@@ -135,7 +135,7 @@ def press_the_cross() -> Iterator[float]:
         lambda: session().task is not None and session().task.progress.stage == "Rendering"
     )
     yield from hands.Buttons().press("edtalk.cancel")
-    yield from hands.until(lambda: session().task is None, 10)
+    yield from hands.until(lambda: session().task is None)
     result["cancelled by the cross"] = session().task is None
     bake.WAITING_FRAMES = before
     hands.move(over_the_view())

@@ -113,7 +113,7 @@ def begin_to_bake() -> Iterator[float]:
     yield from settled()
     bake.hover("VIEW_3D")
     press_render(animation=True)
-    yield from bake.until(lambda: session.task is not None and is_rendering_many(session.task.progress), 60)
+    yield from bake.until(lambda: session.task is not None and is_rendering_many(session.task.progress))
 
 
 def is_rendering_many(progress: Any) -> bool:
@@ -128,7 +128,7 @@ def end_by_escape() -> Iterator[float]:
     result["progress"] = session.task.progress.text if session.task is not None else ""
     photograph("waiting.png")
     bake.press("Escape")
-    yield from bake.until(lambda: session.task is None, 30)
+    yield from bake.until(lambda: session.task is None)
     result["task after escape"] = None if session.task is None else session.task.title
     yield from bake.until(lambda: bool(ended), 100)
     result["ended after escape"] = list(ended)

@@ -78,7 +78,7 @@ def browsers() -> list[bpy.types.Window]:
 def import_nothing() -> Iterator[float]:
     """The file browser opens, and Escape closes it."""
     yield from buttons.press("edtalk.import_bundle")
-    yield from hands.until(lambda: bool(browsers()), 10)
+    yield from hands.until(lambda: bool(browsers()))
     yield 2.0
     photograph("import.png")
     result["browsers"] = len(browsers())
@@ -87,7 +87,7 @@ def import_nothing() -> Iterator[float]:
     hands.move((browser.x + browser.width // 2, low - browser.height // 2))
     yield 0.5
     hands.press("Escape")
-    yield from hands.until(lambda: not browsers(), 10)
+    yield from hands.until(lambda: not browsers())
     yield 1.0
     result["after cancelling"] = [len(browsers()), session().task is None, session().trouble]
 
@@ -124,7 +124,7 @@ def download() -> Iterator[float]:
     yield from buttons.press("edtalk.download_bundle")
     yield 1.0
     hands.press("Return")
-    yield from hands.until(lambda: session().task is not None, 10)
+    yield from hands.until(lambda: session().task is not None)
     yield from finished()
     result["downloaded"] = [one.installed for one in addon("ui.server.bundle_operators").known_bundles()]
     yield 0.5
@@ -153,7 +153,7 @@ def fail() -> Iterator[float]:
     """Without a server's Python, the panel says what is wrong and what to do."""
     addon("ui.runtime.preferences").preferences().server_python = "/nowhere/python"
     yield from buttons.press("edtalk.start_server")
-    yield from hands.until(lambda: session().trouble is not None, 10)
+    yield from hands.until(lambda: session().trouble is not None)
     yield 0.5
     result["trouble"] = session().trouble
     photograph("trouble.png")

@@ -295,7 +295,7 @@ def bake() -> Iterator[float]:
     yield from finished()
     yield from at_frame(TAKEN_AT["baked"])
     yield from scrolled_to("edtalk.export_movie")
-    yield from hands.until(lambda: bool(addon("ui.bake.watch").WATCH.map.is_settled), 60)
+    yield from hands.until(lambda: bool(addon("ui.bake.watch").WATCH.map.is_settled))
     yield 1.0
     workplace("baked")
     result["baked"] = len(list(BLEND.parent.rglob("take_001/*.png")))

@@ -41,6 +41,7 @@ def story() -> Generator[float, None, None]:
     scene.cycles.samples = scene.cycles.preview_samples = 1
     scene.cycles.use_preview_denoising = False
     yield from look_at_the_character()
+    yield from window.settled()
     result["seen"] = {}
     for name in os.environ["VIEWS"].split(","):
         shading, engine = VIEWS[name]
@@ -74,7 +75,7 @@ def seen_after_changes(name: str) -> Iterator[float]:
                 character().edtalk.mouth_01 = value * share
                 character().update_tag()
                 yield pause
-            yield 0.5
+            yield from window.settled()  # the coarse picture has another size
             yield from saw(before, found.setdefault(speed, []))
     for shade in (0.2, 0.8):  # four pictures between two looks of the view
         before = picture()

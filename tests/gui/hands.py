@@ -77,8 +77,8 @@ def drag(start: Place, end: Place, steps: int = 6) -> Iterator[float]:
     yield 0.3
 
 
-def until(is_so: Callable[[], bool], limit: float = 30.0) -> Iterator[float]:
-    """Wait for something that may not come: the result tells."""
+def until(is_so: Callable[[], bool], limit: float = 60.0) -> Iterator[float]:
+    """Wait for something that may not come: the result tells. A busy machine takes long."""
     end = time.monotonic() + limit
     while not is_so() and time.monotonic() < end:
         yield 0.05
