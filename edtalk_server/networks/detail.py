@@ -34,14 +34,14 @@ from edtalk_server.networks.detail_boxes import (
     follow,
     paste_grid,
 )
+from edtalk_server.networks.mouth.arch import TEETH, arches, box_rows
+from edtalk_server.networks.mouth.inside import closed, draw_inside, opening
+from edtalk_server.networks.mouth.light import MouthLight, mouth_light, teeth_light
 
-TEETH = 16
-"""Teeth in a row."""
 ENAMEL_SIZE = (16, 128)
 """Rows and columns of a texture of teeth: upper row above, one column group a tooth, each from edge to root."""
 GUIDE_CHANNELS = 5
 """Colour of the teeth (3), where upper and where lower teeth stand."""
-IVORY = (1.0, 0.98, 0.92)
 MARGIN = 0.12
 """Rim of a box, a part of its half, over which what is painted fades."""
 SEEN_SIZE = 256
@@ -61,6 +61,9 @@ class DetailConfig:
 
     `mouth_wakes` are the weights that alone ask for a mouth to be painted; None: those that the tensor `mouth_moves`
     names. A laughing portrait that smiles more keeps its own teeth: only what parts the lips shows others.
+
+    With `inside` the mouth's painter says where the mouth is open, and geometry draws what it shows (`mouth.inside`);
+    without it the painter's own colours are shown.
     """
 
     weights: int = 36
@@ -73,6 +76,7 @@ class DetailConfig:
     teeth_over_cheek: float = 1.25
     teeth_shown: float = 0.08
     mouth_wakes: tuple[int, ...] | None = None
+    inside: bool = False
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DetailConfig:
@@ -81,8 +85,10 @@ class DetailConfig:
         return cls(**fields)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON object that `from_dict` reads."""
-        return {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        """Return the JSON object that `from_dict` reads. What came later is left out where it is not used: then older
+        programs can read it too."""
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
+        return values if self.inside else {k: v for k, v in values.items() if k != "inside"}
 
 
 class Tone(NamedTuple):
@@ -128,6 +134,11 @@ class Painted(NamedTuple):
             for maps in (self.shares, self.flow, self.colour - base)
         )
         return Painted(shares, flow, fine_base + added)
+
+    def with_inside(self, inside: Tensor) -> Painted:
+        """Return the same with another share of the colour [B, 1, rows, columns]."""
+        moved = self.shares[:, 1:2] * (1 - inside)
+        return self._replace(shares=torch.cat([1 - moved - inside, moved, inside], 1))
 
 
 def warp_box(box: Tensor, flow: Tensor) -> Tensor:
@@ -229,25 +240,13 @@ def teeth_guide(teeth: Tensor, enamel: Tensor, size: tuple[int, int] = MOUTH_SIZ
     """
     rows, columns = size
     device = teeth.device
-    x = (torch.arange(columns, device=device) + 0.5) / columns * 2 - 1
-    y = ((torch.arange(rows, device=device) + 0.5) / rows * 2 - 1)[None, None, :, None]
-    places = _rising(teeth[..., 0].mean(3))
-    after = torch.searchsorted(places, x.expand(*places.shape[:2], -1).contiguous()).clamp(1, TEETH - 1)
-    left, right = places.gather(2, after - 1), places.gather(2, after)
-    part = ((x - left) / (right - left)).clamp(-0.5, 1.5)
-    tooth = after - 1 + part  # 0 is the middle of the first tooth
-
-    def between(values: Tensor) -> Tensor:
-        low, high = values.gather(2, after - 1), values.gather(2, after)
-        return (low + (high - low) * part)[:, :, None]
-
-    edge, root = between(teeth[..., 0, 1]), between(teeth[..., 1, 1])
-    length = root - edge
-    along = (y - edge) / torch.where(length.abs() < 1e-3, torch.full_like(length, 1e-3), length)
+    both, y = arches(teeth, columns), box_rows(rows, device)
+    length = both.root - both.edge
+    along = (y - both.edge) / torch.where(length.abs() < 1e-3, torch.full_like(length, 1e-3), length)
     pixel = 2.0 / rows / length.abs().clamp_min(0.02)  # of a tooth's length
     cover = (along / pixel + 0.5).clamp(0, 1) * ((1 - along) / pixel + 0.5).clamp(0, 1)
-    cover = cover * ((tooth > -0.5) & (tooth < TEETH - 0.5))[:, :, None]
-    u = ((tooth + 0.5) / TEETH * 2 - 1)[:, :, None].expand_as(along)
+    cover = cover * ((both.tooth > -0.5) & (both.tooth < TEETH - 0.5))
+    u = ((both.tooth + 0.5) / TEETH * 2 - 1).expand_as(along)
     v = (0.02 + 0.46 * along.clamp(0, 1)) * 2 - 1
     v = v + torch.tensor([0.0, 1.0], device=device)[None, :, None, None]
     upper, lower = (
@@ -258,14 +257,6 @@ def teeth_guide(teeth: Tensor, enamel: Tensor, size: tuple[int, int] = MOUTH_SIZ
     )
     front = cover[:, :1]
     return torch.cat([upper * front + lower * (1 - front), cover], 1)
-
-
-def _rising(places: Tensor) -> Tensor:
-    """Make teeth's places [B, 2, 16] rise from left to right: what an arch hides behind itself goes outwards."""
-    step = torch.arange(TEETH // 2, device=places.device) * 2e-3
-    right = torch.cummax(places[..., TEETH // 2 :], -1).values + step
-    left = -torch.cummax(-places[..., : TEETH // 2].flip(-1), -1).values - step
-    return torch.cat([left.flip(-1), right], -1)
 
 
 def window(size: tuple[int, int], margin: float, device: torch.device) -> Tensor:
@@ -290,7 +281,8 @@ class Layer(NamedTuple):
 class PreparedDetail:
     """All of one source that does not depend on the weights: anchors [1, 7, 2], the boxes of mouth [1, 3, ...] and eyes
     [2, 3, ...] (the right one mirrored), its landmarks in the mouth's box, the teeth in its light, and its weights.
-    `fine_mouth` and `fine_eyes` are the boxes of a finer photo, as many times larger; None: there is none."""
+    `light` is that in its mouth, None: the painter has its own. `fine_mouth` and `fine_eyes` are the boxes of a finer
+    photo, as many times larger; None: there is none."""
 
     anchors: Tensor
     mouth: Tensor
@@ -298,31 +290,9 @@ class PreparedDetail:
     points: Tensor
     enamel: Tensor
     weights: Tensor
+    light: MouthLight | None = None
     fine_mouth: Tensor | None = None
     fine_eyes: Tensor | None = None
-
-
-def teeth_light(photo: Tensor, landmarks: Tensor, over_cheek: float) -> Tensor:
-    """Return how bright teeth are on this photo, [1, 3, 1, 1] in 0..1: so many times as bright as the lighter cheek,
-    and ivory where the photo has colour."""
-    cheeks = torch.stack(
-        [(landmarks[:, 36] + landmarks[:, 48]) / 2, (landmarks[:, 45] + landmarks[:, 54]) / 2], 1
-    )
-    line = torch.linspace(-0.03, 0.03, 5, device=photo.device)
-    around = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1).reshape(1, 1, -1, 2)
-    patches = F.grid_sample(
-        (photo.float() + 1) / 2,
-        (cheeks[:, :, None] + around) * 2 - 1,
-        padding_mode="border",
-        align_corners=False,
-    )
-    colour = patches.median(3).values[0]  # [3, 2]
-    grey = (colour * colour.new_tensor([[0.299], [0.587], [0.114]])).sum(0)
-    level = (grey.max() * over_cheek).clamp(0.3, 0.97)
-    cheek = colour[:, grey.argmax()]
-    warmth = ((cheek.amax() - cheek.amin()) / cheek.amax().clamp_min(0.05) / 0.3).clamp(0, 1)
-    ivory = 1 + warmth * (colour.new_tensor(IVORY) - 1)
-    return (level * ivory)[None, :, None, None]
 
 
 def paste(frames: Tensor, place: Boxes, share: Tensor, colour: Tensor) -> Tensor:
@@ -400,6 +370,7 @@ class DetailNetwork(nn.Module):
             points=box_coordinates(boxes.mouth, landmarks, MOUTH_SIZE),
             enamel=self.enamel[None] * teeth_light(photo, landmarks, self.config.teeth_over_cheek),
             weights=weights,
+            light=mouth_light(photo, landmarks, self.config.teeth_over_cheek) if self.config.inside else None,
         )
 
     def with_photo(self, prepared: PreparedDetail, photo: Tensor) -> PreparedDetail:
@@ -462,11 +433,17 @@ class DetailNetwork(nn.Module):
         drawn = cut_boxes(small, boxes.mouth, MOUTH_SIZE)
         source = prepared.mouth.expand(len(small), -1, -1, -1)
         painted, size = self.mouth(source, drawn, guide, conditions), MOUTH_SIZE
+        if prepared.light is not None:
+            painted = painted.with_inside(closed(painted.shares[:, 2:]))
         if prepared.fine_mouth is not None:
             size = _times(MOUTH_SIZE, frames.shape[-1] // SEEN_SIZE)
             source = prepared.fine_mouth.expand(len(small), -1, -1, -1)
             fine = laid(cut_boxes(frames, boxes.mouth, size), _guide(teeth, enamel, size))
             painted = painted.finer(laid(drawn, guide), fine)
+        if prepared.light is not None:
+            inside = opening(painted.shares[:, 2:])
+            colour = draw_inside(teeth, inside, prepared.light) * 2 - 1
+            painted = painted.with_inside(inside)._replace(colour=colour)
         return (Layer(boxes.mouth, size, *painted.over(source)),)
 
     def _eyes(
