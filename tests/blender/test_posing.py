@@ -367,3 +367,40 @@ def test_a_character_acts_more_strongly_in_one_step(addon: Any, speaking: bpy.ty
     speaking.keyframe_insert("edtalk.gain.pose", frame=1)
     bpy.ops.edtalk.set_strength(strength="NATURAL")
     assert (gain.mouth, gain.pose, gain.expression, emotion.strength) == (1.0, 0.5, 1.0, 1.0), "keys stay"
+
+
+def test_a_character_keeps_ways_of_acting_under_names(addon: Any, speaking: bpy.types.Object) -> None:
+    strength, gain = addon("ui.weights.strength"), speaking.edtalk.gain
+    gain.pose, speaking.edtalk.emotion.strength = 0.25, 0.5
+    assert strength.shown_name(speaking) == ""
+    bpy.ops.edtalk.save_strength(name="Tired")
+    assert strength.shown_name(speaking) == "Tired", "the menu is called like what the sliders show"
+    bpy.ops.edtalk.set_strength(strength="STAGE")
+    assert strength.shown_name(speaking) == "Stage"
+    bpy.ops.edtalk.apply_strength(name="Tired")
+    assert (gain.mouth, gain.pose, speaking.edtalk.emotion.strength) == (1.0, 0.25, 0.5)
+    gain.pose = 0.75
+    bpy.ops.edtalk.save_strength(name="Tired")
+    assert {name: one.pose for name, one in strength.own_strengths(speaking).items()} == {"Tired": 0.75}
+    with pytest.raises(RuntimeError, match="has no name"):
+        bpy.ops.edtalk.save_strength(name=" ")
+    with pytest.raises(RuntimeError, match="no acting preset “Lively”"):
+        bpy.ops.edtalk.apply_strength(name="Lively")
+    bpy.ops.edtalk.remove_strength(name="Tired")
+    assert strength.own_strengths(speaking) == {} and gain.pose == 0.75
+    assert not bpy.ops.edtalk.remove_strength.poll()
+
+
+def test_ways_of_acting_are_in_the_file_and_come_back_by_undo(addon: Any, speaking: bpy.types.Object) -> None:
+    strength, name = addon("ui.weights.strength"), speaking.name
+    speaking.edtalk.gain.mouth = 0.5
+    bpy.ops.ed.undo_push(message="before")
+    bpy.ops.edtalk.save_strength(name="Whisper")
+    bpy.ops.ed.undo_push(message="kept")
+    bpy.ops.edtalk.remove_strength(name="Whisper")
+    bpy.ops.ed.undo_push(message="removed")
+    bpy.ops.ed.undo()
+    assert strength.own_strengths(bpy.data.objects[name])["Whisper"].mouth == 0.5
+    bpy.ops.wm.save_mainfile()
+    bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath)
+    assert list(strength.own_strengths(bpy.data.objects[name])) == ["Whisper"]

@@ -213,6 +213,14 @@ def test_acting_is_set_for_all_selected_characters(addon: Any, two: Any) -> None
     two[0].select_set(True)
     bpy.ops.edtalk.set_strength(strength="STAGE")
     assert [ob.edtalk.gain.mouth for ob in two] == pytest.approx([1.3, 1.3])
+    two[0].select_set(False)
+    bpy.context.object.edtalk.gain.mouth = 0.5
+    bpy.ops.edtalk.save_strength(name="Whisper")
+    two[0].select_set(True)
+    bpy.ops.edtalk.apply_strength(name="Whisper")
+    assert [ob.edtalk.gain.mouth for ob in two] == [0.5, 0.5], "the active character's preset"
+    bpy.ops.edtalk.save_strength(name="Both")
+    assert [list(ob.edtalk.strengths.keys()) for ob in two] == [["Both"], ["Whisper", "Both"]]
 
 
 def test_what_the_first_step_refuses_on_another_character_is_said_and_no_failure_of_python(

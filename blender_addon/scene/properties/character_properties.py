@@ -7,7 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    IntProperty,
+    PointerProperty,
+    StringProperty,
+)
 
 from ..paths import PATH_OPTIONS
 from . import bake_settings, emotion, key_settings, portrait_picture, speech
@@ -123,6 +131,7 @@ class EDTalkCharacter:
     emotion: PointerProperty(type=emotion.EDTalkEmotion, override=OVERRIDABLE)
     gain: PointerProperty(type=key_settings.EDTalkGain, override=OVERRIDABLE)
     writing: PointerProperty(type=key_settings.EDTalkWriting, override=OVERRIDABLE)
+    strengths: CollectionProperty(type=key_settings.EDTalkStrength, override=OVERRIDABLE | {"USE_INSERTION"})
     speech: PointerProperty(type=speech.EDTalkSpeech, override=OVERRIDABLE)
     picture: PointerProperty(type=portrait_picture.EDTalkPicture, override=OVERRIDABLE)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # mypy: disable-error-code="valid-type"
-"""A character's settings of how weights become keys, and its gains (`ob.edtalk.writing`, `ob.edtalk.gain`)."""
+"""A character's settings of how weights become keys, its gains, and its presets of them (`ob.edtalk.writing`,
+`ob.edtalk.gain`, `ob.edtalk.strengths`)."""
 
 from __future__ import annotations
 
@@ -68,4 +69,13 @@ class EDTalkGain(bpy.types.PropertyGroup):
     expression: _gain("Expression")
 
 
-CLASSES = (EDTalkWriting, EDTalkGain)
+class EDTalkStrength(bpy.types.PropertyGroup):
+    """A preset of how strongly the character acts: `name`, a gain for each bank, and the strength of emotions."""
+
+    mouth: FloatProperty(default=1.0, override=OVERRIDABLE)
+    pose: FloatProperty(default=1.0, override=OVERRIDABLE)
+    expression: FloatProperty(default=1.0, override=OVERRIDABLE)
+    emotion: FloatProperty(default=1.0, override=OVERRIDABLE)
+
+
+CLASSES = (EDTalkWriting, EDTalkGain, EDTalkStrength)

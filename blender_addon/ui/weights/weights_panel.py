@@ -21,6 +21,7 @@ from ..sidebar import (
     picture_grid,
     side_by_side,
 )
+from .strength import draw_strength
 
 MOST_POSES = 12
 """Poses that the panel shows; the Asset Browser has all."""
@@ -153,7 +154,7 @@ class KeysPanel(CharacterSubPanel, bpy.types.Panel):
         error.active = writing.reduce
         error.prop(writing, "error", text="")
         column.operator("edtalk.retime_keys", icon="MOD_TIME")
-        column.menu("EDTALK_MT_strengths", icon="FORCE_FORCE")
+        draw_strength(column, context.object)
 
 
 class MouthPanel(BankPanel, bpy.types.Panel):
