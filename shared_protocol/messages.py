@@ -198,7 +198,8 @@ class Prepared(JobReply):
     with the framing `full`, and the verdict as in `Inspected`. `sizes` are all sides that frames with the framing
     `face` can have, rising; the first is `width` (empty: the server knows no other). `landmarks` are the 68 points of
     the portrait's face (iBUG order), x and y in turn, in fractions of the crop from its left top (empty: unknown).
-    `also` says what each further picture gives, in words with spaces between: `mouth`, `right_eye`, `left_eye`."""
+    `also` says what each further picture gives, in words with spaces between: `mouth`, `right_eye`, `left_eye`.
+    `cut_out`: the portrait is transparent in parts."""
 
     source: str = ""
     crop: Crop = Crop()
@@ -212,6 +213,7 @@ class Prepared(JobReply):
     sizes: tuple[int, ...] = ()
     landmarks: tuple[float, ...] = ()
     also: tuple[str, ...] = ()
+    cut_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -373,6 +375,7 @@ class Inspect(Request[Inspected]):
 MOST_ALSO = 4
 """Most further pictures of a person."""
 PREPARE_ALSO = "prepare.also"
+CUT_OUT = "cut_out"
 """Capability of servers that read `Prepare.also`; others ignore it."""
 
 
@@ -524,7 +527,8 @@ class Render(Request[Frame]):
     `rgba` (raw, bottom-up, 4 bytes a pixel). `framing`: `face` (the crop) or `full` (the face pasted back into the
     whole portrait). `alpha`: the face's soft matte in the alpha channel. `size`: the side of `face` pictures at most,
     in pixels; the largest of `Prepared.sizes` that is not above it is taken, the bundle's own for 0. (Capability
-    `size`.)
+    `size`.) `cut_out`: full frames of a portrait that is transparent in parts (`Prepared.cut_out`) have its alpha; else
+    grey shows there. (Capability `CUT_OUT`.)
 
     The server sends at most `credit` frames; each `Credit` allows more. `Progress` comes in between.
     """
@@ -537,6 +541,7 @@ class Render(Request[Frame]):
     framing: str = "face"
     alpha: bool = False
     size: int = 0
+    cut_out: bool = False
 
 
 @dataclass(frozen=True)
@@ -544,7 +549,8 @@ class Movie(Request[Done]):
     """Job: encode an image sequence on this machine as a movie file with sound, marked as synthetic.
 
     `folder` holds files named by `pattern` (such as `%04d.png`), numbered `first` to `last`. `sound` is a file on this
-    machine or empty; it starts at second `sound_offset` of the movie. Only for clients on the server's machine.
+    machine or empty; it starts at second `sound_offset` of the movie. `cut_out`: the frames are transparent in parts,
+    and grey shows there. (Capability `CUT_OUT`.) Only for clients on the server's machine.
     Results: none but `Done`; the file is at `output`, written whole or not at all.
     """
 
@@ -559,6 +565,7 @@ class Movie(Request[Done]):
     sound: str = ""
     sound_offset: float = 0.0
     output: str = ""
+    cut_out: bool = False
 
 
 @dataclass(frozen=True)

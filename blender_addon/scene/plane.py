@@ -202,8 +202,8 @@ def show_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
     image = group.take_image
     image.source = "SEQUENCE"
     image.filepath = path
-    if take.format.alpha:
-        _see_through(ob)
+    if take.format.is_transparent:
+        _see_through(ob, image)
     group.take = paths.to_stored_path(take.folder)
     group.take_first, group.take_last = first, last
     group.show = "TAKE"
@@ -223,8 +223,8 @@ def lend_take(ob: bpy.types.Object, take: takes.Take, first: int, last: int) -> 
         image.source = "SEQUENCE"
     image.filepath = str(take.path(first))
     image.reload()
-    if take.format.alpha:
-        _see_through(ob)
+    if take.format.is_transparent:
+        _see_through(ob, image)
     _show_sequence(node, image, first, last)
     fit(ob, take.format.width, take.format.height)
     for scene in ob.users_scene[:1]:
@@ -261,8 +261,9 @@ def _show_sequence(node: bpy.types.ShaderNodeTexImage, image: bpy.types.Image, f
     user.use_cyclic, user.use_auto_refresh = False, True
 
 
-def _see_through(ob: bpy.types.Object) -> None:
-    """Make the plane transparent where its picture is. A material that the artist rebuilt stays."""
+def _see_through(ob: bpy.types.Object, image: bpy.types.Image) -> None:
+    """Make the plane transparent where this picture of it is. A material that the artist rebuilt stays."""
+    image.alpha_mode = "STRAIGHT"  # Blender takes EXR files for premultiplied ones
     texture = texture_node(ob)
     emission = _only_next(texture.outputs["Color"]) if texture is not None else None
     output = _only_next(emission.node.outputs[0]) if emission is not None else None

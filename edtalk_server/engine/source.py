@@ -59,6 +59,11 @@ class Source:
         return self.portrait.shape[1], self.portrait.shape[0]
 
     @property
+    def is_cut_out(self) -> bool:
+        """Is the portrait transparent in parts?"""
+        return self.cut_out is not None
+
+    @property
     def nbytes(self) -> int:
         """Bytes of main memory that it keeps."""
         held = (*vars(self).values(), getattr(self.encoded, "picture", None))

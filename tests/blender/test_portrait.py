@@ -237,6 +237,35 @@ def test_baked_full_pictures_are_as_wide_as_the_portrait(addon: Any, broad: bpy.
     assert tuple(frame.size) == (WIDTH, HEIGHT)
 
 
+@pytest.mark.parametrize("encoding", ["PNG", "EXR"])
+def test_baked_full_pictures_of_a_cut_out_stay_transparent(
+    addon: Any, broad: bpy.types.Object, encoding: str
+) -> None:
+    """The plane lets through what is behind it; the live picture shows grey there."""
+    bpy.context.scene.frame_end = 2
+    cut_out = np.full((HEIGHT, WIDTH, 4), 90, np.uint8)
+    cut_out[..., 3] = np.where(np.arange(WIDTH) < WIDTH // 4, 0, 255)
+    picture = bpy.data.images.new("cut out", WIDTH, HEIGHT, alpha=True)
+    picture.pixels.foreach_set(cut_out.ravel().astype(np.float32) / 255)
+    path = Path(bpy.path.abspath("//cut_out.png"))
+    picture.save(filepath=str(path))
+    broad.edtalk.portrait = str(path)
+    broad.edtalk.bake.framing, broad.edtalk.bake.encoding = "FULL", encoding
+    bpy.ops.edtalk.bake()
+    folder = Path(bpy.path.abspath(broad.edtalk.take))
+    frame = bpy.data.images.load(str(folder / f"0001.{encoding.lower()}"))
+    alpha = np.array(frame.pixels[:]).reshape(HEIGHT, WIDTH, frame.channels)[..., 3]
+    assert (alpha[:, : WIDTH // 4] == 0).all() and (alpha[:, WIDTH // 4 + 1 :] == 1).all()
+    assert broad.edtalk.take_image.alpha_mode == "STRAIGHT"
+    node = addon("scene.plane").texture_node(broad)
+    assert node.image == broad.edtalk.take_image and node.outputs["Alpha"].is_linked
+    assert addon("core.takes").Take.read_header(folder).format.cut_out
+    broad.edtalk.show = "LIVE"
+    follow(addon, broad)
+    live = np.array(broad.edtalk.live_image.pixels[:]).reshape(-1, 4)[:, 3]
+    assert (live == 1).all()
+
+
 def test_a_wide_plane_keeps_what_the_artist_did_to_it(addon: Any, broad: bpy.types.Object) -> None:
     for vertex in broad.data.vertices:
         vertex.co.x *= 0.5

@@ -46,6 +46,7 @@ class PlainSource:
     sizes: tuple[int, ...] = (SIZE, 2 * SIZE)
     landmarks: tuple[float, ...] = (0.25, 0.5)
     gives: tuple[tuple[str, ...], ...] = ()
+    is_cut_out: bool = False
 
     def side(self, most: int) -> int:
         return max((side for side in self.sizes if side <= most), default=self.size)

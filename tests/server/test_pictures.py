@@ -17,7 +17,7 @@ from blender_addon.core.server.events import pixels_of
 from edtalk_server.media.output_spec import linear_light_of_bytes
 from edtalk_server.service.handlers.images import PREVIEW_SIDE
 from edtalk_server.service.model import FakeBackend
-from shared_protocol.messages import Crop, Done, Failed, Frame, Inspected, Prepared, PreviewFrame
+from shared_protocol.messages import CUT_OUT, Crop, Done, Failed, Frame, Inspected, Prepared, PreviewFrame
 from tests import asking
 
 from .conftest import CHANNELS, SIZE, RunningServer
@@ -142,6 +142,34 @@ def fake(start_server: Callable[..., RunningServer]) -> Iterator[Client]:
     client = start_server(UngatedFake()).client()
     yield client
     client.close()
+
+
+@pytest.mark.parametrize("encoding", ["png", "exr"])
+def test_full_frames_of_a_cut_out_keep_its_alpha_where_a_client_knows_of_it(
+    fake: Client, encoding: str
+) -> None:
+    picture = np.full((100, 160, 4), 90, np.uint8)
+    picture[..., 3] = np.where(np.arange(160) < 40, 0, 255)
+    picture[:, 40, 3] = 51
+    source = prepared(fake, cv2.imencode(".png", picture)[1].tobytes())
+    assert source.cut_out and CUT_OUT in fake.welcome.capabilities
+    shown = {"framing": "full", "encoding": encoding}
+    for cut_out, channels in ((True, 4), (False, 3)):
+        (frame,) = frames_of(fake, source.source, 1, cut_out=cut_out, **shown)
+        pixels = (
+            read_exr(frame.data)
+            if encoding == "exr"
+            else cv2.imdecode(np.frombuffer(frame.data, np.uint8), cv2.IMREAD_UNCHANGED)
+        )
+        assert pixels.shape == (100, 160, channels), (
+            "a client that knows of no cut-outs gets what it always got"
+        )
+        if cut_out:
+            alpha = pixels[..., 3].astype(float) / (1 if encoding == "exr" else 255)
+            assert (alpha[:, :40] == 0).all() and (alpha[:, 41:] == 1).all()
+            assert np.allclose(alpha[:, 40], 0.2, atol=1e-3)
+    whole = prepared(fake, cv2.imencode(".png", picture[..., :3])[1].tobytes())
+    assert not whole.cut_out
 
 
 def test_the_server_without_a_model_does_it_all_too(fake: Client) -> None:

@@ -18,7 +18,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from shared_protocol import atomic_write
@@ -176,7 +176,7 @@ class Take:
             "format": VERSION,
             "owner": self.owner,
             "character": self.character,
-            "look": asdict(self.format),
+            "look": self.format.stored,
         }
         _write(self.folder / MANIFEST, json.dumps(content, indent=0).encode())
         self._on_disk = mine

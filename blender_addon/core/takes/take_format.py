@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 
 VERSION = 3
@@ -18,7 +18,8 @@ OLD_SIZE, NEW_SIZE = "256", "512"
 class TakeFormat:
     """What all frames of a take have in common.
 
-    `encoding`: `png` or `exr`; `framing`: `face` or `full`; `alpha`: do they have the face's matte; size in pixels.
+    `encoding`: `png` or `exr`; `framing`: `face` or `full`; `alpha`: do they have the face's matte; size in pixels;
+    `cut_out`: full frames have the alpha of their portrait, which is transparent in parts.
     """
 
     encoding: str = "png"
@@ -26,6 +27,7 @@ class TakeFormat:
     alpha: bool = False
     width: int = 0
     height: int = 0
+    cut_out: bool = False
 
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
@@ -40,11 +42,22 @@ class TakeFormat:
         return not is_other_size and replace(self, width=0, height=0) == replace(other, width=0, height=0)
 
     @property
+    def is_transparent(self) -> bool:
+        """Do the frames have alpha?"""
+        return self.alpha or self.cut_out
+
+    @property
+    def stored(self) -> dict[str, object]:
+        """What a manifest keeps. Versions without cut-outs read every take that has none."""
+        return {name: value for name, value in asdict(self).items() if name != "cut_out" or value}
+
+    @property
     def hashed(self) -> str:
         """The text that goes into a frame's hash. It never changes: else every take would be stale."""
+        cut_out = ", cut_out=True" if self.cut_out else ""
         return (
             f"Look(encoding={self.encoding!r}, framing={self.framing!r}, alpha={self.alpha!r}, "
-            f"width={self.width!r}, height={self.height!r})"
+            f"width={self.width!r}, height={self.height!r}{cut_out})"
         )
 
 

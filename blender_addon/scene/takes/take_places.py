@@ -130,11 +130,14 @@ def _find_users() -> dict[Path, list[str]]:
     return users
 
 
-def format_of(ob: bpy.types.Object, prepared: Prepared) -> takes.TakeFormat:
-    """The format that the character's settings ask for, as far as this source goes."""
+def format_of(ob: bpy.types.Object, prepared: Prepared, keeps_cut_outs: bool) -> takes.TakeFormat:
+    """The format that the character's settings ask for, as far as this source goes. `keeps_cut_outs`: the server draws
+    full frames of a cut-out with its alpha."""
     bake = ob.edtalk.bake
-    if bake.framing == "FULL":
+    is_full = bake.framing == "FULL"
+    if is_full:
         width, height = prepared.full_width, prepared.full_height
     else:
         width = height = largest_size(prepared.sizes or (prepared.width,), int(bake.size))
-    return takes.TakeFormat(bake.encoding.lower(), bake.framing.lower(), bake.alpha, width, height)
+    cut_out = is_full and prepared.cut_out and keeps_cut_outs
+    return takes.TakeFormat(bake.encoding.lower(), bake.framing.lower(), bake.alpha, width, height, cut_out)

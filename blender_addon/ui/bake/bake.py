@@ -18,7 +18,7 @@ import numpy as np
 
 from shared_protocol.arrays import pack_weights
 from shared_protocol.errors import EDTalkError, ErrorCode
-from shared_protocol.messages import Frame, Render
+from shared_protocol.messages import CUT_OUT, Frame, Render
 
 from ...core import takes
 from ...core.tasks import PACE, Progress, Steps, time_sliced
@@ -152,7 +152,8 @@ def _plan(request: BakeRequest, progress: Progress) -> Steps[_Plan]:
     prepared = yield from prepare_source(request.ref, progress)
     signatures = yield from _sign(request)  # before the weights, so that later edits show as stale
     weights = yield from sample_weights(request.ref, request.frames, progress)
-    take_format = take_places.format_of(request.ref.get_character(), prepared)
+    keeps_cut_outs = runtime.session().can(CUT_OUT)
+    take_format = take_places.format_of(request.ref.get_character(), prepared, keeps_cut_outs)
     hashes: dict[int, str] = {}
 
     def hash_frames() -> Steps[None]:
@@ -252,6 +253,7 @@ def _render(bake_request: BakeRequest, plan: _Plan, progress: Progress) -> Steps
         framing=take_format.framing,
         alpha=take_format.alpha,
         size=take_format.width if take_format.framing == "face" else 0,
+        cut_out=take_format.cut_out,
     )
     progress.begin("Rendering", len(plan.stale))
     progress.unit = "fps"

@@ -75,6 +75,7 @@ class ExportMovie(NewFile, TaskOperator, bpy.types.Operator):
                 sound=str(voice or ""),
                 sound_offset=offset,
                 output=str(output),
+                cut_out=take.format.cut_out and not take.format.alpha,
             )
             progress.begin("Writing the movie", len(frames))
             yield from runtime.session().run(request, progress)

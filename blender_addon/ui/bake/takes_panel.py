@@ -123,7 +123,7 @@ def _describe(entry: Entry) -> str:
     take_format = entry.take.format
     full, matte = (
         iface_("full") if take_format.framing == "full" else "",
-        iface_("matte") if take_format.alpha else "",
+        iface_("matte") if take_format.alpha else iface_("transparent") if take_format.cut_out else "",
     )
     size = f"{take_format.width} px" if take_format.framing == "face" and take_format.width else ""
     kinds = [take_format.encoding.upper(), size, full, matte]

@@ -185,7 +185,16 @@ class Queue:
         if shot.movie is None or outcome.error is not None or (shot.movie.exists() and not outcome.drawn):
             return
         make_folder(shot.movie.parent)
-        spec = MovieSpec(shot.output, 1, outcome.frames, ready.fps, shot.voice, 0.0, shot.movie)
+        spec = MovieSpec(
+            shot.output,
+            1,
+            outcome.frames,
+            ready.fps,
+            shot.voice,
+            0.0,
+            shot.movie,
+            is_cut_out=shot.full and not shot.alpha,
+        )
         run_to_end(assemble(spec))
 
 

@@ -23,6 +23,7 @@ class MovieSpec:
     """The movie to write: frames `first` to `last` of `pattern`, at the exact frame rate, as `output`.
 
     `pattern` is a path whose name holds one `%04d` or the like. `sound` begins at second `sound_offset` of the movie.
+    `is_cut_out`: the frames' alpha is a cut-out's and no matte, so grey shows where they are transparent.
     """
 
     pattern: Path
@@ -32,6 +33,7 @@ class MovieSpec:
     sound: Path | None
     sound_offset: float
     output: Path
+    is_cut_out: bool = False
 
     def path(self, frame: int) -> Path:
         """Return the file of a frame."""
@@ -45,14 +47,14 @@ def assemble(spec: MovieSpec) -> Steps[None]:
     """
     count = spec.last - spec.first + 1
     yield from _check(spec, count)
-    first = read_still(spec.path(spec.first))
+    first = read_still(spec.path(spec.first), spec.is_cut_out)
     height, width = first.shape[:2]
     with MovieWriter(spec.output, spec.fps, (width, height), spec.sound, spec.sound_offset) as writer:
         writer.write(first)
         for done in range(1, count):
             yield Step(done, count, _STAGE)
             path = spec.path(spec.first + done)
-            frame = read_still(path)
+            frame = read_still(path, spec.is_cut_out)
             if frame.shape != first.shape:
                 raise _differs(path)
             writer.write(frame)

@@ -20,7 +20,9 @@ def output_spec_of(request: messages.Preview | messages.Render) -> OutputSpec:
         return OutputSpec(request.framing, largest=PREVIEW_SIDE, size=size)
     if request.encoding not in ENCODERS:
         raise _unknown_format(request.encoding)
-    return OutputSpec(request.framing, request.alpha, request.encoding == "exr", size=size)
+    return OutputSpec(
+        request.framing, request.alpha, request.encoding == "exr", size=size, cut_out=request.cut_out
+    )
 
 
 def _unknown_format(word: str) -> EDTalkError:

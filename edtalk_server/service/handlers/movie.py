@@ -43,6 +43,7 @@ class MovieHandler(StreamingHandler[messages.Movie]):
                 sound=Path(request.sound) if request.sound else None,
                 sound_offset=request.sound_offset,
                 output=Path(request.output),
+                is_cut_out=request.cut_out,
             )
         )
         return None

@@ -103,6 +103,7 @@ class PrepareHandler(Handler[messages.Prepare]):
             tuple(value.sizes),
             tuple(value.landmarks),
             tuple(" ".join(parts) for parts in value.gives),
+            value.is_cut_out,
         )
         return Answer((prepared,))
 

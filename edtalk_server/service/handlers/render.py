@@ -36,7 +36,7 @@ class RenderHandler(Handler[messages.Render]):
     worker = WorkerKind.DRAWING
     is_parallel = True
 
-    capabilities = ("render.png", "render.rgba", "render.exr", "full", "alpha", "size")
+    capabilities = ("render.png", "render.rgba", "render.exr", "full", "alpha", "size", messages.CUT_OUT)
 
     def __init__(self, request: messages.Render, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)

@@ -93,6 +93,7 @@ def test_only_frames_with_changed_weights_are_stale(tmp_path: Path) -> None:
         ("starter", "ada", replace(FACE, framing="full")),
         ("starter", "ada", replace(FACE, alpha=True)),
         ("starter", "ada", replace(FACE, encoding="exr")),
+        ("starter", "ada", replace(FACE, cut_out=True)),
     ],
 )
 def test_another_bundle_portrait_or_look_is_another_picture(
@@ -107,6 +108,13 @@ def test_faces_of_two_sizes_are_no_sequence_but_full_pictures_follow_the_portrai
     assert FACE.is_like(replace(FACE, width=0, height=0)), "an old take that knows no size"
     full = replace(FACE, framing="full", width=300, height=200)
     assert full.is_like(replace(full, width=600, height=400)) and not full.is_like(FACE)
+
+
+def test_manifests_without_cut_outs_are_those_of_older_versions() -> None:
+    assert list(FACE.stored) == ["encoding", "framing", "alpha", "width", "height"]
+    cut_out = replace(FACE, framing="full", cut_out=True)
+    assert TakeFormat(**cut_out.stored) == cut_out
+    assert not cut_out.is_like(replace(cut_out, cut_out=False)), "grey and transparent frames are no sequence"
 
 
 def test_a_deleted_frame_is_rendered_again(tmp_path: Path) -> None:

@@ -7,11 +7,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
+import OpenEXR
 import pytest
 from filemaker import RATE, tone, wav
 
 from edtalk_server.media.audio.voice import load_voice
+from edtalk_server.media.output_spec import linear_light_of_bytes
+from edtalk_server.media.video.assemble import MovieSpec, assemble
 from edtalk_server.media.video.writer import MovieWriter, mark_movie
 from shared_protocol.errors import EDTalkError, ErrorCode
 
@@ -33,6 +37,28 @@ def ends(path: Path) -> tuple[Fraction, Fraction]:
                 end = (packet.pts + (packet.duration or 0)) * packet.time_base
                 found[packet.stream.type] = max(found[packet.stream.type], end)
     return found["video"], found["audio"]
+
+
+@pytest.mark.parametrize(("is_cut_out", "outside"), [(True, 128), (False, 250)])
+@pytest.mark.parametrize("name", ["%02d.png", "%02d.exr"])
+def test_a_movie_of_a_cut_out_shows_grey_and_not_what_is_hidden(
+    tmp_path: Path, name: str, is_cut_out: bool, outside: int
+) -> None:
+    """A matte is left out: the colours under it are complete."""
+    frame = np.full((48, 64, 4), 60, np.uint8)
+    frame[:, :32, :3], frame[:, 32:, 3], frame[:, :32, 3] = 250, 255, 0
+    if name.endswith("png"):
+        cv2.imwrite(str(tmp_path / "01.png"), frame)
+    else:
+        light = np.dstack([linear_light_of_bytes(frame[..., :3]), (frame[..., 3:] / 255).astype(np.float16)])
+        OpenEXR.File({}, {"RGBA": np.ascontiguousarray(light)}).write(str(tmp_path / "01.exr"))
+    spec = MovieSpec(tmp_path / name, 1, 1, Fraction(25), None, 0.0, tmp_path / "out.mp4", is_cut_out)
+    for _ in assemble(spec):
+        pass
+    with av.open(str(tmp_path / "out.mp4")) as movie:
+        seen = next(movie.decode(video=0)).to_ndarray(format="rgb24").astype(int)
+    assert np.abs(seen[8:40, 4:24] - outside).max() <= 4
+    assert np.abs(seen[8:40, 40:60] - 60).max() <= 4
 
 
 @pytest.mark.parametrize("seconds", [0.3, 5.0])
