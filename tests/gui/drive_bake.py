@@ -26,7 +26,7 @@ from drive_window import (
     result,
     settled,
 )
-from hands import F12, press, until
+from hands import F12, Place, at, drag, mouse, move, press, until
 
 took: dict[str, list[float]] = {}
 
@@ -156,11 +156,31 @@ def drag_a_slider() -> Iterator[float]:
     photograph("dragging.png")
     subprocess.run(["xdotool", "mouseup", "1"], check=True)
     yield 0.5
+    yield from drag_with_alt((x, y))
     for track in character().animation_data.nla_tracks:
         track.mute = False
     bpy.utils.unregister_class(DragPanel)
     sidebar.active_panel_category = "EDTalk"
     yield from settled()
+
+
+def drag_with_alt(slider: Place) -> Iterator[float]:
+    """Two characters, both selected: with Alt, the slider of the active one changes the other, too."""
+    ob = character()
+    other = ob.copy()
+    other.name = "other"
+    bpy.context.collection.objects.link(other)
+    other.select_set(True)
+    bpy.context.view_layer.objects.active = ob
+    ob.select_set(True)
+    before = [ob.edtalk.mouth_01, other.edtalk.mouth_01]
+    mouse("keydown", "alt")
+    yield from drag((slider[0] + 40, slider[1]), (slider[0], slider[1]))
+    mouse("keyup", "alt")
+    yield 0.3
+    result["dragged with Alt"] = [before, [ob.edtalk.mouth_01, other.edtalk.mouth_01]]
+    bpy.data.objects.remove(other)
+    yield 0.3
 
 
 def play() -> Iterator[float]:
@@ -232,6 +252,52 @@ def bake_and_edit() -> Iterator[float]:
     photograph("stale.png")
     bpy.context.scene.frame_end = FRAMES
     yield 0.5
+    yield from drag_the_line()
+
+
+def drag_the_line() -> Iterator[float]:
+    """Compare the live picture with the take: the dot moves the line, which Escape puts back."""
+    ob, manager = character(), bpy.context.window_manager
+    ob.edtalk.show = "LIVE"
+    bpy.context.scene.frame_set(30)
+    yield from settled()
+    manager.edtalk_wipe.is_on = True
+    yield from until(lambda: addon("ui.bake.wipe").WIPE.image is not None)
+    yield 0.5
+    result["line"] = [manager.edtalk_wipe.line]
+    left = plane_on_screen()
+    for end in (0.2, 0.8):
+        start = line_dot(manager.edtalk_wipe.line)
+        move((start[0] + 3, start[1]))  # it lights up when the mouse comes to it
+        yield 0.5
+        yield from drag(start, line_dot(end))
+        result["line"].append(manager.edtalk_wipe.line)
+    photograph("compared.png")
+    yield from until(lambda: plane_on_screen() != left)
+    result["line is seen"] = plane_on_screen() != left
+    start = line_dot(manager.edtalk_wipe.line)
+    move(start)
+    yield 0.3
+    mouse("mousedown", "1")
+    yield 0.2
+    move(line_dot(0.5))
+    yield 0.3
+    press("Escape")
+    yield 0.3
+    mouse("mouseup", "1")
+    yield 0.3
+    result["line"].append(manager.edtalk_wipe.line)
+    manager.edtalk_wipe.is_on = False
+    yield 0.3
+
+
+def line_dot(line: float) -> Place:
+    """Where the dot is for a place of the line, as the mouse counts."""
+    where, module = window.area("VIEW_3D"), addon("ui.bake.wipe")
+    view = window.region(where)
+    with bpy.context.temp_override(window=window.window(), area=where, region=view):
+        x, y = module.place_of(character(), line, 0.06)
+    return at(view, round(x), round(view.height - y))
 
 
 def answer_questions() -> Iterator[float]:

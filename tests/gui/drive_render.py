@@ -13,6 +13,7 @@ import numpy as np
 sys.path.insert(0, "/mnt/src")
 import drive_bake as bake
 import drive_window as window
+import hands
 from drive_window import OUT, addon, character, finished, inside, photograph, result, settled
 
 ended: list[str] = []
@@ -44,6 +45,7 @@ def story() -> Generator[float, None, None]:
     node = addon("scene.plane").texture_node(ob)
     result["shows"] = [ob.edtalk.show, node.image == ob.edtalk.live_image]
     result["pictures left"] = [image.name for image in bpy.data.images if image.get("edtalk") == "lent"]
+    yield from render_by_key_in_eevee()
     yield from end_by_escape()
     yield from open_another_file()
 
@@ -102,6 +104,48 @@ def pixels(path: Any) -> np.ndarray:
     values = np.array(image.pixels[:], np.float32).reshape(-1, image.channels)[:, :3] * 255
     bpy.data.images.remove(image)
     return values
+
+
+def render_by_key_in_eevee() -> Iterator[float]:
+    """F12 at two frames, of the live picture and of baked ones: each shows the face of its frame."""
+    scene, ob = bpy.context.scene, character()
+    scene.render.engine = "BLENDER_EEVEE_NEXT" if bpy.app.version < (5, 0, 0) else "BLENDER_EEVEE"
+    scene.eevee.taa_render_samples = 1
+    addon("ui.runtime.preferences").preferences().bake_before_render = False
+    result["by EEVEE"] = {}
+    for show in ("LIVE", "TAKE"):
+        if show == "TAKE":
+            with inside("VIEW_3D"):
+                bpy.ops.edtalk.bake("INVOKE_DEFAULT")
+            yield from finished()
+        assert ob.edtalk.show == show
+        rendered, expected = [], []
+        for frame in (FIRST, LAST):
+            scene.frame_set(frame)
+            yield from settled()
+            ended.clear()
+            bake.hover("VIEW_3D")
+            hands.press(hands.F12)
+            yield from bake.until(lambda: bool(ended), 200)
+            file = OUT / f"eevee_{show}_{frame}.png"
+            bpy.data.images["Render Result"].save_render(str(file))
+            rendered.append(pixels(file))
+            expected.append(shown_picture(ob, frame))
+        result["by EEVEE"][show] = [
+            [float(np.abs(one - other).mean()) for other in expected] for one in rendered
+        ]
+    scene.render.engine, ob.edtalk.show = "CYCLES", "LIVE"
+    addon("ui.runtime.preferences").preferences().bake_before_render = True
+
+
+def shown_picture(ob: bpy.types.Object, frame: int) -> np.ndarray:
+    """What the plane shows at a frame, as large as a render, 0 to 255."""
+    if ob.edtalk.show == "TAKE":
+        return pixels(OUT / "edtalk" / "portrait" / "take_001" / f"{frame:04d}.png")
+    image = ob.edtalk.live_image
+    values, many = np.array(image.pixels[:], np.float32), image.size[0] // BAKED_SIDE
+    blocks = values.reshape(BAKED_SIDE, many, BAKED_SIDE, many, image.channels)[..., :3]
+    return blocks.mean(axis=(1, 3)).reshape(-1, 3) * 255
 
 
 def begin_to_bake() -> Iterator[float]:

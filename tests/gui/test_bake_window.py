@@ -22,6 +22,20 @@ def test_the_live_picture_follows_a_slider_while_it_is_dragged(seen: dict[str, A
     assert seen["view while dragging"], "the solid view shows it"
 
 
+def test_with_alt_a_slider_changes_all_selected_characters(seen: dict[str, Any]) -> None:
+    before, after = seen["dragged with Alt"]
+    assert abs(after[0] - before[0]) > 0.05
+    assert after[0] == pytest.approx(after[1], abs=1e-5)
+
+
+def test_the_line_between_two_versions_is_dragged_by_its_dot(seen: dict[str, Any]) -> None:
+    first, left, right, escaped = seen["line"]
+    assert first == 0.5
+    assert [left, right] == pytest.approx([0.2, 0.8], abs=0.02)
+    assert escaped == right, "Escape takes a drag back"
+    assert seen["line is seen"]
+
+
 def test_the_picture_moves_while_playing(seen: dict[str, Any]) -> None:
     assert seen["pictures while playing"] > 2
 

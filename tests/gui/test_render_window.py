@@ -39,6 +39,14 @@ def test_what_is_baked_needs_no_bake(seen: dict[str, Any]) -> None:
     assert max(seen["again"]["differences"]) <= 1.0
 
 
+@pytest.mark.parametrize("show", ["LIVE", "TAKE"])
+def test_f12_in_eevee_shows_the_face_of_each_frame(seen: dict[str, Any], show: str) -> None:
+    """Grey levels between each render and the pictures of both frames."""
+    (first, first_to_last), (last_to_first, last) = seen["by EEVEE"][show]
+    assert max(first, last) <= 1.0
+    assert first < first_to_last / 2 and last < last_to_first / 2, "of their own frames alone"
+
+
 def test_escape_ends_the_bake_and_the_render_goes_on(seen: dict[str, Any]) -> None:
     assert seen["was baking"]
     assert seen["progress"].startswith("portrait: ")
