@@ -124,8 +124,8 @@ def translate_parts(words: str) -> str:
 @dataclass
 class Progress:
     """What a task is doing: `done` of `total` (0: unknown), units a second (0: unknown), seconds to go (-1: unknown).
-    `subject` is what it is done to, where there are several; `unit` names the rate, where it is worth showing;
-    `result` is what came of it, for programs."""
+    `subject` is what it is done to, where there are several; `unit` names the rate, where it is worth showing, and
+    `counted` what is counted, where that is not plain; `result` is what came of it, for programs."""
 
     stage: str = ""
     done: int = 0
@@ -134,11 +134,13 @@ class Progress:
     rate: float = 0.0
     subject: str = ""
     unit: str = ""
+    counted: str = ""
     result: dict[str, object] = field(default_factory=dict)
 
     def begin(self, stage: str, total: int = 0) -> None:
         """Start to do something else, of which `total` units are to be done (0: unknown). `stage` is English."""
         self.stage, self.done, self.total, self.eta, self.rate = stage, 0, total, -1.0, 0.0
+        self.counted = ""
 
     def follow(self, event: messages.Progress) -> None:
         """Show what the server reports of its job."""

@@ -42,8 +42,6 @@ _STAGES = {
     "Try PyTorch": n_("Trying PyTorch"),
 }
 """The installer's stages in the words of the panel."""
-_MB = ", MB"
-"""Ends a stage whose units are megabytes."""
 _RUN = (
     "import sys; sys.path.insert(0, sys.argv[1]); "
     "from edtalk_server.installer.from_addon import main; sys.exit(main(sys.argv[2:]))"
@@ -182,7 +180,7 @@ class Installation:
             progress.begin(_STAGES.get(str(news["stage"]), str(news["stage"])))
         if "total" in news:
             progress.done, progress.total = int(news["done"]) // 10**6, max(1, int(news["total"]) // 10**6)
-            progress.stage = f"{progress.stage.removesuffix(_MB)}{_MB}"
+            progress.counted = "MB"
         if "python" in news:
             self.installed = Path(news["python"])
         if "cause" in news:

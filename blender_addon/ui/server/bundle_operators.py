@@ -100,7 +100,7 @@ def _in_megabytes(progress: Progress) -> OnProgress:
     def follow(event: messages.Progress) -> None:
         progress.follow(event)
         progress.done, progress.total = event.done // 10**6, max(1, event.total // 10**6)
-        progress.stage += ", MB"
+        progress.counted = "MB"
 
     return follow
 

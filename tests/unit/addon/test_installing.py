@@ -71,7 +71,7 @@ def test_stages_and_megabytes_are_shown_until_the_servers_python_is_known(carrie
     body = "tell(stage='PyTorch, cpu build'); time.sleep(.2); tell(done=90_000_000, total=180_000_000); time.sleep(.2)"
     installation = begun(carried, body + "; tell(python='/there/python'); return 0")
     shown = followed(installation)
-    assert {"Fetching PyTorch", "Fetching PyTorch, MB 90 of 180"} <= set(shown)
+    assert {"Fetching PyTorch", "Fetching PyTorch 90 of 180 MB"} <= set(shown)
     assert installation.installed == Path("/there/python")
 
 
