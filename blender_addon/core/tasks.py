@@ -158,17 +158,19 @@ class Progress:
         """One line for people, in their language (`stage` is English)."""
         subject = f"{self.subject}: " if self.subject else ""
         count = iface_(" {done} of {total}", done=self.done, total=self.total) if self.total else ""
+        count += f" {self.counted}" if count and self.counted else ""
         rate = f", {self.rate:.1f} {self.unit}" if self.unit and self.rate > 0 else ""
         left = iface_(", {time} left", time=format_duration(self.eta)) if self.eta >= 0 else ""
         return f"{subject}{translate_parts(self.stage)}{count}{rate}{left}"
 
 
 class Task:
-    """One piece of long work in progress."""
+    """One piece of long work in progress. `is_of_file`: it ends when another file is opened."""
 
-    def __init__(self, title: str, steps: Steps[str], progress: Progress) -> None:
+    def __init__(self, title: str, steps: Steps[str], progress: Progress, is_of_file: bool = True) -> None:
         self.title = title
         self.progress = progress
+        self.is_of_file = is_of_file
         self.message = ""
         """What to tell the user when it has finished."""
         self._steps = steps

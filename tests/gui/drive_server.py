@@ -12,7 +12,7 @@ import bpy
 sys.path.insert(0, "/mnt/src")
 import drive_window as window
 import hands
-from drive_window import addon, area, finished, photograph, result
+from drive_window import OUT, addon, area, finished, photograph, result
 
 buttons = hands.Buttons()
 OPEN = tuple(f"server.server_panel.{name}" for name in ("ServerPanel", "ServerDetailsPanel", "BundlesPanel"))
@@ -132,9 +132,19 @@ def download() -> Iterator[float]:
 
 
 def use() -> Iterator[float]:
-    """The server runs anew with the other bundle."""
+    """The server runs anew with the other bundle, also when another file is opened meanwhile."""
+    bpy.context.preferences.system.use_online_access = (
+        False  # Blender would look for its own assets in the new file
+    )
+    bpy.ops.wm.save_as_mainfile(filepath=str(OUT / "other.blend"))
     wanted = next(one for one in addon("ui.server.bundle_operators").known_bundles() if one.name == "second")
     yield from buttons.press(f'edtalk.use_bundle(path="{wanted.path}")')
+    yield from hands.until(lambda: session().task is not None)
+    begun = session().task
+    with window.inside("VIEW_3D"):
+        bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath, load_ui=False)
+    yield 0.5
+    result["goes on after opening"] = begun is not None and session().task is begun
     yield from finished()
     chosen = addon("ui.runtime.preferences").preferences().bundle
     result["used"] = [wanted.path, chosen, list(session().server.options)]
@@ -152,6 +162,9 @@ def stop() -> Iterator[float]:
 def fail() -> Iterator[float]:
     """Without a server's Python, the panel says what is wrong and what to do."""
     addon("ui.runtime.preferences").preferences().server_python = "/nowhere/python"
+    hands.move(hands.at(window.region(area("VIEW_3D")), 300, 300))
+    area("VIEW_3D").tag_redraw()  # Install Server comes on top, and moves all others
+    yield 1.0
     yield from buttons.press("edtalk.start_server")
     yield from hands.until(lambda: session().trouble is not None)
     yield 0.5

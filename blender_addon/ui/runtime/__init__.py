@@ -10,6 +10,7 @@ ROOM = Room(
     classes=(
         *preferences.CLASSES,
         task_operator.Cancel,
+        task_operator.CarryOn,
     ),
     modules=(
         runtime,

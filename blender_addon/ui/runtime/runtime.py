@@ -132,7 +132,9 @@ class Runtime:
 
     def forget_file(self) -> None:
         """Forget what belonged to the file that was open before."""
-        self._end_task()
+        if self.session.task is None or self.session.task.is_of_file:
+            self._end_task()
+        LINE.clear()
         self.session.failure = None
         for forget in self._on_new_file:
             forget()
@@ -142,11 +144,11 @@ class Runtime:
         """End the task, the timer and the session."""
         if bpy.app.timers.is_registered(_on_timer):
             bpy.app.timers.unregister(_on_timer)
+        LINE.clear()
         self._end_task()
         self.session.close()
 
     def _end_task(self) -> None:
-        LINE.clear()
         if self.session.task is not None:
             self.session.task.close()
             self.session.task = None

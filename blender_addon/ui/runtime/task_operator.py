@@ -4,7 +4,9 @@
 The work is a generator (see `core.tasks`), the same one both ways. In the window it advances a little at each timer
 event and shows its progress in the panel; Escape or the panel's cross cancels it. One task runs at a time; what is
 asked for meanwhile waits in line (`waiting`). A task changes the file at its end, in one go: that is one undo step, and
-a failure leaves everything as it was.
+a failure leaves everything as it was. Opening another file ends it, unless it is not about the file (`is_of_file`): an
+installation goes on. Its operator has ended with the file, so another one takes it over (`CarryOn`), and `steps` must
+read the operator's properties before it pauses.
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ class TaskOperator(Operator):
     """Mix-in: a subclass gives `title`, and `steps`, which returns the line to report in the user's language."""
 
     title = ""
+    is_of_file = True
     _timer: bpy.types.Timer | None = None
     _task: Task | None = None
     _waiting: Waiting | None = None
@@ -82,7 +85,7 @@ class TaskOperator(Operator):
         session.failure = None
         PACE.reset()
         runtime.current().before_task()
-        self._task = session.task = Task(self.title, self.steps(context, progress), progress)
+        self._task = session.task = Task(self.title, self.steps(context, progress), progress, self.is_of_file)
         return session.task
 
     def _advance(self, task: Task) -> set[str] | None:
@@ -191,11 +194,17 @@ class TaskOperator(Operator):
 
     def start_again(self, asked: bool = False) -> None:
         """Invoke this operator with the same properties, and report what its first step refuses."""
-        operator = getattr(bpy.ops.edtalk, self.bl_idname.partition("_OT_")[2])
         try:
-            operator("INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)), asked=asked)
+            getattr(bpy.ops.edtalk, self._name)(
+                "INVOKE_DEFAULT", **self.as_keywords(ignore=("asked",)), asked=asked
+            )
         except RuntimeError as error:  # Python's way to be told of a report of an error
             self.report({"ERROR"}, str(error).removeprefix("Error: ").strip())
+
+    @property
+    def _name(self) -> str:
+        """The operator's name in `bpy.ops.edtalk`."""
+        return str(self.bl_idname.partition("_OT_")[2])
 
     def browse(self, context: bpy.types.Context) -> set[str]:
         """From `invoke`, while no file is named: open the file browser first."""
@@ -262,9 +271,14 @@ class TaskOperator(Operator):
         session = runtime.session()
         if self._waiting is not None:
             LINE.leave(self._waiting)
+            if not self.is_of_file:
+                _invoke_soon(self._name, **self.as_keywords(ignore=("asked",)), asked=True)
         elif session.task is not None and session.task is self._task:
-            session.task.close()
-            session.task = None
+            if self.is_of_file:
+                session.task.close()
+                session.task = None
+            else:
+                _invoke_soon("carry_on")
         self._end(context, set())
 
     def _end(self, context: bpy.types.Context, answer: set[str]) -> set[str]:
@@ -279,6 +293,33 @@ class TaskOperator(Operator):
 def is_playing(context: bpy.types.Context) -> bool:
     """Return whether any window plays the animation."""
     return any(window.screen.is_animation_playing for window in context.window_manager.windows)
+
+
+def _invoke_soon(name: str, **properties: object) -> None:
+    """Invoke an operator once there is a window again: another file is being loaded, or Blender ends."""
+
+    def invoke() -> None:
+        with bpy.context.temp_override(window=bpy.context.window_manager.windows[0]):
+            getattr(bpy.ops.edtalk, name)("INVOKE_DEFAULT", **properties)
+
+    bpy.app.timers.register(invoke, persistent=True)
+
+
+class CarryOn(TaskOperator, bpy.types.Operator):
+    """Go on with the task whose operator has ended with the file that was open"""
+
+    bl_idname = "edtalk.carry_on"
+    bl_label = "Carry On"
+    bl_options = {"INTERNAL"}
+
+    def invoke(self, context: bpy.types.Context, _event: bpy.types.Event) -> set[str]:
+        task = runtime.session().task
+        if task is None or task.is_of_file:
+            return {"CANCELLED"}
+        self.title, self.is_of_file, self._task = task.title, False, task
+        self._set_timer(context, TIMER_S)
+        context.window_manager.modal_handler_add(self)
+        return {"RUNNING_MODAL"}
 
 
 class Cancel(bpy.types.Operator):

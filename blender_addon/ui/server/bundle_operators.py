@@ -111,6 +111,7 @@ class ListBundles(TaskOperator, bpy.types.Operator):
     bl_idname = "edtalk.list_bundles"
     bl_label = "List Bundles"
     title = "List Bundles"
+    is_of_file = False
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -128,6 +129,7 @@ class UseBundle(TaskOperator, bpy.types.Operator):
     bl_idname = "edtalk.use_bundle"
     bl_label = "Use Bundle"
     title = "Use Bundle"
+    is_of_file = False
 
     path: StringProperty(
         name="Bundle", description="As `edtalk serve --bundle` takes it: a folder or a shipped name"
@@ -138,13 +140,13 @@ class UseBundle(TaskOperator, bpy.types.Operator):
         return cls.is_free()
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        before, ran = preferences().bundle, runtime.session().is_connected
-        preferences().bundle = self.path
+        path, before, ran = self.path, preferences().bundle, runtime.session().is_connected
+        preferences().bundle = path
         try:
             bundle = yield from runtime.session().restart(progress)
         except EDTalkError as error:
             preferences().bundle = before
-            raise (yield from _restore_bundle(self.path, error, ran, progress)) from error
+            raise (yield from _restore_bundle(path, error, ran, progress)) from error
         BUNDLES.entries = yield from _list_bundles(progress)
         return rpt_("The server runs {bundle}", bundle=bundle.title)
 
@@ -169,6 +171,7 @@ class ImportBundle(TaskOperator, bpy.types.Operator):
     bl_idname = "edtalk.import_bundle"
     bl_label = "Import Checkpoints"
     title = "Import Checkpoints"
+    is_of_file = False
 
     directory: StringProperty(subtype="DIR_PATH", options={"SKIP_SAVE"})
     filter_folder: bpy.props.BoolProperty(default=True, options={"HIDDEN", "SKIP_SAVE"})
@@ -188,11 +191,11 @@ class ImportBundle(TaskOperator, bpy.types.Operator):
         return self.browse(context)
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
-        folder = Path(paths.absolute(self.directory))
+        folder, name = Path(paths.absolute(self.directory)), self.name
         yield from runtime.session().ready(progress)
         before = {entry.path for entry in (yield from _list_bundles(progress))}
         progress.begin("Reading the checkpoints")
-        request = messages.ImportBundle(folder=str(folder), name=self.name)
+        request = messages.ImportBundle(folder=str(folder), name=name)
         BUNDLES.entries = (yield from runtime.session().run(request, progress)).bundles
         new = [title_of(entry) for entry in BUNDLES.entries if entry.installed and entry.path not in before]
         return rpt_("Imported {names}: choose Use to run it", names=", ".join(new))
@@ -204,6 +207,7 @@ class DownloadBundle(TaskOperator, bpy.types.Operator):
     bl_idname = "edtalk.download_bundle"
     bl_label = "Download Bundle"
     title = "Download Bundle"
+    is_of_file = False
 
     name: StringProperty(name="Name", description="Name in the list", options={"SKIP_SAVE"})
 
@@ -232,12 +236,13 @@ class DownloadBundle(TaskOperator, bpy.types.Operator):
         ]
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
+        name = self.name
         yield from runtime.session().ready(progress)
         progress.begin("Downloading")
-        request = messages.DownloadBundle(name=self.name)
+        request = messages.DownloadBundle(name=name)
         reply = yield from runtime.session().run(request, progress, on_progress=_in_megabytes(progress))
         BUNDLES.entries = reply.bundles
-        title = title_of(_find(BUNDLES.entries, self.name))
+        title = title_of(_find(BUNDLES.entries, name))
         return rpt_("Downloaded {bundle}: choose Use to run it", bundle=title)
 
 

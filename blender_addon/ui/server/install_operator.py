@@ -74,6 +74,7 @@ class InstallServer(TaskOperator, bpy.types.Operator):
     bl_idname = "edtalk.install_server"
     bl_label = "Install Server"
     title = "Install Server"
+    is_of_file = False
 
     torch: EnumProperty(
         name="Runs on",
@@ -110,7 +111,7 @@ class InstallServer(TaskOperator, bpy.types.Operator):
             self.torch = "cuda"
         return self.ask(context, confirm="Install")
 
-    def draw(self, _context: bpy.types.Context) -> None:
+    def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
         column = layout.column()
         column.use_property_split = True
@@ -123,9 +124,13 @@ class InstallServer(TaskOperator, bpy.types.Operator):
         column.use_property_split = True
         column.prop(self, "wheels")
         column.prop(self, "python")
+        if not bpy.app.online_access and not self.wheels:
+            column.prop(context.preferences.system, "use_online_access")
 
     def steps(self, _context: bpy.types.Context, progress: Progress) -> Steps[str]:
         cargo, wheels = _cargo(CARGO), paths.absolute(self.wheels) if self.wheels else None
+        chosen = Path(paths.absolute(self.python)) if self.python else None
+        choice = installing.Choice(self.torch, wheels)  # the operator itself ends when another file is opened
         if cargo is None:
             raise EDTalkError(
                 ErrorCode.SERVER_UNREACHABLE,
@@ -136,10 +141,7 @@ class InstallServer(TaskOperator, bpy.types.Operator):
             raise EDTalkError(ErrorCode.DOWNLOAD_FAILED, f"{OFFLINE}.", "Or name a folder with the packages.")
         progress.begin("Looking for a Python")
         yield from redraw()
-        python = yield from installing.choose_python(
-            Path(paths.absolute(self.python)) if self.python else None
-        )
-        choice = installing.Choice(self.torch, wheels)
+        python = yield from installing.choose_python(chosen)
         yield from _end_server(progress)
         installation = installing.Installation(python, cargo, choice, places.log_dir() / LOG)
         try:

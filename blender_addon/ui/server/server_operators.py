@@ -34,6 +34,7 @@ class StartServer(TaskOperator, bpy.types.Operator):
     bl_idname = "edtalk.start_server"
     bl_label = "Start Server"
     title = "Start Server"
+    is_of_file = False
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
@@ -52,6 +53,7 @@ class RestartServer(TaskOperator, bpy.types.Operator):
     bl_idname = "edtalk.restart_server"
     bl_label = "Restart Server"
     title = "Restart Server"
+    is_of_file = False
 
     @classmethod
     def poll(cls, _context: bpy.types.Context) -> bool:
