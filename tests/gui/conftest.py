@@ -47,7 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.gui)
-            item.add_marker(pytest.mark.timeout(900))
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(900))
             if not (PLACE and RUN):
                 reason = "no Blender with a window here (EDTALK_GUI_ROOT, EDTALK_GUI_RUN)"
                 item.add_marker(pytest.mark.skip(reason=reason))
