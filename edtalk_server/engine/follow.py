@@ -3,7 +3,8 @@
 A reader that knows renders alone reads the movements of filmed faces too small and their place a few pixels off. The
 network itself can tell: from one picture of the film it draws the others, and what differs says how the estimates are
 wrong. This is analysis by synthesis, as active appearance models do it (Cootes et al., ECCV 1998; Matthews and Baker,
-IJCV 2004): damped Gauss-Newton steps with the slopes measured once at the first picture.
+IJCV 2004): damped Gauss-Newton steps with the slopes measured once at the first picture. Lids and brows, which are few
+pixels, are measured rather than compared (`lids_and_brows`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ import torch.nn.functional as F
 from torch import Tensor, cat
 
 from edtalk_server.arrays import Doubles, Picture, Weights
+from edtalk_server.engine.face_shape import MEASURES, UPPER_MEASURES, shape_of
+from edtalk_server.engine.lids_and_brows import LidsAndBrows, Upper
 from shared_protocol.banks import Bank, BankLayout
 
 GRID = 64
@@ -27,10 +30,13 @@ STEPS = 2
 """Gauss-Newton steps for a picture. Each draws it once; more gain little, because each picture starts at the correction
 of the one before it."""
 
-_POINTS = 2 * 68
+_POINTS, _SHAPE = 2 * 68, len(MEASURES)
+_PIXELS, _PLACES = slice(0, -_POINTS - _SHAPE), slice(-_POINTS - _SHAPE, -_SHAPE)
+"""Where pixels and landmarks are in a `sight`; the shape follows."""
+_SHAPE_TRUST = np.array([0.0 if name in UPPER_MEASURES else error**-2.0 for name, error in MEASURES.items()])
 _READ_WELL = ("blink", "brow", "gaze", "squint", "sneer")
 """Beginnings of the names of weights that stay as they are read: networks draw lids, brows and eyes too weakly to
-measure them by what is drawn."""
+measure them by what is drawn. Lids and brows have their own way (`lids_and_brows`)."""
 _READING_ERROR = {Bank.MOUTH: 0.08, Bank.POSE: 0.2, Bank.EXPRESSION: 0.17}
 """How far a reading is usually off, in weight units (standard deviation)."""
 _PIXEL_ERROR, _POINT_ERROR = 0.1, 0.02
@@ -47,12 +53,14 @@ _KEPT = 0.8
 
 
 def sight(face: Any, pictures: Tensor) -> Tensor:
-    """Return what is compared of pictures [B, 3, n, n]: pixels of `GRID` x `GRID`, then landmarks, [B, 3 GRID² + 136].
+    """Return what is compared of pictures [B, 3, n, n]: pixels of `GRID` x `GRID`, landmarks, and the face's shape,
+    [B, 3 GRID² + 136 + len(MEASURES)].
 
     n is a multiple of `GRID` and of what the network's landmark detector takes.
     """
     pixels = F.avg_pool2d(pictures.clamp(-1, 1), pictures.shape[-1] // GRID).flatten(1)
-    return cat([pixels, face.cropped_landmarks_of(pictures).flatten(1)], 1)
+    points = face.cropped_landmarks_of(pictures).float()
+    return cat([pixels, points.flatten(1), shape_of(points)], 1)
 
 
 @dataclass
@@ -82,6 +90,7 @@ class Follower:
         self._lowest = np.array([basis.minimum for basis in layout.bases])
         self._highest = np.array([basis.maximum for basis in layout.bases])
         self._slopes = self._measured_slopes(own)
+        self._upper = LidsAndBrows(self._shape, own.astype(np.float64), layout)
         self.forget()
 
     def forget(self) -> None:
@@ -91,12 +100,15 @@ class Follower:
     def _measured_slopes(self, own: Weights) -> Doubles:
         """Return the change of `sight` for one unit of each weight [C, ...]; zero for weights that stay."""
         probe = np.diag(self._free * _PROBE).astype(np.float32)[self._free]
-        slopes = np.zeros((len(own), 3 * GRID**2 + _POINTS))
+        slopes = np.zeros((len(own), 3 * GRID**2 + _POINTS + _SHAPE))
         rows = np.concatenate([own + probe, own - probe]).astype(np.float32)
         drawn = np.concatenate([self._draw(row[None]) for row in rows]).astype(np.float64)
         up, down = np.split(drawn, 2)
         slopes[self._free] = (up - down) / (2 * _PROBE)
         return slopes
+
+    def _shape(self, weights: Doubles) -> Doubles:
+        return self._draw(weights[None].astype(np.float32))[0, -_SHAPE:].astype(np.float64)
 
     def follow(self, picture: Picture, estimate: Weights) -> Weights:
         """Return the corrected weights [C] of the next picture, uint8 [S, S, 3]."""
@@ -118,7 +130,8 @@ class Follower:
             damping *= _LESS if tried.cost < best.cost else _MORE
             best = min(best, tried, key=lambda tried: tried.cost)
         self._correction = best.weights - read
-        return best.weights.astype(np.float32)
+        upper = self._upper.correct(Upper(best.weights, best.seen[-_SHAPE:]), true[-_SHAPE:], read)
+        return upper.weights.astype(np.float32)
 
 
 class _Target:
@@ -126,24 +139,26 @@ class _Target:
 
     def __init__(self, true: Doubles, read: Doubles, error: Doubles) -> None:
         self._true, self._read = true, read
-        mask = face_mask(true[-_POINTS:].reshape(-1, 2))
+        mask = face_mask(true[_PLACES].reshape(-1, 2))
         self._pixels = np.tile(mask.reshape(-1), 3) * (_PIXELS_COUNT_AS / (3 * mask.sum() * _PIXEL_ERROR**2))
         self._prior = 1 / error**2
 
     def cost(self, weights: Doubles, seen: Doubles) -> float:
         """Return the misfit, each part in units of its usual error: pixels (Huber), landmarks, and the reading."""
         away = np.abs(self._true - seen)
-        pixels, points = away[:-_POINTS], away[-_POINTS:]
+        pixels, points, measures = away[_PIXELS], away[_PLACES], away[-_SHAPE:]
         bend = 2 * _PIXEL_ERROR
         bent = np.where(pixels < bend, pixels**2, 2 * bend * pixels - bend**2)
         prior = float((self._prior * (weights - self._read) ** 2).sum())
-        return float(self._pixels @ bent + np.square(points / _POINT_ERROR).sum()) + prior
+        marks = np.square(points / _POINT_ERROR).sum() + _SHAPE_TRUST @ np.square(measures)
+        return float(self._pixels @ bent + marks) + prior
 
     def step(self, guess: _Guess, slopes: Doubles, damping: float) -> Doubles:
         """Return the damped Gauss-Newton step (Levenberg-Marquardt) from a guess."""
         away = self._true - guess.seen
         trust = np.full(len(away), _POINT_ERROR**-2.0)
-        trust[:-_POINTS] = self._pixels / np.maximum(1, np.abs(away[:-_POINTS]) / (2 * _PIXEL_ERROR))
+        trust[_PIXELS] = self._pixels / np.maximum(1, np.abs(away[_PIXELS]) / (2 * _PIXEL_ERROR))
+        trust[-_SHAPE:] = _SHAPE_TRUST
         curvature = (slopes * trust) @ slopes.T + np.diag(self._prior)
         downhill = slopes @ (trust * away) - self._prior * (guess.weights - self._read)
         return np.linalg.solve(curvature + damping * np.diag(np.diag(curvature)), downhill)

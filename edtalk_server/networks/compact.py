@@ -406,8 +406,9 @@ class CompactNetwork(nn.Module):
 
     def sketch(self, prepared: Prepared) -> Prepared:
         """Return a prepared source whose frames have `detail_size` and no painters' details: quick, for comparing."""
-        photo = shrink(prepared.photo, self.config.detail_size)
-        return replace(prepared, photo=photo, detail=None, upper_face=None)
+        return self.with_photo(
+            replace(prepared, detail=None), shrink(prepared.photo, self.config.detail_size)
+        )
 
     def decode(self, prepared: Prepared, weights: Tensor) -> Tensor:
         """Return frames [B, 3, n, n] of one source under B rows of weights, as large as its photo."""
