@@ -24,7 +24,7 @@ from shared_protocol.emotions import EMOTIONS
 
 log = logging.getLogger(__name__)
 
-_VERSION = 2
+_VERSION = 3
 """Of the recipe: another one makes the corpus anew."""
 _TAKE_S = 60.0
 _HABIT_LIMIT = 2.5

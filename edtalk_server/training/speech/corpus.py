@@ -30,6 +30,8 @@ MEL_RATE = 80
 """Mel columns a second."""
 WINDOW = 16
 """Mel columns of one window."""
+_VERSION = 2
+"""Of the recipe: another one makes the corpus anew."""
 WINDOW_LEAD = 6.8 / MEL_RATE
 """Seconds from a window's first column to its frame: 80 ms (as in Wav2Lip) and the mean truncation."""
 
@@ -99,7 +101,7 @@ def build(folder: Path, config: CorpusConfig) -> tuple[Clips, Clips]:
     """Return the training and the held-out clips; made once, then read from `folder`."""
     recipe = folder / "corpus.json"
     paths = folder / "train.npz", folder / "held_out.npz"
-    text = json.dumps(asdict(config))
+    text = json.dumps({"version": _VERSION, **asdict(config)})
     if recipe.is_file() and recipe.read_text() == text and all(path.is_file() for path in paths):
         return Clips.load(paths[0]), Clips.load(paths[1])
     folder.mkdir(parents=True, exist_ok=True)
