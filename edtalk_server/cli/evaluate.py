@@ -294,11 +294,12 @@ def _evaluate_pose(arguments: argparse.Namespace) -> int:
             "Train one with `edtalk train stage pose`, or choose another bundle.",
         )
     _, takes = corpus.build(cache_folder() / "head", corpus.HeadCorpusConfig(0, held_out=arguments.takes))
-    lines = [
-        line for temperature in (1.0, 0.8) for line in (*head_motion.report(flow, takes, temperature), "")
-    ]
-    if arguments.voice:
-        lines += head_motion.voice_report(flow, load_voice(arguments.voice))
+    voice = load_voice(arguments.voice) if arguments.voice else None
+    lines: list[str] = []
+    for temperature in (1.0, 0.8):
+        lines += [*head_motion.report(flow, takes, temperature), ""]
+        if voice is not None:
+            lines += [*head_motion.voice_report(flow, voice, temperature), ""]
     print(*lines, sep="\n")
     if arguments.markdown:
         arguments.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")

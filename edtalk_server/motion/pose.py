@@ -39,10 +39,11 @@ _CHUNK = 4000
 """Frames that are computed together: 160 seconds."""
 _EDGE_S = 0.06
 """Standard deviation of the edges between speech and pauses."""
-_CATCH_UP, _CATCH_UP_RESTING = 2.5, 0.15
-"""Share of its distance to the flow's movement that the head makes good in a second, in speech and in pauses."""
-_MARGIN = 2000
-"""Frames before a stretch after which nothing before them matters: 0.15 in a second for 80 seconds are 6e-6."""
+_CATCH_UP, _CATCH_UP_RESTING = 2.5, 0.13
+"""Share of its distance to the flow's movement that the head makes good in a second, in speech and in pauses: the
+latter at less than a degree a second from distances of up to 7.7 degrees."""
+_MARGIN = 2400
+"""Frames before a stretch after which nothing before them matters: 0.13 in a second for 96 seconds are 4e-6."""
 _MOST_STYLE = 1.5
 
 

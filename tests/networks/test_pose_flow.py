@@ -125,6 +125,21 @@ def test_samples_are_mixed_of_chance_and_voice() -> None:
     assert not hasattr(PoseFlow(SMALL), "chance"), "flows without a response are those of before"
 
 
+def test_a_performance_chooses_which_of_the_voices_nods_it_makes() -> None:
+    flow = PoseFlow(PoseFlowConfig(response=4))
+    noise = torch.randn(2, 4001, flow.config.channels, generator=torch.Generator().manual_seed(0))
+    stress = flow._stress(noise)[..., 0]
+    assert stress.min() >= 0
+    assert stress.mean().item() == pytest.approx(0.9, abs=0.1)
+    assert (stress < 0.4).float().mean() > 0.25, "some nods are left out"
+    alike = torch.corrcoef(stress)[0, 1].abs()
+    common = stress.mean() ** 2 / stress.square().mean()
+    assert alike < 0.05, "another performance leaves out others"
+    assert common < 0.75, (
+        "of the voice's movements two performances share three quarters of the power at most"
+    )
+
+
 def test_attention_at_the_ends_looks_at_what_there_is() -> None:
     torch.manual_seed(0)
     attention = LocalAttention(8, 2, 3)
