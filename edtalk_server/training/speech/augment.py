@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import cache
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from edtalk_server.media.audio.mel import WINDOW, mel_basis
 from edtalk_server.training.speech.utterance import SAMPLE_RATE, Samples
 
 Rng = np.random.Generator
@@ -114,6 +117,39 @@ class Disturbance:
         band = torch.arange(_BANDS, device=windows.device)[:, None]
         lost = (band >= self.lowest) & (band < self.lowest + self.height)
         return torch.where(lost, torch.full_like(windows, SILENT), windows + self.gain).clamp(SILENT, LOUDEST)
+
+
+_WIDEST = 0.12
+"""Of the logarithm of a throat's size."""
+
+
+def draw_throats(count: int, pairs: int = 0) -> Tensor:
+    """Draw sizes of throats [count + pairs] around 1 from torch's random numbers, the first `pairs` of them twice."""
+    sizes = torch.exp((torch.rand(count) * 2 - 1) * _WIDEST)
+    return torch.cat([sizes, sizes[:pairs]])
+
+
+def with_throats(windows: Tensor, sizes: Tensor) -> Tensor:
+    """Return mel windows [N, K, 80, 16] whose frequencies are divided by `sizes` [N] (Jaitly and Hinton 2013, "Vocal
+    tract length perturbation"): a few voices become many."""
+    source = _band_of(_band_frequencies() * sizes[:, None].numpy())
+    lower = torch.from_numpy(source).floor().clamp(0, _BANDS - 2)
+    part = (torch.from_numpy(source) - lower).clamp(0, 1).to(windows.dtype)[:, None, :, None]
+    index = lower.long()[:, None, :, None].expand(windows.shape)
+    return torch.lerp(windows.gather(2, index), windows.gather(2, index + 1), part.expand(windows.shape))
+
+
+@cache
+def _band_frequencies() -> npt.NDArray[np.float64]:
+    """Return the middle of each mel band in Hz, [80]."""
+    return np.asarray(mel_basis().argmax(axis=1) * (SAMPLE_RATE / WINDOW), np.float64)
+
+
+def _band_of(frequencies: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+    """Return the bands of these frequencies, fractions between them."""
+    middles = _band_frequencies()
+    rising = middles + np.arange(_BANDS) * 1e-6  # low bands are narrower than the Fourier transform's
+    return np.interp(frequencies, rising, np.arange(_BANDS)).astype(np.float32)
 
 
 def disturb(windows: Tensor) -> Tensor:

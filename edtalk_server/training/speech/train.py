@@ -13,6 +13,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,14 @@ from edtalk_server.training.loop.metrics import MetricLogger
 from edtalk_server.training.loop.parts import write_part
 from edtalk_server.training.loop.prefetcher import generator_of
 from edtalk_server.training.loop.trainer import Outcome, Schedule, Trainer, learning_rate
-from edtalk_server.training.speech.augment import DECIBEL, LOUDEST, SILENT, Disturbance
+from edtalk_server.training.speech.augment import (
+    DECIBEL,
+    LOUDEST,
+    SILENT,
+    Disturbance,
+    draw_throats,
+    with_throats,
+)
 from edtalk_server.training.speech.corpus import WINDOW, Clips, CorpusConfig, Kind, build
 from edtalk_server.training.speech.visemes import MOUTH_NAMES, aperture
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -36,8 +44,8 @@ _MIDDLE = slice(6, 10)
 """Columns of a window that are nearest to its frame."""
 VELOCITY_STEP = 3
 """Mel columns between the two windows of a velocity: nearly one frame of 25 fps (3.2)."""
-_SHARES = {Kind.ESPEAK: 0.22, Kind.FLITE: 0.7, Kind.SILENCE: 0.08}
-"""Of each batch. flite's voices come from recordings of people, so they are nearer to real speech."""
+_SHARES = {Kind.ESPEAK: 0.4, Kind.FLITE: 0.52, Kind.SILENCE: 0.08}
+"""Of each batch. flite's voices come from recordings of people, so they are nearer to real speech; espeak has more."""
 
 
 @dataclass(frozen=True)
@@ -216,7 +224,7 @@ class SpeechTrainer(Trainer):
     """A run in a folder: `audio_to_lip.pt`, its metrics, and the result."""
 
     network: Audio2Lip
-    decay = 0.0
+    decay = 0.998
 
     def __init__(self, folder: Path, config: TrainConfig, corpus: CorpusConfig) -> None:
         self.folder, self.plan = folder, config
@@ -255,8 +263,9 @@ class SpeechTrainer(Trainer):
     def _draw(self, rng: np.random.Generator) -> tuple[npt.NDArray[np.int64], Tensor]:
         """Draw a batch: its rows and its windows."""
         rows = self.sampler.draw(rng, self.plan.batch, self.plan.pairs)
-        alike = Disturbance.draw(self.plan.batch - self.plan.pairs).followed(self.plan.pairs)
-        windows = alike(windows_at(self.clips, rows))
+        count, pairs = self.plan.batch - self.plan.pairs, self.plan.pairs
+        alike = Disturbance.draw(count).followed(pairs)
+        windows = alike(with_throats(windows_at(self.clips, rows), draw_throats(count, pairs)))
         return rows, windows.contiguous(memory_format=torch.channels_last)
 
     def validate(self) -> dict[str, float]:
@@ -273,8 +282,9 @@ class SpeechTrainer(Trainer):
 
     @torch.no_grad()
     def _settled(self) -> Audio2Lip:
-        """Return a copy in evaluation mode whose batch statistics are averaged over many batches, not the last few."""
-        network, rng = copy.deepcopy(self.network).train(), np.random.default_rng(self.plan.seed)
+        """Return the averaged network in evaluation mode, with batch statistics of many batches, not the last few."""
+        network = cast(Audio2Lip, copy.deepcopy(self.average)).train()
+        rng = np.random.default_rng(self.plan.seed)
         for module in network.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.reset_running_stats()

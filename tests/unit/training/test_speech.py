@@ -126,6 +126,45 @@ def test_espeak_tells_when_each_sound_is(synthesiser: espeak.Espeak) -> None:
     assert max(by_symbol.values()) > 4 * by_symbol["p"], "a p is a silent closure; vowels are loud"
 
 
+def test_a_plosive_of_espeak_begins_with_its_closure_not_with_its_burst(
+    synthesiser: espeak.Espeak,
+) -> None:
+    for voice in ("en-us+m1", "en-us+f3"):  # the second has an echo: its closures are not quite silent
+        spoken = synthesiser.speak("Papa took a copy back to the top.", espeak.Manner(voice, 150))
+        level = [
+            np.sqrt(np.square(spoken.samples[round(a * SAMPLE_RATE) : round(b * SAMPLE_RATE)]).mean())
+            for a, b in ((s.start, (2 * s.start + s.end) / 3) for s in spoken.segments)
+        ]
+        inside = [
+            (one, level[index])
+            for index, one in enumerate(spoken.segments)
+            if one.symbol in ("p", "t", "k")
+            and index
+            and not spoken.segments[index - 1].symbol.startswith("_")
+        ]
+        closed = [quiet < 0.1 * max(level) for _, quiet in inside]
+        assert len(closed) >= 6
+        assert np.mean(closed) > 0.8
+
+
+def test_starts_of_sounds_are_moved_to_where_the_mouth_moves() -> None:
+    rate = 22050
+    raw = np.concatenate([np.full(n, v, np.float32) for n, v in ((6615, 0.3), (1764, 0.0), (8820, 0.3))])
+    marks = [(0.0, "a"), (0.38, "p"), (0.42, "a"), (0.5, "m"), (0.58, "aI"), (0.7, "s"), (0.75, "i:")]
+    starts = espeak.true_starts(marks, raw, rate, 170)
+    assert starts[1] == pytest.approx(0.30, abs=0.006), "its closure of 80 ms is part of a p"
+    assert starts[4] == pytest.approx(0.58 - 0.012, abs=1e-3), "espeak is late with a vowel behind a nasal"
+    assert [starts[i] for i in (0, 2, 3, 5, 6)] == pytest.approx([0.0, 0.42, 0.5, 0.7, 0.75])
+    slow = espeak.true_starts(marks, raw, rate, 85)
+    assert slow[4] < starts[4]
+
+
+def test_the_closure_behind_a_pause_does_not_begin_with_the_pause() -> None:
+    raw = np.concatenate([np.full(4410, 0.3, np.float32), np.zeros(8820, np.float32), np.full(4410, 0.3)])
+    marks = [(0.0, "a"), (0.2, "_:"), (0.6, "p"), (0.62, "a")]
+    assert espeak.true_starts(marks, raw, 22050, 170) == pytest.approx([0.0, 0.2, 0.54, 0.62], abs=0.006)
+
+
 def test_espeak_names_an_unknown_voice(synthesiser: espeak.Espeak) -> None:
     with pytest.raises(ValueError, match="klingon-99"):
         synthesiser.speak("hello", espeak.Manner("klingon-99"))
@@ -193,6 +232,22 @@ def test_an_uneven_voice_carries_its_times_along() -> None:
     assert abs(changed.duration - 2.0) > 0.01
     assert segment.start == pytest.approx(clicks[0], abs=2e-3)
     assert segment.end == pytest.approx(clicks[clicks > 1.0][0], abs=2e-3)
+
+
+def test_a_smaller_throat_has_higher_resonances_and_a_usual_one_changes_nothing() -> None:
+    windows = torch.full((3, 1, 80, 16), -4.0)
+    windows[:, :, 40] = 4.0
+    changed = augment.with_throats(windows, torch.tensor([1.0, 0.9, 1.1]))
+    peaks = changed[:, 0, :, 0].argmax(dim=1)
+    assert torch.allclose(changed[0], windows[0], atol=1e-3)
+    assert peaks[1] > 40 > peaks[2]
+
+
+def test_neighbours_of_a_pair_have_the_same_throat() -> None:
+    sizes = augment.draw_throats(6, pairs=2)
+    assert sizes.shape == (8,)
+    assert torch.equal(sizes[6:], sizes[:2])
+    assert bool(((sizes - 1).abs() < 0.13).all())
 
 
 def test_a_louder_recording_changes_neighbouring_windows_alike() -> None:
