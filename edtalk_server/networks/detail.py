@@ -34,9 +34,10 @@ from edtalk_server.networks.detail_boxes import (
     follow,
     paste_grid,
 )
-from edtalk_server.networks.mouth.arch import TEETH, arches, box_rows
+from edtalk_server.networks.mouth.arch import TEETH, arches, box_rows, middle_of
 from edtalk_server.networks.mouth.inside import closed, draw_inside, opening
-from edtalk_server.networks.mouth.light import MouthLight, mouth_light, teeth_light
+from edtalk_server.networks.mouth.light import MouthLight, lighter_cheek, mouth_light, teeth_light
+from edtalk_server.networks.mouth.own import OwnTeeth, between_lips, own_teeth
 
 ENAMEL_SIZE = (16, 128)
 """Rows and columns of a texture of teeth: upper row above, one column group a tooth, each from edge to root."""
@@ -47,6 +48,9 @@ MARGIN = 0.12
 SEEN_SIZE = 256
 """The painters see frames in this size, however fine these are."""
 _FLOW_SCALE = 0.3
+INNER_LIPS = slice(60, 68)
+_LONGER = 0.2
+"""By how much a portrait's teeth are believed to be longer or shorter than those found for it, in halves of a box."""
 _QUIET = 1.5
 """Logit by which the drawn frame is preferred before anything was learned."""
 
@@ -277,12 +281,23 @@ class Layer(NamedTuple):
     colour: Tensor
 
 
+class OwnMouth(NamedTuple):
+    """The mouth that a portrait shows: its upper teeth in the size of the frames' boxes, the landmarks of its inner
+    lips in the picture [1, 8, 2], the colour of its cheek [3], and by how much its teeth are longer than those that
+    were found for it."""
+
+    teeth: OwnTeeth
+    lips: Tensor
+    cheek: Tensor
+    longer: Tensor
+
+
 @dataclass(frozen=True)
 class PreparedDetail:
     """All of one source that does not depend on the weights: anchors [1, 7, 2], the boxes of mouth [1, 3, ...] and eyes
     [2, 3, ...] (the right one mirrored), its landmarks in the mouth's box, the teeth in its light, and its weights.
-    `light` is that in its mouth, None: the painter has its own. `fine_mouth` and `fine_eyes` are the boxes of a finer
-    photo, as many times larger; None: there is none."""
+    `light` is that in its mouth and `own` the teeth that it shows itself, None: the painter has its own. `fine_mouth`
+    and `fine_eyes` are the boxes of a finer photo, as many times larger; None: there is none."""
 
     anchors: Tensor
     mouth: Tensor
@@ -291,6 +306,7 @@ class PreparedDetail:
     enamel: Tensor
     weights: Tensor
     light: MouthLight | None = None
+    own: OwnMouth | None = None
     fine_mouth: Tensor | None = None
     fine_eyes: Tensor | None = None
 
@@ -322,6 +338,33 @@ def _guide(teeth: Tensor, enamel: Tensor, size: tuple[int, int]) -> Tensor:
     """Return the guide [B, 5, rows, columns] with colours in -1..1."""
     guide = teeth_guide(teeth, enamel, size)
     return torch.cat([guide[:, :3].clamp(0, 1) * 2 - 1, guide[:, 3:]], 1)
+
+
+class _View(NamedTuple):
+    """B frames in the painters' size and in their own, their boxes, and where their inner lips lie [B, 8, 2]."""
+
+    small: Tensor
+    frames: Tensor
+    boxes: FaceBoxes
+    lips: Tensor
+
+
+def _lowered(teeth: Tensor, by: Tensor) -> Tensor:
+    """Return teeth [B, 2, 16, 2, 2] whose upper row reaches further down, in halves of a box."""
+    down = torch.stack([torch.zeros_like(by), by])
+    return torch.stack([teeth[:, 0] + down, teeth[:, 1]], 1)
+
+
+def opened_mouth(
+    painted: Painted, source: Tensor, teeth: Tensor, lips: Tensor, own: OwnMouth, light: MouthLight
+) -> Painted:
+    """Return what was painted over `source` [B, 3, rows, columns] with the inside of the mouth drawn by geometry, and
+    the portrait's own teeth before it as far as the `lips` [B, 8, 2] leave them to see."""
+    inside = opening(painted.shares[:, 2:])
+    seen = own.teeth.place * own.teeth.sure
+    inside = torch.maximum(inside, seen * between_lips(lips, (inside.shape[2], inside.shape[3])))
+    colour = draw_inside(_lowered(teeth, own.longer), inside, light) * 2 - 1
+    return painted.with_inside(inside)._replace(colour=colour + seen * (source - colour))
 
 
 class DetailNetwork(nn.Module):
@@ -361,42 +404,57 @@ class DetailNetwork(nn.Module):
     def prepare(self, photo: Tensor, landmarks: Tensor, weights: Tensor) -> PreparedDetail:
         """Compute everything that depends on one source alone: its picture [1, 3, n, n] in -1..1, its 68 landmarks
         [1, 68, 2] in 0..1 and its own weights."""
-        anchors = landmarks[:, list(ANCHORS)]
+        anchors, over_cheek = landmarks[:, list(ANCHORS)], self.config.teeth_over_cheek
         boxes = face_boxes(anchors)
-        return PreparedDetail(
+        prepared = PreparedDetail(
             anchors=anchors,
             mouth=cut_boxes(photo, boxes.mouth, MOUTH_SIZE),
             eyes=_both_eyes(photo, boxes, EYE_SIZE),
             points=box_coordinates(boxes.mouth, landmarks, MOUTH_SIZE),
-            enamel=self.enamel[None] * teeth_light(photo, landmarks, self.config.teeth_over_cheek),
+            enamel=self.enamel[None] * teeth_light(photo, landmarks, over_cheek),
             weights=weights,
-            light=mouth_light(photo, landmarks, self.config.teeth_over_cheek) if self.config.inside else None,
         )
+        if not self.config.inside:
+            return prepared
+        own = self._own_mouth(prepared, landmarks, lighter_cheek(photo, landmarks))
+        light = mouth_light(photo, landmarks, over_cheek)
+        return replace(prepared, light=light.with_teeth(own.teeth.colour, own.teeth.sure), own=own)
+
+    def _own_mouth(self, prepared: PreparedDetail, landmarks: Tensor, cheek: Tensor) -> OwnMouth:
+        teeth = own_teeth(prepared.mouth, prepared.points, cheek)
+        found = arches(self._teeth(prepared, torch.zeros_like(prepared.weights)), MOUTH_SIZE[1])
+        longer = (teeth.edge - middle_of(found.edge, found)[0, 0, 0, 0]).clamp(-_LONGER, _LONGER)
+        return OwnMouth(teeth, landmarks[:, INNER_LIPS], cheek, teeth.sure * longer)
 
     def with_photo(self, prepared: PreparedDetail, photo: Tensor) -> PreparedDetail:
         """Return what `prepare` made, for frames as large as `photo` [1, 3, n, n]: the same picture, finer."""
         boxes, times = face_boxes(prepared.anchors), photo.shape[-1] // SEEN_SIZE
         if times < 2:
-            return replace(prepared, fine_mouth=None, fine_eyes=None)
+            own = prepared.own
+            if own is not None:
+                own = own._replace(teeth=own_teeth(prepared.mouth, prepared.points, own.cheek))
+            return replace(prepared, fine_mouth=None, fine_eyes=None, own=own)
+        mouth, own = cut_boxes(photo, boxes.mouth, _times(MOUTH_SIZE, times)), prepared.own
+        if own is not None:
+            own = own._replace(teeth=own_teeth(mouth, prepared.points, own.cheek))
         return replace(
-            prepared,
-            fine_mouth=cut_boxes(photo, boxes.mouth, _times(MOUTH_SIZE, times)),
-            fine_eyes=_both_eyes(photo, boxes, _times(EYE_SIZE, times)),
+            prepared, fine_mouth=mouth, fine_eyes=_both_eyes(photo, boxes, _times(EYE_SIZE, times)), own=own
         )
 
     def refine(self, frames: Tensor, flow: Tensor, prepared: PreparedDetail, change: Tensor) -> Tensor:
         """Paint mouth and eyes over frames [B, 3, n, n] in -1..1 that the face network drew with `flow` [B, 2, m, m]
         for a `change` [B, C] of weights. Where nothing changes the frames come back as they were."""
         count = len(frames)
-        boxes = face_boxes(follow(prepared.anchors.expand(count, -1, -1), flow))
+        anchors, lips = self._followed(prepared, flow)
+        boxes = face_boxes(anchors)
         own = prepared.weights.expand(count, -1)
         small = (
             F.avg_pool2d(frames, frames.shape[-1] // SEEN_SIZE) if frames.shape[-1] > SEEN_SIZE else frames
         )
-        out = frames
+        out, view = frames, _View(small, frames, boxes, lips)
         for moves, painted in ((self.eye_moves, self._eyes), (self._mouth_wakes(), self._mouth)):
             awake = self._awake(change * moves)
-            for layer in painted(small, frames, boxes, prepared, own, change) if bool(awake.any()) else ():
+            for layer in painted(view, prepared, own, change) if bool(awake.any()) else ():
                 rim = window(layer.size, MARGIN, frames.device) * awake
                 out = paste(out, layer.place, layer.share * rim, layer.colour * rim)
         return out
@@ -415,19 +473,25 @@ class DetailNetwork(nn.Module):
         power = change.square().sum(1)
         return (power / (power + self.config.rest_radius**2))[:, None, None, None]
 
-    def _mouth(
-        self,
-        small: Tensor,
-        frames: Tensor,
-        boxes: FaceBoxes,
-        prepared: PreparedDetail,
-        own: Tensor,
-        change: Tensor,
-    ) -> tuple[Layer, ...]:
+    @staticmethod
+    def _followed(prepared: PreparedDetail, flow: Tensor) -> tuple[Tensor, Tensor]:
+        """Return where anchors [B, 7, 2] and inner lips [B, 8, 2] (none without an own mouth) lie in frames that were
+        moved by `flow` [B, 2, m, m]."""
+        lips = prepared.anchors[:, :0] if prepared.own is None else prepared.own.lips
+        points = follow(torch.cat([prepared.anchors, lips], 1).expand(len(flow), -1, -1), flow)
+        return points[:, : len(ANCHORS)], points[:, len(ANCHORS) :]
+
+    def _teeth(self, prepared: PreparedDetail, change: Tensor) -> Tensor:
+        """Return where teeth stand in the mouth's box under B changes of weights [B, C], [B, 2, 16, 2, 2]."""
+        count = len(change)
+        conditions = torch.cat([prepared.weights.expand(count, -1), change], 1)
+        teeth = self.teeth(prepared.points.expand(count, -1, -1), conditions)
+        return _lowered(teeth, teeth.new_tensor(self.config.teeth_shown))
+
+    def _mouth(self, view: _View, prepared: PreparedDetail, own: Tensor, change: Tensor) -> tuple[Layer, ...]:
+        small, frames, boxes, _ = view
         conditions = torch.cat([own, change], 1)
-        teeth = self.teeth(prepared.points.expand(len(small), -1, -1), conditions)
-        lower = teeth.new_tensor([0.0, self.config.teeth_shown])
-        teeth = torch.stack([teeth[:, 0] + lower, teeth[:, 1]], 1)
+        teeth = self._teeth(prepared, change)
         enamel = prepared.enamel.expand(len(small), -1, -1, -1)
         guide = _guide(teeth, enamel, MOUTH_SIZE)
         drawn = cut_boxes(small, boxes.mouth, MOUTH_SIZE)
@@ -440,21 +504,13 @@ class DetailNetwork(nn.Module):
             source = prepared.fine_mouth.expand(len(small), -1, -1, -1)
             fine = laid(cut_boxes(frames, boxes.mouth, size), _guide(teeth, enamel, size))
             painted = painted.finer(laid(drawn, guide), fine)
-        if prepared.light is not None:
-            inside = opening(painted.shares[:, 2:])
-            colour = draw_inside(teeth, inside, prepared.light) * 2 - 1
-            painted = painted.with_inside(inside)._replace(colour=colour)
+        if prepared.light is not None and prepared.own is not None:
+            lips = box_coordinates(boxes.mouth, view.lips, MOUTH_SIZE)
+            painted = opened_mouth(painted, source, teeth, lips, prepared.own, prepared.light)
         return (Layer(boxes.mouth, size, *painted.over(source)),)
 
-    def _eyes(
-        self,
-        small: Tensor,
-        frames: Tensor,
-        boxes: FaceBoxes,
-        prepared: PreparedDetail,
-        own: Tensor,
-        change: Tensor,
-    ) -> tuple[Layer, ...]:
+    def _eyes(self, view: _View, prepared: PreparedDetail, own: Tensor, change: Tensor) -> tuple[Layer, ...]:
+        small, frames, boxes, _ = view
         if self.eye is None:
             return ()
         count = len(small)

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from edtalk_server.media.faces.template import TEMPLATE68
-from edtalk_server.networks.detail import DetailConfig, Painted
+from edtalk_server.networks.detail import DetailConfig, OwnMouth, Painted, opened_mouth
 from edtalk_server.networks.mouth.inside import closed, draw_inside, opening
 from edtalk_server.networks.mouth.light import MouthLight, mouth_light
+from edtalk_server.networks.mouth.own import own_teeth
 
 ROWS, COLUMNS = 72, 88
 POINTS = torch.from_numpy(TEMPLATE68.copy())[None] / 256
@@ -162,3 +163,58 @@ def test_what_a_mouth_opens_takes_from_the_frame_and_not_from_the_moved_source()
 def test_a_config_without_an_inside_reads_as_older_programs_wrote_it() -> None:
     assert "inside" not in DetailConfig().to_dict()
     assert DetailConfig.from_dict(DetailConfig(inside=True).to_dict()).inside
+
+
+SKIN, LIP, TOOTH = (0.8, 0.6, 0.5), (0.7, 0.35, 0.35), (0.85, 0.8, 0.72)
+
+
+def _laughing(tooth: tuple[float, float, float] = TOOTH) -> tuple[Tensor, Tensor]:
+    """A mouth's box [1, 3, rows, columns] in -1..1 whose lips part between -0.4 and -0.1 over teeth, and its
+    landmarks."""
+    box = torch.tensor(SKIN)[None, :, None, None].expand(1, 3, ROWS, COLUMNS).clone()
+    columns = slice(_column(-0.5), _column(0.5))
+    box[..., _row(-0.6) : _row(0.1), columns] = torch.tensor(LIP)[None, :, None, None]
+    box[..., _row(-0.4) : _row(-0.1), columns] = torch.tensor(tooth)[None, :, None, None]
+    points = torch.full((1, 68, 2), -0.25)
+    points[0, 60:, 0] = torch.tensor([-0.5, -0.25, 0, 0.25, 0.5, 0.25, 0, -0.25])
+    points[0, 60:, 1] = torch.tensor([-0.25, -0.4, -0.4, -0.4, -0.25, -0.1, -0.1, -0.1])
+    outer = {
+        50: (-0.25, -0.6),
+        51: (0, -0.6),
+        52: (0.25, -0.6),
+        56: (0.25, 0.1),
+        57: (0, 0.1),
+        58: (-0.25, 0.1),
+    }
+    for index, place in outer.items():
+        points[0, index] = torch.tensor(place)
+    return box * 2 - 1, points
+
+
+def test_a_laughing_portraits_own_teeth_are_found_and_lips_alone_are_not_taken_for_them() -> None:
+    found = own_teeth(*_laughing(), torch.tensor(SKIN))
+    assert float(found.sure) == 1.0
+    assert float(found.edge) == pytest.approx(-0.1, abs=0.05)
+    assert found.colour.flatten().tolist() == pytest.approx(TOOTH, abs=0.02)
+    assert float(found.place[0, 0, _row(-0.25), _column(0.0)]) == pytest.approx(1.0, abs=0.02)
+    assert float(found.place[0, 0, _row(0.05), _column(0.0)]) == 0.0
+    assert float(own_teeth(*_laughing(LIP), torch.tensor(SKIN)).sure) == 0.0
+
+
+def test_a_grey_photo_has_no_teeth_of_its_own() -> None:
+    box, points = _laughing()
+    grey = box.mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    assert float(own_teeth(grey, points, torch.full((3,), 0.6)).sure) == 0.0
+
+
+def test_own_teeth_stay_in_the_mouth_that_opens_further() -> None:
+    box, points = _laughing()
+    teeth = own_teeth(box, points, torch.tensor(SKIN))
+    own = OwnMouth(teeth, points[:, 60:], torch.tensor(SKIN), torch.tensor(0.0))
+    shares = torch.cat([1 - _mouth(), torch.zeros_like(_mouth()), _mouth()], 1)
+    painted = Painted(shares, torch.zeros(1, 2, ROWS, COLUMNS), torch.zeros(1, 3, ROWS, COLUMNS))
+    opened = opened_mouth(painted, box, _teeth(), points[:, 60:], own, LIGHT)
+    shown = (opened.colour[0, :, _row(-0.25), _column(0.2)] + 1) / 2
+    assert shown.tolist() == pytest.approx(TOOTH, abs=0.03)
+    assert float(opened.shares[0, 2, _row(-0.35), _column(0.0)]) > 0.8  # above the painter's own opening, too
+    assert float(opened.colour[0, :, _row(0.2), _column(0.2)].max()) < 0.3

@@ -44,6 +44,12 @@ def arches(teeth: Tensor, columns: int) -> Arches:
     )
 
 
+def middle_of(values: Tensor, both: Arches) -> Tensor:
+    """Return what `values` [B, 1 or 2, 1, columns] are in the middle of the upper row, [B, 1 or 2, 1, 1]."""
+    nearness = (-((both.tooth[:, :1] - (TEETH - 1) / 2) ** 2)).exp()
+    return (nearness * values).sum(3, keepdim=True) / nearness.sum(3, keepdim=True)
+
+
 def box_rows(count: int, device: torch.device) -> Tensor:
     """Return the y of a box's rows, -1..1 from top to bottom, [1, 1, rows, 1]."""
     return ((torch.arange(count, device=device) + 0.5) / count * 2 - 1)[None, None, :, None]

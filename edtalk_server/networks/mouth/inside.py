@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edtalk_server.networks.mouth.arch import TEETH, Arches, arches, box_rows
+from edtalk_server.networks.mouth.arch import TEETH, Arches, arches, box_rows, middle_of
 from edtalk_server.networks.mouth.light import MouthLight
 
 _SHORTER = ((0.0, 0.025, -0.005, 0.02, 0.03, 0.05, 0.08, 0.1), (0.0, 0.0, -0.01, 0.02, 0.04, 0.06, 0.08, 0.1))
@@ -146,12 +146,8 @@ def _cavity(both: Arches, y: Tensor, inside: Tensor, light: MouthLight) -> Tenso
     """Return the dark of the mouth and the tongue in it, [B, 3, rows, columns]."""
     columns = inside.shape[-1]
     x = (torch.arange(columns, device=inside.device) + 0.5) / columns * 2 - 1
-    nearness = (-((both.tooth[:, :1] - (TEETH - 1) / 2) ** 2)).exp()
-    middle = (nearness * x).sum(3, keepdim=True) / nearness.sum(3, keepdim=True)
-    top, floor = (
-        (nearness * both.edge[:, row : row + 1]).sum(3, keepdim=True) / nearness.sum(3, keepdim=True)
-        for row in (0, 1)
-    )
+    middle = middle_of(x.expand_as(both.tooth[:, :1]), both)
+    top, floor = middle_of(both.edge, both).split(1, 1)
     away = (x - middle) / _TONGUE_WIDTH
     room = (floor - top).clamp_min(0.0)
     crown = floor - _TONGUE_HEIGHT * room * (1 - away**2)

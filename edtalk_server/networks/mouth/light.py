@@ -15,6 +15,8 @@ _DARK = (0.25, 0.12, 0.11)
 _LIT = 1.22
 """Light of the middle of a front tooth in no shade beside that of teeth as a whole."""
 _MOST = 1.12
+_OWN_LIT = 1.06
+"""Light of the middle of a front tooth beside what a portrait's plainest teeth have."""
 _CAST = 0.45
 """What of the cheek's colour is the light's, and not the skin's."""
 _LEAST_SIDE = 0.62
@@ -30,6 +32,10 @@ class MouthLight(NamedTuple):
     flesh: Tensor
     dark: Tensor
     sides: Tensor
+
+    def with_teeth(self, colour: Tensor, sure: Tensor) -> MouthLight:
+        """Return the same with teeth of a `colour` [1, 3, 1, 1] as far as that is `sure`, 0..1."""
+        return self._replace(enamel=self.enamel + sure * (colour * _OWN_LIT - self.enamel))
 
 
 def teeth_light(photo: Tensor, landmarks: Tensor, over_cheek: float) -> Tensor:
@@ -57,6 +63,12 @@ def mouth_light(photo: Tensor, landmarks: Tensor, over_cheek: float) -> MouthLig
     enamel = (lit * _ivory(cheek) * cast)[None, :, None, None]
     sides = (grey / grey.max().clamp_min(0.05)).clamp_min(_LEAST_SIDE)
     return MouthLight(enamel, tinted(_FLESH), tinted(_DARK), sides)
+
+
+def lighter_cheek(photo: Tensor, landmarks: Tensor) -> Tensor:
+    """Return the colour [3] in 0..1 of the lighter cheek of a photo [1, 3, n, n] with `landmarks` [1, 68, 2]."""
+    colour, grey = _cheeks(photo, landmarks)
+    return colour[:, grey.argmax()]
 
 
 def _cheeks(photo: Tensor, landmarks: Tensor) -> tuple[Tensor, Tensor]:
