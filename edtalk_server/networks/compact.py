@@ -47,6 +47,8 @@ FLOW_SCALE = 0.25
 FINE_FLOW_SCALE = 0.1
 REST_MASK_LOGIT = 9.0
 """Logit of the mask at rest, 0.9999: less than a grey level away from the photo."""
+OWN_DECIMALS = 3
+"""Decimals of a portrait's own weights."""
 
 
 @dataclass(frozen=True)
@@ -167,6 +169,12 @@ class Regressor(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.numbers(self.maps(shrink(images, self.size))).float()
+
+
+def _for_sliders(weights: Tensor) -> Tensor:
+    """Round a portrait's own weights, which are estimates, to what sliders show: Blender writes smaller numbers out
+    ("-0.000765"). As changes count from them, a portrait at rest is the photo all the same."""
+    return torch.round(weights, decimals=OWN_DECIMALS) + 0.0  # no sign before a zero
 
 
 def _motion_encoder(config: CompactConfig, weights: int) -> MotionEncoder | Regressor:
@@ -381,9 +389,9 @@ class CompactNetwork(nn.Module):
 
     def prepare(self, images: Tensor, weights: Tensor | None = None) -> Prepared:
         """Compute everything that depends on one source [1, 3, size, size] alone. `weights` [1, channels] replace its
-        own where the truth is known."""
+        own, rounded to `OWN_DECIMALS`, where the truth is known."""
         check_source(images, self.size)
-        own = self.weights_of(images) if weights is None else weights.float()
+        own = _for_sliders(self.weights_of(images)) if weights is None else weights.float()
         detail = upper_face = None
         if self.detail is not None or self.upper_face is not None:
             landmarks = self.cropped_landmarks_of(images)

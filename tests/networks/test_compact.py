@@ -36,8 +36,21 @@ def test_at_its_own_weights_the_picture_is_the_photo_to_the_byte(
     network: CompactNetwork, photo: torch.Tensor
 ) -> None:
     prepared = network.prepare(photo)
-    made = network.decode(prepared, network.weights_of(photo))
+    made = network.decode(prepared, prepared.weights)
     assert torch.equal(_to_bytes(made), _to_bytes(photo))
+
+
+def test_a_portraits_own_weights_have_as_many_decimals_as_sliders_show(
+    network: CompactNetwork, photo: torch.Tensor
+) -> None:
+    prepared, estimated = network.prepare(photo), network.weights_of(photo)
+    assert (prepared.weights - estimated).abs().max() <= 0.5001e-3
+    own = prepared.weights.double()
+    assert ((own == 0) | (own.abs() >= 1e-3)).all(), "Blender shows what is smaller with six decimals"
+    assert not torch.signbit(prepared.weights[prepared.weights == 0]).any()
+    assert torch.equal(_to_bytes(network.decode(prepared, prepared.weights)), _to_bytes(photo))
+    known = torch.full_like(estimated, 0.000765)
+    assert torch.equal(network.prepare(photo, known).weights, known), "known ones are taken as they are"
 
 
 def test_moving_a_weight_moves_the_picture_and_more_of_it_moves_it_more(
