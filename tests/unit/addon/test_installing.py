@@ -14,6 +14,7 @@ from blender_addon.core.server import discovery, installing
 from blender_addon.core.server.installing import Cargo, Choice, Installation
 from blender_addon.core.tasks import Progress, run_to_end
 from edtalk_server.installer import environments, from_addon
+from edtalk_server.installer.steps import Runner
 from shared_protocol import paths
 from shared_protocol.errors import EDTalkError
 from tests import sayings
@@ -112,6 +113,59 @@ def test_only_a_python_that_can_make_the_environment_is_taken(tmp_path: Path) ->
     for chosen, among in ((old, None), (None, [old])):
         with pytest.raises(EDTalkError, match=r"3\.11, 3\.12 or 3\.13"):
             run_to_end(installing.choose_python(chosen, among))
+
+
+@pytest.mark.parametrize(
+    ("inside", "executable", "first"),
+    [
+        ("4.2/python/bin/python3.11", "4.2/python/bin/python3.11", "4.2/python/bin/python3.11"),
+        ("4.2/python/bin/python3.11", "blender", "4.2/python/bin/python3.11"),
+        ("4.2/python/bin/python.exe", "4.2/python/bin/python.exe", "4.2/python/bin/python.exe"),
+        ("Resources/4.2/python/bin/python3.11", "MacOS/Blender", "Resources/4.2/python/bin/python3.11"),
+    ],
+)
+def test_the_python_that_official_builds_bring_is_tried_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inside: str, executable: str, first: str
+) -> None:
+    """Linux, Windows and a Mac, as their folders are; where it fails, those of the system follow."""
+    bundled = tmp_path / inside
+    bundled.parent.mkdir(parents=True)
+    bundled.touch()
+    monkeypatch.setattr(sys, "executable", str(tmp_path / executable))
+    monkeypatch.setattr(sys, "prefix", str(bundled.parent.parent))
+    monkeypatch.setattr(installing.shutil, "which", lambda name: f"/usr/bin/{name}")
+    tried = list(installing.candidates())
+    assert tried[0] == tmp_path / first
+    assert Path("/usr/bin/python3.13") in tried[1:] and Path("/usr/bin/python3") in tried[1:]
+
+
+def test_on_windows_the_installer_ends_with_the_programs_that_it_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Ended(BaseException):
+        """The process is gone."""
+
+    def leave(_status: int) -> None:
+        raise Ended
+
+    ran: list[list[str]] = []
+    monkeypatch.setattr(from_addon.os, "read", lambda *_: b"")
+    monkeypatch.setattr(from_addon.os, "_exit", leave)
+    monkeypatch.setattr(from_addon.sys, "platform", "win32")
+    monkeypatch.setattr(from_addon.subprocess, "run", lambda command, **_: ran.append(command))
+    with pytest.raises(Ended):
+        from_addon.end_with_input()
+    assert ran == [["taskkill", "/F", "/T", "/PID", str(os.getpid())]]
+
+
+def test_environments_have_their_python_where_the_system_puts_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = environments.Environment(tmp_path, Runner(tmp_path / "log"))
+    assert environment.python == str(tmp_path / "bin" / "python")
+    with monkeypatch.context() as windows:
+        windows.setattr(environments.os, "name", "nt")
+        assert environment.python == str(tmp_path / "Scripts" / "python.exe")
 
 
 def test_a_record_leads_to_the_next_server_when_the_first_is_gone(

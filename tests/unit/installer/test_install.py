@@ -551,6 +551,30 @@ def test_the_large_pytorch_is_never_taken_in_silence(
         server.install_torch(large, "cpu", "https://own")  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("system", "kind", "where"),
+    [
+        ("linux", "cpu", "https://own/cpu"),
+        ("linux", "cuda", ""),
+        ("win32", "cpu", ""),
+        ("win32", "cuda", "https://own/cu130"),
+        ("darwin", "cpu", ""),
+    ],
+)
+def test_each_system_has_its_pytorch_from_the_index_that_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, kind: str, where: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    index = Index(Runner(tmp_path / "log"), tmp_path, "", own=True)
+    assert server.install_torch(index, kind, "https://own") == kind  # type: ignore[arg-type]
+    (arguments,) = index.installed
+    assert arguments[-1] == environments.TORCH
+    assert [argument for argument in arguments if argument.startswith("https:")] == [where] * bool(where)
+    assert ("--no-deps" in arguments) == ((system, kind) != ("linux", "cuda")), (
+        "CUDA's libraries are packages there"
+    )
+
+
 def test_at_a_terminal_the_large_pytorch_is_asked_about(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
