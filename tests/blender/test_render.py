@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import bpy
@@ -352,6 +353,18 @@ def test_a_render_gets_the_servers_graphics_memory_once_nothing_is_baked_any_mor
     memory = addon("core.server.status").Memory(1, 5 * 10**9, 8 * 10**9)
     render.LOANS.release_memory()
     assert len(given) == 3, "the server told of it later"
+
+
+def test_the_panel_warns_of_the_live_picture_only_where_renders_would_show_it(
+    addon: Any, talking: bpy.types.Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    panel, chosen = addon("ui.bake.bake_panel"), SimpleNamespace(bake_before_render=False)
+    monkeypatch.setattr(panel, "preferences", lambda: chosen)
+    bpy.ops.edtalk.bake(first=6, last=6)
+    for show, bakes, warns in (("LIVE", False, True), ("LIVE", True, False), ("TAKE", False, False)):
+        talking.edtalk.show, chosen.bake_before_render = show, bakes
+        words = [text for text, _ in panel._remarks(bpy.context.scene, talking)]
+        assert any("Renders show the live picture" in text for text in words) == warns
 
 
 def test_a_scene_strip_in_the_sequencer_renders_the_baked_frames(

@@ -149,6 +149,46 @@ def test_escape_cancels_what_runs_and_the_next_begins(addon: Any, two: Any, wind
     assert window.said == ["Bake was cancelled. Finished frames are kept", f"{second.name} in Scene"]
 
 
+def test_the_escape_that_stops_playback_leaves_a_bake_alone(
+    addon: Any, two: Any, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plays = [True]
+    monkeypatch.setattr(addon("ui.runtime.task_operator"), "is_playing", lambda _context: plays[0])
+    window.press(two[0], lasts=99)
+    window.tick("ESC")
+    window.tick()
+    assert addon.session.task is not None
+    plays[0] = False
+    window.tick("ESC")
+    assert addon.session.task is None
+
+
+def test_work_that_is_not_about_the_file_goes_on_in_another_one(
+    addon: Any, two: Any, window: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its operator ends with the file, and another one takes it over; what is about the file ends."""
+    operators, invoked = addon("ui.runtime.task_operator"), list[str]()
+    monkeypatch.setattr(operators, "_invoke_soon", lambda name, **_: invoked.append(name))
+    for is_of_file, goes_on in ((True, []), (False, ["carry_on"])):
+        window.press(two[0], lasts=99)
+        (operator,) = window.running
+        operator.is_of_file = addon.session.task.is_of_file = is_of_file
+        operator.cancel(window._context(None))
+        window.running.clear()
+        addon("ui.runtime.runtime").current().forget_file()
+        assert invoked == goes_on
+        assert (addon.session.task is not None) == bool(goes_on)
+    task = addon.session.task
+    outside_of_blender = {"invoke": operators.CarryOn.invoke, "report": lambda *_: None}
+    taken = type("CarryOn", (operators.TaskOperator,), outside_of_blender)()
+    window.running.append(taken)
+    assert taken.invoke(window._context(None), None) == {"RUNNING_MODAL"}
+    window.tick()
+    assert addon.session.task is task
+    window.tick("ESC")
+    assert addon.session.task is None
+
+
 def test_a_character_that_was_removed_while_it_waited_is_said(addon: Any, two: Any, window: Window) -> None:
     first, second = two
     window.press(first)
