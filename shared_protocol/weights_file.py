@@ -34,7 +34,7 @@ MOST_BYTES = 1 << 30
 """Bytes of a file, also unpacked: hours of weights are a tenth of it."""
 _FEELING = "emotion_"
 _FRAME, _SECONDS = "frame", "seconds"
-_FIX = "Write it anew with `edtalk predict` or `edtalk capture`."
+_FIX = "Write it again with `edtalk predict` or `edtalk capture`."
 _BROKEN = (
     *(ValueError, LookupError, TypeError, ArithmeticError, EOFError, RuntimeError, MemoryError),
     *(csv.Error, struct.error, zipfile.BadZipFile, zlib.error),

@@ -1,4 +1,4 @@
-"""Bake many shots from a file of jobs, by several processes or machines; run again, it goes on where it was."""
+"""Bake many shots from a file of jobs, by several processes or machines. Run again, it continues."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> int:
         print("  Make sure that this folder can be written, and that its disk is not full.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nstopped; running it again goes on from here", file=sys.stderr)
+        print("\nstopped; run it again to continue", file=sys.stderr)
         return 130
 
 

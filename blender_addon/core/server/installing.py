@@ -171,7 +171,7 @@ class Installation:
             raise EDTalkError(
                 ErrorCode.SERVER_UNREACHABLE,
                 f"Installing the server ended early (status {status}).",
-                "Press Install Server again: it goes on from what is there.",
+                "Press Install Server again: it continues with what is already there.",
             )
         return True
 

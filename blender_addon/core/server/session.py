@@ -220,7 +220,7 @@ class Session:
         self.server.start(time.monotonic())
 
     def stop_server(self) -> None:
-        """Begin to stop the server; one that somebody else started or uses is only let go. Never waits."""
+        """Begin to stop the server; only disconnect from one that somebody else started or uses. Never waits."""
         self.server.stop(time.monotonic(), self._ask_to_end)
 
     def end_server(self) -> None:
@@ -252,7 +252,7 @@ class Session:
     def restart(self, progress: Progress) -> Steps[Bundle]:
         """End the server, whoever started it, and start it again with the options that are wanted now.
 
-        When this Blender wants one of its own now, what others started or use is only let go.
+        When this Blender wants one of its own now, it only disconnects from what others started or use.
         Raises `EDTalkError` when others use it (it keeps running), or when none could be started.
         """
         if self.server.wants_own():

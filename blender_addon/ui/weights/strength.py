@@ -185,7 +185,7 @@ def _apply(ob: bpy.types.Object, strength: Strength) -> str:
     ob.update_tag()
     if kept:
         return rpt_("{count} sliders with keys or drivers stay", count=len(kept))
-    return rpt_("{name} acts otherwise now", name=ob.name)
+    return rpt_("The acting of {name} has changed", name=ob.name)
 
 
 def draw_strength(layout: bpy.types.UILayout, ob: bpy.types.Object) -> None:
