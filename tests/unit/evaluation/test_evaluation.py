@@ -70,6 +70,21 @@ def people(count: int = 3, tint: float = 0.0) -> list[Person]:
 # --- pictures ---
 
 
+def test_pictures_are_compared_one_pair_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torchmetrics.functional import image
+
+    compare, sizes = image.structural_similarity_index_measure, list[int]()
+
+    def counted(ours: torch.Tensor, theirs: torch.Tensor, **settings: object) -> object:
+        sizes.append(len(ours))
+        return compare(ours, theirs, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(image, "structural_similarity_index_measure", counted)
+    frames = RANDOM.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    assert len(image_distance.ssim(frames, frames)) == 5
+    assert sizes == [1] * 5, "a hundred together took 31 GB of memory"
+
+
 def test_equal_pictures_are_as_near_as_can_be_by_every_measure() -> None:
     frames = RANDOM.integers(0, 256, (2, 64, 64, 3), dtype=np.uint8)
     assert image_distance.psnr(frames, frames) == image_distance.BEST_PSNR
