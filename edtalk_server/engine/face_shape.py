@@ -14,7 +14,7 @@ MEASURES = {
     "left_brow_inner": 0.008,
     "left_brow_outer": 0.008,
     "brows_apart": 0.01,
-    "mouth_width": 0.015,
+    "mouth_width": 0.005,
     "mouth_opening": 0.012,
     "corners": 0.01,
 }

@@ -26,7 +26,7 @@ from shared_protocol.banks import Bank, BankLayout
 
 GRID = 64
 """Pixels of a side in which pictures are compared."""
-STEPS = 2
+STEPS = 3
 """Gauss-Newton steps for a picture. Each draws it once; more gain little, because each picture starts at the correction
 of the one before it."""
 
@@ -37,13 +37,13 @@ _SHAPE_TRUST = np.array([0.0 if name in UPPER_MEASURES else error**-2.0 for name
 _READ_WELL = ("blink", "brow", "gaze", "squint", "sneer")
 """Beginnings of the names of weights that stay as they are read: networks draw lids, brows and eyes too weakly to
 measure them by what is drawn. Lids and brows have their own way (`lids_and_brows`)."""
-_READING_ERROR = {Bank.MOUTH: 0.08, Bank.POSE: 0.2, Bank.EXPRESSION: 0.17}
+_READING_ERROR = {Bank.MOUTH: 0.12, Bank.POSE: 0.5, Bank.EXPRESSION: 0.2}
 """How far a reading is usually off, in weight units (standard deviation)."""
 _PIXEL_ERROR, _POINT_ERROR = 0.1, 0.02
 """The usual misfit of a pixel, of -1 to 1, and of a landmark's coordinate, of 0 to 1, when the weights are right."""
 _PIXELS_COUNT_AS = 200.0
 """Neighbouring pixels say the same: all together count as so many independent ones."""
-_BACKGROUND = 0.1
+_BACKGROUND = 0.3
 """How much a pixel counts outside the face."""
 _PROBE = 0.25
 """Change of a weight by which the slopes are measured."""

@@ -12,6 +12,7 @@ import torch
 
 from edtalk_server.arrays import Weights
 from edtalk_server.engine import Engine, Source
+from edtalk_server.engine.face_shape import MEASURES
 from edtalk_server.engine.follow import GRID, Follower, face_mask
 from edtalk_server.media.faces.portrait import load_portrait
 from edtalk_server.networks.config import EDTalkConfig
@@ -95,6 +96,20 @@ def test_lids_and_brows_that_were_hardly_read_are_read_as_they_are_drawn(
         assert got[place] == pytest.approx(true[place], abs=0.25), name
 
 
+def test_a_mouth_is_drawn_as_wide_as_it_is_seen(engine: Engine, source: Source, follower: Follower) -> None:
+    true = moved(engine, source, pucker=0.8, shift_y=0.3)
+    read = moved(engine, source, shift_y=0.3)
+    follower.forget()
+    got = follower.follow(engine.render(source, true[None])[0], read)
+
+    def width(row: Weights) -> float:
+        seen: npt.NDArray[np.float32] = follower._draw(row[None])[0]
+        return float(seen[-len(MEASURES) + list(MEASURES).index("mouth_width")])
+
+    done = (width(got) - width(read)) / (width(true) - width(read))
+    assert 0.5 < done < 1.2, "a third of it where widths counted like other landmarks"
+
+
 def test_no_correction_leaves_the_ranges(engine: Engine, source: Source, follower: Follower) -> None:
     layout = engine.bundle.layout
     wide = moved(engine, source, jaw_open=0.9)
@@ -109,7 +124,7 @@ def test_the_face_counts_and_the_background_hardly() -> None:
     points: npt.NDArray[np.float64] = np.array([[0.4, 0.4], [0.6, 0.7]])
     mask = face_mask(points)
     assert mask.shape == (GRID, GRID)
-    assert mask[GRID // 2, GRID // 2] == pytest.approx(1.0, abs=0.01) and mask[2, 2] == pytest.approx(0.1)
+    assert mask[GRID // 2, GRID // 2] == pytest.approx(1.0, abs=0.01) and mask[2, 2] == pytest.approx(0.3)
 
 
 def test_networks_that_draw_no_sketches_are_only_read() -> None:
