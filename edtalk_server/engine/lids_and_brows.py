@@ -113,13 +113,20 @@ class LidsAndBrows:
         return np.minimum(self._range[0], read), np.maximum(self._range[1], read)
 
     def _brow_weights(self, drawn: Upper, shape: Doubles, read: Doubles) -> Doubles:
-        """Return the brows' weights by a Gauss-Newton step."""
-        away = (shape - drawn.shape)[self._marks]
+        """Return the brows' weights by the best Gauss-Newton step that moves one of them alone, the others as read.
+
+        Raised and furrowed at once is a worried face: together they would explain what neither does by itself.
+        """
+        now, said = drawn.weights[self._brows], read[self._brows]
+        away = (shape - drawn.shape)[self._marks] - (said - now) @ self._slopes
         trust, prior = 1 / _ERROR[self._marks] ** 2, 1 / _READING_ERROR**2
-        curvature = (self._slopes * trust) @ self._slopes.T + prior * np.eye(len(self._brows))
-        now = drawn.weights[self._brows]
-        downhill = self._slopes @ (trust * away) - prior * (now - read[self._brows])
-        return np.asarray(now + np.linalg.solve(curvature, downhill))
+        by = (self._slopes * trust) @ away / ((np.square(self._slopes) * trust).sum(1) + prior)
+        lowest, highest = (limit[self._brows] for limit in self._limits(read))
+        by = np.clip(said + by, lowest, highest) - said
+        misfit = (np.square(away - by[:, None] * self._slopes) * trust).sum(1) + prior * np.square(by)
+        best = int(np.argmin(misfit))
+        said[best] += by[best]
+        return said
 
 
 def _curve(draw: Draw, own: Doubles, channel: int, place: int) -> _Curve:
