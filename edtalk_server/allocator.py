@@ -6,6 +6,8 @@ CPU. Higher thresholds keep the memory.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import platform
 import sys
 
@@ -21,3 +23,10 @@ KEEPING = {
 def is_glibc() -> bool:
     """Does this Python run on glibc, which reads them?"""
     return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+
+
+def give_back() -> None:
+    """Give the system back what is free, with glibc: after work that needed much memory once, such as a long voice."""
+    if is_glibc():
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)

@@ -2,26 +2,28 @@
 
 .venv/bin/python tests/speed/memory.py [--seconds 600]
 
-It predicts the weights of a voice of that length, renders all of its frames (25 a second) to PNG in memory, as a bake
-does, and says how far the process has grown since its first frame.
+It predicts the weights of a voice of that length as the server does, renders all of its frames (25 a second) to PNG in
+memory, as a bake does, and says how far the process has grown since its first frame. Start it with the settings of
+memory that a server has (`edtalk_server/allocator.py`) to measure with these.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import sys
+import wave
 from pathlib import Path
 
 import numpy as np
 
-from edtalk_server.engine import Engine
-from edtalk_server.media.audio.voice import SAMPLE_RATE, Waveform, load_voice
-from edtalk_server.media.faces.portrait import load_portrait
+from edtalk_server.media.audio.voice import SAMPLE_RATE, load_voice
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT
+from edtalk_server.media.steps import unwatched
 from edtalk_server.media.video.sequence import encode_png
-from edtalk_server.motion import predict
 from edtalk_server.service.memory import memory_in_use
-from shared_protocol.timebase import MODEL_FPS, TimeBase
+from edtalk_server.service.model import EngineBackend
+from shared_protocol.messages import Predict
 
 _SAMPLES = Path(__file__).parents[2] / "edtalk_server" / "samples"
 _MIB = 1024 * 1024
@@ -33,22 +35,34 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=int, default=600)
     seconds = parser.parse_args().seconds
-    engine = Engine.open("starter", "cpu")
-    source = engine.prepare(load_portrait(_SAMPLES / "portrait.png"))
-    engine.render(source, source.weights[None])
+    backend = EngineBackend("starter", "cpu")
+    backend.open()
+    source = backend.prepare((_SAMPLES / "portrait.png").read_bytes(), None)
+    backend.render(source, source.weights[None], DEFAULT_OUTPUT, encode_png)
     start = memory_in_use()
-    samples = np.resize(load_voice(_SAMPLES / "voice.flac").samples, seconds * SAMPLE_RATE)
-    weights = predict(engine.bundle, source.weights, Waveform(samples), TimeBase(MODEL_FPS))
+    request = Predict(voice="ten minutes", fps_numerator=25, fps_denominator=1)
+    weights = backend.predict(source, _voice(seconds), request, unwatched).weights
     _tell("predicted", memory_in_use() - start)
     most = 0
     for first in range(0, len(weights), _STEP):
-        engine.render_each(
-            source, weights[first : first + _STEP], DEFAULT_OUTPUT, lambda frame: len(encode_png(frame))
-        )
+        rows = weights[first : first + _STEP]
+        backend.render(source, rows, DEFAULT_OUTPUT, lambda frame: len(encode_png(frame)))
         most = max(most, memory_in_use() - start)
         if first % 1000 == 0:
             _tell(f"{first + _STEP} frames", memory_in_use() - start)
     _tell(f"the most, over {len(weights)} frames", most)
+
+
+def _voice(seconds: int) -> bytes:
+    """Return the sample's voice, again and again, as a WAV file."""
+    samples = np.resize(load_voice(_SAMPLES / "voice.flac").samples, seconds * SAMPLE_RATE)
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setnchannels(1)
+        writer.setsampwidth(2)
+        writer.setframerate(SAMPLE_RATE)
+        writer.writeframes((samples * 32767).astype("<i2").tobytes())
+    return file.getvalue()
 
 
 def _tell(what: str, size: int) -> None:

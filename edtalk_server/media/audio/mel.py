@@ -94,11 +94,38 @@ def _normalized(mel: Doubles) -> Floats:
 
 @lru_cache(maxsize=1)
 def mel_basis() -> Floats:
-    """Return Slaney's mel filter bank [80, 401]: triangles from 55 to 7600 Hz, each of area 1 (Slaney 1998)."""
-    from librosa import filters  # slow to import, and only voices need it
+    """Return Slaney's mel filter bank [80, 401]: triangles from 55 to 7600 Hz, each of area 1 (Slaney 1998).
 
-    basis = filters.mel(sr=SAMPLE_RATE, n_fft=WINDOW, n_mels=BANDS, fmin=_LOWEST_HZ, fmax=_HIGHEST_HZ)
-    return np.asarray(basis, np.float32)
+    Each rises from the middle of the one below and falls to that of the one above; the middles are evenly spaced in
+    mel. librosa, to whose bank it is equal, would load a compiler and 60 MiB for it.
+    """
+    lowest, highest = _mel((_LOWEST_HZ, _HIGHEST_HZ)).tolist()
+    edges = _hertz(np.linspace(lowest, highest, BANDS + 2))
+    low, middle, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    bins = np.fft.rfftfreq(WINDOW, 1.0 / SAMPLE_RATE)
+    slopes = np.minimum((bins - low) / (middle - low), (high - bins) / (high - middle))
+    return (np.maximum(0.0, slopes) * 2.0 / (high - low)).astype(np.float32)
+
+
+_HERTZ_PER_MEL = 200.0 / 3.0
+"""Slaney's mel: linear up to 1 kHz, above it 27 for each factor of 6.4."""
+_LINEAR_TO_HZ = 1000.0
+_LOG_STEP = np.log(6.4) / 27.0
+
+
+def _mel(hertz: npt.ArrayLike) -> Doubles:
+    """Return frequencies in Slaney's mel."""
+    value = np.asarray(hertz, np.float64)
+    above = np.log(np.maximum(value, _LINEAR_TO_HZ) / _LINEAR_TO_HZ) / _LOG_STEP
+    return np.asarray(np.minimum(value, _LINEAR_TO_HZ) / _HERTZ_PER_MEL + above)
+
+
+def _hertz(mel: Doubles) -> Doubles:
+    """Return frequencies in hertz, from Slaney's mel."""
+    knee = _LINEAR_TO_HZ / _HERTZ_PER_MEL
+    return np.asarray(
+        np.minimum(mel, knee) * _HERTZ_PER_MEL * np.exp(_LOG_STEP * np.maximum(mel - knee, 0.0))
+    )
 
 
 def window_indices(frames: int, mel_frames: int) -> Ints:

@@ -44,6 +44,12 @@ def test_a_tone_sounds_in_the_band_of_its_pitch() -> None:
     assert mel.mel_basis()[band, 50] > 0.0  # bin 50 of 401 is 1000 Hz
 
 
+def test_the_filter_bank_is_that_of_librosa() -> None:
+    filters = pytest.importorskip("librosa.filters")
+    expected = filters.mel(sr=16_000, n_fft=800, n_mels=80, fmin=55.0, fmax=7600.0)
+    assert np.abs(mel.mel_basis() - expected).max() < 1e-8
+
+
 def test_smoothing_holds_the_ends_of_a_clip_unless_it_repeats_the_release() -> None:
     steady = np.ones((5, 20), np.float32)
     assert np.allclose(mel.smooth(steady), 1.0)
