@@ -6,6 +6,7 @@ Three ways, the best first: the transcript's own times bound each line; a recogn
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -18,6 +19,8 @@ from edtalk_server.motion import recognizer, voiced, word_guess
 from edtalk_server.motion.script_words import Boundary, Script, ScriptWord, Span, script
 from shared_protocol.emotions import Cue
 from shared_protocol.transcripts import Transcript
+
+logger = logging.getLogger(__name__)
 
 
 class Timing(StrEnum):
@@ -104,12 +107,15 @@ def align(
     spans, timings = _guess(spoken, voice)
     unknown, sounds = 0, {}
     if voice is not None and use_recognizer and recognizer.is_available() and _may_be_english(language):
-        spelling = recognizer.spell([word.text for word in spoken.words])
-        if language or len(spelling.unknown) < _FOREIGN_SHARE * len(spoken.words):
-            unknown = len(spelling.unknown)
-            aligner = _Aligner(spoken, voice, spelling.forms, spans, timings, checkpoint, wants_sounds)
-            aligner.run()
-            sounds = aligner.sounds
+        try:
+            spelling = recognizer.spell([word.text for word in spoken.words])
+            if language or len(spelling.unknown) < _FOREIGN_SHARE * len(spoken.words):
+                unknown = len(spelling.unknown)
+                aligner = _Aligner(spoken, voice, spelling.forms, spans, timings, checkpoint, wants_sounds)
+                sounds = aligner.sounds
+                aligner.run()
+        except OSError as error:  # the rest stays where it was guessed
+            logger.warning("words are placed by guess: %s", error)
     words = tuple(
         Word(word.text, start, end, timing, sounds.get(i, ()))
         for i, (word, (start, end), timing) in enumerate(

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from contextlib import suppress
 from dataclasses import asdict
-from pathlib import Path
 
 from edtalk_server import child_process
 
@@ -50,11 +48,7 @@ class ProcessWorker:
 
     def memory(self) -> int:
         """See `Worker`."""
-        try:
-            pages = Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        return child_process.memory_of(self.pid)
 
     def close(self) -> None:
         """See `Worker`."""

@@ -91,6 +91,18 @@ def test_a_note_counts_words_that_no_dictionary_has(spoken: tuple[Waveform, list
     assert "2 unknown words." in align(parse(text), spoken[0]).notes
 
 
+@needs_recognizer
+def test_without_its_process_words_are_placed_by_guess(
+    spoken: tuple[Waveform, list[float]], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError("the recogniser has ended")
+
+    monkeypatch.setattr(recognizer, "align", refuse)
+    assert {word.timing for word in align(parse(TEXT), spoken[0]).words} == {Timing.GUESSED}
+    assert "by guess: the recogniser has ended" in caplog.text
+
+
 def test_pauses_are_matched_to_punctuation() -> None:
     text = "One two three four. Five six. Seven eight nine ten."
     voice = voice_of((0.5, 1.7), (2.2, 2.8), (3.4, 4.6), seconds=5.0)

@@ -1,14 +1,11 @@
-"""Forced alignment of English with pocketsphinx (extra `align`): where each word of a known text begins and ends.
+"""The recogniser itself, in a process of its own: pocketsphinx holds Python's lock as long as it listens.
 
 The wheel carries the acoustic model and the dictionary; nothing is fetched.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +14,7 @@ import numpy as np
 from edtalk_server.arrays import Floats
 from edtalk_server.media.audio.mel import SAMPLE_RATE
 from edtalk_server.motion.pronunciation import sounds_of, spoken_forms
+from edtalk_server.motion.recognizer.results import Heard, Sound, Spelling
 from edtalk_server.motion.script_words import Span
 
 FRAME_S = 0.01
@@ -30,44 +28,12 @@ _SHORTEST_PHONE = 3
 """Frames: each phone has three states."""
 _MOST_SQUEEZED = 0.4
 """Share of words as short as they can be, from which on the text is not what the voice says."""
-_lock = threading.Lock()
-
-
-def is_available() -> bool:
-    """Return whether pocketsphinx is installed."""
-    return importlib.util.find_spec("pocketsphinx") is not None
-
-
-@dataclass(frozen=True)
-class Sound:
-    """A speech sound (ARPABET) from `start` to `end` in seconds."""
-
-    name: str
-    start: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Heard:
-    """The span of each written word, and the sounds that were heard, where they were asked for."""
-
-    spans: list[Span]
-    sounds: tuple[Sound, ...] = ()
-
-
-@dataclass(frozen=True)
-class Spelling:
-    """The dictionary words of each written word, and the written ones whose sounds were guessed by letter rules."""
-
-    forms: tuple[tuple[str, ...], ...]
-    unknown: frozenset[int]
 
 
 def spell(words: Sequence[str]) -> Spelling:
-    """Look up words; those that are not in the dictionary are added to it."""
+    """See `recognizer.spell`."""
     forms = tuple(tuple(spoken_forms(word) or ["um"]) for word in words)
-    with _lock:
-        guessed = _learn(sorted({form for spoken in forms for form in spoken}))
+    guessed = _learn(sorted({form for spoken in forms for form in spoken}))
     unknown = frozenset(i for i, spoken in enumerate(forms) if not guessed.isdisjoint(spoken))
     return Spelling(forms, unknown)
 
@@ -94,21 +60,17 @@ def _decoder(beam: float) -> Any:
 
 
 def align(samples: Floats, forms: Sequence[Sequence[str]], wants_sounds: bool = False) -> Heard | None:
-    """Return the span of each written word in a piece of voice (16 kHz), in its own seconds, and with `wants_sounds`
-    those of all sounds, from a second pass; None where the text is not what is said there."""
+    """See `recognizer.align`."""
     padded = np.pad(samples.astype(np.float64), round(_PADDING_S * SAMPLE_RATE))
     padded += np.random.default_rng(0).normal(0.0, _NOISE, len(padded))
     pcm = (np.clip(padded, -1.0, 1.0) * 32767).astype(np.int16).tobytes()
     flat = [form for word in forms for form in word]
-    with _lock:
-        for beam in _BEAMS:
-            segments = _segments(_decoder(beam), pcm, flat)
-            if segments is not None:
-                sounds = _sounds(_decoder(beam), pcm) if wants_sounds else ()
-                break
-        else:
-            return None
-    return Heard(_joined(segments, forms), sounds)
+    for beam in _BEAMS:
+        segments = _segments(_decoder(beam), pcm, flat)
+        if segments is not None:
+            sounds = _sounds(_decoder(beam), pcm) if wants_sounds else ()
+            return Heard(_joined(segments, forms), sounds)
+    return None
 
 
 def _segments(decoder: Any, pcm: bytes, words: list[str]) -> list[Any] | None:
