@@ -3,6 +3,9 @@
 Two threads that share a frame of a small network wait for each other at every layer, and two threads with a frame each
 wait for Python's lock. Processes share nothing. Everybody draws with one thread of torch, so a frame's bytes depend
 neither on who drew it nor on the number of cores.
+
+Somebody who moves a slider waits for one picture (`draw_first`): it goes before the next frame of a bake, and while
+such pictures come, this process draws nothing else as long as there are helpers.
 """
 
 from __future__ import annotations
@@ -10,11 +13,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
+import math
 import subprocess
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
@@ -25,7 +31,7 @@ from edtalk_server import child_process
 from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.engine import helper
 from edtalk_server.engine.device_manager import MAX_ENCODED_FACES, DeviceManager, EncodedFace
-from edtalk_server.engine.drawing import Decode, draw
+from edtalk_server.engine.drawing import Decode, draw, prepare
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +41,22 @@ Finish = Callable[[Rendered], Result]
 
 _PATIENCE_S = 5.0
 """Seconds that a helper has to end."""
+RECENT_S = 1.0
+"""Seconds after a picture for which more of its kind are expected."""
+
+
+class Recently:
+    """Whether something was noted within the last `RECENT_S`. Any thread."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._last = clock, -math.inf
+
+    def note(self) -> None:
+        """It has happened now."""
+        self._last = self._clock()
+
+    def __bool__(self) -> bool:
+        return self._clock() - self._last < RECENT_S
 
 
 def unchanged(frame: Any) -> Any:
@@ -46,6 +68,11 @@ def _use_one_thread() -> None:
     """Give this thread one thread of torch. Torch sets a thread up when it is first asked something: ask first."""
     torch.get_num_threads()
     torch.set_num_threads(1)
+
+
+def _without_gradients(work: Callable[[], Result]) -> Result:
+    with torch.inference_mode():
+        return work()
 
 
 _AHEAD = 2
@@ -140,11 +167,13 @@ class _Helper:
 
 
 class Crew:
-    """One thread, and as many helpers as were started. One caller at a time."""
+    """One thread, and as many helpers as were started. One caller at a time, beside those of `draw_first`."""
 
     def __init__(self) -> None:
         self._helpers: list[_Helper] = []
         self._own = ThreadPoolExecutor(1, "edtalk-drawing")
+        self._all_cores = ThreadPoolExecutor(1, "edtalk-all-cores")
+        self._urgent, self._bulk = Recently(), Recently()
         self._others = ThreadPoolExecutor(64, "edtalk-helper")  # threads are made as helpers need them
         self._numbers: WeakKeyDictionary[EncodedFace, int] = WeakKeyDictionary()
         self._counter = itertools.count()
@@ -154,8 +183,9 @@ class Crew:
 
     @property
     def count(self) -> int:
-        """How many frames are drawn side by side."""
-        return 1 + sum(helper.is_ready for helper in self._helpers)
+        """How many frames are drawn side by side now."""
+        ready = len(self.helper_pids)
+        return ready if ready and self._urgent else 1 + ready
 
     @property
     def has_helpers(self) -> bool:
@@ -165,7 +195,7 @@ class Crew:
     @property
     def at_once(self) -> int:
         """How many frames to draw in one call: two each, so that nobody waits long for the last one."""
-        return 1 if self.count == 1 else 2 * self.count
+        return 2 * self.count if self.helper_pids else 1
 
     @property
     def helper_pids(self) -> tuple[int, ...]:
@@ -191,12 +221,34 @@ class Crew:
 
     def run(self, work: Callable[[], Result]) -> Result:
         """Do `work` in the drawing thread, with one thread of torch and without gradients."""
+        return self._own.submit(_without_gradients, work).result()
 
-        def without_gradients() -> Result:
-            with torch.inference_mode():
-                return work()
+    def draw_first(
+        self,
+        manager: DeviceManager,
+        encoded: EncodedFace,
+        row: Weights,
+        deep: bool,
+        decode: Decode | None = None,
+        shares: bool = False,
+    ) -> Rendered:
+        """Draw one frame before the rest of what is being drawn; from any thread. `decode` is as in `draw`.
 
-        return self._own.submit(without_gradients).result()
+        `shares`: all cores draw it together while nothing else is drawn, which is quicker with large networks. Then it
+        may differ from a bake's frame by a rounding.
+        """
+
+        def drawn() -> Rendered:
+            return draw(manager, encoded, row, deep, decode)
+
+        self._urgent.note()
+        try:
+            if not shares or self._bulk:
+                return self.run(drawn)
+            self.run(lambda: prepare(manager, encoded))  # as for every other frame
+            return self._all_cores.submit(_without_gradients, drawn).result()
+        finally:
+            self._urgent.note()
 
     def draw(
         self,
@@ -213,19 +265,22 @@ class Crew:
         `path` names the way to draw, and `decode` is it; empty and None: as the network itself does.
         Rows of a helper that fails are drawn by the others. Raises what drawing in this process, or `finish`, raises.
         """
+        self._bulk.note()
         waiting, results = _Rows(len(rows)), dict[int, Result]()
+        helpers = [one for one in self._helpers if one.is_ready] if len(rows) > 1 or self._urgent else []
+        drawers = len(helpers) + (not helpers or not self._urgent)
+        ahead = drawers if drawers > 1 else int(bool(self._urgent))
 
-        def draw_here() -> None:
-            while (number := waiting.take()) is not None:
-                results[number] = finish(draw(manager, encoded, rows[number], deep, decode))
+        def draw_here(is_free: Callable[[], bool]) -> None:
+            """Draw a row at a time, so that `draw_first` waits for one at most."""
+            while is_free() and (number := waiting.take()) is not None:
+                frame = self.run(partial(draw, manager, encoded, rows[number], deep, decode))
+                results[number] = finish(frame)
 
         def draw_there(one: _Helper) -> None:
             with self._watched(one, waiting) as asked:
                 while True:
-                    while (
-                        len(asked) < _AHEAD
-                        and (next_row := waiting.take(self.count * len(asked))) is not None
-                    ):
+                    while len(asked) < _AHEAD and (next_row := waiting.take(ahead * len(asked))) is not None:
                         asked.append(next_row)
                         one.ask(self._number_of(encoded), encoded, rows[next_row], deep, path)
                     if not asked:
@@ -233,15 +288,15 @@ class Crew:
                     frame = one.answer()
                     results[asked.popleft()] = finish(frame)
 
-        helpers = [one for one in self._helpers if one.is_ready] if len(rows) > 1 else []
         work: list[Future[None]] = [self._others.submit(draw_there, one) for one in helpers]
         try:
-            self.run(draw_here)
+            draw_here(lambda: not (helpers and self._urgent))
         finally:
             wait(work)
         for done in work:
             done.result()
-        self.run(draw_here)  # what a helper gave back
+        draw_here(lambda: True)  # what a helper gave back
+        self._bulk.note()
         return [results[number] for number in range(len(rows))]
 
     @contextlib.contextmanager

@@ -8,6 +8,7 @@ were dropped.
 from __future__ import annotations
 
 import logging
+import threading
 import weakref
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class EncodedFace:
 
 
 class DeviceManager:
-    """Moves one face network between devices, for one thread at a time. `notice` is for people; empty: all is well."""
+    """Moves one face network between devices, for one thread at a time; on the CPU several may ask for the states of
+    faces. `notice` is for people; empty: all is well."""
 
     def __init__(self, face: Any, device: torch.device) -> None:
         self.face = face
@@ -52,6 +54,7 @@ class DeviceManager:
         self.device = CPU
         self.notice = ""
         self._encoded: OrderedDict[int, weakref.ref[EncodedFace]] = OrderedDict()
+        self._listing = threading.Lock()
         self.ensure_on_device()
 
     def ensure_on_device(self) -> None:
@@ -82,15 +85,18 @@ class DeviceManager:
 
     def state_of(self, encoded: EncodedFace) -> Any:
         """Return the network's state for a face; encode the face if it has none."""
-        if encoded.state is None:
-            encoded.state = self.face.prepare(self.tensor(encoded.picture[None]))
+        state = encoded.state
+        if state is None:
+            state = self.face.prepare(self.tensor(encoded.picture[None]))
             if encoded.photo is not None:
-                encoded.state = self.face.with_photo(encoded.state, self.tensor(encoded.photo[None]))
-        self._encoded[id(encoded)] = weakref.ref(encoded)
-        self._encoded.move_to_end(id(encoded))
-        while len(self._encoded) > MAX_ENCODED_FACES:
-            _drop_state(self._encoded.popitem(last=False)[1])
-        return encoded.state
+                state = self.face.with_photo(state, self.tensor(encoded.photo[None]))
+            encoded.state = state
+        with self._listing:
+            self._encoded[id(encoded)] = weakref.ref(encoded)
+            self._encoded.move_to_end(id(encoded))
+            while len(self._encoded) > MAX_ENCODED_FACES:
+                _drop_state(self._encoded.popitem(last=False)[1])
+        return state
 
     def tensor(self, pictures: Picture) -> Tensor:
         """Return pictures uint8 [B, size, size, 3] as the network's input, float32 [B, 3, size, size]."""

@@ -29,6 +29,12 @@ def decode(
     return album.decode(manager.face, [state, *map(manager.state_of, encoded.others)], weights)
 
 
+def prepare(manager: DeviceManager, encoded: EncodedFace) -> None:
+    """Compute the network's states for a face and its further pictures, where they are not there."""
+    for one in (encoded, *encoded.others):
+        manager.state_of(one)
+
+
 def draw(
     manager: DeviceManager, encoded: EncodedFace, row: Weights, deep: bool, compiled: Decode | None = None
 ) -> Rendered:

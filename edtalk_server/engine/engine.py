@@ -39,6 +39,7 @@ from edtalk_server.media.faces.portrait_quality import (
     no_face,
 )
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
+from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.fast import FastEDTalk, accelerate
 from shared_protocol.errors import EDTalkError, ErrorCode
 from shared_protocol.messages import MOST_ALSO, Crop
@@ -85,7 +86,8 @@ class _View:
 
 
 class Engine:
-    """Renders the faces of one bundle on one device. Calls from several threads take turns.
+    """Renders the faces of one bundle on one device. Calls from several threads take turns; on the CPU `preview` does
+    not wait for its own.
 
     `fast=False` renders EDTalk networks by the paper's equations: the same frames up to rounding, several times slower.
     It shows whether a fault lies in the optimised path.
@@ -102,7 +104,7 @@ class Engine:
         self._reader = FaceReader(bundle, self.face, self._compute)
         self._canvases = CanvasCache()
         self._fine_faces = OrderedDict[tuple[str, int], EncodedFace]()
-        self._lock = threading.Lock()
+        self._lock, self._views = threading.Lock(), threading.Lock()
         self._is_fast = fast
         self._crew = Crew()
         self._compilation: Compilation | None = None
@@ -157,6 +159,11 @@ class Engine:
     def side_by_side(self) -> int:
         """How many frames take about as long as one."""
         return self._crew.count if self.device.type == "cpu" else 1
+
+    @property
+    def previews_apart(self) -> bool:
+        """Does `preview` draw beside the other calls, so that it may have a thread of its own?"""
+        return self.device.type == "cpu"
 
     @property
     def has_helpers(self) -> bool:
@@ -319,6 +326,27 @@ class Engine:
         """
         return [one for part in self._parts(source, weights, output, finish, path) for one in part]
 
+    def preview(self, source: Source, weights: Weights, output: OutputSpec = DEFAULT_OUTPUT) -> Rendered:
+        """Render one frame [side, side, 3] for somebody who waits, under weights [channels] or [1, channels].
+
+        On the CPU it goes before the other frames of a bake that another thread draws, and is drawn by all cores
+        together when there is none and the network gains by it (then it may differ by a rounding).
+        """
+        rows = check_weights(np.reshape(weights, (1, -1)), self.channels)
+        if self.device.type != "cpu":
+            return self.render(source, rows, output)[0]
+        view, path = self._view(source, output), self.path
+        compiled = self._compilation.decode if path and self._compilation else None
+        shares = compiled is None and isinstance(self.face, FastEDTalk | EDTalk)
+        try:
+            return view.finish(
+                self._crew.draw_first(self._manager, view.encoded, rows[0], view.is_deep, compiled, shares)
+            )
+        except (MemoryError, RuntimeError) as error:
+            if is_out_of_memory(error):
+                raise out_of_memory() from error
+            raise
+
     def _parts(
         self,
         source: Source,
@@ -337,8 +365,13 @@ class Engine:
 
     def _view(self, source: Source, output: OutputSpec) -> _View:
         """Return how to render a source in a form."""
-        if output.framing == FACE:
-            return self._face_view(source, output)
+        with self._views:
+            return (
+                self._face_view(source, output) if output.framing == FACE else self._full_view(source, output)
+            )
+
+    def _full_view(self, source: Source, output: OutputSpec) -> _View:
+        """Return how to render whole portraits."""
         canvas = self._canvases.get(
             source,
             output,

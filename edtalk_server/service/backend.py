@@ -61,7 +61,7 @@ class Source(Protocol):
 
 
 class Backend(Protocol):
-    """The model behind the service. The model's worker calls everything but the attributes and `device_memory`.
+    """The model behind the service. The model's worker calls everything but the attributes and what any thread may.
 
     `description`: the bundle as JSON text for clients. `size`: the side of a frame in pixels. `channels`: the number
     of weights. `largest_batch`: the most frames that `render` gets at once.
@@ -80,6 +80,10 @@ class Backend(Protocol):
     @property
     def path(self) -> str:
         """The fastest way to draw that is ready; all frames of a job take the same, so that they fit. Any thread."""
+
+    @property
+    def previews_apart(self) -> bool:
+        """May `preview` run beside all other work? Any thread."""
 
     @property
     def side_by_side(self) -> int:
@@ -109,6 +113,9 @@ class Backend(Protocol):
     def device_memory(self) -> tuple[int, int]:
         """Return the bytes held of the accelerator's memory, and its size; 0 and 0 without one. Any thread."""
 
+    def helpers_memory(self) -> int:
+        """Return the bytes of memory of the processes that draw beside this one. Any thread."""
+
     def expect(self, frames: int) -> None:
         """Get ready for a render of so many frames, without waiting for it."""
 
@@ -122,6 +129,12 @@ class Backend(Protocol):
     ) -> list[Finished]:
         """Return what `finish` makes of each frame [H, W, 3 or 4] of weights [B, channels]; frames may be drawn and
         finished side by side. `path` is one that `path` has named."""
+
+    def preview(
+        self, source: Source, weights: Weights, output: OutputSpec, finish: Callable[[Rendered], Finished]
+    ) -> Finished:
+        """Return what `finish` makes of the frame of weights [1, channels], before the frames of a `render` that runs
+        in another thread (see `previews_apart`)."""
 
 
 def read_weights(data: Buffer, rows: int, channels: int) -> Weights:

@@ -69,7 +69,7 @@ class Dispatcher:
         )
         self._blobs = BlobStore()
         self._drawing = drawing or OwnDrawing(backend)
-        self._jobs = JobQueue(self._drawing.workers > 0)
+        self._jobs = JobQueue(self._drawing.workers > 0, lambda: self._drawing.previews_apart)
         self._resources = Resources(backend, self._blobs, SourceCache(), BatchSize(), self._drawing)
         self._release = MemoryRelease(release_after, now)
         self._started = now
@@ -254,7 +254,8 @@ class Dispatcher:
 
     def _may_release(self) -> bool:
         """Memory stays while a job needs the model."""
-        return self._workers[WorkerKind.MODEL][0].is_idle and not any(job.needs_model for job in self._jobs)
+        users = (self._workers[kind][0] for kind in (WorkerKind.MODEL, WorkerKind.PREVIEWS))
+        return all(user.is_idle for user in users) and not any(job.needs_model for job in self._jobs)
 
     def finish(self, outcome: Outcome, now: float) -> None:
         """Take the end of a worker's step."""

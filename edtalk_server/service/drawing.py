@@ -19,6 +19,10 @@ class Drawing(Protocol):
     workers: int
 
     @property
+    def previews_apart(self) -> bool:
+        """Does `preview` draw beside `draw`, in a thread of its own?"""
+
+    @property
     def path(self) -> str:
         """The fastest way to draw that is ready; all frames of a job take the same, so that they fit."""
 
@@ -38,8 +42,11 @@ class Drawing(Protocol):
         """Return the encoded frames of weights [B, channels], drawn in the way of that name. Any of the drawing
         threads."""
 
+    def preview(self, source: Source, weights: Weights, output: OutputSpec) -> EncodedImage:
+        """Return the frame of weights [1, channels] as RGBA, for somebody who waits."""
+
     def memory(self) -> int:
-        """Return the bytes of memory that the workers use."""
+        """Return the bytes of memory that other processes use for this one: workers or helpers."""
 
     def close(self) -> None:
         """End the workers."""
@@ -52,6 +59,11 @@ class OwnDrawing:
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
+
+    @property
+    def previews_apart(self) -> bool:
+        """See `Drawing`."""
+        return self._backend.previews_apart
 
     @property
     def path(self) -> str:
@@ -76,9 +88,13 @@ class OwnDrawing:
         """See `Drawing`."""
         return self._backend.render(source, weights, output, partial(encode, encoding=encoding), path)
 
+    def preview(self, source: Source, weights: Weights, output: OutputSpec) -> EncodedImage:
+        """See `Drawing`."""
+        return self._backend.preview(source, weights, output, partial(encode, encoding="rgba"))
+
     def memory(self) -> int:
-        """Return 0: it is this process's own."""
-        return 0
+        """See `Drawing`."""
+        return self._backend.helpers_memory()
 
     def close(self) -> None:
         """Do nothing."""
@@ -88,6 +104,8 @@ class PoolDrawing:
     """A pool draws; the backend prepares portraits for it. The sources are those of the engine."""
 
     side_by_side = 1
+    previews_apart = False
+    """A free worker draws them."""
     path = ""
     """Workers draw as the network itself does."""
 
@@ -108,6 +126,10 @@ class PoolDrawing:
         if not isinstance(source, EngineSource):
             raise TypeError("workers draw the sources of an engine")
         return self._pool.draw(DrawTask(source, weights, output, encoding))
+
+    def preview(self, source: Source, weights: Weights, output: OutputSpec) -> EncodedImage:
+        """See `Drawing`."""
+        return self.draw(source, weights, output, "rgba")[0]
 
     def memory(self) -> int:
         """See `Drawing`."""

@@ -45,7 +45,7 @@ class Job:
     @property
     def needs_model(self) -> bool:
         """Is it for the model?"""
-        return self.handler.worker in (WorkerKind.MODEL, WorkerKind.DRAWING)
+        return self.handler.worker in (WorkerKind.MODEL, WorkerKind.DRAWING, WorkerKind.PREVIEWS)
 
     @property
     def is_ready(self) -> bool:
@@ -61,10 +61,10 @@ class Job:
 class JobQueue:
     """All open jobs, in the order in which they wait."""
 
-    def __init__(self, has_drawers: bool = False) -> None:
-        """`has_drawers`: are there threads that draw beside the model's?"""
+    def __init__(self, has_drawers: bool = False, previews_apart: Callable[[], bool] = lambda: False) -> None:
+        """`has_drawers`: are there threads that draw beside the model's? `previews_apart`: does one draw previews?"""
         self._jobs: list[Job] = []
-        self._has_drawers = has_drawers
+        self._has_drawers, self._previews_apart = has_drawers, previews_apart
         self._waiting: dict[WorkerKind, dict[Turn, float]] = {worker: {} for worker in WorkerKind}
         """Since when each kind of job has waited for a step."""
 
@@ -133,6 +133,8 @@ class JobQueue:
     def worker_of(self, job: Job) -> WorkerKind:
         """Return whose work a job is."""
         kind = job.handler.worker
+        if kind is WorkerKind.PREVIEWS and not self._previews_apart():
+            kind = WorkerKind.DRAWING
         return WorkerKind.MODEL if kind is WorkerKind.DRAWING and not self._has_drawers else kind
 
     def requeue(self, job: Job) -> None:

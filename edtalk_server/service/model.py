@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from edtalk_server import allocator
 from edtalk_server.arrays import Picture, Rendered, Weights
+from edtalk_server.child_process import memory_of
 from edtalk_server.media.audio.voice import SAMPLE_RATE, load_voice
 from edtalk_server.media.faces.detection import Face, find_faces
 from edtalk_server.media.faces.portrait import load_portrait
@@ -94,18 +96,21 @@ class EngineBackend:
         return source
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
-        """See `backend.Backend`."""
+        """See `backend.Backend`. What a long voice took is given back."""
         from edtalk_server import motion
 
-        return motion.perform(
-            self._engine.bundle,
-            source.weights,
-            load_voice(voice, checkpoint) if request.voice else None,
-            time_base(request),
-            request.frames,
-            predict_options(request),
-            checkpoint,
-        )
+        try:
+            return motion.perform(
+                self._engine.bundle,
+                source.weights,
+                load_voice(voice, checkpoint) if request.voice else None,
+                time_base(request),
+                request.frames,
+                predict_options(request),
+                checkpoint,
+            )
+        finally:
+            allocator.give_back()
 
     def capture(self, source: Source, video: Buffer, request: Capture) -> Steps[Captured]:
         """See `backend.Backend`."""
@@ -126,7 +131,10 @@ class EngineBackend:
 
     def release(self) -> None:
         """See `backend.Backend`."""
+        from edtalk_server.motion import recognizer
+
         self._engine.release()
+        recognizer.end()
 
     def device_memory(self) -> tuple[int, int]:
         """See `backend.Backend`."""
@@ -139,9 +147,21 @@ class EngineBackend:
         return str(self._engine.path) if self._engine else ""
 
     @property
+    def previews_apart(self) -> bool:
+        """See `backend.Backend`."""
+        return self._engine is not None and bool(self._engine.previews_apart)
+
+    @property
     def side_by_side(self) -> int:
         """See `backend.Backend`."""
         return self._engine.side_by_side if self._engine else 1
+
+    def helpers_memory(self) -> int:
+        """See `backend.Backend`."""
+        from edtalk_server.motion import recognizer
+
+        pids = (*recognizer.pids(), *(self._engine.helper_pids if self._engine else ()))
+        return sum(map(memory_of, pids))
 
     def expect(self, frames: int) -> None:
         """Start the helpers at the first long render: each takes a core, and memory of its own."""
@@ -159,6 +179,12 @@ class EngineBackend:
         """See `backend.Backend`."""
         finished: list[Finished] = self._engine.render_each(source, weights, output, finish, path)
         return finished
+
+    def preview(
+        self, source: Source, weights: Weights, output: OutputSpec, finish: Callable[[Rendered], Finished]
+    ) -> Finished:
+        """See `backend.Backend`."""
+        return finish(self._engine.preview(source, weights, output))
 
 
 @dataclass(frozen=True)
@@ -178,6 +204,7 @@ class FakeBackend:
 
     largest_batch = 4
     side_by_side = 1
+    previews_apart = False
     path = ""
     notice = ""
 
@@ -256,6 +283,10 @@ class FakeBackend:
         """Return 0 and 0: there is no accelerator."""
         return 0, 0
 
+    def helpers_memory(self) -> int:
+        """Return 0: there are no helpers."""
+        return 0
+
     def expect(self, frames: int) -> None:
         """Do nothing: bars are quick."""
 
@@ -269,6 +300,12 @@ class FakeBackend:
     ) -> list[Finished]:
         """See `backend.Backend`."""
         return [finish(frame) for frame in self._engine.render(source, weights, output)]
+
+    def preview(
+        self, source: Any, weights: Weights, output: OutputSpec, finish: Callable[[Rendered], Finished]
+    ) -> Finished:
+        """See `backend.Backend`."""
+        return self.render(source, weights, output, finish)[0]
 
 
 def predict_options(request: Predict) -> PredictOptions:

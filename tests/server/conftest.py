@@ -62,6 +62,7 @@ class PlainBackend:
     description: str = '{"name": "plain", "size": 8}'
     channels: int = CHANNELS
     side_by_side: int = 1
+    previews_apart: bool = False
     path: str = ""
     expected: int = 0
     size: int = SIZE
@@ -137,6 +138,9 @@ class PlainBackend:
     def device_memory(self) -> tuple[int, int]:
         return self.on_device, 1000 if self.on_device else 0
 
+    def helpers_memory(self) -> int:
+        return 0
+
     def expect(self, frames: int) -> None:
         self.expected = frames
 
@@ -161,6 +165,15 @@ class PlainBackend:
             frames = np.concatenate([frames, frames], axis=2)
         matte = np.full(frames.shape[1:3], 0.2, np.float32)
         return [finish(output.finish(frame.astype(np.float32), matte)) for frame in frames]
+
+    def preview(
+        self,
+        source: PlainSource,
+        weights: Weights,
+        output: OutputSpec,
+        finish: Callable[[Rendered], Finished],
+    ) -> Finished:
+        return self.render(source, weights, output, finish)[0]
 
 
 class RawPeer:

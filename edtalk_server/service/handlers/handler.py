@@ -31,9 +31,11 @@ class WorkerKind(Enum):
     one takes minutes in one piece, and no picture may wait for it), or the one for everything else.
 
     `DRAWING` are the threads that wait for worker processes; without such processes the model's thread draws.
+    `PREVIEWS` draws previews beside it where that is possible (`Backend.previews_apart`); else they are `DRAWING`'s.
     """
 
     MODEL = "model"
+    PREVIEWS = "previews"
     DRAWING = "drawing"
     VOICES = "voices"
     FILES = "files"

@@ -18,7 +18,7 @@ class PreviewHandler(Handler[messages.Preview]):
     """Render one frame. Only the newest queued preview of a connection is rendered."""
 
     turn = Turn.PREVIEW
-    worker = WorkerKind.DRAWING
+    worker = WorkerKind.PREVIEWS
     newest_wins = True
     capabilities = ("preview", "full", "size")
 
@@ -36,7 +36,7 @@ class PreviewHandler(Handler[messages.Preview]):
     def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], EncodedImage]:
         """Return the whole work."""
         drawing, source = self.resources.drawing, self._source
-        return lambda: drawing.draw(source, self._weights, self._output, "rgba", drawing.path)[0]
+        return lambda: drawing.preview(source, self._weights, self._output)
 
     def answer(self, value: EncodedImage, seconds: float, now: float) -> Answer:
         """Answer with a `PreviewFrame`."""

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
 from edtalk_server import bundles
+from edtalk_server.arrays import Rendered
 from edtalk_server.bundles import Bundle, BundleManifest, NetworkPart
-from edtalk_server.engine import Engine, helper
+from edtalk_server.engine import Engine, crew, drawing, helper
 from edtalk_server.engine.crew import Crew
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, OutputSpec
 from edtalk_server.networks.config import EDTalkConfig
@@ -144,3 +148,73 @@ def test_processes_take_no_packages_from_the_folder_they_run_in(tmp_path: Path) 
     command = python_module("stranger")
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert "No module named stranger" in ran.stderr
+
+
+def test_a_picture_that_somebody_waits_for_goes_before_the_frames_of_a_bake(bundle: Bundle) -> None:
+    engine = Engine.open(bundle, "cpu")
+    source, rows = engine.prepare(PORTRAIT, WHOLE), _rows(3)
+    bakes, goes_on = threading.Event(), threading.Event()
+
+    def hold(frame: Rendered) -> Rendered:
+        bakes.set()
+        assert goes_on.wait(PATIENCE_S)
+        return frame
+
+    with ThreadPoolExecutor(1) as other:
+        bake = other.submit(engine.render_each, source, rows, DEFAULT_OUTPUT, hold)
+        assert bakes.wait(PATIENCE_S)
+        seen = [engine.preview(source, row) for row in rows]
+        assert not bake.done()
+        goes_on.set()
+        assert np.array_equal(np.stack(bake.result()), np.stack(seen)), "both with one thread: the same bytes"
+
+
+def test_while_such_pictures_come_helpers_alone_draw_the_bake(
+    helped: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, rows = helped.prepare(PORTRAIT, WHOLE), _rows(5)
+    expected = helped.render(source, rows)
+    drawn_here: list[int] = []
+
+    def counted(*given: Any) -> Any:
+        drawn_here.append(1)
+        return drawing.draw(*given)
+
+    monkeypatch.setattr(crew, "draw", counted)
+    monkeypatch.setattr(crew, "RECENT_S", 3600.0)
+    helped.preview(source, rows[0])
+    assert len(drawn_here) == 1
+    assert np.array_equal(helped.render(source, rows), expected)
+    assert len(drawn_here) == 1, "the bake took the core of those who wait"
+    helped.end_helpers()
+    assert np.array_equal(helped.render(source, rows), expected), "without helpers it goes on here"
+    assert len(drawn_here) == 6
+
+
+def test_all_cores_share_a_picture_while_nothing_else_is_drawn(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[str] = []
+
+    def noted(*given: Any) -> Any:
+        threads.append(threading.current_thread().name.rpartition("_")[0])
+        return drawing.draw(*given)
+
+    monkeypatch.setattr(crew, "draw", noted)
+    engine = Engine.open(bundle, "cpu")
+    source, row = engine.prepare(PORTRAIT, WHOLE), _rows(1)
+    alone = engine.preview(source, row)
+    assert np.abs(engine.render(source, row)[0].astype(int) - alone).max() <= 1
+    monkeypatch.setattr(crew, "RECENT_S", 3600.0)
+    engine.preview(source, row)
+    assert threads == ["edtalk-all-cores", "edtalk-drawing", "edtalk-drawing"], "not beside a bake"
+
+
+def test_what_was_noted_is_recent_for_a_second() -> None:
+    seconds = [5.0]
+    recently = crew.Recently(lambda: seconds[0])
+    assert not recently
+    recently.note()
+    assert recently
+    seconds[0] += crew.RECENT_S
+    assert not recently

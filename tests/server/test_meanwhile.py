@@ -1,0 +1,111 @@
+"""What somebody who scrubs sees while the server has long work."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from edtalk_server import samples
+from edtalk_server.arrays import Rendered, Weights
+from edtalk_server.media.output_spec import OutputSpec
+from edtalk_server.motion import recognizer
+from edtalk_server.service.backend import Finished
+from edtalk_server.service.model import FakeBackend
+from shared_protocol import messages
+from shared_protocol.messages import SpokenLine
+from tests import asking
+
+from .conftest import PlainBackend, PlainSource, RunningServer
+
+SAMPLES = Path(samples.__file__).parent
+WAIT_S = 60
+
+
+@dataclass
+class _ApartBackend(PlainBackend):
+    """Bakes wait for `goes_on`; previews do not."""
+
+    previews_apart: bool = True
+    goes_on: threading.Event = field(default_factory=threading.Event)
+
+    def render(
+        self,
+        source: PlainSource,
+        weights: Weights,
+        output: OutputSpec,
+        finish: Callable[[Rendered], Finished],
+        path: str = "",
+    ) -> list[Finished]:
+        assert self.goes_on.wait(WAIT_S)
+        return super().render(source, weights, output, finish, path)
+
+    def preview(
+        self,
+        source: PlainSource,
+        weights: Weights,
+        output: OutputSpec,
+        finish: Callable[[Rendered], Finished],
+    ) -> Finished:
+        return super().render(source, weights, output, finish)[0]
+
+
+def test_previews_are_drawn_beside_a_step_of_a_bake(start_server: Callable[..., RunningServer]) -> None:
+    backend = _ApartBackend()
+    client = start_server(backend).client()
+    source = client.wait(client.start(*asking.prepare(b"portrait")), WAIT_S)[0].source
+    bake = client.start(*asking.render(source, range(3), [[0.0] * 36] * 3))
+    for tone in (0.1, 0.2, 0.3):
+        told = client.wait(client.start(*asking.preview(source, [tone] * 36)), WAIT_S)
+        assert isinstance(told[0], messages.PreviewFrame)
+    assert bake in client.open_jobs
+    backend.goes_on.set()
+    assert isinstance(client.wait(bake, WAIT_S)[-1], messages.Done)
+    client.close()
+
+
+@pytest.mark.skipif(
+    not recognizer.is_available() or sys.platform == "win32", reason="it stops pocketsphinx's process"
+)
+def test_previews_are_drawn_while_words_are_aligned(start_server: Callable[..., RunningServer]) -> None:
+    recognizer.spell(["hello"])  # the process is there
+    (pid,) = recognizer.pids()
+    client = start_server(FakeBackend()).client()
+    portrait = (SAMPLES / "portrait.png").read_bytes()
+    source = client.wait(client.start(*asking.prepare(portrait)), WAIT_S)[0].source
+    os.kill(pid, signal.SIGSTOP)  # it listens as long as we want
+    try:
+        voice = (SAMPLES / "voice.flac").read_bytes()
+        words = (SpokenLine("So glad to see you."),)
+        job = client.start(*asking.predict(source, voice, lines=words, language="en"))
+        for tone in (0.1, 0.2, 0.3):
+            told = client.wait(client.start(*asking.preview(source, [tone] * 36)), WAIT_S)
+            assert isinstance(told[0], messages.PreviewFrame)
+        assert job in client.open_jobs
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert isinstance(client.wait(job, WAIT_S)[-1], messages.Done)
+    assert "pocketsphinx" not in sys.modules, "it would hold this process's lock"
+    client.close()
+
+
+@pytest.mark.skipif(not recognizer.is_available(), reason="pocketsphinx (extra align) is not installed")
+def test_a_recogniser_that_dies_is_started_again() -> None:
+    known = recognizer.spell(["hello", "zorblaxed"])
+    assert known.unknown == {1}
+    (pid,) = recognizer.pids()
+    os.kill(pid, signal.SIGTERM)
+    end = time.monotonic() + WAIT_S
+    while recognizer.pids():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    assert recognizer.spell(["hello", "zorblaxed"]) == known
+    recognizer.end()
+    assert recognizer.pids() == ()
