@@ -18,6 +18,7 @@ from ...core import takes
 from ...core.text.translate import iface_
 from ...scene import character, paths, plane
 from ..runtime import runtime
+from ..runtime.dots import draw_dot
 from ..runtime.redraw import redraw_areas
 from ..sidebar import draw_words
 from .take_library import LIBRARY
@@ -26,6 +27,9 @@ STRIPS = 12
 """Parts of the picture across, so that perspective bends none of it visibly."""
 LINE, SHADE = (1.0, 0.75, 0.25, 1.0), (0.0, 0.0, 0.0, 0.7)
 """Colours (RGBA) of the line and of the shade around it."""
+DOT_HEIGHT, DOT_RADIUS = 0.06, 7.0
+"""Of the dot by which the line is dragged: where it is on it, in fractions of the picture from below, and pixels at
+scale 1."""
 NONE = "NONE"
 Place = tuple[float, float]
 _choices: list[tuple[str, str, str]] = []
@@ -92,6 +96,8 @@ class Wipe:
         """`session_uid` of its image block, which the file does not keep."""
         self._shown: tuple[Path, str] | None = None
         """The file that it shows, and the hash of what was baked into it."""
+        self.is_dot_lit = False
+        """Whether the mouse is over the line's dot, or drags it."""
 
     @property
     def image(self) -> bpy.types.Image | None:
@@ -181,6 +187,9 @@ def _draw() -> None:
     if wipe.line < 1.0:
         _draw_picture(image, inside, seen)
     _draw_line(seen[:2])
+    dot = place_of(ob, wipe.line, DOT_HEIGHT)
+    if dot is not None:
+        draw_dot(dot, DOT_RADIUS * bpy.context.preferences.system.ui_scale, WIPE.is_dot_lit)
 
 
 def place_of(ob: bpy.types.Object, across: float, up: float) -> Place | None:

@@ -8,11 +8,10 @@ import math
 import bpy
 from mathutils import Vector
 
-from ..runtime.dots import draw_dot
-from .wipe import WIPE, compared, place_of
+from .wipe import DOT_HEIGHT, WIPE, compared, place_of
 
-RADIUS, REACH = 7.0, 11.0
-"""Pixels at scale 1: of the dot, and from its middle within which a press grabs it."""
+REACH = 11.0
+"""Pixels at scale 1 from the dot's middle within which a press grabs it."""
 
 
 def _scale() -> float:
@@ -66,9 +65,8 @@ class LineDot(bpy.types.Gizmo):
         self.place = None
 
     def draw(self, _context: bpy.types.Context) -> None:
-        """Draw it."""
-        if self.place is not None:
-            draw_dot(self.place, RADIUS * _scale(), self.is_highlight or self.is_modal)
+        """Tell whether it is lit. It is drawn with the line, because the take's picture would cover half of it."""
+        WIPE.is_dot_lit = self.is_highlight or self.is_modal
 
     def test_select(self, _context: bpy.types.Context, location: tuple[float, float]) -> int:
         """Return 0 where the mouse, in pixels of the region, grabs it, else -1."""
@@ -99,7 +97,7 @@ class LineControls(bpy.types.GizmoGroup):
         """Put the dot where the line is."""
         ob, line = compared(context), context.window_manager.edtalk_wipe.line
         for dot in self.gizmos:
-            dot.place = place_of(ob, line, 0.06) if ob is not None else None
+            dot.place = place_of(ob, line, DOT_HEIGHT) if ob is not None else None
 
 
 CLASSES = (DragLine, LineDot, LineControls)
