@@ -62,24 +62,62 @@ def opening(share: Tensor) -> Tensor:
 def closed(share: Tensor) -> Tensor:
     """Return shares [B, 1, rows, columns] without the notches and holes that are narrower than a tenth of the box."""
     reach = share.shape[-1] // 20
-    wide = F.max_pool2d(share, 2 * reach + 1, 1, reach)
-    return -F.max_pool2d(-wide, 2 * reach + 1, 1, reach)
+    return -_widened(-_widened(share, reach), reach)
+
+
+def _widened(maps: Tensor, reach: int) -> Tensor:
+    """Return the largest value within `reach` pixels of each pixel of maps [B, C, rows, columns]."""
+    across = F.max_pool2d(maps, (1, 2 * reach + 1), 1, (0, reach))
+    return F.max_pool2d(across, (2 * reach + 1, 1), 1, (reach, 0))
 
 
 def draw_inside(teeth: Tensor, inside: Tensor, light: MouthLight) -> Tensor:
     """Draw the inside of a mouth, [B, 3, rows, columns] in 0..1. `teeth` [B, 2, 16, 2, 2] as `arches` takes them,
     `inside` [B, 1, rows, columns]: how much of each pixel is inside the mouth."""
     rows, columns = inside.shape[2:]
-    both = arches(teeth, columns)
-    y = box_rows(rows, inside.device)
-    shape = _teeth(both, y, rows)
-    picture = _cavity(both, y, inside, light)
+    picture = inside.new_zeros(len(inside), 3, rows, columns)
+    across, down = _open_part(inside)
+    if across.stop > across.start:
+        mouth = _Mouth(arches(teeth, columns), across, box_rows(rows, inside.device)[:, :, down], 2 / rows)
+        shade = _warm(_lips_shadow(inside)[..., down, across]) * _from_sides(light, columns)[..., across]
+        picture[..., down, across] = _with_teeth(mouth, _cavity(mouth, light), light) * shade
+    return picture
+
+
+class _Mouth(NamedTuple):
+    """Both rows of teeth on all columns, the columns that are drawn, the y of the rows that are, and a pixel's height,
+    of which a box has 2."""
+
+    whole: Arches
+    across: slice
+    y: Tensor
+    pixel: float
+
+    @property
+    def teeth(self) -> Arches:
+        """The rows of teeth on the columns that are drawn."""
+        return Arches(*(values[..., self.across] for values in self.whole))
+
+
+def _open_part(inside: Tensor) -> tuple[slice, slice]:
+    """Return the columns and rows between which mouths [B, 1, rows, columns] are open."""
+    seen = inside.amax((0, 1)) > 0
+    spans = []
+    for line in (seen.any(0), seen.any(1)):
+        places = line.nonzero()[:, 0]
+        spans.append(slice(int(places[0]), int(places[-1]) + 1) if len(places) else slice(0, 0))
+    return spans[0], spans[1]
+
+
+def _with_teeth(mouth: _Mouth, picture: Tensor, light: MouthLight) -> Tensor:
+    """Return the dark of the mouth [B, 3, rows, columns] with gums and teeth before it, the upper row in front."""
+    shape = _teeth(mouth)
     for row, level in ((1, _LOWER_LIGHT), (0, 1.0)):
         gum, cover = shape.gum[:, row : row + 1], shape.cover[:, row : row + 1]
         shade = shape.shade[:, row : row + 1] * level
         picture = picture + gum * (light.flesh * (0.9 * shade) - picture)
         picture = picture + cover * ((light.enamel * _warm(shade)).clamp_max(1.0) - picture)
-    return picture * _warm(_lips_shadow(inside)) * _from_sides(light, columns)
+    return picture
 
 
 def _warm(shade: Tensor) -> Tensor:
@@ -96,30 +134,31 @@ class _Shape(NamedTuple):
     shade: Tensor
 
 
-def _teeth(both: Arches, y: Tensor, rows: int) -> _Shape:
+def _teeth(mouth: _Mouth) -> _Shape:
     """Shape both rows of teeth on pixels."""
+    both, y = mouth.teeth, mouth.y
     from_middle = (both.tooth - (TEETH - 1) / 2).abs()
     number = from_middle.floor().clamp(0, TEETH // 2 - 1)
     across = (2 * (from_middle - number) - 1).clamp(-1, 1).abs()
     length = both.root - both.edge
     length = torch.where(length.abs() < 1e-3, torch.full_like(length, 1e-3), length)
     along = (y - both.edge) / length
-    pixel = 2.0 / rows / length.abs().clamp_min(0.02)
+    pixel = mouth.pixel / length.abs().clamp_min(0.02)
     shorter, corners, pointed = (_of(values, number) for values in (_SHORTER, _CORNERS, _POINTED))
     end = shorter + corners * across**pointed
     neck = _GUM - _PAPILLA * across**3
-    wide = both.width / both.width.amax(3, keepdim=True)
+    wide = both.width / mouth.whole.width.amax(3, keepdim=True)
     # the last ones are lost in the dark, and so are those that stand behind others
     here = ((TEETH / 2 - from_middle) / 1.5).clamp(0, 1) * _smooth((wide - 0.15) / 0.2)
     cover = ((along - end) / pixel + 0.5).clamp(0, 1) * ((neck - along) / pixel + 0.5).clamp(0, 1) * here
     gum = ((along - neck) / pixel + 0.5).clamp(0, 1)
     gum = gum * ((_GUM + _GUM_REACH - along) / _GUM_REACH).clamp(0, 1) * here
-    return _Shape(cover, gum, _shade(both, from_middle, across, along))
+    return _Shape(cover, gum, _shade(both, from_middle, across, along, mouth.whole.tooth.shape[-1]))
 
 
-def _shade(both: Arches, from_middle: Tensor, across: Tensor, along: Tensor) -> Tensor:
-    """Return how light teeth are: round, with a line between them, darker at the neck, glossy, receding."""
-    columns = along.shape[-1]
+def _shade(both: Arches, from_middle: Tensor, across: Tensor, along: Tensor, columns: int) -> Tensor:
+    """Return how light teeth are in a box of so many columns: round, with a line between them, darker at the neck,
+    glossy, receding."""
     half = (both.width / 2).clamp_min(1e-3)
     line = torch.maximum(torch.full_like(half, _GAP), 1.2 / columns / half)  # never thinner than a pixel
     gap = _GAP_DEPTH * (_GAP / line).sqrt() * (-(((1 - across) / line) ** 2)).exp()
@@ -142,12 +181,13 @@ def _of(values: tuple[tuple[float, ...], ...], number: Tensor) -> Tensor:
     return torch.stack([table[row][index[:, row]] for row in (0, 1)], 1)
 
 
-def _cavity(both: Arches, y: Tensor, inside: Tensor, light: MouthLight) -> Tensor:
+def _cavity(mouth: _Mouth, light: MouthLight) -> Tensor:
     """Return the dark of the mouth and the tongue in it, [B, 3, rows, columns]."""
-    columns = inside.shape[-1]
-    x = (torch.arange(columns, device=inside.device) + 0.5) / columns * 2 - 1
-    middle = middle_of(x.expand_as(both.tooth[:, :1]), both)
-    top, floor = middle_of(both.edge, both).split(1, 1)
+    whole, y, columns = mouth.whole, mouth.y, mouth.whole.tooth.shape[-1]
+    line = (torch.arange(columns, device=y.device) + 0.5) / columns * 2 - 1
+    middle = middle_of(line.expand_as(whole.tooth[:, :1]), whole)
+    top, floor = middle_of(whole.edge, whole).split(1, 1)
+    x = line[mouth.across]
     away = (x - middle) / _TONGUE_WIDTH
     room = (floor - top).clamp_min(0.0)
     crown = floor - _TONGUE_HEIGHT * room * (1 - away**2)
