@@ -13,7 +13,8 @@ from torch import Tensor
 
 from edtalk_server.media.faces.template import TEMPLATE68
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
-from edtalk_server.networks.upper_face.fit import fit_eyes
+from edtalk_server.networks.upper_face.eyes import lift_of_wide
+from edtalk_server.networks.upper_face.fit import Lid, fit_eyes
 from edtalk_server.networks.upper_face.upper_face import PreparedUpperFace, UpperFace, UpperFaceConfig
 
 POINTS = torch.from_numpy(TEMPLATE68.copy())[None] / 256
@@ -218,6 +219,40 @@ def test_a_sneer_folds_the_skin_beside_the_nose(photo: Tensor, prepared: Prepare
     rows, columns = _box(slice(30, 36), 12)
     assert (sneer - rest)[rows, columns].min() < -10
     assert np.abs(sneer - rest)[: round(float(TEMPLATE68[17:27, 1].min())) - 5].max() < 0.01
+
+
+def test_a_raised_corner_bends_the_lips_and_does_not_break_them(
+    photo: Tensor, prepared: PreparedUpperFace
+) -> None:
+    rest, left = (_moved(photo, prepared, dimple=amount, stretch_side=1.0) for amount in (0.0, 1.0))
+
+    def height(levels: npt.NDArray[np.float32], part: float) -> float:
+        """The y of the lips at a part of the way from their middle to the raised corner."""
+        x = round(float(TEMPLATE68[48, 0] + (0.5 + 0.5 * part) * np.ptp(TEMPLATE68[[48, 54], 0])))
+        return float(_dark(levels, (_box(slice(48, 55), 12)[0], slice(x - 1, x + 2)))[1])
+
+    lifted = [height(rest, part) - height(left, part) for part in (0.2, 0.5, 0.9)]
+    assert lifted[0] > 0.25 * lifted[2]
+    assert lifted[0] < lifted[1] < lifted[2]
+
+
+def test_the_network_draws_little_of_a_sneer_that_moves_the_skin(prepared: PreparedUpperFace) -> None:
+    moves = UpperFace(CONFIG)
+    left = moves.left_to_network(prepared, _change(sneer=1.0))
+    assert 0 < float(left[0, CHANNELS["sneer"]]) < 0.5
+    without = moves.left_to_network(replace(prepared, midface=None), _change(sneer=1.0))
+    assert float(without[0, CHANNELS["sneer"]]) == 1.0
+
+
+def test_a_wide_eyes_lid_ends_just_above_the_iris_lest_white_rings_it(prepared: PreparedUpperFace) -> None:
+    eye = prepared.found[0]._replace(iris=(0.0, 0.0), radius=0.4)
+
+    def lifted(height: float) -> float:
+        return height - lift_of_wide(eye._replace(upper=Lid(0.0, height, 0.0)))
+
+    assert lifted(-0.1) == pytest.approx(-0.27)  # covers most of the iris: lifted as far as it can be
+    assert -0.48 < lifted(-0.33) < -0.4
+    assert -0.55 < lifted(-0.45) < -0.5  # lies above it at rest: little further
 
 
 def test_a_frame_does_not_depend_on_its_neighbours(photo: Tensor, prepared: PreparedUpperFace) -> None:

@@ -12,9 +12,9 @@ IVORY = (1.0, 0.98, 0.92)
 _FLESH = (0.8, 0.43, 0.42)
 """Colour of gums and tongue beside the brightness of the cheek."""
 _DARK = (0.25, 0.12, 0.11)
-_LIT = 1.22
+_LIT = 1.3
 """Light of the middle of a front tooth in no shade beside that of teeth as a whole."""
-_MOST = 1.12
+_MOST = 1.15
 _OWN_LIT = 1.06
 """Light of the middle of a front tooth beside what a portrait's plainest teeth have."""
 _CAST = 0.45

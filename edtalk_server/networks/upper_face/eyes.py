@@ -18,17 +18,18 @@ from torch import Tensor
 from edtalk_server.networks.upper_face.fit import Eye, arch, down_of
 from edtalk_server.networks.upper_face.region import rows_and_columns
 
-GAZE_ACROSS, GAZE_DOWN = 0.46, 0.32
+GAZE_ACROSS, GAZE_DOWN = 0.48, 0.32
 """How far an iris moves at a gaze of 1, 25 degrees: by a sixteenth of the distance of the eyes' outer corners."""
 _WHOLE = 1.1
 """Part of an iris's radius that turns without being drawn out."""
-_ROOM = 0.82
+_ROOM = 0.92
 """Part of the white beside an iris that it may cover."""
-_SEAM, _OVERLAP = 0.12, 0.05
+_SEAM, _OVERLAP = 0.07, 0.05
 """Where closed lids meet: this part of the opening above the lower margin; and how far the upper one lies over it."""
 _SQUINT_UPPER, _SQUINT_LOWER = 0.2, 0.36
-_WIDE = 0.17
-"""How far the upper lid of an eye that is opened wide is lifted."""
+_WIDE, _ABOVE_IRIS, _LEAST_WIDE = 0.17, 0.06, 0.07
+"""How far the upper lid of an eye that is opened wide is lifted at most; how far above the iris that ends, lest white
+rings it; and how far it is lifted where it already lies there."""
 _LIDS_FOLLOW_UP, _LIDS_FOLLOW_DOWN, _LOWER_FOLLOWS = 0.55, 0.85, 0.3
 """What of the iris's way up and down the upper lid goes along with, and the lower one."""
 _SHADOW, _SHADE = 0.12, 0.4
@@ -218,11 +219,20 @@ def _margins(region: EyeRegion, moves: EyeMoves, down: Tensor) -> tuple[Tensor, 
     follow = torch.where(down < 0, _LIDS_FOLLOW_UP, _LIDS_FOLLOW_DOWN) * down
     upper = region.upper + moves.close * (seam + _OVERLAP * shape - region.upper)
     lower = region.lower + moves.close * (seam - region.lower)
-    upper = upper + awake * (moves.squint * _SQUINT_UPPER * open_ + (follow - _WIDE * moves.widen) * shape)
+    upper = upper + awake * (
+        moves.squint * _SQUINT_UPPER * open_ + (follow - lift_of_wide(region.eye) * moves.widen) * shape
+    )
     lower = lower + awake * (
-        (_LOWER_FOLLOWS * down + 0.04 * moves.widen) * shape - moves.squint * _SQUINT_LOWER * open_
+        (_LOWER_FOLLOWS * down + 0.015 * moves.widen) * shape - moves.squint * _SQUINT_LOWER * open_
     )
     return torch.minimum(upper, lower + _OVERLAP * shape), lower
+
+
+def lift_of_wide(eye: Eye) -> float:
+    """Return how far the upper lid of an eye is lifted when it opens wide."""
+    lid = float(eye.upper.at(eye.origin.new_tensor(eye.iris[0])))
+    covered = lid - (eye.iris[1] - eye.radius)
+    return min(max(covered + _ABOVE_IRIS, _LEAST_WIDE), _WIDE)
 
 
 def _pulled(away: Tensor, moved: Tensor, reach: Tensor, rigid: float) -> Tensor:

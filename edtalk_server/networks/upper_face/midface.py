@@ -14,8 +14,11 @@ from edtalk_server.networks.upper_face.region import SkinRegion, rows_and_column
 
 CORNERS, WINGS = (48, 54), (31, 35)
 """Landmarks, on the picture's left and right."""
-_UP, _OUT, _CORNER_REACH = 0.11, 0.03, 0.37
-_WINGS_UP, _WINGS_REACH = 0.055, 0.3
+_UP, _OUT = 0.095, 0.02
+_CORNER_REACH, _LIPS_REACH, _CORNER_WHOLE = 0.36, 0.6, 0.28
+"""How far a corner's field reaches, and how far along the lips, which must bend and not break; and the part of it that
+moves whole."""
+_WINGS_UP, _WINGS_REACH = 0.068, 0.3
 _FOLD_DEPTH, _ROOT_DEPTH = 0.15, 0.06
 
 
@@ -54,7 +57,10 @@ def _near(head: Tensor, point: Tensor, reach: float) -> Tensor:
 
 def _corner(head: Tensor, corner: Tensor) -> Tensor:
     """Return where skin comes from when a corner rises and goes outwards, [2, h, w]."""
-    near = _near(head, corner, _CORNER_REACH)
+    x, y = head - corner[:, None, None]
+    inwards = x * corner[0].sign() < 0
+    along = x / torch.where(inwards, _LIPS_REACH, _CORNER_REACH)
+    near = smooth((along.square() + (y / _CORNER_REACH).square()).sqrt(), 1.0, _CORNER_WHOLE)
     return torch.stack([-_OUT * corner[0].sign() * near, _UP * near])
 
 

@@ -30,6 +30,8 @@ from edtalk_server.networks.upper_face.region import SkinRegion
 _HELD = 2.5
 """Change of a weight, inverted, at which the eyes are held whole."""
 _AROUND_SIZE = 128
+_SNEER_LEFT = 0.35
+"""What of a sneer the network still draws: it smears the upper lip with more."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +138,8 @@ class UpperFace:
             (self.config.brow_furrow, both),
         ):
             keep[:, channel] = 1 - sure
+        if self.config.sneer is not None and prepared.midface is not None:
+            keep[:, self.config.sneer] = _SNEER_LEFT
         return change * keep
 
     def held(self, prepared: PreparedUpperFace, change: Tensor, flow: Tensor) -> Tensor:
