@@ -39,6 +39,7 @@ from edtalk_server.media.faces.portrait_quality import (
     no_face,
 )
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT, FACE, OutputSpec, face_matte
+from edtalk_server.media.steps import Step, Steps, run_to_end
 from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.fast import FastEDTalk, accelerate
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -62,6 +63,7 @@ MAX_PIXELS_PER_BATCH = 2**24
 MAX_FINE_FACES = 8
 """Faces that are kept in a size of their own; the photo of one has at most 1024 pixels a side."""
 
+_ENCODING = Step(0, 0, "encoding the face")
 _LIDS = ("blink_left", "blink_right")
 _PROBES: Mapping[str, Mapping[str, float]] = {
     "mouth": {"jaw_open": 0.5},
@@ -207,11 +209,18 @@ class Engine:
         Raises `EDTalkError`: NO_FACE, IMAGE_UNREADABLE (also for a path in place of a picture), OUT_OF_MEMORY,
         UNSUPPORTED (further pictures with a bundle that cannot use them, or too many).
         """
+        return run_to_end(self.preparing(portrait, crop, also))
+
+    def preparing(
+        self, portrait: Picture, crop: Crop | None = None, also: Sequence[Picture] = ()
+    ) -> Steps[Source]:
+        """Encode a portrait as `prepare` does, in steps of about a tenth of a second."""
         if also:
-            return self._with_also(self.prepare(portrait, crop), also)
-        quality = self.assess(portrait, crop)
+            return (yield from self._with_also((yield from self.preparing(portrait, crop)), also))
+        quality = yield from self._reader.assessing(portrait, crop)
         if quality.verdict is Verdict.NO_FACE and quality.crop != crop:
             raise no_face()
+        yield _ENCODING
         return self._encode(portrait, quality)
 
     @property
@@ -223,20 +232,25 @@ class Engine:
     def _names(self) -> set[str]:
         return {basis.identifier for basis in self.bundle.layout.bases}
 
-    def _with_also(self, source: Source, pictures: Sequence[Picture]) -> Source:
+    def _with_also(self, source: Source, pictures: Sequence[Picture]) -> Steps[Source]:
         if not self.takes_also or len(pictures) > MOST_ALSO:
             raise EDTalkError(
                 ErrorCode.UNSUPPORTED,
                 f"This bundle uses at most {MOST_ALSO if self.takes_also else 0} further pictures of a person.",
                 "Leave some out, or use the starter bundle.",
             )
-        also = [self._further(picture) for picture in pictures]
+        also, gives = [], []
+        for picture in pictures:
+            other = yield from self._further(picture)
+            yield _ENCODING
+            also.append(other)
+            gives.append(self._gives(source, other))
         encoded = EncodedFace(source.encoded.picture, others=tuple(other.encoded for other in also))
-        return source.with_also(also, [self._gives(source, other) for other in also], encoded)
+        return source.with_also(also, gives, encoded)
 
-    def _further(self, picture: Picture) -> Source:
+    def _further(self, picture: Picture) -> Steps[Source]:
         try:
-            return self.prepare(picture)
+            return (yield from self.preparing(picture))
         except EDTalkError as error:
             if error.code is not ErrorCode.NO_FACE:
                 raise

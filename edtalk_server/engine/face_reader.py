@@ -15,7 +15,7 @@ from edtalk_server.engine.device_manager import DeviceManager, EncodedFace
 from edtalk_server.engine.follow import Follower, sight
 from edtalk_server.engine.source import check_portrait
 from edtalk_server.media.faces import portrait as portraits
-from edtalk_server.media.faces.detection import Face, find_faces
+from edtalk_server.media.faces.detection import LOOKING, Face, finding_faces
 from edtalk_server.media.faces.portrait_quality import (
     QualityReport,
     TurnEstimator,
@@ -23,6 +23,7 @@ from edtalk_server.media.faces.portrait_quality import (
     assess_portrait,
     turn_of_landmarks,
 )
+from edtalk_server.media.steps import Steps, run_to_end
 from edtalk_server.networks.compact_blocks import shrink
 from shared_protocol.messages import Crop
 
@@ -47,12 +48,20 @@ class FaceReader:
 
         `faces`: the result of `find_faces`, if known. Raises `EDTalkError(IMAGE_UNREADABLE)`.
         """
+        return run_to_end(self.assessing(portrait, crop, faces))
+
+    def assessing(
+        self, portrait: Picture, crop: Crop | None = None, faces: Sequence[Face] | None = None
+    ) -> Steps[QualityReport]:
+        """Assess a portrait as `assess` does, in steps."""
         check_portrait(portrait)
         portrait = portraits.over_grey(portrait)
         if crop is not None and crop.side != 0.0:
             return assess_crop(portrait, crop, self.landmark_detector(), self._turn_estimator())
-        detected = find_faces(portrait) if faces is None else faces
-        return assess_portrait(portrait, detected, self.landmark_detector(), self._turn_estimator())
+        if faces is None:
+            faces = yield from finding_faces(portrait)
+        yield LOOKING
+        return assess_portrait(portrait, faces, self.landmark_detector(), self._turn_estimator())
 
     def landmarks(self, portrait: Picture, encoded: EncodedFace, crop: Crop) -> tuple[float, ...]:
         """Return 68 points of the face, x and y in turn, in fractions of the crop; none where the bundle finds none.

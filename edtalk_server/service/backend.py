@@ -92,11 +92,12 @@ class Backend(Protocol):
     def open(self) -> None:
         """Load the model and warm it up (slow)."""
 
-    def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
-        """Return what an image file shows, and how good it is; with a `crop`, how good that is."""
+    def inspect(self, portrait: bytes, crop: Crop | None) -> Steps[Inspection]:
+        """Return what an image file shows, and how good it is; with a `crop`, how good that is. In
+        steps."""
 
-    def prepare(self, portrait: bytes, crop: Crop | None, also: Sequence[bytes] = ()) -> Source:
-        """Encode an image file. Without a `crop` the face is found. `also`: image files of the same person."""
+    def prepare(self, portrait: bytes, crop: Crop | None, also: Sequence[bytes] = ()) -> Steps[Source]:
+        """Encode an image file, in steps. Without a `crop` the face is found. `also`: files of the same person."""
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
         """Return the performance of an audio file (empty: of the words alone).

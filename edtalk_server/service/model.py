@@ -18,7 +18,7 @@ from edtalk_server import allocator
 from edtalk_server.arrays import Picture, Rendered, Weights
 from edtalk_server.child_process import memory_of
 from edtalk_server.media.audio.voice import SAMPLE_RATE, load_voice
-from edtalk_server.media.faces.detection import Face, find_faces
+from edtalk_server.media.faces.detection import LOOKING, Face, finding_faces
 from edtalk_server.media.faces.portrait import load_portrait
 from edtalk_server.media.faces.portrait_quality import Inspection, rough_crops
 from edtalk_server.media.output_spec import OutputSpec
@@ -42,6 +42,7 @@ _PARTS = ("audio_to_lip", "audio_to_pose", "semantics", "sync")
 """Networks beside the face's that a bundle may have: clients are told which."""
 _LONG_RENDER = 12
 """Frames from which on a render is worth the start of helpers."""
+_READING = Step(0, 0, "reading the picture")
 _MOST_KEPT = 64 * 1024 * 1024
 """Bytes of a decoded picture that stays in memory after it was looked at."""
 
@@ -84,15 +85,17 @@ class EngineBackend:
             self._engine.start_compiling()
         log.info("loaded the model on %s in %.1f s", self.device, time.monotonic() - start)
 
-    def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
+    def inspect(self, portrait: bytes, crop: Crop | None) -> Steps[Inspection]:
         """See `backend.Backend`."""
         return _inspection(self._engine, portrait, crop)
 
-    def prepare(self, portrait: bytes, crop: Crop | None, also: Sequence[bytes] = ()) -> Source:
+    def prepare(self, portrait: bytes, crop: Crop | None, also: Sequence[bytes] = ()) -> Steps[Source]:
         """See `backend.Backend`."""
-        source: Source = self._engine.prepare(
-            load_picture(portrait), crop, [load_picture(data) for data in also]
-        )
+        pictures = []
+        for file in (portrait, *also):
+            yield _READING
+            pictures.append(load_picture(file))
+        source: Source = yield from self._engine.preparing(pictures[0], crop, pictures[1:])
         return source
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
@@ -228,12 +231,13 @@ class FakeBackend:
     def open(self) -> None:
         """Do nothing: there are no networks to load."""
 
-    def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
+    def inspect(self, portrait: bytes, crop: Crop | None) -> Steps[Inspection]:
         """See `backend.Backend`. Faces are detected, but every crop counts as good."""
         return _inspection(self._engine, portrait, crop)
 
-    def prepare(self, portrait: bytes, crop: Crop | None, also: Sequence[bytes] = ()) -> Source:
+    def prepare(self, portrait: bytes, crop: Crop | None, also: Sequence[bytes] = ()) -> Steps[Source]:
         """See `backend.Backend`. Further pictures give nothing, but change the source's key."""
+        yield _READING
         return self._engine.prepare(load_picture(portrait), crop, [load_picture(data) for data in also])
 
     def predict(self, source: Source, voice: bytes, request: Predict, checkpoint: Checkpoint) -> Predicted:
@@ -339,8 +343,9 @@ def _settings(request: Capture) -> CaptureSettings:
     return CaptureSettings(zero, request.absolute, strength, request.follow)
 
 
-def _inspection(engine: Any, portrait: bytes, crop: Crop | None) -> Inspection:
-    picture, faces = _detected.get(portrait)
+def _inspection(engine: Any, portrait: bytes, crop: Crop | None) -> Steps[Inspection]:
+    picture, faces = yield from _detected.get(portrait)
+    yield LOOKING
     quality = engine.assess(picture, crop, faces)
     return Inspection(picture.shape[1], picture.shape[0], rough_crops(picture, faces), quality)
 
@@ -353,13 +358,15 @@ class _Detected:
         self._digest = b""
         self._known: tuple[Picture, tuple[Face, ...]] | None = None
 
-    def get(self, portrait: bytes) -> tuple[Picture, tuple[Face, ...]]:
+    def get(self, portrait: bytes) -> Steps[tuple[Picture, tuple[Face, ...]]]:
         """Return a picture and its faces."""
         digest = hashlib.sha256(portrait).digest()
         if self._known is not None and digest == self._digest:
             return self._known
+        yield _READING
         picture = load_portrait(portrait)
-        found = picture, tuple(find_faces(picture))
+        yield LOOKING
+        found = picture, tuple((yield from finding_faces(picture)))
         if picture.nbytes <= _MOST_KEPT:
             self._digest, self._known = digest, found
         return found

@@ -89,14 +89,16 @@ class PlainBackend:
         self.gate.wait(30)
         time.sleep(self.pause)
 
-    def inspect(self, portrait: bytes, crop: Crop | None) -> Inspection:
+    def inspect(self, portrait: bytes, crop: Crop | None) -> Steps[Inspection]:
+        yield Step(0, 0, "looking")
         self._work("inspect")
         turned = Finding(Verdict.TURNED, "Use a picture from the front.")
         return Inspection(
             30, 20, (Crop(1, 2, 3, 0),), QualityReport(crop or Crop(1, 2, 3, 0), 35.0, (turned,))
         )
 
-    def prepare(self, portrait: bytes, crop: Crop | None) -> PlainSource:
+    def prepare(self, portrait: bytes, crop: Crop | None) -> Steps[PlainSource]:
+        yield Step(0, 0, "reading")
         self._work("prepare")
         if portrait.startswith(b"no face"):
             raise EDTalkError(ErrorCode.NO_FACE, "No face was found.", "Set the crop by hand.")

@@ -14,6 +14,8 @@ import pytest
 from blender_addon.core.server.client import Client
 from edtalk_server.cli import main
 from edtalk_server.media.audio.voice import load_voice
+from edtalk_server.media.faces import detection
+from edtalk_server.media.steps import run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.service import connections, jobs, limits, logs, memory, model
 from edtalk_server.service.connections import ClientConnections
@@ -98,11 +100,11 @@ def test_only_one_picture_stays_after_an_inspection(monkeypatch: pytest.MonkeyPa
         return np.zeros((len(portrait), 10, 3), np.uint8)
 
     monkeypatch.setattr(model, "load_portrait", load)
-    monkeypatch.setattr(model, "find_faces", lambda _: [])
+    monkeypatch.setattr(detection, "_detect", lambda *_: [])
     monkeypatch.setattr(model, "_MOST_KEPT", 1000)
-    detected = model._Detected()
+    known = model._Detected()
     for portrait in (b"small", b"small", b"large" * 100, b"large" * 100):
-        detected.get(portrait)
+        run_to_end(known.get(portrait))
     assert [len(portrait) for portrait in looked] == [5, 500, 500], "a very large picture is not kept"
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,8 @@ from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.media.output_spec import OutputSpec
 from edtalk_server.motion import recognizer
 from edtalk_server.service.backend import Finished
+from edtalk_server.service.handlers import Answer, streaming
+from edtalk_server.service.handlers.prepare import InspectHandler
 from edtalk_server.service.model import FakeBackend
 from shared_protocol import messages
 from shared_protocol.messages import SpokenLine
@@ -109,3 +112,21 @@ def test_a_recogniser_that_dies_is_started_again() -> None:
     assert recognizer.spell(["hello", "zorblaxed"]) == known
     recognizer.end()
     assert recognizer.pids() == ()
+
+
+def test_a_portrait_is_looked_at_in_steps_between_which_others_have_their_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    picture = (SAMPLES / "portrait.png").read_bytes()
+    stages = [step.stage for step in FakeBackend().inspect(picture, None)]
+    assert stages.count("looking for faces") >= 5, "a cascade at a time"
+    monkeypatch.setattr(streaming, "LONGEST_STEP_S", 0.0)
+    resources = SimpleNamespace(backend=FakeBackend(), blobs=SimpleNamespace(get=lambda _: picture))
+    handler = InspectHandler(messages.Inspect("job", "another"), resources, 0.0)  # type: ignore[arg-type]
+    turns = 1
+    while not (done := handler.next_step(lambda: True)()).has_ended:
+        assert handler.answer(done, 0.1, 0.0) == Answer(has_ended=False), "clients hear of the result alone"
+        turns += 1
+    assert turns > 1
+    (inspected,) = handler.answer(done, 0.1, 0.0).messages
+    assert isinstance(inspected, messages.Inspected) and inspected.faces

@@ -189,9 +189,9 @@ def test_a_portrait_that_is_still_there_is_not_judged_and_encoded_again(
 
     def prepare(name: str, **values: Any) -> str:
         handler = job(Prepare, name, **values).handler
-        source = handler.next_step(lambda: True)()
-        handler.store(source)
-        return str(source.key)
+        prepared = handler.next_step(lambda: True)()
+        handler.store(prepared)
+        return str(prepared.result.source)
 
     first = prepare("first")
     assert prepare("second") == first and len(backend.log) == 1

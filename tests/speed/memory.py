@@ -19,7 +19,7 @@ import numpy as np
 
 from edtalk_server.media.audio.voice import SAMPLE_RATE, load_voice
 from edtalk_server.media.output_spec import DEFAULT_OUTPUT
-from edtalk_server.media.steps import unwatched
+from edtalk_server.media.steps import run_to_end, unwatched
 from edtalk_server.media.video.sequence import encode_png
 from edtalk_server.service.memory import memory_in_use
 from edtalk_server.service.model import EngineBackend
@@ -37,7 +37,7 @@ def main() -> None:
     seconds = parser.parse_args().seconds
     backend = EngineBackend("starter", "cpu")
     backend.open()
-    source = backend.prepare((_SAMPLES / "portrait.png").read_bytes(), None)
+    source = run_to_end(backend.prepare((_SAMPLES / "portrait.png").read_bytes(), None))
     backend.render(source, source.weights[None], DEFAULT_OUTPUT, encode_png)
     start = memory_in_use()
     request = Predict(voice="ten minutes", fps_numerator=25, fps_denominator=1)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edtalk_server.media.faces.portrait_quality import Inspection
+from edtalk_server.media.steps import Steps
 from shared_protocol import messages
 from shared_protocol.codec import Buffer
-from shared_protocol.messages import Blob, Crop
+from shared_protocol.messages import Blob, Crop, Message
 
 from .. import limits
 from ..backend import Source, write_weights
 from ..sources import Wish
-from .handler import Answer, Handler, Resources, Turn, handles
+from .handler import Resources, Turn, handles
+from .streaming import StepResult, StreamingHandler
 
 
 @handles(messages.Inspect)
-class InspectHandler(Handler[messages.Inspect]):
+class InspectHandler(StreamingHandler[messages.Inspect]):
     """Assess a portrait without encoding it."""
+
+    tells_progress = False
 
     turn = Turn.PORTRAIT
     capabilities = ("inspect",)
@@ -31,15 +34,12 @@ class InspectHandler(Handler[messages.Inspect]):
         """The portrait."""
         return {self.request.portrait: self._portrait}
 
-    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Inspection]:
-        """Return the whole work."""
+    def steps(self) -> Steps[Message | None]:
+        """Look at the picture; the result is `Inspected`."""
         crop = _chosen(self.request.crop)
-        return lambda: self.resources.backend.inspect(bytes(self._portrait), crop)
-
-    def answer(self, value: Inspection, seconds: float, now: float) -> Answer:
-        """Answer with `Inspected`."""
+        value = yield from self.resources.backend.inspect(bytes(self._portrait), crop)
         quality = value.quality
-        inspected = messages.Inspected(
+        return messages.Inspected(
             self.request.job,
             value.width,
             value.height,
@@ -49,14 +49,14 @@ class InspectHandler(Handler[messages.Inspect]):
             value.faces,
             quality.turned,
         )
-        return Answer((inspected,))
 
 
 @handles(messages.Prepare)
-class PrepareHandler(Handler[messages.Prepare]):
+class PrepareHandler(StreamingHandler[messages.Prepare]):
     """Encode a portrait; the source outlives the job. One that is still there is not judged and encoded again."""
 
     turn = Turn.PORTRAIT
+    tells_progress = False
     capabilities = ("prepare", messages.PREPARE_ALSO)
 
     def __init__(self, request: messages.Prepare, resources: Resources, now: float) -> None:
@@ -64,6 +64,8 @@ class PrepareHandler(Handler[messages.Prepare]):
         limits.check_also(request)
         self._portrait = resources.blobs.get(request.portrait)
         self._also = {digest: resources.blobs.get(digest) for digest in request.also}
+        self._known: Source | None = None
+        self._encoded: Source | None = None
 
     @property
     def files(self) -> Mapping[str, Buffer]:
@@ -74,22 +76,30 @@ class PrepareHandler(Handler[messages.Prepare]):
     def _wish(self) -> Wish:
         return self.request.portrait, self.request.crop, self.request.also
 
-    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], Source]:
-        """Return the whole work."""
-        known, crop = self.resources.sources.find(self._wish), _chosen(self.request.crop)
-        if known is not None:
-            return lambda: known
-        also = [bytes(self._also[digest]) for digest in self.request.also]
-        return lambda: self.resources.backend.prepare(bytes(self._portrait), crop, *([also] if also else []))
+    def next_step(self, is_wanted: Callable[[], bool]) -> Callable[[], StepResult]:
+        """Return the work of one turn; there is none where another request has prepared the same meanwhile."""
+        self._known = self.resources.sources.find(self._wish)
+        return super().next_step(is_wanted)
 
-    def store(self, value: Source) -> None:
+    def steps(self) -> Steps[Message | None]:
+        """Encode the portrait; the result is `Prepared`."""
+        self._encoded = self._known or (yield from self._encoding())
+        return self._prepared(self._encoded)
+
+    def _encoding(self) -> Steps[Source]:
+        crop, also = _chosen(self.request.crop), [bytes(self._also[name]) for name in self.request.also]
+        return (
+            yield from self.resources.backend.prepare(bytes(self._portrait), crop, *([also] if also else []))
+        )
+
+    def store(self, value: StepResult) -> None:
         """Keep the source for later requests."""
-        self.resources.sources.put(value, self._wish)
+        if value.has_ended and self._encoded is not None:
+            self.resources.sources.put(self._encoded, self._wish)
 
-    def answer(self, value: Source, seconds: float, now: float) -> Answer:
-        """Answer with `Prepared`."""
+    def _prepared(self, value: Source) -> messages.Prepared:
         size, (full_width, full_height) = value.size, value.full_size
-        prepared = messages.Prepared(
+        return messages.Prepared(
             self.request.job,
             value.key,
             value.crop,
@@ -105,7 +115,6 @@ class PrepareHandler(Handler[messages.Prepare]):
             tuple(" ".join(parts) for parts in value.gives),
             value.is_cut_out,
         )
-        return Answer((prepared,))
 
 
 def _chosen(crop: Crop) -> Crop | None:

@@ -10,6 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from edtalk_server.media.steps import Step, Steps
 from shared_protocol.messages import Message, Progress
@@ -41,7 +42,9 @@ def take_steps(steps: Steps[Message | None], is_wanted: Callable[[], bool]) -> S
 
 
 class StreamingHandler(Handler[Request]):
-    """A request whose work is a generator of steps."""
+    """A request whose work is a generator of steps. `tells_progress`: does its client hear of them?"""
+
+    tells_progress: ClassVar[bool] = True
 
     def __init__(self, request: Request, resources: Resources, now: float) -> None:
         super().__init__(request, resources, now)
@@ -58,7 +61,7 @@ class StreamingHandler(Handler[Request]):
 
     def answer(self, value: StepResult, seconds: float, now: float) -> Answer:
         """Report the progress, and the result at the end."""
-        progress = () if value.step is None else (self._progress(value.step, now),)
+        progress = (self._progress(value.step, now),) if self.tells_progress and value.step else ()
         result = () if value.result is None else (value.result,)
         return Answer(progress + result, value.has_ended)
 
