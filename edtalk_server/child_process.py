@@ -14,6 +14,7 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
+from weakref import WeakSet
 
 import msgpack
 import numpy as np
@@ -27,18 +28,21 @@ _MOST_BYTES = 2**34
 _MOST_ARRAY_BYTES = 2**31 - 1
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _ARRAY = "array"
+_started: WeakSet[subprocess.Popen[bytes]] = WeakSet()
 
 
 def start(module: str, *arguments: str, card: str = "") -> subprocess.Popen[bytes]:
     """Start a module of ours with pipes to its input and output. `card`: the graphics card it may use, as
     `CUDA_VISIBLE_DEVICES` names it (empty: what this process may). Raises `OSError`."""
-    return subprocess.Popen(
+    process = subprocess.Popen(
         [*python_module(module), *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=environment(os.environ, card),
         creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
+    _started.add(process)
+    return process
 
 
 def environment(own: Mapping[str, str], card: str = "") -> dict[str, str]:
@@ -57,6 +61,11 @@ def answers() -> IO[bytes]:
     stream = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return stream
+
+
+def memory_of_started() -> int:
+    """Return the memory in bytes of all processes that `start` has started and that have not ended. Any thread."""
+    return sum(memory_of(process.pid) for process in tuple(_started) if process.returncode is None)
 
 
 def memory_of(pid: int) -> int:

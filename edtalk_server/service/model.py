@@ -16,7 +16,7 @@ import numpy as np
 
 from edtalk_server import allocator
 from edtalk_server.arrays import Picture, Rendered, Weights
-from edtalk_server.child_process import memory_of
+from edtalk_server.child_process import memory_of_started
 from edtalk_server.media.audio.voice import SAMPLE_RATE, load_voice
 from edtalk_server.media.faces.detection import LOOKING, Face, finding_faces
 from edtalk_server.media.faces.portrait import load_portrait
@@ -161,10 +161,7 @@ class EngineBackend:
 
     def helpers_memory(self) -> int:
         """See `backend.Backend`."""
-        from edtalk_server.motion import recognizer
-
-        pids = (*recognizer.pids(), *(self._engine.helper_pids if self._engine else ()))
-        return sum(map(memory_of, pids))
+        return memory_of_started()
 
     def expect(self, frames: int) -> None:
         """Start the helpers at the first long render: each takes a core, and memory of its own."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -14,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edtalk_server import samples
+from edtalk_server import child_process, samples
 from edtalk_server.arrays import Rendered, Weights
 from edtalk_server.media.output_spec import OutputSpec
 from edtalk_server.motion import recognizer
@@ -130,3 +131,19 @@ def test_a_portrait_is_looked_at_in_steps_between_which_others_have_their_turn(
     assert turns > 1
     (inspected,) = handler.answer(done, 0.1, 0.0).messages
     assert isinstance(inspected, messages.Inspected) and inspected.faces
+
+
+def test_the_memory_of_helping_processes_is_told_and_nothing_is_loaded_for_it() -> None:
+    """The thread that answers messages tells it, also while networks are loaded."""
+    code = (
+        "import sys; from edtalk_server.service import model; backend = model.EngineBackend('starter', 'cpu')"
+    )
+    code += "; print(backend.helpers_memory(), 'edtalk_server.motion' in sys.modules, 'torch' in sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["0", "False", "False"]
+    helper = child_process.start("edtalk_server.motion.recognizer")
+    if sys.platform == "linux":
+        assert child_process.memory_of_started() >= child_process.memory_of(helper.pid) > 0
+    before = child_process.memory_of_started()
+    helper.communicate()
+    assert child_process.memory_of_started() < before or sys.platform != "linux"
