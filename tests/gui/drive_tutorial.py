@@ -236,6 +236,21 @@ def edit_on_top() -> Iterator[float]:
     keys = own.find("edtalk.expression_03").keyframe_points
     result["keys on top"] = [round(key.co[0]) for key in keys]
     yield from drag_the_chin()
+    yield from mirror()
+
+
+def mirror() -> Iterator[float]:
+    """The button flips this frame's face, and one step back flips it again. (It is no click of the tutorial's.)"""
+    module, ob = addon("scene.character"), character()
+    yaw = module.channels_of(ob)[module.layout_of(ob).index("yaw")]
+    seen = [getattr(ob.edtalk, yaw)]
+    yield from scrolled_to("edtalk.mirror_weights")
+    yield from buttons.press("edtalk.mirror_weights")
+    yield from settled()
+    seen.append(getattr(character().edtalk, yaw))
+    yield from window.undo()
+    yield from settled()
+    result["mirrored yaw"] = [*seen, getattr(character().edtalk, yaw)]
 
 
 def drag_the_chin() -> Iterator[float]:

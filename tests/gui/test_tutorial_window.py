@@ -51,6 +51,13 @@ def test_a_handle_on_the_face_is_dragged_with_the_mouse(seen: dict[str, Any]) ->
     assert seen["keyed by the handle"]
 
 
+def test_the_mirror_flips_the_face_of_a_frame(seen: dict[str, Any]) -> None:
+    before, flipped, back = seen["mirrored yaw"]
+    assert abs(before) > 1e-4
+    assert flipped == pytest.approx(-before, abs=1e-4)
+    assert back == pytest.approx(before, abs=1e-4)
+
+
 def test_the_marker_makes_the_face_happy(seen: dict[str, Any]) -> None:
     assert seen["markers"] == [["happy", 120]]
     assert seen["happy"] == 1.0
