@@ -107,9 +107,10 @@ class MemoryRelease:
         self._last_work, self._is_released = now, False
 
     def is_due(self, backend: Backend, now: float) -> bool:
-        """Was it requested, or is the model unused for long enough and holds memory, as helpers on the CPU do?"""
+        """Was it requested, or is the model unused for long enough and holds memory, as helpers do?"""
         unused = 0 < self._after < now - self._last_work and not self._is_released
-        return self.is_requested or (unused and (backend.device_memory()[0] > 0 or backend.side_by_side > 1))
+        holds = backend.device_memory()[0] > 0 or backend.side_by_side > 1 or backend.helpers_memory() > 0
+        return self.is_requested or (unused and holds)
 
     def note_release(self) -> None:
         """The memory is being given back."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -62,3 +65,10 @@ def test_smoothing_holds_the_ends_of_a_clip_unless_it_repeats_the_release() -> N
 def test_a_voice_without_samples_is_refused() -> None:
     with pytest.raises(ValueError, match="400 samples"):
         mel.mel_spectrogram(np.zeros(10))
+
+
+def test_no_compiler_is_loaded_for_the_filter_bank() -> None:
+    code = "import sys; from edtalk_server.media.audio import mel; mel.mel_basis()"
+    code += "; print({'librosa', 'numba', 'scipy'} & set(sys.modules))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "set()"
