@@ -20,11 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.arrays import Bools, Doubles, Picture, Weights
-from edtalk_server.media.faces.portrait import LandmarkDetector
+from edtalk_server.media.faces.detection import find_faces
+from edtalk_server.media.faces.portrait import LandmarkDetector, cut
+from edtalk_server.media.faces.portrait_quality import Verdict, assess_portrait
 from edtalk_server.media.faces.presence import FacePresence
 from edtalk_server.media.steps import Step, Steps
 from edtalk_server.media.video.reader import Clip
-from edtalk_server.motion.curves import interpolate, smooth
+from edtalk_server.motion.curves import interpolate, without_noise
 from edtalk_server.motion.performance import check_source_weights
 from edtalk_server.motion.track import FaceTrack, cut_faces, find_track
 from shared_protocol.banks import Bank, BankLayout
@@ -33,6 +35,8 @@ from shared_protocol.timebase import TimeBase
 
 SMOOTHING_S = {Bank.MOUTH: 0.03, Bank.POSE: 0.07, Bank.EXPRESSION: 0.03}
 """Standard deviations in seconds of the temporal Gaussian that removes estimation noise; a blink lasts 0.2 s."""
+NOISE = 0.05
+"""Standard deviation of that noise in weight units: what moves further within the Gaussian is movement, and stays."""
 
 _MARGIN_S = 0.5
 """Seconds that are estimated before and after the requested ones."""
@@ -43,6 +47,10 @@ _PLACE = ("shift_x", "shift_y", "scale")
 _STAGE, _FOLLOWING = "reading the face", "following the face"
 _SAME_FACE = 0.05
 """Sum of squared differences, in widths of the ranges, by which readings of one face in two crops differ."""
+_SAME_PICTURE = 0.02
+"""The same for two readings of one picture in one crop, once as a file and once in a compressed video."""
+_STILL_SIDE = 1280
+"""Longer side in pixels of the first picture when it is compared with the portrait."""
 _MAX_GAPS_NAMED = 3
 """Gaps that the note about missing faces lists."""
 
@@ -61,6 +69,11 @@ class CaptureSettings:
     absolute: bool = False
     strength: Mapping[Bank, float] = field(default_factory=dict)
     follow: bool = True
+
+    @property
+    def is_nearest(self) -> bool:
+        """Does the driver's moment that looks most like the portrait stand for it?"""
+        return self.zero == "nearest" and not self.absolute
 
     def strengths(self, layout: BankLayout) -> Doubles:
         """Return the strength of each channel [channels]."""
@@ -147,13 +160,15 @@ def capture(
     track = yield from find_track(
         clip, float(span.begin), span.second(span.count - 1), engine.landmark_detector()
     )
-    estimates = yield from _estimate(engine, clip, track, span)
+    still = _still(engine, clip, layout, own) if track.is_steady and settings.is_nearest else None
+    estimates = yield from _estimate(engine, clip, still or track, span)
     driver = _smoothed(_bridged(estimates), layout, estimates.span.fps)
     moment = _zero(driver, estimates, layout, own, settings)
     if settings.follow:
-        estimates = yield from _followed(engine, clip, track, estimates, moment)
+        begin = Fraction(0) if still else span.begin + moment / span.fps
+        estimates = yield from _followed(engine, clip, still or track, estimates, begin)
         driver = _smoothed(_bridged(estimates), layout, estimates.span.fps)
-    zero = own if settings.absolute else driver[moment]
+    zero = own if settings.absolute or still else driver[moment]
     change = _at(driver - zero, estimates.span, seconds)
     weights = _within_ranges(own + change * settings.strengths(layout), own, layout)
     return Captured(weights, (*track.notes, *_gaps(estimates)))
@@ -166,6 +181,23 @@ def _span(clip: Clip, first: float, last: float, fps: Fraction) -> _Span:
     begin = max(0.0, min(first, clip.duration) - _MARGIN_S)
     start = math.floor(begin * rate)
     return _Span(start / rate, rate, max(1, math.ceil(max(end, begin) * rate) - start + 1))
+
+
+def _still(engine: MotionEstimator, clip: Clip, layout: BankLayout, own: Weights) -> FaceTrack | None:
+    """Return the crop of the video's first picture where the portrait is a still of it; else None.
+
+    Cropped as a portrait, it then reads as the portrait did. Read in that crop the head goes exactly where the film's
+    goes, and no moment has to be found that stands for the portrait.
+    """
+    picture = clip.picture_at(0.0, _STILL_SIDE)
+    if picture is None:
+        return None
+    report = assess_portrait(picture, find_faces(picture), engine.landmark_detector(), None)
+    if report.verdict is Verdict.NO_FACE:
+        return None
+    read = engine.estimate(cut(picture, report.crop, engine.size)[None])[0]
+    away = float(np.square((read - own) / _extents(layout)).sum())
+    return FaceTrack.steady(picture, report.crop) if away < _SAME_PICTURE else None
 
 
 def _estimate(engine: MotionEstimator, clip: Clip, track: FaceTrack, span: _Span) -> Steps[_Estimates]:
@@ -188,11 +220,10 @@ def _estimate(engine: MotionEstimator, clip: Clip, track: FaceTrack, span: _Span
 
 
 def _followed(
-    engine: MotionEstimator, clip: Clip, track: FaceTrack, estimates: _Estimates, moment: int
+    engine: MotionEstimator, clip: Clip, track: FaceTrack, estimates: _Estimates, begin: Fraction
 ) -> Steps[_Estimates]:
-    """Correct the estimates by redrawing every picture from the one of `moment`."""
+    """Correct the estimates by redrawing every picture from the one at second `begin`."""
     span, rows = estimates.span, estimates.rows.copy()
-    begin = span.begin + moment / span.fps
     with contextlib.closing(cut_faces(clip, track, engine.size, span.fps, begin, 1)) as pictures:
         follower = engine.follower(next(pictures))
     if follower is None:
@@ -233,7 +264,7 @@ def _smoothed(rows: Doubles, layout: BankLayout, fps: Fraction) -> Doubles:
     smoothed = rows.copy()
     for bank, seconds in SMOOTHING_S.items():
         part = layout.slice_of(bank)
-        smoothed[:, part] = smooth(rows[:, part], seconds * float(fps))
+        smoothed[:, part] = without_noise(rows[:, part], seconds * float(fps), NOISE)
     return smoothed
 
 

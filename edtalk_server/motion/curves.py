@@ -37,6 +37,15 @@ def smooth(rows: Doubles, deviation: float) -> Doubles:
     return smoothed
 
 
+def without_noise(rows: Doubles, deviation: float, noise: float) -> Doubles:
+    """Smooth rows over time as `smooth` does where they move by no more than `noise` (standard deviation), and ever
+    less where they move faster than that: a local Wiener filter (Lee, IEEE PAMI 1980), each column for itself."""
+    calm = smooth(rows, deviation)
+    away = rows - calm
+    power = smooth(np.square(away), deviation)
+    return np.asarray(calm + np.clip(1 - noise**2 / np.maximum(power, 1e-12), 0.0, 1.0) * away)
+
+
 def clip_one_way(rows: npt.NDArray[np.floating], bases: Sequence[Basis]) -> Weights:
     """Remove negative values of weights that only go one way: a jaw cannot be more than shut."""
     lowest = np.array([0.0 if basis.minimum == 0.0 else -np.inf for basis in bases])

@@ -48,6 +48,16 @@ class FaceTrack:
     rows: Doubles
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def steady(cls, picture: Picture, crop: Crop) -> FaceTrack:
+        """Return the track that stays at one crop of a picture."""
+        return cls(np.zeros(1), np.array([_row(picture, crop)]))
+
+    @property
+    def is_steady(self) -> bool:
+        """Does the crop stay where it is?"""
+        return len(self.rows) == 1
+
     @property
     def smallest_side(self) -> float:
         """The crop's smallest side in picture widths."""

@@ -17,7 +17,7 @@ import torch
 from edtalk_server.arrays import Weights
 from edtalk_server.cli import main
 from edtalk_server.engine import Engine, Source
-from edtalk_server.media.faces.portrait import load_portrait
+from edtalk_server.media.faces.portrait import cut, load_portrait
 from edtalk_server.media.steps import Step, run_to_end
 from edtalk_server.media.video.reader import Clip
 from edtalk_server.media.video.writer import MovieWriter
@@ -34,6 +34,7 @@ FPS = Fraction(25)
 COUNT = 75
 READ = CaptureSettings(follow=False)
 """Estimates alone: quick. Following them has tests of its own."""
+CAREFUL = CaptureSettings(zero="calmest", follow=False)
 Curves = dict[str, npt.NDArray[np.float64]]
 
 
@@ -153,6 +154,20 @@ def test_the_zero_is_the_moment_that_looks_like_the_portrait_or_the_named_one(
     assert np.abs(like_the_portrait.weights[5] - read[25]).max() > 0.3, "the driver looked ahead then"
     named = captured(engine, source, clip, settings=CaptureSettings(zero=1.0, follow=False))
     assert named.weights[25] == pytest.approx(source.weights, abs=0.02)
+
+
+def test_a_still_of_the_film_goes_where_the_film_goes(engine: Engine, clip: Clip) -> None:
+    """Its own crop is the clip's, whichever part is captured and wherever the head is at other times."""
+    first = clip.picture_at(0.0)
+    assert first is not None
+    still = engine.prepare(first)
+    weights = captured(engine, still, clip).weights
+    pictures = list(itertools.islice(clip.pictures(), 40, 60, 10))
+    true = engine.estimate(np.stack([cut(picture, still.crop, engine.size) for picture in pictures]))
+    assert np.abs(weights[40:60:10] - true)[:, 20:26].max() < 0.05
+    part = captured(engine, still, clip, frames=10, offset=1.6).weights
+    assert np.abs(part - weights[40:50]).max() < 0.05
+    assert not np.array_equal(captured(engine, still, clip, settings=CAREFUL).weights, weights)
 
 
 def test_an_absolute_capture_takes_the_drivers_own_weights(
@@ -330,7 +345,9 @@ def test_reading_long_videos_keeps_only_a_few_pictures(
 
     monkeypatch.setattr(engine, "estimate", counted)
     captured(engine, source, clip)
-    assert max(alive) == engine.batch and sum(alive) == COUNT
+    assert max(alive) == engine.batch and sum(alive) == COUNT + 1, (
+        "the first one is also compared with the portrait"
+    )
 
 
 def test_the_networks_of_the_release_are_driven_as_well(clip: Clip) -> None:
