@@ -29,6 +29,7 @@ CHANNELS = {
     "sneer": 7,
     "dimple": 8,
     "stretch_side": 9,
+    "smile": 10,
 }
 CONFIG = UpperFaceConfig(**CHANNELS)
 SKIN, WHITE, IRIS, LASHES, BROW = (200, 160, 140), (235, 232, 230), (40, 70, 130), (50, 35, 30), (60, 40, 30)
@@ -234,6 +235,22 @@ def test_a_raised_corner_bends_the_lips_and_does_not_break_them(
     lifted = [height(rest, part) - height(left, part) for part in (0.2, 0.5, 0.9)]
     assert lifted[0] > 0.25 * lifted[2]
     assert lifted[0] < lifted[1] < lifted[2]
+
+
+def test_a_laughing_portrait_that_turns_serious_loses_the_folds_beside_its_mouth(photo: Tensor) -> None:
+    x, y = (round(float(value)) for value in (TEMPLATE68[54] + TEMPLATE68[35]) / 2 + [8, 0])
+    folded = photo.clone()
+    folded[..., y - 6 : y + 6, x : x + 2] -= 0.3
+
+    def fold(smile: float, change: float) -> float:
+        own = torch.zeros(1, len(CHANNELS))
+        own[0, CHANNELS["smile"]] = smile
+        levels = _moved(folded, UpperFace(CONFIG).prepare(folded, POINTS, own), smile=change)
+        return float((levels[y, x - 8] - levels[y, x]).mean())
+
+    assert fold(1.0, -1.0) < 0.4 * fold(1.0, 0.0)
+    assert fold(1.0, -1.0) < fold(1.0, -0.5) < fold(1.0, 0.0)
+    assert fold(0.2, -0.2) == fold(0.2, 0.0) == fold(1.0, 0.3)
 
 
 def test_the_network_draws_little_of_a_sneer_that_moves_the_skin(prepared: PreparedUpperFace) -> None:

@@ -7,6 +7,7 @@ darken. Coordinates are the head's, as in `brows`.
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from edtalk_server.networks.upper_face.fit import Eye, down_of
@@ -20,6 +21,8 @@ _CORNER_REACH, _LIPS_REACH, _CORNER_WHOLE = 0.36, 0.6, 0.28
 moves whole."""
 _WINGS_UP, _WINGS_REACH = 0.068, 0.3
 _FOLD_DEPTH, _ROOT_DEPTH = 0.15, 0.06
+_LAUGH_BLUR, _LAUGH_BAND = 0.13, 0.18
+"""Reach of the neighbourhood that fills the folds of a laugh, and half the width of the band in which they lie."""
 
 
 def prepare_midface(photo: Tensor, eyes: tuple[Eye, Eye], landmarks: Tensor) -> SkinRegion | None:
@@ -49,6 +52,46 @@ def prepare_midface(photo: Tensor, eyes: tuple[Eye, Eye], landmarks: Tensor) -> 
     moved = fields[:, :1] * across[:, None, None] + fields[:, 1:] * down[:, None, None]
     folds = torch.maximum(*(_beside(head, wing, corner) for wing, corner in zip(wings, corners, strict=True)))
     return SkinRegion(rows, columns, places, moved, torch.maximum(folds, _root(head)))
+
+
+def laugh_folds(photo: Tensor, eyes: tuple[Eye, Eye], landmarks: Tensor, region: SkinRegion) -> Tensor:
+    """Return by how much lighter the region of a photo is without the folds that a laugh draws from the wings of the
+    nose around the corners of the mouth, [1, 3, h, w]: valleys that are darker than what lies around them."""
+    middle, across = (eyes[0].origin + eyes[1].origin) / 2, eyes[1].origin - eyes[0].origin
+    unit, down = float(across.norm()), down_of(across)
+    offset = (region.places - middle[:, None, None]) / unit**2
+    head = torch.stack([(offset * way[:, None, None]).sum(0) for way in (across, down)])
+    points = (landmarks[[*WINGS, *CORNERS]] - middle) / unit**2
+    wings, corners = torch.stack([points @ across, points @ down], -1).split(2)
+    part = photo[:, :, region.rows, region.columns].float()
+    reach = max(1, round(_LAUGH_BLUR * unit * photo.shape[-1]))
+    around = F.avg_pool2d(F.pad(part, (reach,) * 4, mode="replicate"), 2 * reach + 1, 1)
+    band = torch.maximum(
+        *(_laugh_band(head, wing, corner) for wing, corner in zip(wings, corners, strict=True))
+    )
+    return (around - part).clamp_min(0) * band
+
+
+def _laugh_band(head: Tensor, wing: Tensor, corner: Tensor) -> Tensor:
+    """Return 1 where a laugh folds the cheek on one side and 0 far from there and on the lips, [h, w]."""
+    side = corner[0].sign()
+    out = torch.stack([side, 0 * side])
+    stops = (
+        wing + 0.1 * out,
+        corner + 0.2 * out,
+        corner + 0.14 * out + torch.stack([0 * side, 0 * side + 0.25]),
+    )
+    away = torch.minimum(_away(head, stops[0], stops[1]), _away(head, stops[1], stops[2]))
+    lips = smooth((head[0] - corner[0]) * side, 0.02, 0.08)
+    lips = torch.maximum(lips, smooth((head[1] - corner[1]).abs(), 0.12, 0.2))
+    return smooth(away, _LAUGH_BAND, 0.5 * _LAUGH_BAND) * lips
+
+
+def _away(head: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Return the distance from the way between two points, [h, w]."""
+    way, offset = end - start, head - start[:, None, None]
+    along = ((offset * way[:, None, None]).sum(0) / (way @ way).clamp_min(1e-6)).clamp(0, 1)
+    return (offset - along * way[:, None, None]).norm(dim=0)
 
 
 def _near(head: Tensor, point: Tensor, reach: float) -> Tensor:

@@ -24,8 +24,8 @@ from edtalk_server.networks.upper_face.eyes import (
     prepare_eye,
 )
 from edtalk_server.networks.upper_face.fit import Eye, down_of, fit_eyes
-from edtalk_server.networks.upper_face.midface import prepare_midface
-from edtalk_server.networks.upper_face.region import SkinRegion
+from edtalk_server.networks.upper_face.midface import laugh_folds, prepare_midface
+from edtalk_server.networks.upper_face.region import SkinRegion, smooth
 
 _HELD = 2.5
 """Change of a weight, inverted, at which the eyes are held whole."""
@@ -39,7 +39,8 @@ class UpperFaceConfig:
     """Which weights move what; "left" is the person's. A blink's own weight is 0 for open and 1 for closed.
 
     `sneer` wrinkles the nose; `dimple` lifts the corner of the mouth on the side that `stretch_side` names (above 0 the
-    left one). None: the network draws them alone.
+    left one); less of a `smile` than the portrait's own fills the folds that it has drawn. None: the network draws them
+    alone.
     """
 
     blink_left: int
@@ -52,6 +53,7 @@ class UpperFaceConfig:
     sneer: int | None = None
     dimple: int | None = None
     stretch_side: int | None = None
+    smile: int | None = None
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> UpperFaceConfig:
@@ -66,13 +68,15 @@ class UpperFaceConfig:
 @dataclass(frozen=True)
 class PreparedUpperFace:
     """All of one source that does not depend on the weights. `found` are the eyes on the picture's left and
-    right, `landmarks` [1, 68, 2], `around` [1, 1, m, m] is 1 on them and falls to 0 around them."""
+    right, `landmarks` [1, 68, 2], `laugh` is by how much lighter the middle of
+    the face is without the folds of a laugh, `around` [1, 1, m, m] is 1 on them and falls to 0 around them."""
 
     found: tuple[Eye, Eye]
     weights: Tensor
     regions: tuple[EyeRegion | None, EyeRegion | None]
     brows: SkinRegion | None
     midface: SkinRegion | None
+    laugh: Tensor | None
     landmarks: Tensor
     around: Tensor
 
@@ -120,8 +124,9 @@ class UpperFace:
         within = [(region.rows, region.columns) for region in regions if region is not None]
         brows = prepare_brows(photo, found, within)
         midface = prepare_midface(photo, found, landmarks[0].float())
+        laugh = None if midface is None else laugh_folds(photo, found, landmarks[0].float(), midface)
         return PreparedUpperFace(
-            found, weights, regions, brows, midface, landmarks, _around(found, photo.device)
+            found, weights, regions, brows, midface, laugh, landmarks, _around(found, photo.device)
         )
 
     def left_to_network(self, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
@@ -169,11 +174,25 @@ class UpperFace:
     def _move_midface(self, photos: Tensor, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
         """Return photos [1 or B, 3, n, n] with corners and nose moved."""
         amounts, midface = self._midface_moves(prepared, change), prepared.midface
-        awake = (amounts != 0).any(1)
+        calmed = self._calmed(prepared, change)
+        awake = (amounts != 0).any(1) | (calmed != 0)
         if midface is None or not bool(awake.any()):
             return photos
+        if prepared.laugh is not None and bool((calmed != 0).any()):
+            photos = midface.over(
+                photos,
+                photos[:, :, midface.rows, midface.columns] + calmed[:, None, None, None] * prepared.laugh,
+                calmed != 0,
+            )
         drawn = midface.drawn(photos, midface.skin(amounts))
         return midface.over(photos, midface.folded(drawn, amounts[:, 2]), awake)
+
+    def _calmed(self, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
+        """Return how much of the portrait's own smile is taken back, [B] in 0..1: nothing of a faint one."""
+        if self.config.smile is None:
+            return change.new_zeros(len(change))
+        own = prepared.weights[:, self.config.smile]
+        return (-change[:, self.config.smile] / own.clamp_min(0.3)).clamp(0, 1) * smooth(own, 0.35, 0.7)
 
     def _midface_moves(self, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
         """Return how far the corners on the picture's left and right rise, and the nose wrinkles, [B, 3]."""
