@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from edtalk_server.networks.config import Audio2LipConfig
 from edtalk_server.networks.generator import Recorder, record_nothing
@@ -33,8 +34,16 @@ class ConvBlock(nn.Module):
         self.residual = residual
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.norm(self.conv(x))
+        y = self.norm(self.conv(x)) if self.training else self._folded(x)
         return torch.relu(y + x if self.residual else y)
+
+    def _folded(self, x: Tensor) -> Tensor:
+        """Return what convolution and norm give in evaluation mode, by one convolution: a third less work."""
+        conv, norm = self.conv, self.norm
+        scale = norm.weight / torch.sqrt(cast(Tensor, norm.running_var) + norm.eps)
+        weight = (conv.weight * scale[:, None, None, None]).contiguous(memory_format=torch.channels_last)
+        bias = (cast(Tensor, conv.bias) - cast(Tensor, norm.running_mean)) * scale + norm.bias
+        return F.conv2d(x, weight, bias, conv.stride, cast("tuple[int, int]", conv.padding))
 
 
 class Audio2Lip(nn.Module):
@@ -55,7 +64,7 @@ class Audio2Lip(nn.Module):
         return cls(Audio2LipConfig.from_dict(values))
 
     def forward(self, windows: Tensor, record: Recorder = record_nothing) -> Tensor:
-        x = windows
+        x = windows.contiguous(memory_format=torch.channels_last)
         for i, block in enumerate(self.encoder):
             x = block(x)
             record(f"enc_{i}", x)

@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from edtalk_server.bundles.official import convert
 from edtalk_server.bundles.official_names import face_tensors
 from edtalk_server.evaluation.golden import rule
-from edtalk_server.networks.audio2lip import Audio2Lip
+from edtalk_server.networks.audio2lip import Audio2Lip, ConvBlock
 from edtalk_server.networks.config import Audio2LipConfig, EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
 from edtalk_server.networks.fast import FastEDTalk, accelerate
@@ -210,3 +210,17 @@ def test_audio_to_lip_hears_windows_at_any_width() -> None:
     assert network(torch.zeros(3, 1, 80, 16)).shape == (3, 7)
     with pytest.raises(ValueError, match="widths"):
         Audio2Lip.from_config({"widths": [1, 2, 3]})
+
+
+def test_norms_folded_into_convolutions_change_nothing() -> None:
+    torch.manual_seed(0)
+    block = ConvBlock(6, 6, residual=True)
+    block.norm.running_mean.uniform_(-1, 1)  # type: ignore[union-attr]
+    block.norm.running_var.uniform_(0.5, 2)  # type: ignore[union-attr]
+    torch.nn.init.uniform_(block.norm.weight, 0.5, 2)
+    torch.nn.init.uniform_(block.norm.bias, -1, 1)
+    x = torch.randn(2, 6, 9, 5)
+    whole = torch.relu(block.eval().norm(block.conv(x)) + x)
+    assert torch.allclose(block(x), whole, atol=1e-5)
+    block(x).sum().backward()
+    assert block.conv.weight.grad is not None, "a frozen encoder is looked through, too"
