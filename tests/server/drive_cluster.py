@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -46,7 +47,7 @@ def main() -> int:
         "nodes": len(set(places)),
         "same": drawn == wanted,
         "frames": hashlib.sha256(b"".join(image.data for images in drawn for image in images)).hexdigest(),
-        "left": sum(node["Alive"] for node in ray.nodes()) - 1,
+        "left": _left(),
     }
     pool.close()
     ray.shutdown()
@@ -58,6 +59,14 @@ def main() -> int:
 def node_of(worker: RayWorker) -> Any:
     """The node on which a worker runs."""
     return ray.get(worker._actor.__ray_call__.remote(lambda _: ray.get_runtime_context().get_node_id()))
+
+
+def _left() -> int:
+    """Return how many nodes are left beside the head, once Ray has noticed that one is gone: that may take a while."""
+    end = time.monotonic() + 60.0
+    while (left := sum(node["Alive"] for node in ray.nodes()) - 1) > 1 and time.monotonic() < end:
+        time.sleep(0.2)
+    return left
 
 
 if __name__ == "__main__":
