@@ -61,6 +61,12 @@ def test_darker_lines_part_the_teeth(drawn: Tensor) -> None:
     assert 5 <= int(dips.sum()) <= 12
 
 
+def test_rows_that_touch_show_no_dark_specks_between_their_corners() -> None:
+    touching = _luma(draw_inside(_teeth(lower_edge=0.01), _mouth(), LIGHT))
+    between = touching[_row(-0.08) : _row(0.1), _column(-0.35) : _column(0.35)]
+    assert float(between.min()) > 0.4 * float(between.max())
+
+
 def test_teeth_have_corners_so_that_their_edge_is_no_straight_line(drawn: Tensor) -> None:
     edge = (_luma(drawn)[_row(-0.1) : _row(0.1), _column(-0.4) : _column(0.4)] > 0.4).sum(0)
     assert int(edge.amax() - edge.amin()) >= 1

@@ -46,6 +46,9 @@ _OVER_LIP, _OVER_LIP_DEPTH = 0.035, 0.22
 _CORNER, _CORNER_DEPTH = 0.1, 0.5
 _TONGUE_WIDTH, _TONGUE_HEIGHT = 0.36, 0.62
 """Half the width of a tongue in halves of a box, and how much of the way between the rows of teeth it fills."""
+_TOUCHING, _BETWEEN = 0.12, 0.66
+"""How far apart the rows of teeth are, in halves of a box, when it is dark between them; and how light it is behind the
+rounded corners of teeth that touch, of a tooth: the dark of the mouth would be specks there."""
 _WARMER = (0.0, 0.1, 0.2)
 """What else shade takes of each colour, in the red light inside a mouth."""
 _EDGE = (0.12, 0.62)
@@ -112,6 +115,7 @@ def _open_part(inside: Tensor) -> tuple[slice, slice]:
 def _with_teeth(mouth: _Mouth, picture: Tensor, light: MouthLight) -> Tensor:
     """Return the dark of the mouth [B, 3, rows, columns] with gums and teeth before it, the upper row in front."""
     shape = _teeth(mouth)
+    picture = picture + shape.touch * ((light.enamel * _warm(shape.between)).clamp_max(1.0) - picture)
     for row, level in ((1, _LOWER_LIGHT), (0, 1.0)):
         gum, cover = shape.gum[:, row : row + 1], shape.cover[:, row : row + 1]
         shade = shape.shade[:, row : row + 1] * level
@@ -127,11 +131,13 @@ def _warm(shade: Tensor) -> Tensor:
 
 class _Shape(NamedTuple):
     """Both rows of teeth, [B, 2, rows, columns] each: how much of a pixel is tooth, how much gum, and how light it
-    is."""
+    is; and [B, 1, 1, columns] how far the rows touch, and how light it is between them then."""
 
     cover: Tensor
     gum: Tensor
     shade: Tensor
+    touch: Tensor
+    between: Tensor
 
 
 def _teeth(mouth: _Mouth) -> _Shape:
@@ -153,7 +159,10 @@ def _teeth(mouth: _Mouth) -> _Shape:
     cover = ((along - end) / pixel + 0.5).clamp(0, 1) * ((neck - along) / pixel + 0.5).clamp(0, 1) * here
     gum = ((along - neck) / pixel + 0.5).clamp(0, 1)
     gum = gum * ((_GUM + _GUM_REACH - along) / _GUM_REACH).clamp(0, 1) * here
-    return _Shape(cover, gum, _shade(both, from_middle, across, along, mouth.whole.tooth.shape[-1]))
+    apart = both.edge[:, 1:2] - both.edge[:, :1]
+    touch = _smooth(1 - apart / _TOUCHING) * here.amin(1, keepdim=True)
+    shade = _shade(both, from_middle, across, along, mouth.whole.tooth.shape[-1])
+    return _Shape(cover, gum, shade, touch, _BETWEEN * _receding(from_middle[:, :1]))
 
 
 def _shade(both: Arches, from_middle: Tensor, across: Tensor, along: Tensor, columns: int) -> Tensor:
