@@ -184,12 +184,12 @@ def drag_with_alt(slider: Place) -> Iterator[float]:
 
 
 def play() -> Iterator[float]:
-    """Playback with the live picture on."""
+    """Playback with the live picture on, for three seconds or, on a slow machine, until some pictures have come."""
     pictures, start = set(), time.monotonic()
     took.clear()
     with bpy.context.temp_override(window=window.window()):
         bpy.ops.screen.animation_play()
-    for _ in range(30):
+    while time.monotonic() - start < (3 if len(pictures) > 3 else 60):
         yield 0.1
         pictures.add(picture(character()).tobytes())
     with bpy.context.temp_override(window=window.window()):

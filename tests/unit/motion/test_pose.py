@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 
 import numpy as np
@@ -111,6 +112,14 @@ def test_the_head_is_calmer_in_pauses() -> None:
 def test_no_movement_is_beyond_those_that_it_learned_from() -> None:
     wild = head_pose(flow(), voice(), None, at(0, 30), HeadMotion(temperature=50.0))
     assert np.abs(wild).max() <= 0.5
+
+
+def test_no_nod_is_deeper_than_a_face_can_be_drawn_well() -> None:
+    learned_from_wild = copy.deepcopy(flow())
+    learned_from_wild.limit.fill_(2.0)
+    wild = head_pose(learned_from_wild, voice(), None, at(0, 30), HeadMotion(temperature=50.0))
+    assert np.abs(wild[:, 0]).max() <= 0.7
+    assert np.abs(wild[:, 1]).max() > 0.9, "turns are drawn well beyond that"
 
 
 # --- the bundle's own weights ---
