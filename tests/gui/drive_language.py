@@ -27,6 +27,7 @@ def story() -> Generator[float, None, None]:
     yield from window.arrange()
     yield from act()
     yield from look_at_panels()
+    yield from window.settled()  # while pictures come, the server is busy
     say("german")
     view.use_translate_tooltips = False
     result["interface alone"] = tooltip(), label()
@@ -34,6 +35,7 @@ def story() -> Generator[float, None, None]:
     result["tooltips alone"] = tooltip(), label()
     view.use_translate_interface = True
     speak("en")
+    yield from window.settled()
     say("english")
     speak("de")
     bpy.ops.preferences.addon_disable(module=MODULE)

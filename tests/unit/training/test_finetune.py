@@ -36,7 +36,7 @@ from edtalk_server.training.paper.config import Judging
 from shared_protocol.banks import numbered_layout
 
 FRAMES = 56
-STEPS = 20
+STEPS = 40
 GAIN, HARM = 0.1, 0.3
 """Decibels that the person gains at least, and that others may lose at most."""
 
