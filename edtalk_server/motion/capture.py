@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.arrays import Bools, Doubles, Picture, Weights
-from edtalk_server.media.faces.detection import find_faces
+from edtalk_server.media.faces.detection import finding_faces
 from edtalk_server.media.faces.portrait import LandmarkDetector, cut
 from edtalk_server.media.faces.portrait_quality import Verdict, assess_portrait
 from edtalk_server.media.faces.presence import FacePresence
@@ -160,7 +160,8 @@ def capture(
     track = yield from find_track(
         clip, float(span.begin), span.second(span.count - 1), engine.landmark_detector()
     )
-    still = _still(engine, clip, layout, own) if track.is_steady and settings.is_nearest else None
+    may_be_still = track.is_steady and settings.is_nearest
+    still = (yield from _still(engine, clip, layout, own)) if may_be_still else None
     estimates = yield from _estimate(engine, clip, still or track, span)
     driver = _smoothed(_bridged(estimates), layout, estimates.span.fps)
     moment = _zero(driver, estimates, layout, own, settings)
@@ -183,7 +184,7 @@ def _span(clip: Clip, first: float, last: float, fps: Fraction) -> _Span:
     return _Span(start / rate, rate, max(1, math.ceil(max(end, begin) * rate) - start + 1))
 
 
-def _still(engine: MotionEstimator, clip: Clip, layout: BankLayout, own: Weights) -> FaceTrack | None:
+def _still(engine: MotionEstimator, clip: Clip, layout: BankLayout, own: Weights) -> Steps[FaceTrack | None]:
     """Return the crop of the video's first picture where the portrait is a still of it; else None.
 
     Cropped as a portrait, it then reads as the portrait did. Read in that crop the head goes exactly where the film's
@@ -192,7 +193,8 @@ def _still(engine: MotionEstimator, clip: Clip, layout: BankLayout, own: Weights
     picture = clip.picture_at(0.0, _STILL_SIDE)
     if picture is None:
         return None
-    report = assess_portrait(picture, find_faces(picture), engine.landmark_detector(), None)
+    faces = yield from finding_faces(picture)
+    report = assess_portrait(picture, faces, engine.landmark_detector(), None)
     if report.verdict is Verdict.NO_FACE:
         return None
     read = engine.estimate(cut(picture, report.crop, engine.size)[None])[0]

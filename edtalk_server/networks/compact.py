@@ -38,7 +38,7 @@ from edtalk_server.networks.compact_blocks import (
     warp,
 )
 from edtalk_server.networks.compact_motion_encoder import LANDMARKS, MotionEncoder
-from edtalk_server.networks.detail import DetailConfig, DetailNetwork, PreparedDetail
+from edtalk_server.networks.detail.network import DetailConfig, DetailNetwork, PreparedDetail
 from edtalk_server.networks.interface import Encoding, check_source
 from edtalk_server.networks.upper_face.upper_face import PreparedUpperFace, UpperFace, UpperFaceConfig
 

@@ -129,7 +129,7 @@ def open_another_file() -> Iterator[float]:
     with inside("VIEW_3D"):
         bpy.ops.wm.read_homefile(use_empty=True, load_ui=False)
     yield 1.0
-    result["goes on"] = begun is not None and session().task is begun
+    result["continues"] = begun is not None and session().task is begun
     photograph("another_file.png")
 
 

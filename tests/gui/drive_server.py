@@ -132,7 +132,7 @@ def download() -> Iterator[float]:
 
 
 def use() -> Iterator[float]:
-    """The server runs anew with the other bundle, also when another file is opened meanwhile."""
+    """The server restarts with the other bundle, even when another file is opened meanwhile."""
     bpy.context.preferences.system.use_online_access = (
         False  # Blender would look for its own assets in the new file
     )
@@ -144,7 +144,7 @@ def use() -> Iterator[float]:
     with window.inside("VIEW_3D"):
         bpy.ops.wm.open_mainfile(filepath=bpy.data.filepath, load_ui=False)
     yield 0.5
-    result["goes on after opening"] = begun is not None and session().task is begun
+    result["continues after opening"] = begun is not None and session().task is begun
     yield from finished()
     chosen = addon("ui.runtime.preferences").preferences().bundle
     result["used"] = [wanted.path, chosen, list(session().server.options)]

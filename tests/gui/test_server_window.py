@@ -98,7 +98,7 @@ def test_use_restarts_the_server_with_it(seen: dict[str, Any]) -> None:
 
 
 def test_work_on_the_server_goes_on_when_another_file_is_opened(seen: dict[str, Any]) -> None:
-    assert seen["goes on after opening"]
+    assert seen["continues after opening"]
 
 
 def test_what_is_missing_is_said_with_what_to_do(seen: dict[str, Any]) -> None:

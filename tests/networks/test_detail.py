@@ -10,8 +10,7 @@ from torch import Tensor
 
 from edtalk_server.media.faces.template import TEMPLATE68
 from edtalk_server.networks.compact import CompactConfig, CompactNetwork
-from edtalk_server.networks.detail import DetailConfig, DetailNetwork, teeth_guide, teeth_light
-from edtalk_server.networks.detail_boxes import (
+from edtalk_server.networks.detail.boxes import (
     ANCHORS,
     EYE_SIZE,
     MOUTH_SIZE,
@@ -21,6 +20,7 @@ from edtalk_server.networks.detail_boxes import (
     face_boxes,
     follow,
 )
+from edtalk_server.networks.detail.network import DetailConfig, DetailNetwork, teeth_guide, teeth_light
 
 CONFIG = CompactConfig(reader="points", tone=True, refined=True, detail=DetailConfig())
 POINTS = torch.from_numpy(TEMPLATE68.copy())[None] / 256

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from edtalk_server.media.faces.template import TEMPLATE68
-from edtalk_server.networks.detail import DetailConfig, OwnMouth, Painted, opened_mouth
+from edtalk_server.networks.detail.network import DetailConfig, OwnMouth, opened_mouth
+from edtalk_server.networks.detail.painter import Painted
 from edtalk_server.networks.mouth.inside import closed, draw_inside, opening
 from edtalk_server.networks.mouth.light import MouthLight, mouth_light
 from edtalk_server.networks.mouth.own import own_teeth

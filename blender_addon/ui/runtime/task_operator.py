@@ -4,9 +4,9 @@
 The work is a generator (see `core.tasks`), the same one both ways. In the window it advances a little at each timer
 event and shows its progress in the panel; Escape or the panel's cross cancels it. One task runs at a time; what is
 asked for meanwhile waits in line (`waiting`). A task changes the file at its end, in one go: that is one undo step, and
-a failure leaves everything as it was. Opening another file ends it, unless it is not about the file (`is_of_file`): an
-installation goes on. Its operator has ended with the file, so another one takes it over (`CarryOn`), and `steps` must
-read the operator's properties before it pauses.
+a failure leaves everything as it was. Opening another file ends a task of the file (`is_of_file`). Others, such as an
+installation, continue: Blender ends their operator, and `CarryOn` takes the task over. So their `steps` must read the
+operator's properties before the first pause.
 """
 
 from __future__ import annotations
@@ -306,7 +306,7 @@ def _invoke_soon(name: str, **properties: object) -> None:
 
 
 class CarryOn(TaskOperator, bpy.types.Operator):
-    """Go on with the task whose operator has ended with the file that was open"""
+    """Continue the task whose operator Blender ended when it opened another file"""
 
     bl_idname = "edtalk.carry_on"
     bl_label = "Carry On"

@@ -25,7 +25,7 @@ Point = tuple[float, float]
 WORKING_SIDE = 640
 """Longer side in pixels of the copy in which faces are detected."""
 
-LOOKING = Step(0, 0, "looking for faces")
+LOOKING = Step(0, 0, "looking for the face")
 
 _FRONTAL = ("frontalface_alt", "frontalface_alt2", "frontalface_default")
 _PROFILE = "profileface"

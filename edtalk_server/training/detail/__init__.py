@@ -1,1 +1,1 @@
-"""The painters of mouth and eyes (`networks/detail.py`): rendered rows, their training, and a bundle that has them."""
+"""The painters of mouth and eyes (`networks/detail`): rendered rows, their training, and a bundle that has them."""

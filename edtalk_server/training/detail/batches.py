@@ -16,8 +16,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edtalk_server.networks.detail import teeth_guide
-from edtalk_server.networks.detail_boxes import EYE_SIZE, MOUTH_SIZE, box_coordinates, face_boxes
+from edtalk_server.networks.detail.boxes import EYE_SIZE, MOUTH_SIZE, box_coordinates, face_boxes
+from edtalk_server.networks.detail.network import teeth_guide
 from edtalk_server.synthetic.controls import MIRROR_LANDMARKS, MIRROR_PERMUTATION, MIRROR_SIGN
 from edtalk_server.training.detail.render import open_rows
 from edtalk_server.training.starter import augment

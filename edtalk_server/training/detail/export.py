@@ -14,7 +14,7 @@ from edtalk_server import bundles
 from edtalk_server.bundles import Bundle, BundleManifest
 from edtalk_server.bundles.load import load_exactly
 from edtalk_server.networks.compact import CompactNetwork
-from edtalk_server.networks.detail import DetailNetwork
+from edtalk_server.networks.detail.network import DetailNetwork
 from edtalk_server.training.detail.stage import CHECKPOINT, new_network
 from edtalk_server.training.loop import checkpoint
 from shared_protocol.errors import EDTalkError, ErrorCode

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from edtalk_server import bundles
 from edtalk_server.networks.compact import CompactNetwork
-from edtalk_server.networks.detail_boxes import (
+from edtalk_server.networks.detail.boxes import (
     ANCHORS,
     EYE_SIZE,
     MOUTH_SIZE,

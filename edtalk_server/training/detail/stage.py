@@ -1,4 +1,4 @@
-"""Teach the painters of mouth and eyes (`networks/detail.py`) over a frozen face network.
+"""Teach the painters of mouth and eyes (`networks/detail`) over a frozen face network.
 
 `python -m edtalk_server.training.detail.stage --data FOLDER --holdout FOLDER --out FOLDER --minutes 40`
 """
@@ -19,7 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from edtalk_server.networks.detail import MARGIN, DetailConfig, DetailNetwork, Painted, Painter, window
+from edtalk_server.networks.detail.network import MARGIN, DetailConfig, DetailNetwork, window
+from edtalk_server.networks.detail.painter import Painted, Painter
 from edtalk_server.synthetic.controls import MIRROR_PERMUTATION, MIRROR_SIGN, STARTER_LAYOUT
 from edtalk_server.training.detail.batches import Boxed, Rows, batch_of
 from edtalk_server.training.detail.teeth import even_enamel, fit_teeth

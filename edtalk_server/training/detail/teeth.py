@@ -1,4 +1,4 @@
-"""Fit the finder of teeth (`networks/detail.py`) to all rows at once: geometry alone, some minutes of one core."""
+"""Fit the finder of teeth (`networks/detail`) to all rows at once: geometry alone, some minutes of one core."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from edtalk_server.networks.detail import ENAMEL_SIZE, TeethFinder
-from edtalk_server.networks.detail_boxes import MOUTH_SIZE, box_coordinates, face_boxes
+from edtalk_server.networks.detail.boxes import MOUTH_SIZE, box_coordinates, face_boxes
+from edtalk_server.networks.detail.network import ENAMEL_SIZE, TeethFinder
 from edtalk_server.synthetic.controls import MIRROR_LANDMARKS, MIRROR_PERMUTATION, MIRROR_SIGN
 from edtalk_server.synthetic.renderer.painting.mouth import paint_teeth
 

@@ -25,7 +25,7 @@ from shared_protocol.emotions import EMOTIONS
 log = logging.getLogger(__name__)
 
 _VERSION = 3
-"""Of the recipe: another one makes the corpus anew."""
+"""Version of the recipe. A corpus of another version is built again."""
 _TAKE_S = 60.0
 _HABIT_LIMIT = 2.5
 _LIVELY = {

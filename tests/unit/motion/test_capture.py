@@ -313,7 +313,7 @@ def test_a_cut_off_video_is_read_as_far_as_it_goes(
 def test_its_steps_can_be_stopped_at_any_time(engine: Engine, source: Source, clip: Clip) -> None:
     told: list[Step] = []
     steps = capture(engine, engine.bundle.layout, source.weights, clip, TimeBase(FPS), 0, READ)
-    for _ in range(14):
+    for _ in range(30):
         told.append(next(steps))
     steps.close()
     assert {step.stage for step in told} == {"looking for the face", "reading the face"}

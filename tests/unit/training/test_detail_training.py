@@ -12,8 +12,8 @@ import torch
 
 from edtalk_server import bundles
 from edtalk_server.networks.compact import CompactNetwork
-from edtalk_server.networks.detail import TeethFinder
-from edtalk_server.networks.detail_boxes import ANCHORS
+from edtalk_server.networks.detail.boxes import ANCHORS
+from edtalk_server.networks.detail.network import TeethFinder
 from edtalk_server.synthetic.controls import STARTER_LAYOUT
 from shared_protocol.errors import EDTalkError
 

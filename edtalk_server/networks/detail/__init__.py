@@ -1,0 +1,1 @@
+"""Mouth and eyes drawn finely, over what the face network draws: boxes around them, painters, and the whole network."""
