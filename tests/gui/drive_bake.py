@@ -157,8 +157,12 @@ def drag_a_slider() -> Iterator[float]:
     subprocess.run(["xdotool", "mouseup", "1"], check=True)
     yield 0.5
     yield from drag_with_alt((x, y))
-    for track in character().animation_data.nla_tracks:
+    for track in ob.animation_data.nla_tracks:
         track.mute = False
+    # not before: Blender rebuilds what it evaluates when an object goes, leaves out one whose tracks are all muted, and
+    # does not take it in again when they are unmuted
+    bpy.data.objects.remove(bpy.data.objects["other"])
+    yield 0.3
     bpy.utils.unregister_class(DragPanel)
     sidebar.active_panel_category = "EDTalk"
     yield from settled()
@@ -179,8 +183,6 @@ def drag_with_alt(slider: Place) -> Iterator[float]:
     mouse("keyup", "alt")
     yield 0.3
     result["dragged with Alt"] = [before, [ob.edtalk.mouth_01, other.edtalk.mouth_01]]
-    bpy.data.objects.remove(other)
-    yield 0.3
 
 
 def play() -> Iterator[float]:
