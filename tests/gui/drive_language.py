@@ -11,7 +11,7 @@ import bpy
 sys.path.insert(0, "/mnt/src")
 import drive_window as window
 from drive_window import FRAMES, MODULE, OUT, SRC, addon, character, finished, inside, photograph, result
-from hands import at, move, press, scroll
+from hands import at, move, press, scroll, until
 
 view = bpy.context.preferences.view
 translated = bpy.app.translations
@@ -27,7 +27,7 @@ def story() -> Generator[float, None, None]:
     yield from window.arrange()
     yield from act()
     yield from look_at_panels()
-    yield from window.settled()  # while pictures come, the server is busy
+    yield from idle()
     say("german")
     view.use_translate_tooltips = False
     result["interface alone"] = tooltip(), label()
@@ -35,11 +35,17 @@ def story() -> Generator[float, None, None]:
     result["tooltips alone"] = tooltip(), label()
     view.use_translate_interface = True
     speak("en")
-    yield from window.settled()
+    yield from idle()
     say("english")
     speak("de")
     bpy.ops.preferences.addon_disable(module=MODULE)
     result["gone"] = label()
+
+
+def idle() -> Iterator[float]:
+    """Wait until no picture comes any more and the server is ready: the panel's faces are drawn one after the other."""
+    yield from window.settled()
+    yield from until(lambda: addon("ui.runtime.runtime").session().server.state.value == "ready")
 
 
 def speak(language: str) -> None:
