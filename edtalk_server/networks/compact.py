@@ -31,14 +31,16 @@ from edtalk_server.networks.compact_blocks import (
     ModulatedConv,
     ResidualDown,
     activate,
+    closed,
     convolution,
     enlarge,
     head,
     shrink,
+    softened,
     warp,
 )
 from edtalk_server.networks.compact_motion_encoder import LANDMARKS, MotionEncoder
-from edtalk_server.networks.detail.network import DetailConfig, DetailNetwork, PreparedDetail
+from edtalk_server.networks.detail.network import DetailConfig, DetailNetwork, PreparedDetail, in_seen_size
 from edtalk_server.networks.interface import Encoding, check_source
 from edtalk_server.networks.upper_face.upper_face import PreparedUpperFace, UpperFace, UpperFaceConfig
 
@@ -47,6 +49,8 @@ FLOW_SCALE = 0.25
 FINE_FLOW_SCALE = 0.1
 REST_MASK_LOGIT = 9.0
 """Logit of the mask at rest, 0.9999: less than a grey level away from the photo."""
+_THIN = 2
+"""Half the width, in pixels of the finest level, of the lines in which a steady mask does without the photo."""
 OWN_DECIMALS = 3
 """Decimals of a portrait's own weights."""
 
@@ -60,7 +64,9 @@ class CompactConfig:
     predicts how the light on moved parts changes; `refined` deepens it. `gain` scales weights in natural units (1 =
     full movement) to the style latent; `rest_radius` is the length of a change of weights at which flow and mask are
     half awake. `detail` configures the painters of mouth and eyes; None leaves them out. With `upper_face` lids,
-    irises and brows are moved by geometry (`upper_face`); None: the network draws them.
+    irises and brows are moved by geometry (`upper_face`); None: the network draws them. With `steady` the finest flow
+    and mask lose the pattern of single pixels that learning left in them, which is seen as dashes along a moved chin
+    and as fog on lips.
     """
 
     size: int = 256
@@ -87,6 +93,7 @@ class CompactConfig:
     locator_hidden: int = 192
     detail: DetailConfig | None = None
     upper_face: UpperFaceConfig | None = None
+    steady: bool = False
 
     def __post_init__(self) -> None:
         if self.detail_size != 2 * self.trunk_size or self.size % self.detail_size:
@@ -114,6 +121,8 @@ class CompactConfig:
         values = {k: list(v) if isinstance(v, tuple) else v for k, v in dataclasses.asdict(self).items()}
         later = {"detail": self.detail, "upper_face": self.upper_face}
         values = {name: value for name, value in values.items() if name not in later}
+        if not values["steady"]:
+            del values["steady"]
         return {**values, **{name: part.to_dict() for name, part in later.items() if part is not None}}
 
 
@@ -123,6 +132,10 @@ class FlowLevel(NamedTuple):
     flow: Tensor
     mask_logits: Tensor
 
+    def steadied(self) -> FlowLevel:
+        """Return the level without the pattern of single pixels, and without thin lines in the mask."""
+        return FlowLevel(softened(self.flow), softened(closed(self.mask_logits, _THIN)))
+
 
 class Drawing(NamedTuple):
     """The output of the decoder: every level, coarse to fine; the drawn picture [B, 3, detail_size, detail_size]
@@ -131,6 +144,10 @@ class Drawing(NamedTuple):
     levels: list[FlowLevel]
     rgb: Tensor | None
     tone: Tensor | None = None
+
+    def with_finest(self, level: FlowLevel) -> Drawing:
+        """Return the same with another finest level."""
+        return self._replace(levels=[*self.levels[:-1], level])
 
 
 @dataclass(frozen=True)
@@ -298,6 +315,12 @@ def _resting(logits: Tensor, awake: Tensor) -> Tensor:
     return REST_MASK_LOGIT + awake * (logits - REST_MASK_LOGIT)
 
 
+def _enlarged(maps: Tensor, size: int) -> Tensor:
+    """Return maps [B, C, m, m] in a `size` that is a multiple of m."""
+    factor = size // maps.shape[-1]
+    return enlarge(maps, factor) if factor > 1 else maps
+
+
 class CompactNetwork(nn.Module):
     """A `FaceNetwork` (see `interface.py`). Weights are in natural units: 0 neutral, 1 the full movement."""
 
@@ -371,21 +394,25 @@ class CompactNetwork(nn.Module):
             awake = (power / (power + self.config.rest_radius**2))[:, None, None, None]
         return self.decoder(encoding, latent, awake, trunk_only)
 
-    @staticmethod
-    def compose(photo: Tensor, drawing: Drawing) -> Tensor:
+    @classmethod
+    def compose(cls, photo: Tensor, drawing: Drawing) -> Tensor:
         """Return `mask · (warp(photo) + tone) + (1 − mask) · rgb` at the photo's size, [B, 3, n, n] float32."""
-        flow, logits = drawing.levels[-1]
-        rgb = drawing.rgb
-        if rgb is None:
+        return cls._masked(cls._moved(photo, drawing), drawing)
+
+    @staticmethod
+    def _moved(photo: Tensor, drawing: Drawing) -> Tensor:
+        """Return `warp(photo) + tone` at the photo's size."""
+        moved = warp(photo, _enlarged(drawing.levels[-1].flow, photo.shape[-1])).float()
+        return moved if drawing.tone is None else moved + _enlarged(drawing.tone, photo.shape[-1])
+
+    @staticmethod
+    def _masked(moved: Tensor, drawing: Drawing) -> Tensor:
+        """Return the moved photo where the mask says so, and else the drawn picture."""
+        if drawing.rgb is None:
             raise ValueError("a drawing of the trunk alone has no picture")
-        factor = photo.shape[-1] // flow.shape[-1]
-        if factor > 1:
-            flow, logits, rgb = enlarge(flow, factor), enlarge(logits, factor), enlarge(rgb, factor)
-        mask = torch.sigmoid(logits)
-        moved = warp(photo, flow).float()
-        if drawing.tone is not None:
-            moved = moved + enlarge(drawing.tone, photo.shape[-1] // drawing.tone.shape[-1])
-        return mask * moved + (1 - mask) * rgb
+        size = moved.shape[-1]
+        mask = torch.sigmoid(_enlarged(drawing.levels[-1].mask_logits, size))
+        return mask * moved + (1 - mask) * _enlarged(drawing.rgb, size)
 
     def prepare(self, images: Tensor, weights: Tensor | None = None) -> Prepared:
         """Compute everything that depends on one source [1, 3, size, size] alone. `weights` [1, channels] replace its
@@ -427,9 +454,13 @@ class CompactNetwork(nn.Module):
         the rest was invented."""
         change = weights - prepared.weights
         photo, drawing = self._drawn(prepared, change)
-        frames, (flow, logits) = self.compose(photo, drawing), drawing.levels[-1]
+        shown = drawing.with_finest(drawing.levels[-1].steadied()) if self.config.steady else drawing
+        moved, (flow, logits) = self._moved(photo, shown), shown.levels[-1]
+        frames = self._masked(moved, shown)
         if self.detail is not None and prepared.detail is not None:
-            frames = self.detail.refine(frames, flow, prepared.detail, change)
+            # thin lines in the mask are fog on lips, but they are how the painter tells lips that hardly part
+            seen = self._masked(in_seen_size(moved), drawing) if self.config.steady else None
+            frames = self.detail.refine(frames, flow, prepared.detail, change, seen)
         return frames, torch.sigmoid(logits)
 
     def _drawn(self, prepared: Prepared, change: Tensor) -> tuple[Tensor, Drawing]:
@@ -442,5 +473,4 @@ class CompactNetwork(nn.Module):
         flow, logits = drawing.levels[-1]
         held = moves.held(upper_face, change, flow)
         logits = logits + held * (REST_MASK_LOGIT - logits).clamp_min(0)
-        drawing = drawing._replace(levels=[*drawing.levels[:-1], FlowLevel(flow, logits)])
-        return moves.move(prepared.photo, upper_face, change), drawing
+        return moves.move(prepared.photo, upper_face, change), drawing.with_finest(FlowLevel(flow, logits))

@@ -66,6 +66,25 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
     return out.to(images.dtype)
 
 
+def widened(maps: Tensor, reach: int) -> Tensor:
+    """Return the largest value within `reach` pixels of each pixel of maps [B, C, rows, columns]."""
+    across = F.max_pool2d(maps, (1, 2 * reach + 1), 1, (0, reach))
+    return F.max_pool2d(across, (2 * reach + 1, 1), 1, (reach, 0))
+
+
+def closed(maps: Tensor, reach: int) -> Tensor:
+    """Return maps [B, C, rows, columns] without the notches and holes that are narrower than twice `reach` pixels."""
+    return -widened(-widened(maps, reach), reach)
+
+
+def softened(maps: Tensor) -> Tensor:
+    """Average each pixel of maps [B, C, rows, columns] with its neighbours, 1 to 2 to 1 in both directions: patterns of
+    every second pixel vanish."""
+    around = F.pad(maps, (1, 1, 1, 1), mode="replicate")
+    across = around[..., :-2] + 2 * around[..., 1:-1] + around[..., 2:]
+    return (across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]) / 16
+
+
 class ResidualDown(nn.Module):
     """Two convolutions beside a skip, halving the size: [B, inputs, n, n] -> [B, outputs, n/2, n/2]."""
 

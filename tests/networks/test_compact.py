@@ -1,9 +1,11 @@
 """The compact network: what an animator relies on, whatever it was trained to."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from edtalk_server.networks.compact import CompactConfig, CompactNetwork
+from edtalk_server.networks.compact import REST_MASK_LOGIT, CompactConfig, CompactNetwork, FlowLevel
 from edtalk_server.networks.compact_motion_encoder import MotionEncoder
 
 FULL = CompactConfig(reader="points", tone=True, refined=True)
@@ -144,6 +146,33 @@ def test_what_was_added_later_leaves_a_trained_network_as_it_was(photo: torch.Te
     weights = torch.zeros(1, later.channels)
     pictures = [n.decode(n.prepare(photo, weights), weights + 0.4) for n in (earlier, later)]
     assert torch.equal(*pictures)
+
+
+def test_a_steady_level_has_no_dashes_and_keeps_what_is_wide() -> None:
+    rows, columns = torch.meshgrid(torch.arange(128), torch.arange(128), indexing="ij")
+    dashes = ((rows - columns).abs() < 2) & (columns % 4 < 2)
+    opening = (rows - 90).abs().maximum((columns - 30).abs()) < 8
+    logits = torch.where(dashes | opening, -REST_MASK_LOGIT, REST_MASK_LOGIT)[None, None]
+    comb = 0.01 * (-1.0) ** rows[None, None]
+    step = 0.1 * (columns > 64)[None, None]
+    level = FlowLevel(torch.cat([step + 0 * comb, comb + 0 * step], 1), logits).steadied()
+    mask = torch.sigmoid(level.mask_logits)[0, 0]
+    assert float(mask[dashes & ~opening].min()) > 0.99, "the photo is shown along a contour"
+    assert float(mask[90, 30]) < 0.01, "an open mouth is drawn"
+    assert float(level.flow[0, 1, 1:-1].abs().max()) < 1e-6
+    assert float(level.flow[0, 0, 64, 60]) == 0 and float(level.flow[0, 0, 64, 70]) == pytest.approx(0.1)
+
+
+def test_a_steady_network_rests_as_well_and_only_says_so_where_it_is(photo: torch.Tensor) -> None:
+    torch.manual_seed(4)
+    plain = CompactNetwork(FULL).eval().requires_grad_(requires_grad=False)
+    steady = CompactNetwork(replace(FULL, steady=True)).eval().requires_grad_(requires_grad=False)
+    steady.load_state_dict(plain.state_dict())
+    prepared = steady.prepare(photo)
+    assert torch.equal(_to_bytes(steady.decode(prepared, prepared.weights)), _to_bytes(photo))
+    moved = prepared.weights + 0.5
+    assert not torch.equal(steady.decode(prepared, moved), plain.decode(prepared, moved))
+    assert "steady" not in FULL.to_dict() and CompactConfig.from_dict(steady.config.to_dict()).steady
 
 
 def test_a_landmark_is_found_where_the_heat_is() -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from edtalk_server.media.faces.template import TEMPLATE68
 from edtalk_server.networks.detail.network import DetailConfig, OwnMouth, opened_mouth
 from edtalk_server.networks.detail.painter import Painted
-from edtalk_server.networks.mouth.inside import closed, draw_inside, opening
+from edtalk_server.networks.mouth.inside import draw_inside, opening, whole
 from edtalk_server.networks.mouth.light import MouthLight, mouth_light
 from edtalk_server.networks.mouth.own import own_teeth
 
@@ -140,8 +140,8 @@ def test_a_torn_arch_still_gives_colours() -> None:
 def test_a_share_has_a_firm_edge_and_no_narrow_notch() -> None:
     share = _mouth() * 0.9
     share[..., _row(0.1) : _row(0.1) + 3, :] = 0.0
-    assert float(opening(closed(share))[0, 0, _row(0.1) + 1, _column(0.0)]) == 1.0
-    assert float(opening(closed(share))[0, 0, _row(0.8), _column(0.0)]) == 0.0
+    assert float(opening(whole(share))[0, 0, _row(0.1) + 1, _column(0.0)]) == 1.0
+    assert float(opening(whole(share))[0, 0, _row(0.8), _column(0.0)]) == 0.0
 
 
 def test_light_follows_the_portrait() -> None:

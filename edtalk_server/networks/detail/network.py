@@ -36,7 +36,7 @@ from edtalk_server.networks.detail.boxes import (
 )
 from edtalk_server.networks.detail.painter import Painted, Painter, laid
 from edtalk_server.networks.mouth.arch import TEETH, arches, box_rows, middle_of
-from edtalk_server.networks.mouth.inside import closed, draw_inside, opening
+from edtalk_server.networks.mouth.inside import draw_inside, opening, whole
 from edtalk_server.networks.mouth.light import MouthLight, lighter_cheek, mouth_light, teeth_light
 from edtalk_server.networks.mouth.own import OwnTeeth, between_lips, own_teeth
 
@@ -140,6 +140,11 @@ def teeth_guide(teeth: Tensor, enamel: Tensor, size: tuple[int, int] = MOUTH_SIZ
     )
     front = cover[:, :1]
     return torch.cat([upper * front + lower * (1 - front), cover], 1)
+
+
+def in_seen_size(frames: Tensor) -> Tensor:
+    """Return frames [B, 3, n, n] in the size in which the painters see them: smaller, or as they are."""
+    return F.avg_pool2d(frames, frames.shape[-1] // SEEN_SIZE) if frames.shape[-1] > SEEN_SIZE else frames
 
 
 def window(size: tuple[int, int], margin: float, device: torch.device) -> Tensor:
@@ -320,16 +325,22 @@ class DetailNetwork(nn.Module):
             prepared, fine_mouth=mouth, fine_eyes=_both_eyes(photo, boxes, _times(EYE_SIZE, times)), own=own
         )
 
-    def refine(self, frames: Tensor, flow: Tensor, prepared: PreparedDetail, change: Tensor) -> Tensor:
+    def refine(
+        self,
+        frames: Tensor,
+        flow: Tensor,
+        prepared: PreparedDetail,
+        change: Tensor,
+        seen: Tensor | None = None,
+    ) -> Tensor:
         """Paint mouth and eyes over frames [B, 3, n, n] in -1..1 that the face network drew with `flow` [B, 2, m, m]
-        for a `change` [B, C] of weights. Where nothing changes the frames come back as they were."""
+        for a `change` [B, C] of weights. Where nothing changes the frames come back as they were. `seen` [B, 3,
+        `SEEN_SIZE`, `SEEN_SIZE`] is what the painters look at; None: the frames."""
         count = len(frames)
         anchors, lips = self._followed(prepared, flow)
         boxes = face_boxes(anchors)
         own = prepared.weights.expand(count, -1)
-        small = (
-            F.avg_pool2d(frames, frames.shape[-1] // SEEN_SIZE) if frames.shape[-1] > SEEN_SIZE else frames
-        )
+        small = in_seen_size(frames) if seen is None else seen
         out, view = frames, _View(small, frames, boxes, lips)
         for moves, painted in ((self.eye_moves, self._eyes), (self._mouth_wakes(), self._mouth)):
             awake = self._awake(change * moves)
@@ -377,7 +388,7 @@ class DetailNetwork(nn.Module):
         source = prepared.mouth.expand(len(small), -1, -1, -1)
         painted, size = self.mouth(source, drawn, guide, conditions), MOUTH_SIZE
         if prepared.light is not None:
-            painted = painted.with_inside(closed(painted.shares[:, 2:]))
+            painted = painted.with_inside(whole(painted.shares[:, 2:]))
         if prepared.fine_mouth is not None:
             size = _times(MOUTH_SIZE, frames.shape[-1] // SEEN_SIZE)
             source = prepared.fine_mouth.expand(len(small), -1, -1, -1)

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from edtalk_server.networks.compact_blocks import closed
 from edtalk_server.networks.mouth.arch import TEETH, Arches, arches, box_rows, middle_of
 from edtalk_server.networks.mouth.light import MouthLight
 
@@ -62,16 +62,9 @@ def opening(share: Tensor) -> Tensor:
     return part * part * (3 - 2 * part)
 
 
-def closed(share: Tensor) -> Tensor:
+def whole(share: Tensor) -> Tensor:
     """Return shares [B, 1, rows, columns] without the notches and holes that are narrower than a tenth of the box."""
-    reach = share.shape[-1] // 20
-    return -_widened(-_widened(share, reach), reach)
-
-
-def _widened(maps: Tensor, reach: int) -> Tensor:
-    """Return the largest value within `reach` pixels of each pixel of maps [B, C, rows, columns]."""
-    across = F.max_pool2d(maps, (1, 2 * reach + 1), 1, (0, reach))
-    return F.max_pool2d(across, (2 * reach + 1, 1), 1, (reach, 0))
+    return closed(share, share.shape[-1] // 20)
 
 
 def draw_inside(teeth: Tensor, inside: Tensor, light: MouthLight) -> Tensor:
