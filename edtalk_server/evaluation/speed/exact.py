@@ -1,10 +1,11 @@
-"""Speed of the paper's network at its exact size against the release's schedule, in one run, on two CPU cores."""
+"""Speed of the paper's exact network against the release's schedule, in one run, on one CPU core and on two."""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,39 +25,55 @@ from shared_protocol.banks import numbered_layout
 from shared_protocol.messages import Crop
 
 _FRAMES = 8
-_THREADS = 2
+_PATHS = ("", *map(str, Precision))
+_BASES = {"release": "as its program runs", "release_kept": "with this project's memory settings"}
+_HOW_MANY = {1: ("1 thread", "1 process"), 2: ("2 threads", "2 processes")}
+"""One thread of the reference stands against one process here, two against two."""
 
 
-def exact_lines(rounds: int, helpers: int = _THREADS - 1) -> Iterator[Line]:
-    """Measure eager and compiled frames, drawn by two processes of one thread each, beside the release's schedule with
-    two threads. Compiles first, which takes a minute or two unless the libraries are in the cache."""
+def exact_lines(rounds: int) -> Iterator[Line]:
+    """Measure eager and compiled frames beside the release's schedule: one process against one thread, and two
+    processes of one thread against two threads. Compiles first, which takes minutes unless the libraries are in the
+    cache."""
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
+        works, words = _references(stack)
         folder, portrait = _bundle(Path(name)), to_pictures(pictures(256)[0])[0]
-        references = {
-            "release": ReleaseProcess(_THREADS),
-            "release_kept": ReleaseProcess(_THREADS, keeps_memory=True),
-        }
-        for process in references.values():
-            stack.callback(process.end)
-        engines = {path: _engine(folder, path, helpers, stack) for path in ("", *(map(str, Precision)))}
-        works: dict[str, Work] = {key: process.draw for key, process in references.items()}
-        likeness = {}
+        engines = {path: _engine(folder, path, stack) for path in _PATHS}
         for path, engine in engines.items():
-            work, likeness[path] = _work(engine, portrait, engines[""])
-            works[path or "eager"] = work
+            own, likeness = _works(engine, portrait, engines[""])
+            works |= {_key(path, count): work for count, work in own.items()}
+            words |= {_key(path, count): _words(path, count, likeness) for count in own}
         measured = speeds(works, rounds)
-    words = {
-        "release": "the release's schedule, 2 threads, as its program runs",
-        "release_kept": "the release's schedule, 2 threads, with this project's memory settings",
-        "eager": "this engine, not compiled, 2 processes",
-        "float32": f"compiled, float32, 2 processes; {likeness['float32']:.0f} dB to eager",
-        "bfloat16": f"compiled, bfloat16 from 64 px on, 2 processes; {likeness['bfloat16']:.0f} dB to eager",
-    }
-    lines = {key: Line(f"exact_{key}", measured[key].rate, "frames/s", words[key]) for key in words}
+    lines = {key: Line(f"exact_{key}", measured[key].rate, "frames/s", words[key]) for key in works}
     yield from lines.values()
-    for key in ("eager", "float32", "bfloat16"):
-        for base in ("release", "release_kept"):
-            yield ratio(f"exact_{key}_to_{base}", lines[key], lines[base], f"{key} / {words[base]}")
+    for count, path, base in product(_HOW_MANY, _PATHS, _BASES):
+        upper, lower = _key(path, count), f"{base}_{count}"
+        what = f"{path or 'eager'}, {_HOW_MANY[count][1]} / {words[lower]}"
+        yield ratio(f"exact_{upper}_to_{base}", lines[upper], lines[lower], what)
+
+
+def _references(stack: ExitStack) -> tuple[dict[str, Work], dict[str, str]]:
+    """Return the work of the release's schedule with one thread and with two, with both settings of memory, and what
+    each is in words."""
+    works: dict[str, Work] = {}
+    words = {}
+    for (base, settings), count in product(_BASES.items(), _HOW_MANY):
+        process = ReleaseProcess(count, keeps_memory=base == "release_kept")
+        stack.callback(process.end)
+        works[f"{base}_{count}"] = process.draw
+        words[f"{base}_{count}"] = f"the release's schedule, {_HOW_MANY[count][0]}, {settings}"
+    return works, words
+
+
+def _key(path: str, count: int) -> str:
+    return f"{path or 'eager'}_{count}"
+
+
+def _words(path: str, count: int, likeness: float) -> str:
+    processes = _HOW_MANY[count][1]
+    return (
+        f"compiled, {path}, {processes}; {likeness:.0f} dB to eager" if path else f"not compiled, {processes}"
+    )
 
 
 def _bundle(folder: Path) -> Path:
@@ -74,17 +91,18 @@ def _bundle(folder: Path) -> Path:
     return folder / "exact"
 
 
-def _engine(folder: Path, path: str, helpers: int, stack: ExitStack) -> Engine:
+def _engine(folder: Path, path: str, stack: ExitStack) -> Engine:
     engine = Engine.open(folder, "cpu")
     if path and engine.start_compiling(CompileSettings(True, Precision(path))):
         engine.wait_until_compiled()
-    engine.start_helpers(helpers)
+    engine.start_helpers(1)
     stack.callback(engine.end_helpers)
     return engine
 
 
-def _work(engine: Engine, portrait: Picture, eager: Engine) -> tuple[Work, float]:
-    """Return the work of drawing frames under different weights, and how alike they are to uncompiled ones."""
+def _works(engine: Engine, portrait: Picture, eager: Engine) -> tuple[dict[int, Work], float]:
+    """Return the work of drawing frames under different weights by one process and by two, and how alike they are to
+    uncompiled ones."""
     source = engine.prepare(portrait, Crop(128.0, 128.0, 256.0))
     change = np.random.default_rng(0).normal(size=(_FRAMES, engine.channels)) * 0.3
     change[:, 26:] = 0.0  # one expression, as in the release's program
@@ -93,4 +111,8 @@ def _work(engine: Engine, portrait: Picture, eager: Engine) -> tuple[Work, float
         np.stack(one.render_each(source, rows[:2], DEFAULT_OUTPUT, np.copy)) for one in (engine, eager)
     )
     difference = torch.from_numpy(drawn.astype(np.float32) - expected.astype(np.float32)) / 127.5
-    return lambda: float(len(engine.render(source, rows))), psnr(difference)
+    works: dict[int, Work] = {
+        1: lambda: float(sum(len(engine.render(source, row[None])) for row in rows)),  # no helper for one row
+        2: lambda: float(len(engine.render(source, rows))),
+    }
+    return works, psnr(difference)
