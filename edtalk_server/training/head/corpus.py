@@ -24,7 +24,7 @@ from shared_protocol.emotions import EMOTIONS
 
 log = logging.getLogger(__name__)
 
-_VERSION = 3
+_VERSION = 4
 """Version of the recipe. A corpus of another version is built again."""
 _TAKE_S = 60.0
 _HABIT_LIMIT = 2.5

@@ -11,8 +11,8 @@ from edtalk_server.arrays import Bools, Doubles, Floats
 from edtalk_server.media.audio.prosody import FRAMES_PER_SECOND, Prosody
 from edtalk_server.training.speech.utterance import Segment
 
-_VOWELS = frozenset("aeiouAEIOUV@03&")
-"""First letters of vowels in espeak's mnemonics and in ARPABET."""
+_VOWELS = frozenset("aeiouAEIOUV@03&ɑæɐʌɒɔʊʉɛɜɚɝəɪᵻ")
+"""First letters of vowels in espeak's mnemonics, in ARPABET and in IPA."""
 _LEAST_GAP_S = 0.4
 """Seconds between two accents."""
 _UNIT_S = (1.2, 2.0)

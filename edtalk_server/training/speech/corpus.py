@@ -30,7 +30,7 @@ MEL_RATE = 80
 """Mel columns a second."""
 WINDOW = 16
 """Mel columns of one window."""
-_VERSION = 2
+_VERSION = 3
 """Version of the recipe. A corpus of another version is built again."""
 WINDOW_LEAD = 6.8 / MEL_RATE
 """Seconds from a window's first column to its frame: 80 ms (as in Wav2Lip) and the mean truncation."""

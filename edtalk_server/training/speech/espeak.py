@@ -19,10 +19,12 @@ import numpy.typing as npt
 from edtalk_server.training.speech.utterance import Segment, Utterance, resample
 from shared_protocol.errors import EDTalkError, ErrorCode
 
-_SYNCHRONOUS, _PHONEME_EVENTS = 2, 1
+_SYNCHRONOUS, _PHONEME_EVENTS, _IN_IPA = 2, 1, 2
 _CHARS_UTF8, _POSITION_CHARACTER = 1, 1
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
 _EVENT_END, _EVENT_WORD, _EVENT_PHONEME = 0, 1, 7
+_PAUSE = "_"
+"""The symbol of a pause, which has none in IPA."""
 _LIBRARY_NAMES = ("libespeak-ng.so.1", "libespeak-ng.dylib", "libespeak-ng.dll")
 
 
@@ -67,7 +69,7 @@ class Espeak:
 
     def __init__(self) -> None:
         self._library = _load()
-        self._rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS)
+        self._rate = self._library.espeak_Initialize(_SYNCHRONOUS, 0, None, _PHONEME_EVENTS | _IN_IPA)
         if self._rate <= 0:
             raise _unavailable("espeak-ng could not start: its voice data were not found")
         self._lock = threading.Lock()
@@ -85,7 +87,8 @@ class Espeak:
         return Espeak()
 
     def speak(self, text: str, manner: Manner) -> Utterance:
-        """Return 16 kHz samples in [-1, 1], phonemes (espeak's) and words; `ValueError` for an unknown voice."""
+        """Return 16 kHz samples in [-1, 1], phonemes (IPA: an accent's vowels as it says them) and words; `ValueError`
+        for an unknown voice."""
         with self._lock:
             self._chunks.clear()
             self._marks.clear()
@@ -116,7 +119,7 @@ class Espeak:
         while events[position].type != _EVENT_END:
             event = events[position]
             if event.type == _EVENT_PHONEME:
-                symbol = event.id.string.decode("utf-8", "replace")
+                symbol = event.id.string.decode("utf-8", "replace") or _PAUSE
                 self._marks.append((event.audio_position / 1000.0, symbol))
             elif event.type == _EVENT_WORD:
                 place = event.audio_position / 1000.0, event.text_position - 1, event.length
@@ -154,9 +157,9 @@ _SHORTEST, _LONGEST = 0.012, 0.15
 _BEHIND_A_PAUSE = 0.06
 _GLIDE = 0.012
 """Seconds from a liquid or nasal into a vowel at 170 words a minute: so long before the event the level rises most."""
-_SONORANTS = frozenset(("m", "n", "N", "n-", "m-", "n^", "l", "l^", "L", "r", "r-", "j", "w"))
-_VOWELS = frozenset("aAeEiIoOuUV03@")
-"""First letters of espeak's vowels."""
+_SONORANTS = frozenset("mnŋɲlɫɹrjw")
+_VOWELS = frozenset("aɑæɐʌɒɔoʊuʉeɛɜɚɝəɪiᵻ")
+"""First letters of vowels in IPA."""
 
 
 def true_starts(
@@ -174,7 +177,7 @@ def true_starts(
         lead = _closure(silent, moment, _BEHIND_A_PAUSE if _pauses(before) else _LONGEST)
         if _pauses(symbol):
             lead = 0.0
-        elif before in _SONORANTS and symbol.lstrip("',")[:1] in _VOWELS:
+        elif before in _SONORANTS and symbol[:1] in _VOWELS:
             lead += _GLIDE * 170 / words_a_minute
         earliest = (starts[-1] + moment) / 2 if starts else 0.0
         starts.append(max(moment - lead, earliest))
@@ -183,7 +186,7 @@ def true_starts(
 
 
 def _pauses(symbol: str) -> bool:
-    return symbol.startswith("_")
+    return symbol.startswith(_PAUSE)
 
 
 def _silent_blocks(raw: npt.NDArray[np.float32], sample_rate: int) -> npt.NDArray[np.bool_]:

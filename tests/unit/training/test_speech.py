@@ -34,6 +34,8 @@ from edtalk_server.training.speech.visemes import (
 )
 from shared_protocol.errors import EDTalkError
 
+ACCENTS = sorted({voice.partition("+")[0] for voice in (*voices.TRAIN_ESPEAK, *voices.HELD_OUT_ESPEAK)})
+
 
 @pytest.fixture(scope="module")
 def synthesiser() -> espeak.Espeak:
@@ -163,6 +165,24 @@ def test_the_closure_behind_a_pause_does_not_begin_with_the_pause() -> None:
     raw = np.concatenate([np.full(4410, 0.3, np.float32), np.zeros(8820, np.float32), np.full(4410, 0.3)])
     marks = [(0.0, "a"), (0.2, "_:"), (0.6, "p"), (0.62, "a")]
     assert espeak.true_starts(marks, raw, 22050, 170) == pytest.approx([0.0, 0.2, 0.54, 0.62], abs=0.006)
+
+
+def test_accents_look_as_they_sound_not_as_they_are_written(synthesiser: espeak.Espeak) -> None:
+    def vowels(voice: str, word: str) -> list[tuple[str, ...]]:
+        spoken = synthesiser.speak(f"{word}.", espeak.Manner(voice, 150))
+        return [visemes_of(s.symbol) for s in spoken.segments if s.symbol not in ("_", "ɡ", "k", "p")]
+
+    assert vowels("en-us", "go")[0] == ("oh", "oo")
+    assert vowels("en-gb-scotland", "go")[0] == ("oh",), "Scots round the lips once, and stay"
+    assert vowels("en-us", "cup")[0] == ("uh",)
+    assert vowels("en-gb-x-gbclan", "cup")[0] == ("u",), "Lancashire hardly opens its jaw there"
+
+
+@pytest.mark.parametrize("accent", ACCENTS)
+def test_every_sound_of_an_accent_has_a_shape(synthesiser: espeak.Espeak, accent: str) -> None:
+    text = "Pure joy, she murmured: the bird over there saw nine more boys hear how a fire cooked our young cats."
+    spoken = synthesiser.speak(text, espeak.Manner(accent))
+    assert not {s.symbol for s in spoken.segments} - set(SYMBOLS)
 
 
 def test_espeak_names_an_unknown_voice(synthesiser: espeak.Espeak) -> None:
