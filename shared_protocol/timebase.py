@@ -6,10 +6,12 @@ rationals, as in Blender (`fps / fps_base`), so a long shot at 23.976 does not d
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
+import numpy.typing as npt
 
 MODEL_FPS = Fraction(25)
 """EDTalk's own frame rate, in frames a second: audio windows are cut for it, and performances are resampled from it."""
@@ -58,9 +60,20 @@ class TimeBase:
         """Return the second of the voice at a frame."""
         return float((Fraction(frame) - self.start) / self.fps + self.offset)
 
+    def all_seconds(self, count: int) -> npt.NDArray[np.float64]:
+        """Return `seconds` of the frames `start`, `start` + 1, ..., [count]."""
+        step = 1 / self.fps
+        common = math.lcm(step.denominator, self.offset.denominator)
+        first, each = int(self.offset * common), int(step * common)
+        return np.array([(first + i * each) / common for i in range(count)], np.float64)
+
     def frame(self, seconds: float | Fraction) -> float:
         """Return the (fractional) frame at a second of the voice."""
         return float((Fraction(seconds) - self.offset) * self.fps + self.start)
+
+    def all_frames(self, seconds: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return `frame` at each of many seconds, as exactly as floats can tell."""
+        return (seconds - float(self.offset)) * float(self.fps) + self.start
 
     def frame_count(self, seconds: float | Fraction) -> int:
         """Return how many whole frames a duration in seconds fills; any positive duration fills at least one."""

@@ -6,10 +6,13 @@ to the end. Closing leaves no half-made file.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import NamedTuple, Protocol, TypeVar
 
 Result = TypeVar("Result")
+Other = TypeVar("Other")
 
 
 class Step(NamedTuple):
@@ -47,3 +50,44 @@ def run_to_end(steps: Steps[Result], on_step: Callable[[Step], None] = lambda st
         return end.value  # type: ignore[no-any-return]
     finally:
         steps.close()
+
+
+_LOOK_S = 0.05
+"""Seconds between two looks at work that goes on beside other work."""
+
+
+class _UnwantedError(Exception):
+    """Ends work whose result nobody waits for any more."""
+
+
+def beside(
+    waits: Callable[[Checkpoint], Other], works: Callable[[], Result], checkpoint: Checkpoint
+) -> tuple[Other, Result]:
+    """Return the results of two pieces of work that go on at once: `waits`, which mostly waits for another process, in
+    a thread, and `works` in this one.
+
+    `waits` gets a checkpoint of its own; what it tells is passed on once `works` is done. An exception of `works` or of
+    `checkpoint` ends both.
+    """
+    told = [Step(0, 0, "")]
+    ended = threading.Event()
+
+    def watched(done: int = 0, total: int = 0, stage: str = "") -> None:
+        if ended.is_set():
+            raise _UnwantedError
+        told[0] = Step(done, total, stage)
+
+    thread = ThreadPoolExecutor(1)
+    try:
+        found = thread.submit(waits, watched)
+        result = works()
+        while not _is_done(found):
+            checkpoint(*told[0])
+    finally:
+        ended.set()
+        thread.shutdown(wait=False)
+    return found.result(), result
+
+
+def _is_done(found: Future[Other]) -> bool:
+    return bool(wait([found], _LOOK_S).done)

@@ -155,7 +155,7 @@ def capture(
             "The video lies outside the frame range.",
             "Check the start and end frame and where the video begins.",
         )
-    seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
+    seconds = time_base.all_seconds(count)
     span = _span(clip, float(seconds[0]), float(seconds[-1]), time_base.fps)
     track = yield from find_track(
         clip, float(span.begin), span.second(span.count - 1), engine.landmark_detector()

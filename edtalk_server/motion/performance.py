@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy.typing as npt
 
 from edtalk_server.arrays import Doubles, Floats, Weights
 from edtalk_server.media.audio.voice import Waveform
-from edtalk_server.media.steps import Checkpoint, unwatched
+from edtalk_server.media.steps import Checkpoint, beside, unwatched
 from edtalk_server.motion import pose
 from edtalk_server.motion.align import Alignment, align
 from edtalk_server.motion.align import Sentence as SpokenSentence
@@ -146,24 +147,19 @@ def perform(
     """
     time_base = time_base or _MODEL_TIME
     own = check_source_weights(source_weights, len(bundle.layout))
-    alignment = align(
-        options.transcript, voice, options.language, wants_sounds=options.visemes, checkpoint=checkpoint
-    )
-    count = frames or time_base.frame_count(_duration(voice, alignment) - time_base.offset)
-    if count < 1:
-        raise EDTalkError(
-            ErrorCode.EMPTY_RANGE,
-            "The voice lies outside the frame range."
-            if voice is not None
-            else "There is neither a voice nor a word.",
-            "Check the start and end frame and where the sound begins.",
+    if voice is None:
+        alignment = _placed(None, options, checkpoint)
+        seconds = _seconds(time_base, frames, None, alignment)
+        rows = np.tile(own, (len(seconds), 1))
+    else:
+        seconds = _seconds(time_base, frames, voice)
+        alignment, rows = beside(
+            partial(_placed, voice, options),
+            lambda: _with_mouth(own, bundle, voice, seconds, options, checkpoint),
+            checkpoint,
         )
-    seconds = np.array([time_base.seconds(time_base.start + i) for i in range(count)])
     checkpoint(0, 0, "reading the feelings")
     felt = _feelings(bundle, voice, alignment, options, checkpoint)
-    rows = np.tile(own, (count, 1))
-    if Bank.MOUTH in options.banks and voice is not None:
-        _move_mouth(rows, bundle, voice, seconds, checkpoint)
     checkpoint(0, 0, "moving the head")
     rows = _with_idle_motion(rows, bundle, voice or _NO_VOICE, seconds, options, felt, checkpoint)
     words = alignment.words
@@ -190,11 +186,33 @@ def check_source_weights(source_weights: npt.ArrayLike, channels: int) -> Weight
     return own
 
 
-def _duration(voice: Waveform | None, alignment: Alignment) -> Fraction:
-    """Return the seconds of the voice, or of the words, which end with a breath, where there is none."""
+def _placed(voice: Waveform | None, options: PredictOptions, checkpoint: Checkpoint) -> Alignment:
+    return align(
+        options.transcript, voice, options.language, wants_sounds=options.visemes, checkpoint=checkpoint
+    )
+
+
+def _seconds(
+    time_base: TimeBase, frames: int, voice: Waveform | None, alignment: Alignment | None = None
+) -> Doubles:
+    """Return the second of each frame; without a number of `frames`, to the end of the voice, or of the words, which
+    end with a breath, where there is none. Raises `EDTalkError(EMPTY_RANGE)`."""
     if voice is not None:
-        return voice.duration
-    return Fraction(alignment.words[-1].end + BREATH_S) if alignment.words else Fraction(0)
+        duration = voice.duration
+    else:
+        duration = (
+            Fraction(alignment.words[-1].end + BREATH_S) if alignment and alignment.words else Fraction(0)
+        )
+    count = frames or time_base.frame_count(duration - time_base.offset)
+    if count < 1:
+        raise EDTalkError(
+            ErrorCode.EMPTY_RANGE,
+            "The voice lies outside the frame range."
+            if voice is not None
+            else "There is neither a voice nor a word.",
+            "Check the start and end frame and where the sound begins.",
+        )
+    return time_base.all_seconds(count)
 
 
 # --- emotions --------------------------------------------------------------------------------------------------------
@@ -286,9 +304,18 @@ def _sentence(part: Part, felt: Felt | None) -> Sentence:
 # --- weights ---------------------------------------------------------------------------------------------------------
 
 
-def _move_mouth(
-    rows: Weights, bundle: VoiceBundle, voice: Waveform, seconds: Doubles, checkpoint: Checkpoint
-) -> None:
+def _with_mouth(
+    own: Weights,
+    bundle: VoiceBundle,
+    voice: Waveform,
+    seconds: Doubles,
+    options: PredictOptions,
+    checkpoint: Checkpoint,
+) -> Weights:
+    """Return `own` for each second, with the mouth of the voice where that bank is asked for."""
+    rows = np.tile(own, (len(seconds), 1))
+    if Bank.MOUTH not in options.banks:
+        return rows
     if bundle.audio_to_lip is None:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
@@ -298,11 +325,12 @@ def _move_mouth(
     mouth = bundle.layout.slice_of(Bank.MOUTH)
     predicted = _mouth_at(bundle.audio_to_lip, voice, seconds, checkpoint)
     rows[:, mouth] = clip_one_way(predicted, bundle.layout.bases[mouth])
+    return rows
 
 
 def _mouth_at(network: Any, voice: Waveform, seconds: Doubles, checkpoint: Checkpoint) -> Weights:
     """Return mouth weights [len(seconds), mouth] at rising moments of the voice."""
-    moments = np.array([_MODEL_TIME.frame(second) for second in seconds], np.float64)
+    moments = _MODEL_TIME.all_frames(seconds)
     first, last = int(np.floor(moments[0])) - 1, int(np.floor(moments[-1])) + 3
     rows = mouth_weights(network, voice, first, last, checkpoint)
     return interpolate(rows, moments - float(first))

@@ -34,6 +34,14 @@ def test_frames_and_seconds_are_inverse_for_subframes_and_after_an_hour() -> Non
         assert scene.frame(scene.seconds(frame)) == pytest.approx(frame, abs=1e-6)
 
 
+def test_many_frames_get_the_same_seconds_as_one_by_one() -> None:
+    shot = TimeBase.from_blender(24, 1.001, 7, -3.25)
+    seconds = shot.all_seconds(500)
+    assert list(seconds) == [shot.seconds(7 + i) for i in range(500)]
+    assert list(TimeBase().all_frames(seconds)) == [TimeBase().frame(second) for second in seconds]
+    assert shot.all_frames(seconds) == pytest.approx(7 + np.arange(500), abs=1e-9)
+
+
 @pytest.mark.parametrize(
     ("seconds", "frames"), [(0, 0), (-1, 0), (0.001, 1), (1, 24), (1.99, 47), (600, 14_400)]
 )

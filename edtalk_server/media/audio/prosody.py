@@ -6,7 +6,9 @@ voice needs little memory. The voice lies in endless silence: rows before and af
 
 from __future__ import annotations
 
+import weakref
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -61,8 +63,8 @@ REACH_S = (_SPAN + _SINCE + _NEAR) / FRAMES_PER_SECOND
 """Seconds of sound before a row on which it depends; after it, half of that."""
 _BLOCK = 2000
 """Rows that are computed together: 80 seconds."""
-_LOOKS_AT_ONCE = 512
-"""Looks whose pitch is sought together: about a tenth of a second of work."""
+_PIECE = 256
+"""Looks that are taken together: about a twentieth of a second of work."""
 
 _SILENT_DB = -80.0
 _AUDIBLE_DB = -60.0
@@ -100,9 +102,7 @@ def _silence(frames: int) -> Floats:
 
 def _block(samples: Floats, first: int, last: int, checkpoint: Checkpoint) -> Floats:
     begin, end = first - _SPAN - _SINCE - _NEAR, last + _SPAN + _NEAR
-    looks = _looks(samples, begin * _LOOKS, end * _LOOKS)
-    level, tilt, onset = _spectral(looks)
-    f0, voicing = _pitch_in_pieces(looks, checkpoint)
+    level, tilt, onset, f0, voicing = _seen(samples, begin * _LOOKS, end * _LOOKS, checkpoint)
     level = level[::_LOOKS]
     voiced = _usual_pitch_removed(_steady(f0))
     rows = np.zeros((end - begin, COLUMNS))
@@ -115,6 +115,56 @@ def _block(samples: Floats, first: int, last: int, checkpoint: Checkpoint) -> Fl
     rows[:, Prosody.ONSET] = onset.reshape(-1, _LOOKS).mean(axis=1)
     rows[:, Prosody.SINCE_PAUSE] = _since_pause(_pauses(level))
     return rows[first - begin : last - begin].astype(np.float32)
+
+
+# --- looks at the sound ----------------------------------------------------------------------------------------------
+
+
+class _Seen(NamedTuple):
+    """What looks at the sound show, [n] each: level [dB], tilt, onset strength, F0 [Hz] and voicing."""
+
+    level: Doubles
+    tilt: Doubles
+    onset: Doubles
+    f0: Doubles
+    voicing: Doubles
+
+
+_pieces: dict[int, tuple[weakref.ref[Floats], dict[int, _Seen]]] = {}
+"""Of each living voice that nobody can change: head, lids and feelings ask for the same rows one after the other."""
+
+
+def _pieces_of(samples: Floats) -> dict[int, _Seen]:
+    """Return what is known of a voice by the number of the piece; kept as long as a read-only voice lives."""
+    if samples.flags.writeable:
+        return {}
+    key = id(samples)
+    known = _pieces.get(key)
+    if known is None or known[0]() is not samples:
+        known = weakref.ref(samples, lambda _: _pieces.pop(key, None)), {}
+        _pieces[key] = known
+    return known[1]
+
+
+def _seen(samples: Floats, first: int, last: int, checkpoint: Checkpoint) -> _Seen:
+    """Return what the looks `first` to `last` - 1 show."""
+    pieces = _pieces_of(samples)
+    numbers = range(first // _PIECE, -(-last // _PIECE))
+    for number in numbers:
+        if number not in pieces:
+            checkpoint()
+            pieces[number] = _look_at(samples, number * _PIECE)
+    begin = numbers[0] * _PIECE
+    columns = (
+        np.concatenate([pieces[number][column] for number in numbers]) for column in range(len(_Seen._fields))
+    )
+    return _Seen(*(column[first - begin : last - begin] for column in columns))
+
+
+def _look_at(samples: Floats, first: int) -> _Seen:
+    looks = _looks(samples, first - 1, first + _PIECE)  # an onset is a change since the look before
+    level, tilt, onset = (column[1:] for column in _spectral(looks))
+    return _Seen(level, tilt, onset, *pitch(looks[1:]))
 
 
 def _looks(samples: Floats, first: int, last: int) -> Doubles:
@@ -174,16 +224,6 @@ def pitch(looks: Doubles) -> tuple[Doubles, Doubles]:
     voicing = np.clip(1.0 - depth / _APERIODIC, 0.0, 1.0) * loud
     f0 = _PITCH_RATE / (period + np.clip(shift, -1.0, 1.0))
     return np.where(voicing > 0, f0, np.nan), voicing
-
-
-def _pitch_in_pieces(looks: Doubles, checkpoint: Checkpoint) -> tuple[Doubles, Doubles]:
-    """Return `pitch` of all looks, some at a time: each is heard by itself."""
-    found = []
-    for begin in range(0, len(looks), _LOOKS_AT_ONCE):
-        checkpoint()
-        found.append(pitch(looks[begin : begin + _LOOKS_AT_ONCE]))
-    f0, voicing = zip(*found, strict=True)
-    return np.concatenate(f0), np.concatenate(voicing)
 
 
 def _normalized_difference(looks: Doubles) -> Doubles:

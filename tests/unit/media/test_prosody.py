@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from edtalk_server.arrays import Doubles, Floats
+from edtalk_server.media.audio import prosody as prosody_module
 from edtalk_server.media.audio.prosody import COLUMNS, REACH_S, Prosody, pitch, prosody
 from edtalk_server.training.speech.espeak import Espeak, Manner
 from shared_protocol.errors import EDTalkError
@@ -118,3 +119,41 @@ def test_louder_is_more_energy_an_attack_is_an_onset_and_hiss_has_a_high_tilt() 
     assert abs(int(attack[:, Prosody.ONSET].argmax()) - 25) <= 1
     hiss = np.diff(np.random.default_rng(1).standard_normal(RATE + 1)).astype(np.float32) * 0.1
     assert prosody(hiss, 20)[10, Prosody.TILT] > 0.4 > prosody(tone(200), 20)[10, Prosody.TILT]
+
+
+# --- heard once ------------------------------------------------------------------------------------------------------
+
+
+def test_a_voice_that_nobody_can_change_is_listened_to_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    heard: list[int] = []
+
+    def counted(looks: Doubles) -> tuple[Doubles, Doubles]:
+        heard.append(len(looks))
+        return pitch(looks)
+
+    monkeypatch.setattr(prosody_module, "pitch", counted)
+    wave = tone(150, seconds=3.0)
+    first = prosody(wave, 60)
+    wave.flags.writeable = False
+    assert np.array_equal(prosody(wave, 60), first)
+    listened = len(heard)
+    again = prosody(wave, 40, 20)
+    assert len(heard) == listened, "the head asks for what the feelings have asked for"
+    assert np.array_equal(again, first[20:])
+
+
+def test_what_was_heard_of_a_voice_goes_with_it() -> None:
+    wave = tone(150)
+    wave.flags.writeable = False
+    prosody(wave, 10)
+    key = id(wave)
+    assert key in prosody_module._pieces
+    del wave
+    assert key not in prosody_module._pieces
+
+
+def test_a_voice_that_may_change_is_heard_anew() -> None:
+    wave = tone(150)
+    before = prosody(wave, 20)
+    wave *= 0.1
+    assert (prosody(wave, 20)[10] != before[10]).any()
