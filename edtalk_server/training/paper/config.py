@@ -127,11 +127,13 @@ class StageConfig:
     judging: Judging = field(default_factory=Judging)
     critic: Critic = field(default_factory=Critic)
     start: str = ""
-    """A checkpoint to start from. Empty: the stage before this one in the same folder, if it is there."""
+    """A checkpoint to start from; for the stage `lips` also a bundle whose audio encoder it goes on from. Empty: the
+    stage before this one in the same folder, if it is there."""
     face: str = ""
     """Whose lips the stage `lips` teaches: a bundle's name or folder. Empty: the latest face in the same folder."""
     expert: str = ""
-    """Who judges them: a checkpoint of the stage `sync`. Empty: the one in the same folder."""
+    """Who judges them: a checkpoint of the stage `sync`, or a bundle that has an expert. Empty: the one in the same
+    folder."""
     ear: str = ""
     """A bundle with whose audio encoder the stage `sync` hears; it stays frozen, and the lips learn to fit it. Empty:
     the expert learns to hear by itself."""

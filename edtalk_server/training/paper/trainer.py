@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from edtalk_server import bundles
 from edtalk_server.networks.interface import FaceNetwork
+from edtalk_server.networks.sync import SyncExpert
 from edtalk_server.training.datasets.interface import ClipSet, SpokenBatch
 from edtalk_server.training.loop import checkpoint
 from edtalk_server.training.loop.prefetcher import draw_batches
@@ -24,7 +25,7 @@ from edtalk_server.training.paper.config import StageConfig, StageName
 from edtalk_server.training.paper.decoupling import MouthPoseStage
 from edtalk_server.training.paper.expression import ExpressionStage
 from edtalk_server.training.paper.feature_stage import FeatureStage
-from edtalk_server.training.paper.lips.lips_stage import Frozen, LipStage
+from edtalk_server.training.paper.lips.lips_stage import Frozen, LipStage, goes_on_from_a_bundle
 from edtalk_server.training.paper.lips.sync_stage import SyncStage
 from edtalk_server.training.paper.losses import MultiScaleCritic
 from edtalk_server.training.paper.reconstruction import ReconstructionStage
@@ -84,6 +85,9 @@ class PaperTrainer(Trainer):
 
     def _begin(self, out: Path) -> None:
         """Take over where the stage before this one, or the config's `start`, ended."""
+        if isinstance(self.stage, LipStage) and goes_on_from_a_bundle(self.settings):
+            self.stage.speak_like(bundles.load(self.settings.start))
+            return
         path = self._earlier(out)
         if path is None:
             return
@@ -203,10 +207,24 @@ def _frozen(config: StageConfig, out: Path) -> Frozen:
         )
     if not config.weights.sync:
         return Frozen(face, None)
+    return Frozen(face, _expert(config, out))
+
+
+def _expert(config: StageConfig, out: Path) -> SyncExpert:
+    """Return the expert of a checkpoint of the stage `sync`, or of the bundle that the config names."""
     path = Path(config.expert) if config.expert else configs.path_of(out, StageName.SYNC)
-    if not path.is_file():
+    if path.is_file():
+        return expert_of(path)
+    if not config.expert:
         raise missing_stage(StageName.LIPS, StageName.SYNC)
-    return Frozen(face, expert_of(path))
+    expert = bundles.load(config.expert).sync
+    if not isinstance(expert, SyncExpert):
+        raise EDTalkError(
+            ErrorCode.UNSUPPORTED,
+            f"The bundle {config.expert} has no sync expert.",
+            "Name the starter, or train one: `edtalk train stage sync`.",
+        )
+    return expert
 
 
 def _with_features(config: StageConfig, out: Path) -> StageConfig:

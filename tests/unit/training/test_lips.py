@@ -181,7 +181,41 @@ def test_lips_come_nearer_to_what_the_reader_sees(trained: Path, tmp_path: Path)
     assert feature[-1] < 0.9 * feature[0]
 
 
+def test_lips_go_on_from_a_bundle_and_keep_what_it_knows_of_voices(trained: Path, tmp_path: Path) -> None:
+    folder = copied(trained, tmp_path, StageName.MOUTH_POSE)
+    spoken = bundles.load("starter").audio_to_lip
+    config = replace(CONFIG, start="starter", audio=spoken.config, weights=replace(CONFIG.weights, sync=0.0))
+    trainer = PaperTrainer(StageName.LIPS, config, SpeakingCartoons(), folder, ALONE)
+    begun = {name: value.clone() for name, value in trainer.stage.model.state_dict().items()}
+    assert all(torch.equal(value, spoken.state_dict()[name]) for name, value in begun.items())
+    trainer.advance()
+    after = trainer.stage.model.state_dict()
+    changed = {name for name, value in after.items() if not torch.equal(value, begun[name])}
+    assert "mapping.weight" in changed
+    assert not any("running" in name for name in changed), "five neighbouring frames are few sounds"
+
+
+def test_a_bundle_without_such_an_audio_part_is_explained(trained: Path, tmp_path: Path) -> None:
+    folder = copied(trained, tmp_path, StageName.MOUTH_POSE)
+    config = replace(CONFIG, start="starter", weights=replace(CONFIG.weights, sync=0.0))
+    with pytest.raises(EDTalkError, match="no audio part like the config's"):
+        PaperTrainer(StageName.LIPS, config, SpeakingCartoons(), folder, ALONE)
+
+
 # --- the run ---
+
+
+def test_a_bundles_expert_may_judge_the_lips(trained: Path, tmp_path: Path) -> None:
+    folder = copied(trained, tmp_path, StageName.MOUTH_POSE)
+    bundle = bundles.load("starter")
+    if bundle.sync is None:
+        pytest.skip("the starter of this checkout has no sync expert")
+    trainer = PaperTrainer(
+        StageName.LIPS, replace(CONFIG, expert="starter"), SpeakingCartoons(), folder, ALONE
+    )
+    assert float(trainer.advance().values["sync"]) > 0
+    with pytest.raises(EDTalkError, match="nobody"):
+        PaperTrainer(StageName.LIPS, replace(CONFIG, expert="nobody"), SpeakingCartoons(), folder, ALONE)
 
 
 def test_lips_need_a_face_and_an_expert_but_no_expert_without_their_loss(

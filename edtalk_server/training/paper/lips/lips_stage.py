@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from edtalk_server.bundles import Bundle
 from edtalk_server.networks.audio2lip import Audio2Lip
 from edtalk_server.networks.interface import FaceNetwork
 from edtalk_server.networks.sync import FRAMES, MIDDLE, SyncExpert, lip_windows
@@ -17,6 +19,7 @@ from edtalk_server.training.paper.lips.losses import LipFeature, LipVelocity, Sy
 from edtalk_server.training.paper.lips.speech import draw_spoken
 from edtalk_server.training.paper.losses import Reconstruction
 from edtalk_server.training.paper.stage import LossSum, Stage
+from shared_protocol.errors import EDTalkError, ErrorCode
 
 _NEEDS_PICTURES = ("reconstruction", "sync")
 
@@ -26,6 +29,11 @@ class Frozen(NamedTuple):
 
     face: FaceNetwork
     expert: SyncExpert | None
+
+
+def goes_on_from_a_bundle(config: StageConfig) -> bool:
+    """Return whether `start` names a bundle, not a checkpoint."""
+    return bool(config.start) and not Path(config.start).is_file()
 
 
 class LipStage(Stage[SpokenBatch]):
@@ -50,6 +58,27 @@ class LipStage(Stage[SpokenBatch]):
                 network.eval().requires_grad_(requires_grad=False)
         self._reconstruction, self._synchrony = Reconstruction(), Synchrony()
         self._feature, self._velocity = LipFeature(), LipVelocity()
+        self.train()
+
+    def speak_like(self, bundle: Bundle) -> None:
+        """Begin with a bundle's audio part: film is scarce, and it knows many voices. `EDTalkError(UNSUPPORTED)` where
+        it has none like the config's."""
+        spoken = bundle.audio_to_lip
+        if not isinstance(spoken, Audio2Lip) or spoken.config != self.config.audio:
+            raise EDTalkError(
+                ErrorCode.UNSUPPORTED,
+                f"The bundle {bundle.manifest.name} has no audio part like the config's {self.config.audio}.",
+                "Set `audio` to that of its `audio_to_lip`, or leave `start` empty.",
+            )
+        self.model.load_state_dict(spoken.state_dict())
+
+    def train(self, mode: bool = True) -> LipStage:
+        """Switch to training. An encoder that knows many voices keeps its batch norms' statistics: five neighbouring
+        frames of a few clips have few sounds."""
+        super().train(mode)
+        if goes_on_from_a_bundle(self.config):
+            self.model.eval()
+        return self
 
     @staticmethod
     def batch(config: StageConfig, data: ClipSet, rng: Random) -> SpokenBatch:
