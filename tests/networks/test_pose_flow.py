@@ -122,6 +122,11 @@ def test_samples_are_mixed_of_chance_and_voice() -> None:
     assert not torch.allclose(stressed[0], stressed[1]), "no two performances stress the same"
     told = flow.frames(condition[..., RESPONDING.condition :])
     assert torch.allclose(stressed[2], told, atol=1e-5), "the most usual one is what the voice says"
+    flow.chance.fill_(1.0)
+    assert torch.allclose(flow.sampled(0 * noise, condition), told, atol=1e-5), "seeds share nothing else"
+    assert torch.allclose(
+        flow.left_to_chance(noise, condition)[0], flow.left_to_chance(noise[:1], condition[:1])[0], atol=1e-5
+    )
     assert not hasattr(PoseFlow(SMALL), "chance"), "flows without a response are those of before"
 
 

@@ -373,13 +373,22 @@ class PoseFlow(nn.Module):
         return self._standard(hops) * self.pose_deviation + self.pose_mean
 
     def sampled(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Return the pose [B, T, 6] that noise [B, H, C] stands for, as varied as the data; T as in `frames`."""
+        """Return the pose [B, T, 6] that noise [B, H, C] stands for, as varied as the data; T as in `frames`.
+
+        With a response, that alone says what the voice does to the head.
+        """
         if self.response is None:
             return self.frames(self.inverse(noise, condition))
         _, expected = self._split(condition)
-        chance = self._standard(self.chance * (self.inverse(noise, condition) - expected))
+        chance = self._standard(self.chance * self.left_to_chance(noise, condition))
         voice = self._standard(self.emphasis * expected) * self._stress(noise)
         return (chance + voice) * self.pose_deviation + self.pose_mean
+
+    def left_to_chance(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Return the hops [B, H, C] of noise less those of no noise: slow turns that all seeds share."""
+        both = torch.cat([noise, torch.zeros_like(noise)])
+        drawn, usual = self.inverse(both, torch.cat([condition, condition])).chunk(2)
+        return drawn - usual
 
     def _standard(self, hops: Tensor) -> Tensor:
         return hops if self.squeeze is None else self.squeeze.inverse(hops)

@@ -260,7 +260,7 @@ def calibrate(flow: PoseFlow, stretches: Stretches) -> None:
     hops, condition = flow.hops(batch.pose), condition_of(flow, batch)
     expected = condition[..., flow.config.condition :]
     noise = torch.randn(hops.shape, generator=torch.Generator().manual_seed(0))
-    drawn = flow.inverse(noise, condition) - expected
+    drawn = flow.left_to_chance(noise, condition)
     flow.chance.copy_(_CALM * (strength(hops - expected) / strength(drawn)).clamp(*_GAINS))
     flow.chance[PITCH::POSE] /= _CALM
     flow.emphasis.fill_(1.0)
