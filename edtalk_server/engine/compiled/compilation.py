@@ -160,7 +160,7 @@ def _sources() -> str:
     from edtalk_server.networks import blocks, fast, generator
 
     files = [Path(str(module.__file__)) for module in (blocks, fast, generator, build)]
-    files.append(Path(build.__file__).with_name("frame.py"))
+    files += [Path(build.__file__).with_name(name) for name in ("frame.py", "winograd.py")]
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 

@@ -1,9 +1,11 @@
 """A frame of `fast` written for a compiler: the same function in a form that fuses, in float32 or partly in bfloat16.
 
-`draw` is pure: tensors in, a frame out, no branch on values. Three things differ from `fast._draw`:
+`draw` is pure: tensors in, a frame out, no branch on values. Five things differ from `fast._draw`:
 
 * Sampling is a weighted sum of four rows (`embedding_bag`), which reads whole pixels of all channels at once, and
   the mask is multiplied into the four weights.
+* Wide 3x3 convolutions in float32 are Winograd's (`winograd`): a quarter of the products, and three times the rounding.
+* Flow and RGB heads are matrix products over pixels, and their maps are doubled by sums.
 * In bfloat16 a doubling convolution and its low-pass filter are one convolution with the four phases of the doubled
   map as channels: no rounding in between, and made for matrix units.
 * Only maps of `FIRST_HALF_SIZE` pixels and more use bfloat16. A wrong flow on a coarse map moves whole features.
@@ -20,13 +22,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from edtalk_server.engine.compiled import winograd
 from edtalk_server.engine.compiled.settings import Precision
-from edtalk_server.networks.blocks import DEMODULATION_EPSILON, GAIN, SLOPE
-from edtalk_server.networks.fast import Constants, FoldedConv, FoldedLevel, accumulate, flow_logits, to_rgb
+from edtalk_server.networks.blocks import DEMODULATION_EPSILON, GAIN, SLOPE, leaky
+from edtalk_server.networks.fast import Constants, FoldedConv, FoldedLevel
 
 FIRST_HALF_SIZE = 64
 """Side in pixels of the coarsest maps that bfloat16 may compute: with coarser ones frames of random networks on a photo
 fall below 50 dB against float32 (docs/performance.md)."""
+
+_WINOGRAD_SIZE = 16
+"""Side of the smallest maps that are worth it: the weights are four times as large, and each frame reads them once."""
+_WINOGRAD_WIDTH = 256
+"""Fewest channels: with fewer, to change and restore the maps takes as long as the products save."""
 
 
 class FusedLevel(NamedTuple):
@@ -46,7 +54,6 @@ class FusedConstants(NamedTuple):
     constant: Tensor
     start: FoldedConv
     levels: tuple[FusedLevel, ...]
-    upsample: Tensor
 
 
 def fuse(constants: Constants, precision: Precision) -> FusedConstants:
@@ -58,15 +65,20 @@ def fuse(constants: Constants, precision: Precision) -> FusedConstants:
         constants.constant,
         constants.start,
         tuple(_fuse_level(level, precision) for level in constants.levels),
-        constants.upsample,
     )
 
 
 def _fuse_level(level: FoldedLevel, precision: Precision) -> FusedLevel:
     if precision is Precision.FLOAT32 or level.size < FIRST_HALF_SIZE:
-        return FusedLevel(level, level.up, level.conv)
+        return FusedLevel(level, level.up, _fuse_wide(level))
     conv = level.conv._replace(weight=_half(level.conv.weight))
     return FusedLevel(level, level.up._replace(weight=_half(phases(level.up)), fir=None), conv)
+
+
+def _fuse_wide(level: FoldedLevel) -> FoldedConv:
+    if level.size < _WINOGRAD_SIZE or len(level.conv.weight) < _WINOGRAD_WIDTH:
+        return level.conv
+    return level.conv._replace(weight=winograd.transformed(level.conv.weight))
 
 
 def _half(weight: Tensor) -> Tensor:
@@ -102,10 +114,10 @@ def draw(fused: FusedConstants, latent: Tensor, features: dict[int, Tensor], wei
     for i, (level, up, conv) in enumerate(fused.levels):
         to_up, to_conv, to_flow = styles[1 + 3 * i : 4 + 3 * i]
         x = _styled(conv, _raised(up, x, to_up), to_conv)
-        logits = accumulate(flow_logits(level, x, to_flow), logits, fused.upsample)
+        logits = _accumulate(_flow_logits(level, x, to_flow), logits)
         mask = torch.sigmoid(logits[:, 2:])
         warped = sample_rows(features[level.size], torch.tanh(logits[:, :2]), level.grid, mask)
-        rgb = accumulate(to_rgb(level, warped), rgb, fused.upsample)
+        rgb = _accumulate(_to_rgb(level, warped), rgb)
         x = warped + x * (1.0 - mask)
     if rgb is None:
         raise ValueError("a generator needs at least one level")
@@ -123,6 +135,8 @@ def _style_sizes(fused: FusedConstants) -> list[int]:
 
 def _styled(conv: FoldedConv, x: Tensor, scales: Tensor) -> Tensor:
     scaled = (x * scales[:, :, None, None]).to(conv.weight.dtype)
+    if conv.weight.dim() == winograd.DIMENSIONS:
+        return _finish(conv, winograd.convolve(scaled, conv.weight), scales)
     return _finish(conv, F.conv2d(scaled, conv.weight, padding=1), scales)
 
 
@@ -140,6 +154,37 @@ def _raised(up: FoldedConv, x: Tensor, scales: Tensor) -> Tensor:
 def _finish(conv: FoldedConv, y: Tensor, scales: Tensor) -> Tensor:
     demodulation = GAIN * torch.rsqrt(scales.square() @ conv.energy.T + DEMODULATION_EPSILON)
     return F.leaky_relu(conv.bias + y.float() * demodulation[:, :, None, None], SLOPE)
+
+
+def _flow_logits(level: FoldedLevel, x: Tensor, scales: Tensor) -> Tensor:
+    """Return `fast.flow_logits` of one picture."""
+    return _by_pixel(x, level.flow_weight * scales, level.flow_bias[:, 0])
+
+
+def _to_rgb(level: FoldedLevel, warped: Tensor) -> Tensor:
+    """Return `fast.to_rgb` of one picture."""
+    return leaky(_by_pixel(warped, level.rgb_weight[:, :, 0, 0], level.rgb_inner_bias)) + level.rgb_bias
+
+
+def _by_pixel(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Return the 1x1 convolution of one picture [1, C, H, W] by weight [O, C] and bias [O]."""
+    _, channels, rows, columns = x.shape
+    made = torch.addmm(bias, x.permute(0, 2, 3, 1).reshape(rows * columns, channels), weight.T)
+    return made.reshape(1, rows, columns, -1).permute(0, 3, 1, 2)
+
+
+def _accumulate(value: Tensor, before: Tensor | None) -> Tensor:
+    """Add the doubled map of the level before, as `fast.accumulate` does."""
+    return value if before is None else value + _doubled(_doubled(before, 2), 3)
+
+
+def _doubled(x: Tensor, axis: int) -> Tensor:
+    """Return twice the size along an axis: between two pixels a quarter and three quarters of each, zero outside."""
+    count = x.shape[axis]
+    padded = F.pad(x, (1, 1) if axis == 3 else (0, 0, 1, 1))
+    before, after = padded.narrow(axis, 0, count), padded.narrow(axis, 2, count)
+    pairs = torch.stack([0.25 * before + 0.75 * x, 0.75 * x + 0.25 * after], axis + 1)
+    return pairs.flatten(axis, axis + 1)
 
 
 def sample_rows(feature: Tensor, flow: Tensor, identity: Tensor, mask: Tensor) -> Tensor:

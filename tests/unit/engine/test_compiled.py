@@ -14,6 +14,7 @@ from edtalk_server.bundles import Bundle, BundleManifest, NetworkPart
 from edtalk_server.bundles.official import convert
 from edtalk_server.bundles.official_names import face_tensors
 from edtalk_server.engine import Engine
+from edtalk_server.engine.compiled import frame, winograd
 from edtalk_server.engine.compiled.compilation import LEAST_PSNR, Compilation, library_folder, psnr
 from edtalk_server.engine.compiled.frame import draw, fuse
 from edtalk_server.engine.compiled.library import FrameLibrary, LibraryError
@@ -62,7 +63,10 @@ def _open(folder: Path, settings: CompileSettings) -> Engine:
 @pytest.mark.parametrize(
     ("precision", "least"), [(Precision.FLOAT32, 100.0), (Precision.BFLOAT16, LEAST_PSNR)]
 )
-def test_the_form_for_the_compiler_draws_the_same_frames(precision: Precision, least: float) -> None:
+def test_the_form_for_the_compiler_draws_the_same_frames(
+    precision: Precision, least: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frame, "_WINOGRAD_WIDTH", 64)  # as wide as this network's maps of 16 to 64 pixels
     face = FastEDTalk(_network(LARGE))
     waves = torch.from_numpy(rule.waves("TEST/portrait", (3, 128, 128), 4, 4.0, 0.9)).float()
     with torch.inference_mode():
@@ -73,6 +77,13 @@ def test_the_form_for_the_compiler_draws_the_same_frames(precision: Precision, l
             features = enhanced(prepared, weights[:, prepared.constants.expression_start :])
             difference = draw(fused, prepared.latent, features, weights) - face.decode(prepared, weights)
             assert psnr(difference) >= least
+
+
+def test_winograd_is_the_same_convolution() -> None:
+    random = torch.Generator().manual_seed(0)
+    x, weight = torch.randn(1, 5, 8, 12, generator=random), torch.randn(7, 5, 3, 3, generator=random)
+    made = winograd.convolve(x, winograd.transformed(weight))
+    torch.testing.assert_close(made, torch.nn.functional.conv2d(x, weight, padding=1), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.skipif(find_compiler() is None, reason="there is no C++ compiler")
