@@ -128,16 +128,12 @@ def escape() -> Iterator[float]:
 
 def press_the_cross() -> Iterator[float]:
     """The same with the button in the panel, while no frame comes at all."""
-    bake = addon("ui.bake.bake")
-    before, bake.WAITING_FRAMES = bake.WAITING_FRAMES, 0
-    begin_to_bake()
-    yield from hands.until(
-        lambda: session().task is not None and session().task.progress.stage == "Rendering"
-    )
-    yield from hands.Buttons().press("edtalk.cancel")
-    yield from hands.until(lambda: session().task is None)
-    result["cancelled by the cross"] = session().task is None
-    bake.WAITING_FRAMES = before
+    with window.no_frame_comes():
+        begin_to_bake()
+        yield from window.rendering()
+        yield from hands.Buttons().press("edtalk.cancel")
+        yield from hands.until(lambda: session().task is None)
+        result["cancelled by the cross"] = session().task is None
     hands.move(over_the_view())
     yield 0.5
 

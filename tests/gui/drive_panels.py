@@ -49,8 +49,9 @@ PANELS = (
 SCROLLED, PAGE = 40, 0.85
 """Pixels by one turn of the wheel; how much of its height the sidebar goes on, so that little is seen twice."""
 PAGES = {"usual": 2, "large": 3}
-LETTERS, ICON, EDGE = 11, 20, 8
-"""Pixels at scale 1: the size of Blender's letters, the width of an icon, and the least beside them in a button."""
+LETTERS, ICON, EDGE = 11, 20, 6
+"""Pixels at scale 1: the size of Blender's letters, the width of an icon, and the least beside them in a button (a
+quarter of an icon, from where on Blender shortens words, and one)."""
 
 
 def story() -> Generator[float, None, None]:

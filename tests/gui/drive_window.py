@@ -14,6 +14,7 @@ import subprocess
 import time
 import traceback
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -228,36 +229,54 @@ def story() -> Generator[float, None, None]:
     yield from bake_by_command()
 
 
-def bake_all_anew() -> None:
-    """Begin a bake in which every frame is stale."""
+def bake_all_anew(by: float) -> None:
+    """Begin a bake in which every frame is stale, because its keys have moved by so much."""
     curve = addon("scene.keys.actions").find(character(), "edtalk.mouth_02")
     for key in curve.keyframe_points:
-        key.co[1] += 0.1
+        key.co[1] += by
     curve.update()
     bpy.ops.ed.undo_push(message="every key is moved")
     with inside("VIEW_3D"):
         bpy.ops.edtalk.bake("INVOKE_DEFAULT")
 
 
+@contextmanager
+def no_frame_comes() -> Iterator[None]:
+    """Let bakes wait for their frames: what is to come in between does, however fast they are."""
+    bake = addon("ui.bake.bake")
+    before, bake.WAITING_FRAMES = bake.WAITING_FRAMES, 0
+    try:
+        yield
+    finally:
+        bake.WAITING_FRAMES = before
+
+
+def rendering() -> Iterator[float]:
+    """Wait until a bake has come to its rendering, or has ended. (Stages before that count other things.)"""
+    session, end = addon("ui.runtime.runtime").session(), time.monotonic() + 60
+    while session.task is not None and session.task.progress.stage != "Rendering":
+        assert time.monotonic() < end, session.task.progress.text
+        yield 0.02
+
+
 def undo_while_baking() -> Iterator[float]:
     """The bake goes on; what it shows at its end is there."""
-    bake_all_anew()
-    session = addon("ui.runtime.runtime").session()
-    while session.task is not None and not session.task.progress.done:
-        yield 0.02
-    result["undone while baking"] = session.task is not None
-    with bpy.context.temp_override(window=window()):
-        bpy.ops.ed.undo()
+    with no_frame_comes():
+        bake_all_anew(by=0.1)
+        yield from rendering()
+        result["undone while baking"] = addon("ui.runtime.runtime").session().task is not None
+        yield from undo()
     yield from finished()
     result["shows after undo while baking"] = character().edtalk.show
 
 
 def disable_while_baking() -> Iterator[float]:
     """The task ends with the add-on; enabled again, everything works."""
-    bake_all_anew()
-    yield 0.05
-    result["disabled while baking"] = addon("ui.runtime.runtime").session().task is not None
-    bpy.ops.preferences.addon_disable(module=MODULE)
+    with no_frame_comes():
+        bake_all_anew(by=0.2)  # (what was undone has been baked)
+        yield from rendering()
+        result["disabled while baking"] = addon("ui.runtime.runtime").session().task is not None
+        bpy.ops.preferences.addon_disable(module=MODULE)
     yield 1.0
     bpy.ops.preferences.addon_enable(module=MODULE)
     reach_server()

@@ -10,16 +10,19 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import product
 from typing import IO
 
 import bpy
 import drive_window
 
-ROW, COLUMN, TABS, STEP = 14, 18, 40, 6
+ROW, COLUMN, TABS, STEPS = 14, 18, 40, (6, 1)
 """Pixels at scale 1 between two looks (less than a button is high, and than one of a single icon is wide), at the right
-edge, and in looking for a button's end."""
+edge, and in looking for a button's end, first and then."""
 HOVER, LONG_HOVER = 0.03, 0.2
-"""Seconds until Blender knows what is under the mouse, mostly and surely."""
+"""Seconds until Blender knows what is under the mouse that it has seen, mostly and surely."""
+ARRIVES = 5.0
+"""Seconds in which Blender sees the mouse where it went, also on a busy machine. (In another window it never does.)"""
 F12 = "96"
 """The key by its number: called by its name, some xdotools hold Alt as well."""
 Place = tuple[int, int]
@@ -54,10 +57,37 @@ def move(place: Place) -> None:
     mouse("mousemove", str(place[0]), str(place[1]))
 
 
-def click(place: Place, button: int = 1) -> Iterator[float]:
-    """Go there, wait until Blender has seen it, press and release."""
+class SeenMouse(bpy.types.Operator):
+    """Notes where Blender has seen the mouse; no other call tells."""
+
+    bl_idname, bl_label = "hands.seen_mouse", "Seen Mouse"
+    bl_options = {"INTERNAL"}  # noqa: RUF012 (Blender wants a set)
+    at: Place = (-1, -1)
+
+    def invoke(self, _context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        SeenMouse.at = event.mouse_x, drive_window.window().height - event.mouse_y
+        return {"CANCELLED"}
+
+
+def _has_arrived(place: Place) -> bool:
+    """Has Blender seen the mouse at a place, or a pixel beside it?"""
+    if not hasattr(bpy.types, "HANDS_OT_seen_mouse"):
+        bpy.utils.register_class(SeenMouse)
+    with bpy.context.temp_override(window=drive_window.window()):
+        bpy.ops.hands.seen_mouse("INVOKE_DEFAULT")
+    return all(abs(seen - wanted) <= 1 for seen, wanted in zip(SeenMouse.at, place, strict=True))
+
+
+def go(place: Place, rest: float = 0.15) -> Iterator[float]:
+    """Move the mouse to a place in the first window, wait until Blender has seen it, and rest there."""
     move(place)
-    yield 0.15
+    yield from until(lambda: _has_arrived(place), ARRIVES)
+    yield rest
+
+
+def click(place: Place, button: int = 1) -> Iterator[float]:
+    """Go there, press and release."""
+    yield from go(place)
     mouse("mousedown", str(button))
     yield 0.1
     mouse("mouseup", str(button))
@@ -66,8 +96,7 @@ def click(place: Place, button: int = 1) -> Iterator[float]:
 
 def drag(start: Place, end: Place, steps: int = 6) -> Iterator[float]:
     """Press at one place, go to another, let go."""
-    move(start)
-    yield 0.15
+    yield from go(start)
     mouse("mousedown", "1")
     yield 0.1
     for step in range(1, steps + 1):
@@ -134,8 +163,7 @@ class Buttons:
         side = drive_window.region(where, "UI")
         near = _places(side, _columns(side)) if closely else []
         for place in (*self._remembered(words), *_places(side, _thirds(side)), *near):
-            move(place)
-            yield HOVER
+            yield from go(place, HOVER)
             seen = under_mouse(where, side)
             if words in seen:
                 yield LONG_HOVER
@@ -161,8 +189,7 @@ class Buttons:
                 if len(seen) == 2 and len(set(seen.values())) == 1:
                     break  # one button from there to here, or none
                 place = at(side, round(side.width * part), row)
-                move(place)
-                yield HOVER
+                yield from go(place, HOVER)
                 if command := under_mouse(where, side):
                     found.setdefault(command, []).append(place)
                 seen[part] = command
@@ -177,11 +204,10 @@ def is_wide(command: str, places: list[Place], needed: float) -> Iterator[float]
     where = drive_window.area("VIEW_3D")
     side = drive_window.region(where, "UI")
     left, right, row = min(x for x, _ in places), max(x for x, _ in places), places[0][1]
-    for direction in (-1, 1):
+    for direction, step in product((-1, 1), STEPS):
         while right - left < needed:
-            place = (left if direction < 0 else right) + direction * STEP, row
-            move(place)
-            yield HOVER
+            place = (left if direction < 0 else right) + direction * step, row
+            yield from go(place, HOVER)
             if under_mouse(where, side) != command:
                 yield LONG_HOVER
                 if under_mouse(where, side) != command:  # it may have been the button of the place before

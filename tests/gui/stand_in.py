@@ -12,10 +12,13 @@ import json
 import os
 import socket
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
+HOLD = Path("/mnt/out/hold")
+"""While this file is there, no server starts."""
 sys.path.insert(0, str(HERE))
 
 from shared_protocol import connection, processes  # noqa: E402
@@ -24,6 +27,8 @@ from shared_protocol import connection, processes  # noqa: E402
 def main(command: list[str]) -> int:
     """Have a server run outside with these arguments of `edtalk_server.cli`, for as long as this process lives."""
     file = Path(command[command.index("--connection-file") + 1])
+    while HOLD.exists():
+        time.sleep(0.05)
     port = int((HERE / "outside.port").read_text())
     try:
         with socket.create_connection(("127.0.0.1", port)) as outside, outside.makefile("rw") as lines:
