@@ -56,7 +56,8 @@ _guessed: set[str] = set()
 def _decoder(beam: float) -> Any:
     import pocketsphinx
 
-    return pocketsphinx.Decoder(lm=None, loglevel="FATAL", beam=beam, pbeam=beam, wbeam=beam)
+    # the best path through a lattice begins with a word of no length, in which its sounds cannot be found
+    return pocketsphinx.Decoder(lm=None, loglevel="FATAL", bestpath=False, beam=beam, pbeam=beam, wbeam=beam)
 
 
 def align(samples: Floats, forms: Sequence[Sequence[str]], wants_sounds: bool = False) -> Heard | None:
