@@ -66,8 +66,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     head.add_argument(
         "--pose", action="store_true", help="measure the pose flow on synthetic speech, and nothing else"
     )
-    head.add_argument("--takes", type=int, default=24, help="minutes of held-out speech (default: 24)")
+    head.add_argument(
+        "--takes",
+        type=int,
+        default=24,
+        help="minutes, or with --lips clips, of held-out speech (default: 24)",
+    )
     head.add_argument("--voice", type=Path, metavar="SOUND", help="also measure on this voice")
+    lips = parser.add_argument_group("the lips", "how the bundle's audio part follows held-out voices")
+    lips.add_argument(
+        "--lips", action="store_true", help="measure the lips on synthetic speech, and nothing else"
+    )
+    lips.add_argument(
+        "--transcript",
+        type=Path,
+        metavar="FILE",
+        help="what --voice says, in English: also count the p, b and m in which the lips meet",
+    )
     out = parser.add_argument_group("results")
     out.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     out.add_argument(
@@ -114,6 +129,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.pose:
         return _evaluate_pose(arguments)
+    if arguments.lips:
+        return _evaluate_lips(arguments)
     engine = Engine.open(arguments.bundle, "cpu")
     photos = [_photo(path, engine) for path in arguments.portrait]
     if not arguments.draw_only:
@@ -300,7 +317,34 @@ def _evaluate_pose(arguments: argparse.Namespace) -> int:
         lines += [*head_motion.report(flow, takes, temperature), ""]
         if voice is not None:
             lines += [*head_motion.voice_report(flow, voice, temperature), ""]
-    print(*lines, sep="\n")
-    if arguments.markdown:
-        arguments.markdown.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _print(lines, arguments.markdown)
     return 0
+
+
+def _evaluate_lips(arguments: argparse.Namespace) -> int:
+    """Print how the bundle's lips follow speech; write the same as Markdown."""
+    from edtalk_server import api, bundles
+    from edtalk_server.evaluation.measures import lips
+
+    if (arguments.voice is None) != (arguments.transcript is None):
+        raise EDTalkError(
+            ErrorCode.BAD_MESSAGE,
+            "p, b and m are found in a voice by its words.",
+            "Give both --voice and --transcript, or neither.",
+        )
+    voices = []
+    if arguments.voice is not None:
+        spoken = api.load_voice(arguments.voice), api.load_transcript(arguments.transcript)
+        voices.append((arguments.voice.name, *spoken))
+    network = bundles.load(arguments.bundle).audio_to_lip
+    _print(lips.report(network, arguments.takes, voices), arguments.markdown)
+    return 0
+
+
+def _print(lines: list[str], markdown: Path | None) -> None:
+    from edtalk_server.media.video.sequence import make_folder, write_whole
+
+    print(*lines, sep="\n")
+    if markdown is not None:
+        make_folder(markdown.absolute().parent)
+        write_whole(markdown, ("\n".join(lines) + "\n").encode())

@@ -114,6 +114,11 @@ def build(folder: Path, config: CorpusConfig) -> tuple[Clips, Clips]:
     return train, held_out
 
 
+def held_out_clips(config: CorpusConfig) -> Clips:
+    """Make the held-out clips alone."""
+    return _pack(_held_out(config, np.random.default_rng(config.seed)))
+
+
 def _train(config: CorpusConfig, rng: np.random.Generator) -> Iterator[tuple[Utterance, int]]:
     for _ in range(config.espeak_clips):
         yield _espeak(rng, str(rng.choice(voices.TRAIN_ESPEAK)), 3), Kind.ESPEAK
