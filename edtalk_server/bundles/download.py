@@ -106,12 +106,12 @@ def _fetch(url: str, path: Path, entry: FileEntry, before: int, offer: Offer) ->
     if path.is_file():  # of an earlier try, perhaps of another version
         path.rename(partial)
     resumed = partial.is_file()
-    yield from _receive_patiently(url, partial, entry.size, before, offer)
-    digest = yield from _digest_of(partial, before, offer)
+    yield from receive(url, partial, entry.size, before, offer.bytes)
+    digest = yield from digest_of(partial, before, offer.bytes)
     if digest != entry.sha256 and resumed:
         partial.unlink()
-        yield from _receive_patiently(url, partial, entry.size, before, offer)
-        digest = yield from _digest_of(partial, before, offer)
+        yield from receive(url, partial, entry.size, before, offer.bytes)
+        digest = yield from digest_of(partial, before, offer.bytes)
     if digest != entry.sha256:
         partial.unlink()
         raise EDTalkError(
@@ -122,12 +122,13 @@ def _fetch(url: str, path: Path, entry: FileEntry, before: int, offer: Offer) ->
     partial.rename(path)
 
 
-def _receive_patiently(url: str, partial: Path, size: int, before: int, offer: Offer) -> Steps[None]:
-    """Receive a file, and reconnect a few times. Raises `EDTalkError`: DOWNLOAD_FAILED, DISK."""
+def receive(url: str, partial: Path, size: int, before: int, total: int) -> Steps[None]:
+    """Receive a file of `size` bytes, the first of which may be there, and reconnect a few times; `before` of `total`
+    bytes came earlier. Raises `EDTalkError`: DOWNLOAD_FAILED, DISK."""
     for attempt in range(1, _TRIES + 1):
         try:
             for held in _receive(url, partial, size):
-                yield Step(before + held, offer.bytes, f"downloading {partial.stem}")
+                yield Step(before + held, total, f"downloading {partial.stem}")
             return
         except _NETWORK as error:
             logger.info("%s, try %d of %d: %s", url, attempt, _TRIES, error)
@@ -139,13 +140,25 @@ def _receive_patiently(url: str, partial: Path, size: int, before: int, offer: O
             raise disk_error(partial, error) from error
 
 
-def _digest_of(partial: Path, before: int, offer: Offer) -> Steps[str]:
+def size_of(url: str) -> int:
+    """Ask how many bytes a file has. Raises `EDTalkError(DOWNLOAD_FAILED)`."""
+    try:
+        with contextlib.closing(urllib.request.urlopen(_request(url), timeout=SILENCE_S)) as answer:  # noqa: S310 (checked)
+            return int(answer.headers["Content-Length"])
+    except (*_NETWORK, TypeError, ValueError) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        raise _failed(url.rpartition("/")[2], url, error) from error
+
+
+def digest_of(partial: Path, before: int, total: int) -> Steps[str]:
+    """Return the SHA-256 of a file."""
     digest, size = hashlib.sha256(), 0
     with partial.open("rb") as file:
         while piece := file.read(_HASHED_AT_ONCE):
             digest.update(piece)
             size += len(piece)
-            yield Step(before + size, offer.bytes, f"checking {partial.stem}")
+            yield Step(before + size, total, f"checking {partial.stem}")
     return digest.hexdigest()
 
 
@@ -157,7 +170,7 @@ def _receive(url: str, partial: Path, size: int) -> Iterator[int]:
         held = 0
     if held == size:
         return
-    request = urllib.request.Request(url, headers={"User-Agent": f"edtalk/{__version__}"})  # noqa: S310 (checked)
+    request = _request(url)
     if held:
         request.add_header("Range", f"bytes={held}-")
     with contextlib.closing(urllib.request.urlopen(request, timeout=SILENCE_S)) as answer:  # noqa: S310 (checked)
@@ -173,6 +186,10 @@ def _receive(url: str, partial: Path, size: int) -> Iterator[int]:
                 yield held
     if held < size:
         raise ConnectionError(f"it ended after {held} of {size} bytes")
+
+
+def _request(url: str) -> urllib.request.Request:
+    return urllib.request.Request(url, headers={"User-Agent": f"edtalk/{__version__}"})  # noqa: S310 (checked)
 
 
 def _starts_at(answer: Any, first: int) -> bool:

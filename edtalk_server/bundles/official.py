@@ -146,6 +146,16 @@ def _filled(
     return Imported(kind, config, network.eval().requires_grad_(False))
 
 
+def tensors_of(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of somebody's checkpoint of plain weights. Raises `EDTalkError(BUNDLE_INVALID)`."""
+    content = _open(path)
+    return {
+        str(name): value.detach().clone().contiguous()
+        for name, value in content.items()
+        if isinstance(value, Tensor)
+    }
+
+
 def _open(path: Path) -> Mapping[str, Any]:
     try:
         foreign_files.check_weights(path)

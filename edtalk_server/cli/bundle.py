@@ -49,7 +49,7 @@ def _add_describe(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Do the action; problems are `EDTalkError`s that name the file, field or tensor."""
     match arguments.action:
-        case "list" | "import" | "download":
+        case "list" | "import" | "download" | "encoders":
             return bundle_library.run(arguments)
         case "check":
             return _check(arguments.bundle, arguments.json)

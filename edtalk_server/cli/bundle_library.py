@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 
 
 def add_arguments(actions: Any) -> None:
-    """Add `list`, `import FILE... [-o DIR | --name NAME]` and `download NAME [--mirror URL]`."""
+    """Add `list`, `import FILE... [-o DIR | --name NAME]`, `download NAME [--mirror URL]` and `encoders DIR`."""
     add_json_option(actions.add_parser("list", help="what is installed, and what can be downloaded"))
     importing = actions.add_parser("import", help="turn the official checkpoints into a bundle")
     importing.add_argument(
@@ -35,7 +35,13 @@ def add_arguments(actions: Any) -> None:
     download = actions.add_parser("download", help="fetch a bundle that `list` offers, and install it")
     download.add_argument("name", help="as `list` calls it")
     download.add_argument("--mirror", default="", metavar="URL", help="instead of the catalogue's address")
-    for action in (importing, download):
+    encoders = actions.add_parser(
+        "encoders",
+        help="fetch HuBERT and EmoBERTa, with which `edtalk train stage semantics` hears and reads",
+    )
+    encoders.add_argument("folder", type=Path, metavar="DIR", help="folder for both; fetches what is missing")
+    encoders.add_argument("--mirror", default="", metavar="URL", help="instead of the site's address")
+    for action in (importing, download, encoders):
         add_json_option(action)
 
 
@@ -46,6 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
             return _list(arguments.json)
         case "download":
             return _download(arguments.name, arguments.mirror, arguments.json)
+        case "encoders":
+            return _fetch_encoders(arguments.folder, arguments.mirror, arguments.json)
         case _:
             files = [Path(file) for file in arguments.files]
             return _import(files, arguments.output, arguments.name, arguments.json)
@@ -108,6 +116,22 @@ def _download(name: str, mirror: str, as_json: bool) -> int:
         print_json({"folder": str(folder), "name": name})
     else:
         print(f"{folder}: installed; use it with --bundle {name}")
+    return 0
+
+
+def _fetch_encoders(folder: Path, mirror: str, as_json: bool) -> int:
+    from edtalk_server.bundles import encoders
+
+    for encoder in () if as_json else encoders.ENCODERS:
+        print(f"{encoder.title}, licence {encoder.licence}: {mirror or encoders.SITE}/{encoder.place}")
+    found = _show_steps(encoders.fetch_encoders(folder, mirror))
+    if as_json:
+        print_json({"folder": str(folder), "sha256": {name: entry.sha256 for name, entry in found.items()}})
+        return 0
+    print(*(f"{entry.sha256}  {name}" for name, entry in sorted(found.items())), sep="\n")
+    print(
+        f"{folder / encoders.RECORD} keeps these hashes: compare them with somebody else's, nothing else is taken."
+    )
     return 0
 
 

@@ -67,17 +67,20 @@ def _trainer(plan: SemanticsPlan, engine: Engine, out: Path) -> heads.SemanticsT
 
 
 def open_network(plan: SemanticsPlan, bundle: bundles.Bundle) -> HubertRoberta:
-    """Return untrained networks with the plan's encoders opened. Raises `EDTalkError(UNSUPPORTED)`."""
+    """Return untrained networks with the plan's encoders opened. Raises `EDTalkError`: `UNSUPPORTED`, and
+    `BUNDLE_INVALID` where an encoder is not the one that was fetched."""
+    from edtalk_server.bundles import encoders
     from edtalk_server.training.semantics import heads
 
+    encoders.check(Path(plan.encoders))
     try:
         return heads.new_network(plan, bundle, *heads.widths(plan.encoders))
     except (OSError, ImportError, ValueError) as error:
         raise EDTalkError(
             ErrorCode.UNSUPPORTED,
             f"The encoders in {plan.encoders} cannot be opened: {error}",
-            "Put HuBERT into hubert/ and RoBERTa into roberta/ of that folder (config.json, model.safetensors), "
-            "and install the extra: pip install edtalk-blender[semantics].",
+            "Fetch them with `edtalk bundle encoders`, or put HuBERT into hubert/ and RoBERTa into roberta/ of that "
+            "folder (config.json, model.safetensors), and install the extra: pip install edtalk-blender[semantics].",
         ) from error
 
 

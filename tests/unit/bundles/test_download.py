@@ -6,6 +6,7 @@ A real server of the standard library stands in for the web.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -14,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
-from edtalk_server.bundles import catalogue, download, library
+from edtalk_server.bundles import catalogue, download, encoders, library
 from edtalk_server.bundles.download import download_bundle
 from edtalk_server.bundles.load import find
 from edtalk_server.cli import main
@@ -265,3 +268,75 @@ def test_the_command_lists_and_fetches(
     monkeypatch.setattr(download, "_TRIES", 1)
     assert main(["bundle", "download", "unknown"]) == 1
     assert "unknown" in capsys.readouterr().err
+
+
+# --- encoders, whose hashes nobody publishes -------------------------------------------------------------------------
+
+
+def offer_encoders(site: Site, scale: float = 1.0) -> None:
+    for encoder in encoders.ENCODERS:
+        for file in encoder.files:
+            data = f"{encoder.name} {file}".encode()
+            if file.endswith(".bin"):
+                buffer = io.BytesIO()
+                torch.save({"layer.weight": torch.full((2, 3), scale), "layer.bias": torch.zeros(3)}, buffer)
+                data = buffer.getvalue()
+            site.files[f"/bundles/{encoder.place}/{file}"] = data
+
+
+def test_encoders_are_fetched_as_safetensors_and_their_hashes_kept(
+    site: Site, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    offer_encoders(site)
+    assert main(["bundle", "encoders", str(tmp_path / "encoders"), "--mirror", site.address]) == 0
+    said = capsys.readouterr().out
+    assert "licence Apache-2.0" in said and "licence MIT" in said
+    config = site.files[f"/bundles/{encoders.ENCODERS[0].place}/config.json"]
+    assert f"{hashlib.sha256(config).hexdigest()}  hubert/config.json" in said
+    weights = load_file(tmp_path / "encoders" / "roberta" / "model.safetensors")
+    assert torch.equal(weights["layer.weight"], torch.ones(2, 3))
+    assert not list((tmp_path / "encoders").rglob("*.bin")), "no pickle is left"
+    asked = len(site.asked)
+    run_to_end(encoders.fetch_encoders(tmp_path / "encoders", site.address))
+    assert len(site.asked) == asked, "what is there is not fetched again"
+
+
+def test_other_encoders_than_the_first_are_refused(site: Site, tmp_path: Path) -> None:
+    offer_encoders(site)
+    known = run_to_end(encoders.fetch_encoders(tmp_path / "here", site.address))
+    assert known == encoders.record(tmp_path / "here")
+    there = tmp_path / "there"
+    there.mkdir()
+    (there / encoders.RECORD).write_bytes((tmp_path / "here" / encoders.RECORD).read_bytes())
+    offer_encoders(site, scale=2.0)
+    with pytest.raises(EDTalkError, match="another file than at the first fetch") as caught:
+        run_to_end(encoders.fetch_encoders(there, site.address))
+    assert caught.value.code is ErrorCode.BUNDLE_INVALID
+    assert not (there / "hubert" / "model.safetensors").exists()
+
+
+def test_encoders_that_were_changed_afterwards_are_found(site: Site, tmp_path: Path) -> None:
+    offer_encoders(site)
+    run_to_end(encoders.fetch_encoders(tmp_path, site.address))
+    encoders.check(tmp_path)
+    (tmp_path / "roberta" / "vocab.json").write_text("other words")
+    with pytest.raises(EDTalkError, match="another file"):
+        encoders.check(tmp_path)
+    (tmp_path / "roberta" / "vocab.json").unlink()
+    with pytest.raises(EDTalkError, match="is missing"):
+        encoders.check(tmp_path)
+
+
+def test_a_pickle_that_holds_more_than_weights_is_not_opened(site: Site, tmp_path: Path) -> None:
+    offer_encoders(site)
+    buffer = io.BytesIO()
+    torch.save({"layer.weight": tmp_path}, buffer)
+    site.files[f"/bundles/{encoders.ENCODERS[0].place}/pytorch_model.bin"] = buffer.getvalue()
+    with pytest.raises(EDTalkError, match="more than weights"):
+        run_to_end(encoders.fetch_encoders(tmp_path / "encoders", site.address))
+
+
+def test_encoders_that_are_not_offered_are_explained(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(EDTalkError) as caught:
+        run_to_end(encoders.fetch_encoders(tmp_path, site.address))
+    assert caught.value.code is ErrorCode.DOWNLOAD_FAILED
