@@ -38,8 +38,8 @@ EYES = {"right": slice(36, 42), "left": slice(42, 48)}
 Mask = npt.NDArray[np.bool_]
 
 
-def _face(side: int = 256) -> Tensor:
-    """A face with open eyes and brows, [1, 3, side, side]."""
+def _face(side: int = 256, brows: float = 4) -> Tensor:
+    """A face with open eyes and brows so many pixels of 256 below their landmarks, [1, 3, side, side]."""
     large = 2048
     picture = np.full((large, large, 3), SKIN, np.uint8)
     scale = large / 256
@@ -56,7 +56,7 @@ def _face(side: int = 256) -> Tensor:
         cv2.circle(eyeball, (round(middle[0]), round(middle[1] - 0.08 * half)), round(0.36 * half), IRIS, -1)
         picture = np.where(inside[..., None] > 0, eyeball, picture)
         cv2.polylines(picture, [upper.round().astype(np.int32)], isClosed=False, color=LASHES, thickness=10)
-        line = TEMPLATE68[brow] * scale + [0, 4 * scale]
+        line = TEMPLATE68[brow] * scale + [0, brows * scale]
         cv2.polylines(
             picture, [line.round().astype(np.int32)], isClosed=False, color=BROW, thickness=round(5 * scale)
         )
@@ -187,6 +187,52 @@ def test_brows_rise_and_draw_together_and_the_eyes_stay(photo: Tensor, prepared:
     assert inner[0] < inner[1]
     for part in EYES.values():
         assert np.abs(raised - rest)[_box(part, 0)].mean() < 3
+
+
+@pytest.mark.parametrize("below", [4, 7])
+def test_a_brow_keeps_its_thickness_when_it_rises(below: float) -> None:
+    """It was drawn out with the skin below it where it lay close above the eye, and so became twice as thick."""
+    photo = _face(brows=below)
+    made = UpperFace(CONFIG).prepare(photo, POINTS, torch.zeros(1, len(CHANNELS)))
+    for eye, part in zip(made.found, (slice(17, 22), slice(22, 27)), strict=True):
+        middle = eye.origin + float(eye.brow.at(torch.tensor(0.0))) * torch.stack(
+            [-eye.across[1], eye.across[0]]
+        )
+        drawn = np.interp(256 * float(middle[0]), *TEMPLATE68[part].T) + below + 2.5
+        assert 256 * float(middle[1]) == pytest.approx(drawn, abs=2.5)
+    rest, raised = (_moved(photo, made, brow_raise=amount) for amount in (0.0, 1.0))
+    columns, rows = (
+        _box(slice(24, 25), 2)[1],
+        slice(*(round(TEMPLATE68[24, 1]) + at for at in (-14, below + 5))),
+    )
+    thick = [np.clip(190 - levels[rows, columns][..., 0], 0, None).sum() for levels in (rest, raised)]
+    assert thick[1] == pytest.approx(thick[0], rel=0.15)
+    assert np.array_equal(raised[: rows.start - 22], rest[: rows.start - 22]), "the hair stays"
+
+
+def test_lids_leave_their_hollows_when_they_close_or_brows_rise() -> None:
+    photo = _face()
+    eye = fit_eyes(photo, POINTS)[1]
+    where = _box(EYES["left"], 2)[1]
+    low = [round(256 * float(eye.origin[1] + y * eye.across[0])) for y in (eye.brow.offset, eye.upper.height)]
+    photo[:, :, low[0] + 1 : low[1] - 1, where] -= 0.6
+    made = UpperFace(CONFIG).prepare(photo, POINTS, torch.zeros(1, len(CHANNELS)))
+    hollow = slice(low[0] + 2, low[1] - 2), slice(where.start + 6, where.stop - 6)
+    rest, closed, raised = (
+        _moved(photo, made, **{name: amount})[hollow].mean()
+        for name, amount in (("squint", 0.0), ("blink_left", 1.0), ("brow_raise", 1.0))
+    )
+    assert closed > rest + 10 and raised > rest + 6
+
+
+def test_a_squint_leaves_half_of_the_eye(photo: Tensor, prepared: PreparedUpperFace) -> None:
+    rest, narrow = _moved(photo, prepared), _moved(photo, prepared, squint=1.0)
+    seen = [
+        (np.abs(levels[_box(part, 2)] - SKIN).max(-1) > 40).sum()
+        for levels in (rest, narrow)
+        for part in EYES.values()
+    ]
+    assert 0.5 < sum(seen[2:]) / sum(seen[:2]) < 0.75
 
 
 def test_nothing_that_the_network_draws_shows_at_raised_brows(prepared: PreparedUpperFace) -> None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from edtalk_server.networks.upper_face.fit import Eye, arch, down_of
-from edtalk_server.networks.upper_face.region import rows_and_columns
+from edtalk_server.networks.upper_face.region import rows_and_columns, smooth
 
 GAZE_ACROSS, GAZE_DOWN = 0.48, 0.32
 """How far an iris moves at a gaze of 1, 25 degrees: by a sixteenth of the distance of the eyes' outer corners."""
@@ -26,7 +26,7 @@ _ROOM = 0.92
 """Part of the white beside an iris that it may cover."""
 _SEAM, _OVERLAP = 0.07, 0.05
 """Where closed lids meet: this part of the opening above the lower margin; and how far the upper one lies over it."""
-_SQUINT_UPPER, _SQUINT_LOWER = 0.2, 0.36
+_SQUINT_UPPER, _SQUINT_LOWER = 0.12, 0.3
 _WIDE, _ABOVE_IRIS, _LEAST_WIDE = 0.17, 0.06, 0.07
 """How far the upper lid of an eye that is opened wide is lifted at most; how far above the iris that ends, lest white
 rings it; and how far it is lifted where it already lies there."""
@@ -40,7 +40,11 @@ _LINE, _LINE_DEPTH = 0.055, 0.42
 """Half the height of the line that lashes make where the lids have met, and how much darker it is."""
 _BELOW = 0.9
 """How far below the lower margin skin moves."""
+_CHEEK_BELOW, _OF_CHEEK = 0.65, 0.88
+"""How far below the eye the cheek is asked, and the part of its light that drawn out skin has at least."""
 _LEAST_SLOPE = 0.3
+_LEAST_REACH, _ABOVE_BROW = 0.2, 0.1
+"""How far up from the upper margin skin moves at least, and how far above the brow's edge an eye's region ends."""
 EXTENT = (1.3, 1.15)
 """Reach of an eye's region to both sides, and below."""
 
@@ -60,7 +64,8 @@ class EyeMoves(NamedTuple):
 class EyeRegion:
     """One eye in a photo of a certain size: rows and columns of its region in that photo, its pixels' coordinates x and
     y, the margins there, and the eyeball without lids [1, 3, h, w]; `bare`, also without the shadow
-    of the lashes, shows when they are lifted."""
+    of the lashes, shows when they are lifted; `reach` is how far up from the margin skin is drawn out, to the brow, and
+    `hollow` [1, 3, h, w] by how much lighter that skin is when it is drawn out: no hollow shades it then."""
 
     eye: Eye
     rows: slice
@@ -71,6 +76,8 @@ class EyeRegion:
     lower: Tensor
     eyeball: Tensor
     bare: Tensor
+    reach: Tensor
+    hollow: Tensor
     pixel: float
 
     @property
@@ -83,7 +90,7 @@ def prepare_eye(photo: Tensor, eye: Eye) -> EyeRegion | None:
     """Prepare an eye of a photo [1, 3, n, n]; None where its region lies outside the picture."""
     side = photo.shape[-1]
     across, down = eye.across, down_of(eye.across)
-    top = eye.brow - 0.7
+    top = float(eye.brow.at(eye.origin.new_tensor([-1.0, 0.0, 1.0])).min()) - _ABOVE_BROW
     corners = [eye.origin + x * across + y * down for x in (-EXTENT[0], EXTENT[0]) for y in (top, EXTENT[1])]
     found = rows_and_columns(torch.stack(corners), side)
     if found is None:
@@ -94,7 +101,23 @@ def prepare_eye(photo: Tensor, eye: Eye) -> EyeRegion | None:
     pixel = 1 / (side * float(across.norm()))
     region = photo[:, :, rows, columns].float()
     eyeball, bare = (_eyeball(region, eye, x, y, pixel, shadow) for shadow in (0.0, _SHADOW))
-    return EyeRegion(eye, rows, columns, x, y, upper, torch.maximum(lower, upper), eyeball, bare, pixel)
+    reach = (upper - eye.brow.at(x)).clamp_min(_LEAST_REACH)
+    hollow = _hollow(region, eye, x, y, (upper, lower, reach))
+    lower = torch.maximum(lower, upper)
+    return EyeRegion(eye, rows, columns, x, y, upper, lower, eyeball, bare, reach, hollow, pixel)
+
+
+def _hollow(region: Tensor, eye: Eye, x: Tensor, y: Tensor, bounds: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+    """Return by how much the skin between brow and lid is darker than the cheek below the eye, [1, 3, h, w]; `bounds`
+    are the margins and the way from the upper one to the brow."""
+    upper, lower, reach = bounds
+    cheek = (x.abs() < 0.6) & ((y - lower - _CHEEK_BELOW).abs() < 0.2)
+    if not bool(cheek.any()):
+        return torch.zeros_like(region)
+    skin = region[0, :, cheek].median(1).values[None, :, None, None]
+    up = (upper - y) / reach
+    where = smooth(up, 0.05, 0.3) * smooth(up, 1.0, 0.7) * smooth(x.abs(), 1.25, 0.8)
+    return where * ((skin + 1) * _OF_CHEEK - 1 - region).clamp_min(0)
 
 
 def _coordinates(
@@ -182,7 +205,7 @@ def draw_eye(photo: Tensor, region: EyeRegion, moves: EyeMoves, skin: Tensor) ->
     skin comes from, in 0..1 of the picture, because the brow moves it."""
     right, down = _room(region.eye, moves)
     upper, lower = _margins(region, moves, down)
-    above = _pulled(upper - region.y, upper - region.upper, region.upper - region.eye.brow, _RIGID)
+    above = _pulled(upper - region.y, upper - region.upper, region.reach, _RIGID)
     below = _pulled(region.y - lower, region.lower - lower, torch.full_like(region.x, _BELOW), 0.04)
     lid_above = _skin(photo, region, region.upper - above - region.y, skin)
     lid_below = _skin(photo, region, region.lower + below - region.y, skin)

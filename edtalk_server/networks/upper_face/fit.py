@@ -36,6 +36,11 @@ _EDGE = 0.1
 """Distance from an edge at which its two sides are compared."""
 _IRIS_SURE, _EDGE_SURE = (0.05, 0.15), (0.04, 0.12)
 """Contrasts of an iris and of a lid's edge at which nothing and all is believed, in shares of the range."""
+_BROW_REACH = 1.2
+"""How far from an eye's middle its brow reaches."""
+_BROW_EDGE, _BROW_THICK = 0.09, (0.2, 0.28, 0.36, 0.46)
+_BROW_ABOVE_LID, _BROW_BELOW_MARKS = 0.18, 0.3
+"""How far a brow ends above the lid at least, and how far below its landmarks as a rule."""
 _ENOUGH = 0.25
 """Contrast of both lids' edges that is worth a wider eye."""
 
@@ -52,10 +57,23 @@ class Lid(NamedTuple):
         return self.offset + arch(x) * self.height * (1 + self.skew * x)
 
 
+class Brow(NamedTuple):
+    """A brow above an eye: its lower edge, y = offset + slope * x + bend * x^2, and how thick it is."""
+
+    offset: float
+    slope: float
+    bend: float
+    thick: float
+
+    def at(self, x: Tensor) -> Tensor:
+        """Return the lower edge's y at x; beyond the ends of a brow it is as there."""
+        x = x.clamp(-_BROW_REACH, _BROW_REACH)
+        return self.offset + self.slope * x + self.bend * x * x
+
+
 class Eye(NamedTuple):
     """One eye. `origin` [2] and `across` [2], the way from there to x = 1, are in 0..1 of the picture; all else in the
-    eye's units. `brow` is the y of the brow's lower edge. `sure`: 0 where no eye like this is to be seen, 1 where it is
-    plain."""
+    eye's units. `sure`: 0 where no eye like this is to be seen, 1 where it is plain."""
 
     origin: Tensor
     across: Tensor
@@ -63,7 +81,7 @@ class Eye(NamedTuple):
     lower: Lid
     iris: tuple[float, float]
     radius: float
-    brow: float
+    brow: Brow
     sure: float
 
 
@@ -119,7 +137,7 @@ def _fit_eye(luma: Tensor, points: Tensor, brows: Tensor, apart: float) -> Eye:
     lower = lower._replace(height=max(lower.height, (lower.height + mark) / 2))
     upper = upper._replace(height=upper.height + _LASHES)
     sure = _rise(contrast, *_IRIS_SURE) * _rise(edge, *_EDGE_SURE)
-    brow = look.brow(upper.height, float(_own(brows, origin, across)[1:4, 1].mean()))
+    brow = look.brow(upper, _own(brows, origin, across))
     return Eye(origin, across, upper, lower, center, radius, brow, sure)
 
 
@@ -239,14 +257,30 @@ class _Look:
         best = int((self._edge(points, -1.0).mean(1) - 0.06 * odd).argmax())
         return Lid(0.0, max(float(ends[best] / arch(x[4]).clamp_min(0.2)), 0.04) + _RIM, 0.0)
 
-    def brow(self, margin: float, mark: float) -> float:
-        """Return the y of the brow's lower edge, where going up from the lid's `margin` it gets dark; `mark` is the y
-        of the brow's landmarks, which lie on its upper edge or above."""
-        x = torch.linspace(-0.5, 0.5, 11, device=self.luma.device)
-        expected = margin + 0.65 * min(mark - margin, -0.6)
-        y = torch.linspace(margin - 0.4, min(mark, margin - 0.8), 31, device=x.device)[:, None]
-        points = torch.stack(torch.broadcast_tensors(x, y), -1)
-        step = points.new_tensor([0.0, 0.08])
-        darker = self.at(points + step) - self.at(points - step)
-        best = int((darker.mean(1) - 0.15 * (y[:, 0] - expected).square()).argmax())
-        return float(y[best])
+    def brow(self, upper: Lid, marks: Tensor) -> Brow:
+        """Return the band above the `upper` lid that is darkest beside what lies above and below it. `marks` [5, 2] are
+        the brow's landmarks, which lie on its upper edge or above, and know its shape."""
+        x = torch.linspace(-0.9, 0.9, 13, device=self.device)
+        powers = torch.stack([torch.ones(5, device=self.device), marks[:, 0], marks[:, 0].square()], 1)
+        shape = torch.linalg.lstsq(powers.cpu(), marks[:, 1:].cpu()).solution[:, 0].to(self.device)
+        down, turn, bend = (
+            torch.linspace(*ends, device=self.device)
+            for ends in ((-0.1, 0.8, 31), (-0.16, 0.16, 5), (-0.12, 0.12, 3))
+        )
+        tries = torch.stack(torch.meshgrid(down, turn, bend, indexing="ij"), -1).reshape(-1, 3)
+        edge = (shape + tries) @ torch.stack([torch.ones_like(x), x, x.square()])
+        step = _BROW_EDGE
+
+        def at(above: float) -> Tensor:
+            y = edge - above
+            return self.at(torch.stack([x.expand_as(y), y], -1))
+
+        lower = (at(-step) - at(step)).clamp(-0.3, 0.5).mean(1)
+        uppers = [(at(t + step) - at(t - step)).clamp(-0.3, 0.5).mean(1) for t in _BROW_THICK]
+        top, thick = torch.stack(uppers).max(0)
+        close = (edge - (upper.at(x) - _BROW_ABOVE_LID)).clamp_min(0).mean(1)
+        odd = ((tries[:, 0] - _BROW_BELOW_MARKS) / 0.35).square()
+        odd = odd + (tries[:, 1] / 0.2).square() + (tries[:, 2] / 0.2).square()
+        best = int((lower + 0.5 * top - 0.05 * odd - 3 * close).argmax())
+        offset, slope, curve = (float(value) for value in shape + tries[best])
+        return Brow(offset, slope, curve, _BROW_THICK[int(thick[best])])

@@ -30,6 +30,8 @@ from edtalk_server.networks.upper_face.region import SkinRegion, smooth
 _HELD = 2.5
 """Change of a weight, inverted, at which the eyes are held whole."""
 _AROUND_SIZE = 128
+_LIT_BY_BLINK, _LIT_BY_RAISE = 0.65, 0.5
+"""What of the shade of their hollows lids lose when they close, and when brows rise."""
 _SNEER_LEFT = 0.35
 """What of a sneer the network still draws: it smears the upper lip with more."""
 
@@ -164,11 +166,12 @@ class UpperFace:
             return photo
         moves = self._moves(prepared, change)
         skin = brows.skin(moves.brows)
-        drawn = brows.drawn(photo, skin)
+        lit = _out_of_hollows(photo, prepared.regions, moves)
+        drawn = brows.drawn(lit, skin)
         for region, eye in zip(prepared.regions, moves[:2], strict=True):
             if region is not None:
                 rows, columns = _within(region.rows, brows.rows), _within(region.columns, brows.columns)
-                drawn[:, :, rows, columns] = draw_eye(photo.float(), region, eye, skin[:, :, rows, columns])
+                drawn[:, :, rows, columns] = draw_eye(lit, region, eye, skin[:, :, rows, columns])
         return brows.over(photo, brows.folded(drawn, moves.brows[:, 3]), awake)
 
     def _move_midface(self, photos: Tensor, prepared: PreparedUpperFace, change: Tensor) -> Tensor:
@@ -236,6 +239,20 @@ class UpperFace:
             sure * -GAZE_DOWN * change[:, config.gaze_up],
         )
         return EyeMoves(*(value[:, None, None] for value in values))
+
+
+def _out_of_hollows(
+    photo: Tensor, regions: tuple[EyeRegion | None, EyeRegion | None], moves: Moves
+) -> Tensor:
+    """Return the photo [1 or B, 3, n, n] with the skin between lids and brows as light as it is when that is drawn
+    out."""
+    lit = photo.float().expand(len(moves.brows), -1, -1, -1).clone()
+    raised = _LIT_BY_RAISE * moves.brows[:, :2].amax(1).clamp(0, 1)[:, None, None]
+    for region, eye in zip(regions, moves[:2], strict=True):
+        if region is not None:
+            amount = torch.maximum(_LIT_BY_BLINK * eye.close, raised)[:, None]
+            lit[:, :, region.rows, region.columns] += amount * region.hollow
+    return lit
 
 
 def _around(eyes: tuple[Eye, Eye], device: torch.device) -> Tensor:
