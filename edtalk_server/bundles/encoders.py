@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edtalk_server.bundles.catalogue import checked_address
 from edtalk_server.bundles.download import digest_of, receive, size_of
@@ -20,6 +21,9 @@ from edtalk_server.media.steps import Step, Steps
 from edtalk_server.media.video.sequence import make_folder
 from shared_protocol import atomic_write
 from shared_protocol.errors import EDTalkError, ErrorCode
+
+if TYPE_CHECKING:  # the command line says what it can do before torch is loaded
+    from torch import Tensor
 
 RECORD = "encoders.json"
 """The file of hashes in the folder of the encoders."""
@@ -126,8 +130,21 @@ def _write_weights(pickled: Path, path: Path) -> None:
     from edtalk_server.bundles.official import tensors_of
 
     with atomic_write.replacing(path) as partial:
-        save_file(tensors_of(pickled), partial, {"format": "pt"})
+        save_file(with_pooler(tensors_of(pickled)), partial, {"format": "pt"})
     pickled.unlink()
+
+
+def with_pooler(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a RoBERTa that tells classes with the layer on its first token as its pooler: both are 768
+    numbers and a tanh, and without one that was trained `transformers` would draw another by lot each time."""
+    if any(".pooler." in f".{name}" for name in tensors):
+        return tensors
+    layer = {
+        name.replace("classifier.", "roberta.pooler."): value
+        for name, value in tensors.items()
+        if name.startswith("classifier.dense.")
+    }
+    return tensors | {name: value.clone() for name, value in layer.items()}
 
 
 def _entry_of(path: Path) -> FileEntry:

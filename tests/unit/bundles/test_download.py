@@ -336,6 +336,17 @@ def test_a_pickle_that_holds_more_than_weights_is_not_opened(site: Site, tmp_pat
         run_to_end(encoders.fetch_encoders(tmp_path / "encoders", site.address))
 
 
+def test_a_network_for_classes_lends_its_first_layer_as_the_pooler() -> None:
+    dense, own = torch.ones(2, 2), torch.zeros(2, 2)
+    found = encoders.with_pooler(
+        {"roberta.x": own, "classifier.dense.weight": dense, "classifier.out_proj.weight": own}
+    )
+    assert torch.equal(found["roberta.pooler.dense.weight"], dense)
+    assert "roberta.pooler.out_proj.weight" not in found
+    trained = {"roberta.pooler.dense.weight": own, "classifier.dense.weight": dense}
+    assert encoders.with_pooler(trained) is trained
+
+
 def test_encoders_that_are_not_offered_are_explained(site: Site, tmp_path: Path) -> None:
     with pytest.raises(EDTalkError) as caught:
         run_to_end(encoders.fetch_encoders(tmp_path, site.address))
