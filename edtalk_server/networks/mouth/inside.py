@@ -26,6 +26,10 @@ _CORNERS = (
 """By how much of its length the corners of a tooth's edge are shorter than its middle."""
 _POINTED = ((4.0, 3.2, 1.7, 1.8, 2.0, 2.0, 2.0, 2.0), (4.0, 4.0, 1.8, 1.8, 2.0, 2.0, 2.0, 2.0))
 """How these corners are rounded off: a large power is a straight edge, a small one a point."""
+_ODD_EDGE = (0, 0.02, -0.015, 0.03, -0.01, 0.035, -0.02, 0.012, 0, 0.03, -0.012, 0.02, 0.03, -0.02, 0.01, 0)
+_ODD_LIGHT = (0, -0.03, 0.02, -0.05, 0.01, -0.06, -0.03, 0, -0.045, 0.01, -0.02, -0.07, 0.01, -0.04, 0, 0)
+"""By how much more of its length a tooth ends before the longest one, and how much lighter it is, from the picture's
+left to its right: no row of teeth is even, nor alike on both sides."""
 _RECEDE = (1.0, 1.0, 0.97, 0.87, 0.74, 0.6, 0.45, 0.3, 0.2)
 """How much light reaches a tooth, from the middle of the row outwards."""
 _LOWER_LIGHT = 0.84
@@ -44,6 +48,8 @@ _UNDER_LIP, _UNDER_LIP_DEPTH = 0.055, 0.34
 of the corners."""
 _OVER_LIP, _OVER_LIP_DEPTH = 0.035, 0.22
 _CORNER, _CORNER_DEPTH = 0.1, 0.5
+_NARROW, _LET_IN = (0.15, 0.45), (0.86, 1.2)
+"""Heights of an opening, in halves of a box, that let in the least and the most light, and how much that is."""
 _TONGUE_WIDTH, _TONGUE_HEIGHT = 0.36, 0.62
 """Half the width of a tongue in halves of a box, and how much of the way between the rows of teeth it fills."""
 _TOUCHING, _BETWEEN = 0.12, 0.66
@@ -75,7 +81,8 @@ def draw_inside(teeth: Tensor, inside: Tensor, light: MouthLight) -> Tensor:
     across, down = _open_part(inside)
     if across.stop > across.start:
         mouth = _Mouth(arches(teeth, columns), across, box_rows(rows, inside.device)[:, :, down], 2 / rows)
-        shade = _warm(_lips_shadow(inside)[..., down, across]) * _from_sides(light, columns)[..., across]
+        lit = (_lips_shadow(inside) * _let_in(inside)).clamp_max(1.0)
+        shade = _warm(lit[..., down, across]) * _from_sides(light, columns)[..., across]
         picture[..., down, across] = _with_teeth(mouth, _cavity(mouth, light), light) * shade
     return picture
 
@@ -108,13 +115,19 @@ def _open_part(inside: Tensor) -> tuple[slice, slice]:
 def _with_teeth(mouth: _Mouth, picture: Tensor, light: MouthLight) -> Tensor:
     """Return the dark of the mouth [B, 3, rows, columns] with gums and teeth before it, the upper row in front."""
     shape = _teeth(mouth)
-    picture = picture + shape.touch * ((light.enamel * _warm(shape.between)).clamp_max(1.0) - picture)
+    picture = picture + shape.touch * (_shown(light.enamel * _warm(shape.between)) - picture)
     for row, level in ((1, _LOWER_LIGHT), (0, 1.0)):
         gum, cover = shape.gum[:, row : row + 1], shape.cover[:, row : row + 1]
         shade = shape.shade[:, row : row + 1] * level
         picture = picture + gum * (light.flesh * (0.9 * shade) - picture)
-        picture = picture + cover * ((light.enamel * _warm(shade)).clamp_max(1.0) - picture)
+        picture = picture + cover * (_shown(light.enamel * _warm(shade)) - picture)
     return picture
+
+
+def _shown(colour: Tensor) -> Tensor:
+    """Return colours [B, 3, ...] of which no channel is more than white: too bright ones keep half of their hue, else
+    teeth become flat white with yellow lines between them."""
+    return (colour / colour.amax(1, keepdim=True).clamp_min(1.0) + colour.clamp_max(1.0)) / 2
 
 
 def _warm(shade: Tensor) -> Tensor:
@@ -144,7 +157,7 @@ def _teeth(mouth: _Mouth) -> _Shape:
     along = (y - both.edge) / length
     pixel = mouth.pixel / length.abs().clamp_min(0.02)
     shorter, corners, pointed = (_of(values, number) for values in (_SHORTER, _CORNERS, _POINTED))
-    end = shorter + corners * across**pointed
+    end = shorter + _by_tooth(_ODD_EDGE, both) + corners * across**pointed
     neck = _GUM - _PAPILLA * across**3
     wide = both.width / mouth.whole.width.amax(3, keepdim=True)
     # the last ones are lost in the dark, and so are those that stand behind others
@@ -166,7 +179,13 @@ def _shade(both: Arches, from_middle: Tensor, across: Tensor, along: Tensor, col
     gap = _GAP_DEPTH * (_GAP / line).sqrt() * (-(((1 - across) / line) ** 2)).exp()
     neck = _NECK * along.clamp(0, 1) ** 2
     gloss = _GLOSS * (-(((along - 0.38) / 0.2) ** 2) - (across / 0.5) ** 2).exp()
-    return (1 - gap) * (1 - _ROUND * across**2) * (1 - neck + gloss) * _receding(from_middle)
+    form = (1 - gap) * (1 - _ROUND * across**2) * (1 - neck + gloss)
+    return form * (1 + _by_tooth(_ODD_LIGHT, both)) * _receding(from_middle)
+
+
+def _by_tooth(values: tuple[float, ...], both: Arches) -> Tensor:
+    """Return what `values` say of the tooth in each column, [B, 2, 1, columns]."""
+    return _of((values, values), both.tooth.round().clamp(0, TEETH - 1))
 
 
 def _receding(from_middle: Tensor) -> Tensor:
@@ -210,6 +229,13 @@ def _lips_shadow(inside: Tensor) -> Tensor:
     shade = 1 - _UNDER_LIP_DEPTH * (-down / _UNDER_LIP).exp()
     shade = shade * (1 - _OVER_LIP_DEPTH * (-up / _OVER_LIP).exp())
     return shade * (1 - _CORNER_DEPTH * (-torch.minimum(left, right) / _CORNER).exp())
+
+
+def _let_in(inside: Tensor) -> Tensor:
+    """Return how much light the whole opening lets in, [B, 1, 1, 1]: little between lips that hardly part."""
+    height = inside.cumsum(2)[:, :, -1:].amax(3, keepdim=True) * (2 / inside.shape[2])
+    low, high = _LET_IN
+    return low + (high - low) * _smooth((height - _NARROW[0]) / (_NARROW[1] - _NARROW[0]))
 
 
 def _from_sides(light: MouthLight, columns: int) -> Tensor:
