@@ -18,14 +18,8 @@ HANDSHAKE_MS = 5000
 MOST_WAITING = 128
 """Connections that may be about to show their key."""
 _ENDPOINT = "inproc://edtalk-handshakes"
-_ENDED = (
-    zmq.EVENT_HANDSHAKE_SUCCEEDED
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-    | zmq.EVENT_HANDSHAKE_FAILED_AUTH
-    | zmq.EVENT_DISCONNECTED
-    | zmq.EVENT_CLOSED
-)
+_ENDED = zmq.EVENT_DISCONNECTED | zmq.EVENT_CLOSED
+"""The events of handshakes do not tell the descriptor: whose key was right is known by its first message (`shown`)."""
 
 
 class Handshakes:
@@ -41,17 +35,26 @@ class Handshakes:
         self._waiting: dict[int, None] = {}
         """The descriptors of connections that have not shown their key, the oldest first."""
 
+    def shown(self, descriptor: int) -> None:
+        """Note that a message came from a connection: it has shown its key."""
+        if descriptor not in self._waiting:
+            self._take_note()  # of its beginning, which was reported before its message came
+        self._waiting.pop(descriptor, None)
+
     def look(self, port: int) -> None:
         """Take note of what has happened; close the oldest connections to our `port` while too many wait."""
+        self._take_note()
+        while len(self._waiting) > MOST_WAITING:
+            oldest = next(iter(self._waiting))
+            del self._waiting[oldest]
+            _hang_up(oldest, port)
+
+    def _take_note(self) -> None:
         while self.socket.poll(0):
             happened = recv_monitor_message(self.socket)
             self._waiting.pop(happened["value"], None)
             if happened["event"] == zmq.EVENT_ACCEPTED:
                 self._waiting[happened["value"]] = None
-        while len(self._waiting) > MOST_WAITING:
-            oldest = next(iter(self._waiting))
-            del self._waiting[oldest]
-            _hang_up(oldest, port)
 
     def close(self) -> None:
         """Stop watching. Call it before the watched socket is closed."""

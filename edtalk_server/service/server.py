@@ -129,14 +129,14 @@ class Server:
         now = time.monotonic()
         if self._gatekeeper.socket in ready:
             self._gatekeeper.answer()
-        if self._handshakes.socket in ready:
-            self._handshakes.look(self._port)
         if self._wake_signal.socket in ready:
             self._wake_signal.drain()
         for outcome in [end for worker in self._all_workers() for end in worker.outcomes()]:
             self._dispatcher.finish(outcome, now)
         if self._router in ready:
             self._receive(now)
+        if self._handshakes.socket in ready:  # after the messages: they tell who has shown the key
+            self._handshakes.look(self._port)
         self._keep_house(now)
         self._dispatcher.forget_gone()
         self._dispatcher.feed(now)
@@ -151,6 +151,8 @@ class Server:
                 identity, *frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
+            if not self._connections.get(identity.bytes):
+                self._handshakes.shown(_descriptor(frames))
             connection = self._connections.receive_from(identity.bytes, _address(frames), now)
             self._dispatcher.receive(connection, [frame.buffer for frame in frames], now)
 
@@ -262,6 +264,14 @@ def _address(frames: Sequence[zmq.Frame]) -> str:
         return str(frames[-1].get("Peer-Address")) if frames else ""
     except zmq.ZMQError:
         return ""
+
+
+def _descriptor(frames: Sequence[zmq.Frame]) -> int:
+    """Return the descriptor of the connection that a message came from; -1 where the system does not tell."""
+    try:
+        return int(frames[-1].get(zmq.SRCFD)) if frames else -1
+    except zmq.ZMQError:
+        return -1
 
 
 def _connection(endpoint: str, keys: Keys, drawing: Drawing | None) -> Connection:

@@ -40,6 +40,8 @@ def test_connections_that_show_no_key_are_closed_when_many_wait(
 ) -> None:
     monkeypatch.setattr(handshakes, "MOST_WAITING", 8)
     port = int(server.server.connection.endpoint.rpartition(":")[2])
+    before = server.client()
+    assert prepared(before)
     with ExitStack() as held:
         strangers = [held.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(40)]
         for stranger in strangers[:32]:
@@ -48,7 +50,9 @@ def test_connections_that_show_no_key_are_closed_when_many_wait(
                 pass
         client = server.client()
         assert prepared(client), "who has the key is served beside them"
+        assert prepared(before), "and who was there before them still is"
         client.close()
+    before.close()
 
 
 @posix
