@@ -5,9 +5,12 @@ A pipe or a device would be read for ever, and a compressed archive can hold a t
 
 from __future__ import annotations
 
+import pickle
 import stat
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from edtalk_server.bundles.manifest import invalid
 from edtalk_server.media.media_file import regular_file
@@ -44,9 +47,9 @@ def check_weights(path: Path) -> None:
     PyTorch stores its archives uncompressed; a compressed one was made by somebody else.
     """
     check(path)
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):
+            return
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, OSError, NotImplementedError) as error:
@@ -54,6 +57,27 @@ def check_weights(path: Path) -> None:
     stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
     if not stored or sum(entry.file_size for entry in entries) > path.stat().st_size:
         raise invalid(f"{path.name} holds more than it shows: it is compressed.", _FIX)
+
+
+def load_weights(path: Path, also: Sequence[type] = (), in_place: bool = False) -> Any:
+    """Return what a file of PyTorch holds: tensors, plain values and the classes of `also`; nothing of it is run.
+    `in_place`: tensors of an archive stay in the file until they are used.
+
+    Raises as `check_weights`; `UnpicklingError` where it holds more; `ValueError` for a damaged file, whatever PyTorch
+    stumbles over in it.
+    """
+    import torch
+
+    check_weights(path)
+    try:
+        with torch.serialization.safe_globals(list(also)):
+            return torch.load(
+                path, map_location="cpu", weights_only=True, mmap=in_place and zipfile.is_zipfile(path)
+            )
+    except (OSError, pickle.UnpicklingError):
+        raise
+    except Exception as error:
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
 def _too_large(name: str, most: int) -> EDTalkError:

@@ -10,7 +10,6 @@ import argparse
 import logging
 import pickle
 import re
-import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -158,16 +157,14 @@ def tensors_of(path: Path) -> dict[str, Tensor]:
 
 def _open(path: Path) -> Mapping[str, Any]:
     try:
-        foreign_files.check_weights(path)
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        content = foreign_files.load_weights(path, [argparse.Namespace], in_place=True)
     except FileNotFoundError as error:
         raise invalid(f"There is no file {path}.", "Check the path.") from error
     except pickle.UnpicklingError as error:
         raise invalid(f"{path.name} was not opened: {_refused(error)}.", _FIX) from error
     except OSError as error:
         raise invalid(f"{path.name} cannot be read ({error.strerror}).", "Check the path.") from error
-    except (RuntimeError, EOFError, ValueError, LookupError) as error:
+    except ValueError as error:
         raise invalid(f"{path.name} is not a checkpoint, or it is damaged.", _FIX) from error
     if not isinstance(content, Mapping):
         raise _foreign(path, "it is no dictionary")

@@ -7,7 +7,6 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import safetensors
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -18,13 +17,12 @@ from shared_protocol.errors import EDTalkError, ErrorCode
 def tensors_of(path: Path) -> dict[str, Tensor]:
     """Return all tensors of a file by name. Raises `EDTalkError(BUNDLE_INVALID)` when it cannot be read as such."""
     try:
-        foreign_files.check_weights(path)
-        tensors = (
-            load_file(path)
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
-    except (OSError, RuntimeError, EOFError, UnpicklingError, safetensors.SafetensorError) as error:
+        if path.suffix == ".safetensors":
+            foreign_files.check(path)
+            tensors = load_file(path)
+        else:
+            tensors = foreign_files.load_weights(path)
+    except (OSError, ValueError, UnpicklingError, safetensors.SafetensorError) as error:
         raise _unusable(path, str(error).splitlines()[0]) from error
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
         raise _unusable(path, "it is not a dictionary of tensors")

@@ -27,9 +27,8 @@ def save(path: Path, state: Mapping[str, Any]) -> None:
 def load(path: Path) -> dict[str, Any]:
     """Read a checkpoint onto the CPU; `EDTalkError(BUNDLE_INVALID)` when the file is not one."""
     try:
-        foreign_files.check_weights(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        state = foreign_files.load_weights(path)
+    except (OSError, ValueError, UnpicklingError) as error:
         raise _unusable(path, f"it cannot be read ({error})") from error
     if not isinstance(state, dict) or not state.keys() >= _REQUIRED:
         raise _unusable(path, "it is not a checkpoint of this version")

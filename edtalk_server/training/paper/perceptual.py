@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from edtalk_server.bundles import foreign_files
 from edtalk_server.training.paper.config import Judging
 from edtalk_server.training.paper.features import FeatureNetwork
 from shared_protocol.errors import EDTalkError, ErrorCode
@@ -137,10 +138,9 @@ def read_tensors(path: Path, key: str = "") -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = foreign_files.load_weights(path)
     except (
         OSError,
-        RuntimeError,
         ValueError,
         SafetensorError,
         UnpicklingError,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 
@@ -222,6 +224,8 @@ def test_code_inside_a_checkpoint_is_never_run(
         (b"hello", "not a checkpoint"),
         (b"<html>404</html>", "not a checkpoint"),
         (b"PK\x03\x04", "not a checkpoint"),
+        (b"junk", "not a checkpoint"),
+        (b"PK\x06\x07" + bytes(12) + b"\x02\0\0\0PK\x05\x06" + bytes(18), "not a checkpoint"),  # on two disks
     ],
 )
 def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes, named: str) -> None:
@@ -230,6 +234,20 @@ def test_a_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes, n
     with pytest.raises(EDTalkError, match=named) as caught:
         official.read_checkpoint(file)
     assert "EDTalk.pt" in caught.value.cause
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("is_archive", [False, True])
+def test_whatever_is_damaged_in_a_checkpoint_is_told_in_words(tmp_path: Path, is_archive: bool) -> None:
+    file = tmp_path / "EDTalk.pt"
+    torch.save({"gen": {"a": torch.zeros(3)}}, file, _use_new_zipfile_serialization=is_archive)
+    whole, chance = file.read_bytes(), random.Random(0)
+    for _ in range(300):
+        damaged = bytearray(whole[: chance.randrange(1, len(whole) + 1)])
+        damaged[chance.randrange(len(damaged))] = chance.randrange(256)
+        file.write_bytes(damaged)
+        with contextlib.suppress(EDTalkError):  # what is still whole is opened
+            official.tensors_of(file)
 
 
 def test_another_models_checkpoint_and_a_missing_file_are_told_apart(tmp_path: Path) -> None:
