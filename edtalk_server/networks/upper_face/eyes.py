@@ -40,8 +40,9 @@ _LINE, _LINE_DEPTH = 0.055, 0.42
 """Half the height of the line that lashes make where the lids have met, and how much darker it is."""
 _BELOW = 0.9
 """How far below the lower margin skin moves."""
-_CHEEK_BELOW, _OF_CHEEK = 0.65, 0.88
-"""How far below the eye the cheek is asked, and the part of its light that drawn out skin has at least."""
+_CHEEK_BELOW, _DEEPER = 0.65, 1.4
+"""How far below the eye the cheek is asked, and the power of its colour that drawn out skin has at least: darker, and
+redder where it has a colour."""
 _LEAST_SLOPE = 0.3
 _LEAST_REACH, _ABOVE_BROW = 0.2, 0.1
 """How far up from the upper margin skin moves at least, and how far above the brow's edge an eye's region ends."""
@@ -115,9 +116,10 @@ def _hollow(region: Tensor, eye: Eye, x: Tensor, y: Tensor, bounds: tuple[Tensor
     if not bool(cheek.any()):
         return torch.zeros_like(region)
     skin = region[0, :, cheek].median(1).values[None, :, None, None]
+    lit = ((skin + 1) / 2).clamp_min(0) ** _DEEPER * 2 - 1
     up = (upper - y) / reach
     where = smooth(up, 0.05, 0.3) * smooth(up, 1.0, 0.7) * smooth(x.abs(), 1.25, 0.8)
-    return where * ((skin + 1) * _OF_CHEEK - 1 - region).clamp_min(0)
+    return where * (lit - region).clamp_min(0)
 
 
 def _coordinates(
