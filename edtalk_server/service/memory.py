@@ -47,7 +47,8 @@ def missing_settings(environ: Mapping[str, str], threads: int, glibc: bool) -> d
 
 
 def apply(threads: int | None) -> None:
-    """Set the threads. With glibc and unset memory thresholds, restart this process with them."""
+    """Set the threads. With glibc and unset memory thresholds, restart this process with them, where the system lets
+    it."""
     glibc = allocator.is_glibc()
     count = threads or default_threads(usable_cores())
     missing = missing_settings(os.environ, count, glibc)
@@ -56,7 +57,8 @@ def apply(threads: int | None) -> None:
     must_restart = any(name in missing for name in allocator.KEEPING)
     os.environ.update(missing)
     if must_restart:
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (ourselves, no shell)
+        with suppress(OSError):  # without them frames are only slower
+            os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606 (ourselves, no shell)
 
 
 def memory_in_use() -> int:

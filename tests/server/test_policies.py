@@ -228,6 +228,21 @@ def test_what_the_user_has_set_stays() -> None:
     assert [memory.default_threads(cores) for cores in (1, 2, 4, 16)] == [1, 2, 4, 15]
 
 
+def test_a_server_that_may_not_start_anew_goes_on_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+
+    def refuse(*command: object) -> None:
+        tried.append(command)
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(memory.os, "environ", {})
+    monkeypatch.setattr(memory.os, "execv", refuse)
+    monkeypatch.setattr(memory.allocator, "is_glibc", lambda: True)
+    memory.apply(2)
+    assert len(tried) == 1
+    assert memory.os.environ["OMP_NUM_THREADS"] == "2"
+
+
 def test_helpers_that_nobody_needs_are_ended_like_memory_that_nobody_uses() -> None:
     backend, release = PlainBackend(), memory.MemoryRelease(300.0, 0.0)
     assert not release.is_due(backend, 301.0), "there is nothing to give back"
