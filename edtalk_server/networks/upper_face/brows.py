@@ -22,7 +22,7 @@ _MOST_DRAWN_OUT = 1.1
 """By how much of itself the skin between brow and lid is drawn out at most."""
 _LID_ENDS = 0.85
 """Beyond this part of an eye's width skin is drawn out as there: at its corners a lid has no height."""
-_RESTS = 0.12
+_RESTS = 0.05
 """How far above a lid's margin, in the eye's units, skin rests: the lashes."""
 _ABOVE = 0.05
 """How far above a brow skin moves as it does."""
