@@ -122,7 +122,8 @@ class DeviceManager:
             _drop_state(self._encoded.popitem()[1])
         self.device = device
         if isinstance(self.face, nn.Module):
-            self.face.to(device)
+            with torch.inference_mode(False):  # weights of inference know no slopes, which the follower needs
+                self.face.to(device)
         self.free_unused()
 
 

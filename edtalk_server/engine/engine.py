@@ -28,7 +28,7 @@ from edtalk_server.engine.device import choose_device, device_name
 from edtalk_server.engine.device_manager import DeviceManager, EncodedFace, is_out_of_memory, out_of_memory
 from edtalk_server.engine.drawing import decode
 from edtalk_server.engine.face_reader import FaceReader
-from edtalk_server.engine.follow import Follower
+from edtalk_server.engine.following.follower import Follower
 from edtalk_server.engine.source import Source, check_weights, new_source
 from edtalk_server.engine.tensors import round_levels, to_levels
 from edtalk_server.media.faces import portrait as portraits

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from edtalk_server.arrays import Picture, Weights
 from edtalk_server.bundles import Bundle
-from edtalk_server.engine.device_manager import DeviceManager, EncodedFace
-from edtalk_server.engine.follow import Follower, sight
+from edtalk_server.engine.device_manager import EncodedFace
+from edtalk_server.engine.following.artist import Compute, SketchArtist
+from edtalk_server.engine.following.follower import Follower, sight
 from edtalk_server.engine.source import check_portrait
 from edtalk_server.media.faces import portrait as portraits
 from edtalk_server.media.faces.detection import LOOKING, Face, finding_faces
@@ -26,9 +25,6 @@ from edtalk_server.media.faces.portrait_quality import (
 from edtalk_server.media.steps import Steps, run_to_end
 from edtalk_server.networks.compact_blocks import shrink
 from shared_protocol.messages import Crop
-
-Compute = Callable[[Callable[[DeviceManager], Tensor]], Weights]
-"""Does a small piece of work on the device."""
 
 _YAW, _DEGREES_PER_YAW = "yaw", 20.0
 """The weight that turns the head, and the degrees of one unit of it (docs/bundles.md)."""
@@ -88,21 +84,14 @@ class FaceReader:
         face = self._face
         if not hasattr(face, "sketch"):
             return None
-        encoded = EncodedFace(picture)
 
         def look(pictures: Picture) -> Weights:
             return self._compute(
                 lambda manager: sight(face, shrink(manager.tensor(pictures), face.config.detail_size))
             )
 
-        def draw(rows: Weights) -> Weights:
-            def drawn(manager: DeviceManager) -> Tensor:
-                prepared = face.sketch(manager.state_of(encoded))
-                return sight(face, face.decode(prepared, torch.from_numpy(rows).to(manager.device)))
-
-            return self._compute(drawn)
-
-        return Follower(look, draw, self.estimate(picture[None])[0], self._bundle.layout)
+        artist = SketchArtist(face, picture, self._compute)
+        return Follower(look, artist, self.estimate(picture[None])[0], self._bundle.layout)
 
     def landmark_detector(self) -> portraits.LandmarkDetector | None:
         """Return the bundle's own landmark detector; None if it has none."""

@@ -1,7 +1,7 @@
 """From a driving video to a performance: the movement of the driver's face, added to the portrait's own face.
 
 The bundle's motion encoder (paper section 3.1) estimates the weights of every picture; then its generator follows the
-face (`engine.follow`): it redraws every picture from one of them and corrects the estimates. By default the change
+face (`engine.following`): it redraws every picture from one of them and corrects the estimates. By default the change
 since the moment in which the driver looks most like the portrait drives the portrait, so that the driver's features are
 not copied.
 """
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.arrays import Bools, Doubles, Picture, Weights
+from edtalk_server.engine.following.reach import PLACE, reach_of
 from edtalk_server.media.faces.detection import finding_faces
 from edtalk_server.media.faces.portrait import LandmarkDetector, cut
 from edtalk_server.media.faces.portrait_quality import Verdict, assess_portrait
@@ -42,8 +43,6 @@ _MARGIN_S = 0.5
 """Seconds that are estimated before and after the requested ones."""
 _UNRELIABLE_S = 0.08
 """Seconds around a moment without a face in which estimates are not trusted."""
-_PLACE = ("shift_x", "shift_y", "scale")
-"""Bases that say where the head is in the crop (docs/bundles.md)."""
 _STAGE, _FOLLOWING = "reading the face", "following the face"
 _SAME_FACE = 0.05
 """Sum of squared differences, in widths of the ranges, by which readings of one face in two crops differ."""
@@ -91,7 +90,7 @@ class Captured(NamedTuple):
 
 
 class FaceFollower(Protocol):
-    """Corrects estimates picture by picture (`edtalk_server.engine.follow.Follower`)."""
+    """Corrects estimates picture by picture (`edtalk_server.engine.following.follower.Follower`)."""
 
     def follow(self, picture: Picture, estimate: Weights) -> Weights: ...
 
@@ -292,7 +291,7 @@ def _nearest(rows: Doubles, reliable: Bools, layout: BankLayout, own: Weights | 
     first picture looks as much like the portrait as readings can tell, it is taken: a still of a film is mostly its
     first, and then the head begins where the portrait has it.
     """
-    counts = np.array([basis.identifier not in _PLACE for basis in layout.bases])
+    counts = np.array([basis.identifier not in PLACE for basis in layout.bases])
     away = np.square((rows - own) / _extents(layout))[:, counts].sum(axis=1)
     nearest = int(np.argmin(np.where(reliable, away, np.inf)))
     as_near = reliable[0] and away[0] <= 1.25 * away[nearest] + _SAME_FACE
@@ -325,10 +324,9 @@ def _at(rows: Doubles, span: _Span, seconds: Doubles) -> Doubles:
 
 
 def _within_ranges(rows: Doubles, own: Weights, layout: BankLayout) -> Weights:
-    """Keep every weight in its basis' range, which is widened only where the portrait's own weight lies outside."""
-    lowest = np.minimum([basis.minimum for basis in layout.bases], own)
-    highest = np.maximum([basis.maximum for basis in layout.bases], own)
-    return np.clip(rows, lowest, highest).astype(np.float32)
+    """Keep every weight within its reach, which is widened only where the portrait's own weight lies outside."""
+    lowest, highest = reach_of(layout)
+    return np.clip(rows, np.minimum(lowest, own), np.maximum(highest, own)).astype(np.float32)
 
 
 def _gaps(estimates: _Estimates) -> tuple[str, ...]:

@@ -6,14 +6,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
 from edtalk_server.arrays import Weights
 from edtalk_server.engine import Engine, Source
-from edtalk_server.engine.face_shape import MEASURES
-from edtalk_server.engine.follow import GRID, Follower, face_mask
+from edtalk_server.engine.following.face_shape import MEASURES
+from edtalk_server.engine.following.follower import Follower
+from edtalk_server.engine.following.reach import reach_of
 from edtalk_server.media.faces.portrait import load_portrait
 from edtalk_server.networks.config import EDTalkConfig
 from edtalk_server.networks.edtalk import EDTalk
@@ -93,7 +93,19 @@ def test_lids_and_brows_that_were_hardly_read_are_read_as_they_are_drawn(
     got = follower.follow(engine.render(source, true[None])[0], read)
     for name in ("blink_left", "blink_right", "brow_raise"):
         place = engine.bundle.layout.index(name)
-        assert got[place] == pytest.approx(true[place], abs=0.25), name
+        assert got[place] == pytest.approx(true[place], abs=0.35 if "brow_raise" in move else 0.25), name
+
+
+def test_slopes_are_those_of_what_is_drawn(engine: Engine, source: Source, follower: Follower) -> None:
+    artist, here = follower._artist, moved(engine, source, yaw=0.4, jaw_open=0.4).astype(np.float64)
+    wanted = np.random.default_rng(0).normal(size=len(artist.draw(here)))
+    seen, slopes = artist.draw_with_slopes(here, lambda _seen: wanted)
+    np.testing.assert_allclose(seen, artist.draw(here), atol=1e-4)
+    for name in ("yaw", "jaw_open", "shift_x"):
+        step = np.zeros(len(here))
+        step[engine.bundle.layout.index(name)] = 0.01
+        measured = float((artist.draw(here + step) - artist.draw(here - step)) @ wanted) / 0.02
+        assert slopes[engine.bundle.layout.index(name)] == pytest.approx(measured, rel=0.2, abs=3.0), name
 
 
 def test_a_mouth_is_drawn_as_wide_as_it_is_seen(engine: Engine, source: Source, follower: Follower) -> None:
@@ -103,11 +115,11 @@ def test_a_mouth_is_drawn_as_wide_as_it_is_seen(engine: Engine, source: Source, 
     got = follower.follow(engine.render(source, true[None])[0], read)
 
     def width(row: Weights) -> float:
-        seen: npt.NDArray[np.float32] = follower._draw(row[None])[0]
+        seen = follower._artist.draw(row.astype(np.float64))
         return float(seen[-len(MEASURES) + list(MEASURES).index("mouth_width")])
 
     done = (width(got) - width(read)) / (width(true) - width(read))
-    assert 0.5 < done < 1.2, "a third of it where widths counted like other landmarks"
+    assert 0.8 < done < 1.1, "a third of it where widths counted like other landmarks"
 
 
 def test_no_correction_leaves_the_ranges(engine: Engine, source: Source, follower: Follower) -> None:
@@ -115,16 +127,16 @@ def test_no_correction_leaves_the_ranges(engine: Engine, source: Source, followe
     wide = moved(engine, source, jaw_open=0.9)
     film = engine.render(source, moved(engine, source, jaw_open=1.5, yaw=1.0)[None])[0]
     got = follower.follow(film, wide)
-    lowest = np.minimum([basis.minimum for basis in layout.bases], wide)
-    highest = np.maximum([basis.maximum for basis in layout.bases], wide)
+    lowest, highest = (np.minimum(reach_of(layout)[0], wide), np.maximum(reach_of(layout)[1], wide))
     assert (got >= lowest - 1e-6).all() and (got <= highest + 1e-6).all()
 
 
-def test_the_face_counts_and_the_background_hardly() -> None:
-    points: npt.NDArray[np.float64] = np.array([[0.4, 0.4], [0.6, 0.7]])
-    mask = face_mask(points)
-    assert mask.shape == (GRID, GRID)
-    assert mask[GRID // 2, GRID // 2] == pytest.approx(1.0, abs=0.01) and mask[2, 2] == pytest.approx(0.3)
+def test_the_place_of_a_head_may_go_further_than_its_slider(engine: Engine) -> None:
+    layout = engine.bundle.layout
+    lowest, highest = reach_of(layout)
+    for basis, low, high in zip(layout.bases, lowest, highest, strict=True):
+        times = 2.0 if basis.identifier in ("shift_x", "shift_y", "scale") else 1.0
+        assert (low, high) == (times * basis.minimum, times * basis.maximum), basis.identifier
 
 
 def test_networks_that_draw_no_sketches_are_only_read() -> None:

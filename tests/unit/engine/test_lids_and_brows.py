@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from edtalk_server.arrays import Doubles
-from edtalk_server.engine.face_shape import MEASURES, shape_of
-from edtalk_server.engine.lids_and_brows import STEPS, LidsAndBrows, Upper
+from edtalk_server.engine.following.face_shape import MEASURES, shape_of
+from edtalk_server.engine.following.lids_and_brows import STEPS, LidsAndBrows, Upper
 from shared_protocol.banks import Bank, BankLayout, Basis, numbered_layout
 
 NAMES = ("blink_left", "blink_right", "brow_raise", "brow_furrow")

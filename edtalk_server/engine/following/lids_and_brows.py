@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from edtalk_server.arrays import Doubles
-from edtalk_server.engine.face_shape import MEASURES
+from edtalk_server.engine.following.face_shape import MEASURES
+from edtalk_server.engine.following.reach import reach_of
 from shared_protocol.banks import BankLayout
 
 STEPS = 2
@@ -84,7 +85,7 @@ class LidsAndBrows:
         self._brows = [names.index(name) for name in _BROWS if name in names]
         self._marks = [_PLACE[name] for name in _BROW_MEASURES]
         self._slopes = np.array([self._slope(own, channel) for channel in self._brows])
-        self._range = np.array([(basis.minimum, basis.maximum) for basis in layout.bases]).T
+        self._range = reach_of(layout)
 
     @property
     def channels(self) -> Sequence[int]:

@@ -3,32 +3,32 @@
 A reader that knows renders alone reads the movements of filmed faces too small and their place a few pixels off. The
 network itself can tell: from one picture of the film it draws the others, and what differs says how the estimates are
 wrong. This is analysis by synthesis, as active appearance models do it (Cootes et al., ECCV 1998; Matthews and Baker,
-IJCV 2004): damped Gauss-Newton steps with the slopes measured once at the first picture. Lids and brows, which are few
-pixels, are measured rather than compared (`lids_and_brows`).
+IJCV 2004). There the slopes are measured once; here they are the network's own, because those of a turned head or of an
+open mouth are others than those of the first picture (`descent`). Lids and brows, which are few pixels, are measured
+rather than compared (`lids_and_brows`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 import torch.nn.functional as F
 from torch import Tensor, cat
 
 from edtalk_server.arrays import Doubles, Picture, Weights
-from edtalk_server.engine.face_shape import MEASURES, UPPER_MEASURES, shape_of
-from edtalk_server.engine.lids_and_brows import LidsAndBrows, Upper
+from edtalk_server.engine.following.descent import Limits, Place, descend
+from edtalk_server.engine.following.face_shape import MEASURES, UPPER_MEASURES, shape_of
+from edtalk_server.engine.following.lids_and_brows import LidsAndBrows, Upper
+from edtalk_server.engine.following.reach import reach_of
 from shared_protocol.banks import Bank, BankLayout
 
 GRID = 64
 """Pixels of a side in which pictures are compared."""
-STEPS = 3
-"""Gauss-Newton steps for a picture. Each draws it once; more gain little, because each picture starts at the correction
-of the one before it."""
+STEPS = 5
+"""Quasi-Newton steps for a picture. Each draws it once with its slopes; more gain little, because each starts at the
+correction of the picture before it."""
 
 _POINTS, _SHAPE = 2 * 68, len(MEASURES)
 _PIXELS, _PLACES = slice(0, -_POINTS - _SHAPE), slice(-_POINTS - _SHAPE, -_SHAPE)
@@ -41,13 +41,10 @@ _READING_ERROR = {Bank.MOUTH: 0.12, Bank.POSE: 0.5, Bank.EXPRESSION: 0.2}
 """How far a reading is usually off, in weight units (standard deviation)."""
 _PIXEL_ERROR, _POINT_ERROR = 0.1, 0.02
 """The usual misfit of a pixel, of -1 to 1, and of a landmark's coordinate, of 0 to 1, when the weights are right."""
-_PIXELS_COUNT_AS = 200.0
+_PIXELS_COUNT_AS = 400.0
 """Neighbouring pixels say the same: all together count as so many independent ones."""
-_BACKGROUND = 0.3
-"""How much a pixel counts outside the face."""
 _PROBE = 0.25
-"""Change of a weight by which the slopes are measured."""
-_DAMPING, _MORE, _LESS = 0.3, 6.0, 0.3
+"""Change of a weight by which the slopes are measured at the first picture."""
 _KEPT = 0.8
 """Share of the last picture's correction at which the next one starts."""
 
@@ -63,33 +60,36 @@ def sight(face: Any, pictures: Tensor) -> Tensor:
     return cat([pixels, points.flatten(1), shape_of(points)], 1)
 
 
-@dataclass
-class _Guess:
-    """Weights [C], what is drawn under them, and their cost."""
+class Artist(Protocol):
+    """Draws the first picture under weights [C], and looks at what it drew."""
 
-    weights: Doubles
-    seen: Doubles
-    cost: float
+    def draw(self, weights: Doubles) -> Doubles:
+        """Return the `sight` of it."""
+
+    def draw_with_slopes(self, weights: Doubles, judge: Judge) -> tuple[Doubles, Doubles]:
+        """Return the `sight`, and by how much each weight [C] moves it the way that `judge` wants."""
+
+
+Judge = Callable[[Doubles], Doubles]
+"""A `sight` -> by how much each of its values should rise."""
+_Place = Place[Doubles]
 
 
 class Follower:
     """Corrects the estimates of one film, picture by picture in their order."""
 
     def __init__(
-        self,
-        look: Callable[[Picture], Weights],
-        draw: Callable[[Weights], Weights],
-        own: Weights,
-        layout: BankLayout,
+        self, look: Callable[[Picture], Weights], artist: Artist, own: Weights, layout: BankLayout
     ) -> None:
-        """`look`: pictures uint8 [B, S, S, 3] -> `sight`; `draw`: weights [B, C] -> `sight` of the first picture drawn
-        under them; `own` [C]: the first picture's weights."""
-        self._look, self._draw = look, draw
+        """`look`: pictures uint8 [B, S, S, 3] -> `sight`; `artist` draws the first picture, whose weights are `own`
+        [C]."""
+        self._look, self._artist = look, artist
         self._error = np.array([_READING_ERROR[basis.bank] for basis in layout.bases])
         self._free = np.array([not basis.identifier.startswith(_READ_WELL) for basis in layout.bases])
-        self._lowest = np.array([basis.minimum for basis in layout.bases])
-        self._highest = np.array([basis.maximum for basis in layout.bases])
-        self._slopes = self._measured_slopes(own)
+        self._lowest, self._highest = reach_of(layout)
+        slopes = self._measured_slopes(own.astype(np.float64))
+        first = _Target(artist.draw(own.astype(np.float64)), own.astype(np.float64), self._error)
+        self._curvature = first.curvature(slopes)
         self._upper = LidsAndBrows(self._shape, own.astype(np.float64), layout)
         self.forget()
 
@@ -97,38 +97,32 @@ class Follower:
         """Start anew, after a moment without a face."""
         self._correction = np.zeros(len(self._free))
 
-    def _measured_slopes(self, own: Weights) -> Doubles:
+    def _measured_slopes(self, own: Doubles) -> Doubles:
         """Return the change of `sight` for one unit of each weight [C, ...]; zero for weights that stay."""
-        probe = np.diag(self._free * _PROBE).astype(np.float32)[self._free]
         slopes = np.zeros((len(own), 3 * GRID**2 + _POINTS + _SHAPE))
-        rows = np.concatenate([own + probe, own - probe]).astype(np.float32)
-        drawn = np.concatenate([self._draw(row[None]) for row in rows]).astype(np.float64)
-        up, down = np.split(drawn, 2)
-        slopes[self._free] = (up - down) / (2 * _PROBE)
+        for channel in np.flatnonzero(self._free):
+            probe = np.zeros(len(own))
+            probe[channel] = _PROBE
+            slopes[channel] = (self._artist.draw(own + probe) - self._artist.draw(own - probe)) / (2 * _PROBE)
         return slopes
 
     def _shape(self, weights: Doubles) -> Doubles:
-        return self._draw(weights[None].astype(np.float32))[0, -_SHAPE:].astype(np.float64)
+        return self._artist.draw(weights)[-_SHAPE:]
 
     def follow(self, picture: Picture, estimate: Weights) -> Weights:
         """Return the corrected weights [C] of the next picture, uint8 [S, S, 3]."""
         read, true = estimate.astype(np.float64), self._look(picture[None])[0].astype(np.float64)
         target = _Target(true, read, self._error)
-        lowest, highest = np.minimum(self._lowest, read), np.maximum(self._highest, read)
+        limits = Limits(np.minimum(self._lowest, read), np.maximum(self._highest, read), self._free)
 
-        def guess(weights: Doubles) -> _Guess:
-            inside = np.clip(weights, lowest, highest)
-            seen = self._draw(inside[None].astype(np.float32))[0].astype(np.float64)
-            return _Guess(inside, seen, target.cost(inside, seen))
+        def look(weights: Doubles) -> _Place:
+            seen, wanted = self._artist.draw_with_slopes(weights, target.wanted)
+            return Place(weights, target.cost(weights, seen), target.prior_slope(weights) - wanted, seen)
 
-        best = guess(read)
+        start = look(np.clip(read + _KEPT * self._correction, limits.lowest, limits.highest))
         if self._correction.any():
-            best = min(best, guess(read + _KEPT * self._correction), key=lambda tried: tried.cost)
-        damping = _DAMPING
-        for _ in range(STEPS):
-            tried = guess(best.weights + target.step(best, self._slopes, damping))
-            damping *= _LESS if tried.cost < best.cost else _MORE
-            best = min(best, tried, key=lambda tried: tried.cost)
+            start = min(start, look(read), key=lambda place: place.cost)
+        best, self._curvature = descend(look, start, self._curvature, limits, STEPS)
         self._correction = best.weights - read
         upper = self._upper.correct(Upper(best.weights, best.seen[-_SHAPE:]), true[-_SHAPE:], read)
         return upper.weights.astype(np.float32)
@@ -139,8 +133,7 @@ class _Target:
 
     def __init__(self, true: Doubles, read: Doubles, error: Doubles) -> None:
         self._true, self._read = true, read
-        mask = face_mask(true[_PLACES].reshape(-1, 2))
-        self._pixels = np.tile(mask.reshape(-1), 3) * (_PIXELS_COUNT_AS / (3 * mask.sum() * _PIXEL_ERROR**2))
+        self._pixels = _PIXELS_COUNT_AS / (3 * GRID**2 * _PIXEL_ERROR**2)
         self._prior = 1 / error**2
 
     def cost(self, weights: Doubles, seen: Doubles) -> float:
@@ -151,24 +144,25 @@ class _Target:
         bent = np.where(pixels < bend, pixels**2, 2 * bend * pixels - bend**2)
         prior = float((self._prior * (weights - self._read) ** 2).sum())
         marks = np.square(points / _POINT_ERROR).sum() + _SHAPE_TRUST @ np.square(measures)
-        return float(self._pixels @ bent + marks) + prior
+        return float(self._pixels * bent.sum() + marks) + prior
 
-    def step(self, guess: _Guess, slopes: Doubles, damping: float) -> Doubles:
-        """Return the damped Gauss-Newton step (Levenberg-Marquardt) from a guess."""
-        away = self._true - guess.seen
+    def _trust(self, away: Doubles) -> Doubles:
+        """Return how much each value of a `sight` counts that is so far `away` from the picture's."""
         trust = np.full(len(away), _POINT_ERROR**-2.0)
         trust[_PIXELS] = self._pixels / np.maximum(1, np.abs(away[_PIXELS]) / (2 * _PIXEL_ERROR))
         trust[-_SHAPE:] = _SHAPE_TRUST
-        curvature = (slopes * trust) @ slopes.T + np.diag(self._prior)
-        downhill = slopes @ (trust * away) - self._prior * (guess.weights - self._read)
-        return np.linalg.solve(curvature + damping * np.diag(np.diag(curvature)), downhill)
+        return trust
 
+    def wanted(self, seen: Doubles) -> Doubles:
+        """Return by how much the values of a `sight` should rise: half the fall of the cost for each unit."""
+        away = self._true - seen
+        return self._trust(away) * away
 
-def face_mask(points: npt.NDArray[np.floating[Any]]) -> Doubles:
-    """Return how much each pixel counts [GRID, GRID]: 1 in the box of landmarks [68, 2] in 0..1 and a little more."""
-    mask = np.full((GRID, GRID), _BACKGROUND)
-    middle, reach = (points.min(0) + points.max(0)) / 2, 1.15 * (points.max(0) - points.min(0)) / 2
-    left, top = np.round((middle - reach) * GRID).astype(int).clip(0, GRID)
-    right, bottom = np.round((middle + reach) * GRID).astype(int).clip(0, GRID)
-    mask[top:bottom, left:right] = 1.0
-    return np.asarray(cv2.GaussianBlur(mask, (0, 0), 2.0), np.float64)
+    def prior_slope(self, weights: Doubles) -> Doubles:
+        """Return half the slope [C] of what leaving the reading costs."""
+        return self._prior * (weights - self._read)
+
+    def curvature(self, slopes: Doubles) -> Doubles:
+        """Return half the cost's second derivatives [C, C] where nothing is away (Gauss-Newton)."""
+        trust = self._trust(np.zeros(slopes.shape[1]))
+        return np.asarray((slopes * trust) @ slopes.T + np.diag(self._prior))
