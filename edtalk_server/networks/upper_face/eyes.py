@@ -43,6 +43,8 @@ _BELOW = 0.9
 _CHEEK_BELOW, _DEEPER = 0.65, 1.4
 """How far below the eye the cheek is asked, and the power of its colour that drawn out skin has at least: darker, and
 redder where it has a colour."""
+_USUAL_SHADE = 0.12
+"""By how much skin there may be darker than that, of a picture's 2, and stay as it is: only hollows are lit."""
 _LEAST_SLOPE = 0.3
 _LEAST_REACH, _ABOVE_BROW = 0.2, 0.1
 """How far up from the upper margin skin moves at least, and how far above the brow's edge an eye's region ends."""
@@ -118,8 +120,8 @@ def _hollow(region: Tensor, eye: Eye, x: Tensor, y: Tensor, bounds: tuple[Tensor
     skin = region[0, :, cheek].median(1).values[None, :, None, None]
     lit = ((skin + 1) / 2).clamp_min(0) ** _DEEPER * 2 - 1
     up = (upper - y) / reach
-    where = smooth(up, 0.05, 0.3) * smooth(up, 1.0, 0.7) * smooth(x.abs(), 1.25, 0.8)
-    return where * (lit - region).clamp_min(0)
+    where = smooth(up, 0.05, 0.4) * smooth(up, 1.0, 0.5) * smooth(x.abs(), 1.3, 0.4)
+    return where * (lit - region - _USUAL_SHADE).clamp_min(0)
 
 
 def _coordinates(

@@ -93,7 +93,7 @@ def test_lids_and_brows_that_were_hardly_read_are_read_as_they_are_drawn(
     got = follower.follow(engine.render(source, true[None])[0], read)
     for name in ("blink_left", "blink_right", "brow_raise"):
         place = engine.bundle.layout.index(name)
-        assert got[place] == pytest.approx(true[place], abs=0.35 if "brow_raise" in move else 0.25), name
+        assert got[place] == pytest.approx(true[place], abs=0.25), name
 
 
 def test_slopes_are_those_of_what_is_drawn(engine: Engine, source: Source, follower: Follower) -> None:
