@@ -125,6 +125,18 @@ def test_eyes_are_found_where_they_were_drawn(photo: Tensor) -> None:
         assert eye.lower.height * found == pytest.approx(0.25 * half, abs=2.0)
 
 
+def test_brows_are_the_same_numbers_wherever_their_pixels_lie_in_memory() -> None:
+    """Each process prepares a portrait for itself, and frames are the same to the byte."""
+    photo = _face()
+    found = set()
+    for offset in range(24):
+        room = torch.zeros(offset + POINTS.numel())
+        marks = room[offset:].view(POINTS.shape)
+        marks.copy_(POINTS)
+        found.update(eye.brow for eye in fit_eyes(photo, marks))
+    assert len(found) == 2, "one for each eye"
+
+
 def test_without_a_change_the_photo_itself_comes_back(photo: Tensor, prepared: PreparedUpperFace) -> None:
     assert UpperFace(CONFIG).move(photo, prepared, _change()) is photo
 

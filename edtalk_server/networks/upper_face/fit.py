@@ -41,6 +41,8 @@ _BROW_REACH = 1.2
 _BROW_EDGE, _BROW_THICK = 0.09, (0.2, 0.28, 0.36, 0.46)
 _BROW_ABOVE_LID, _BROW_BELOW_MARKS = 0.18, 0.3
 """How far a brow ends above the lid at least, and how far below its landmarks as a rule."""
+_DIGITS = 5
+"""Decimals of a brow's shape that are kept."""
 _ENOUGH = 0.25
 """Contrast of both lids' edges that is worth a wider eye."""
 
@@ -88,6 +90,15 @@ class Eye(NamedTuple):
 def arch(x: Tensor) -> Tensor:
     """Return how much of its height a lid has at x: 1 in the middle, 0 at the corners and beyond."""
     return (1 - x.abs().clamp_max(1.0) ** _POWER).clamp_min(0.0)
+
+
+def _parabola(points: Tensor) -> Tensor:
+    """Return offset, slope and bend [3] of the parabola nearest to points [P, 2], on the CPU. Solvers round otherwise
+    wherever their numbers lie in memory, so this one has more digits than are kept: frames are the same in each process
+    that draws them."""
+    x, y = points.double().cpu().unbind(1)
+    powers = torch.stack([torch.ones_like(x), x, x.square()], 1)
+    return torch.linalg.lstsq(powers, y[:, None]).solution[:, 0].round(decimals=_DIGITS).float()
 
 
 def down_of(across: Tensor) -> Tensor:
@@ -261,8 +272,7 @@ class _Look:
         """Return the band above the `upper` lid that is darkest beside what lies above and below it. `marks` [5, 2] are
         the brow's landmarks, which lie on its upper edge or above, and know its shape."""
         x = torch.linspace(-0.9, 0.9, 13, device=self.device)
-        powers = torch.stack([torch.ones(5, device=self.device), marks[:, 0], marks[:, 0].square()], 1)
-        shape = torch.linalg.lstsq(powers.cpu(), marks[:, 1:].cpu()).solution[:, 0].to(self.device)
+        shape = _parabola(marks).to(self.device)
         down, turn, bend = (
             torch.linspace(*ends, device=self.device)
             for ends in ((-0.1, 0.8, 31), (-0.16, 0.16, 5), (-0.12, 0.12, 3))
