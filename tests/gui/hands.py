@@ -19,7 +19,7 @@ import drive_window
 ROW, COLUMN, TABS, STEPS = 14, 18, 40, (6, 1)
 """Pixels at scale 1 between two looks (less than a button is high, and than one of a single icon is wide), at the right
 edge, and in looking for a button's end, first and then."""
-HOVER, LONG_HOVER = 0.03, 0.2
+HOVER, LONG_HOVER = 0.0, 0.2
 """Seconds until Blender knows what is under the mouse that it has seen, mostly and surely."""
 ARRIVES = 5.0
 """Seconds in which Blender sees the mouse where it went, also on a busy machine. (In another window it never does.)"""
@@ -81,7 +81,7 @@ def _has_arrived(place: Place) -> bool:
 def go(place: Place, rest: float = 0.15) -> Iterator[float]:
     """Move the mouse to a place in the first window, wait until Blender has seen it, and rest there."""
     move(place)
-    yield from until(lambda: _has_arrived(place), ARRIVES)
+    yield from until(lambda: _has_arrived(place), ARRIVES, 0.005)
     yield rest
 
 
@@ -106,11 +106,11 @@ def drag(start: Place, end: Place, steps: int = 6) -> Iterator[float]:
     yield 0.3
 
 
-def until(is_so: Callable[[], bool], limit: float = 60.0) -> Iterator[float]:
+def until(is_so: Callable[[], bool], limit: float = 60.0, pause: float = 0.05) -> Iterator[float]:
     """Wait for something that may not come: the result tells. A busy machine takes long."""
     end = time.monotonic() + limit
     while not is_so() and time.monotonic() < end:
-        yield 0.05
+        yield pause
 
 
 def scroll(direction: str, times: int) -> None:
