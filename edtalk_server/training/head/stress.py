@@ -10,9 +10,8 @@ import numpy as np
 from edtalk_server.arrays import Bools, Doubles, Floats
 from edtalk_server.media.audio.prosody import FRAMES_PER_SECOND, Prosody
 from edtalk_server.training.speech.utterance import Segment
+from edtalk_server.training.speech.visemes import VOWELS
 
-_VOWELS = frozenset("aeiouAEIOUV@03&ɑæɐʌɒɔʊʉɛɜɚɝəɪᵻ")
-"""First letters of vowels in espeak's mnemonics, in ARPABET and in IPA."""
 _LEAST_GAP_S = 0.4
 """Seconds between two accents."""
 _UNIT_S = (1.2, 2.0)
@@ -44,7 +43,7 @@ class Phrase:
 
 def syllables(segments: Sequence[Segment], rows: Floats) -> list[Syllable]:
     """Return the syllables of timed sounds with their prominence: louder, higher and longer than the others around."""
-    vowels = [s for s in segments if s.symbol and s.symbol[0] in _VOWELS]
+    vowels = [s for s in segments if s.symbol and s.symbol[0] in VOWELS]
     if not vowels:
         return []
     measured = np.array([_measure(vowel, rows) for vowel in vowels])

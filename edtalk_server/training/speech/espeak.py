@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edtalk_server.training.speech.utterance import Segment, Utterance, resample
+from edtalk_server.training.speech.visemes import VOWELS
 from shared_protocol.errors import EDTalkError, ErrorCode
 
 _SYNCHRONOUS, _PHONEME_EVENTS, _IN_IPA = 2, 1, 2
@@ -158,8 +159,6 @@ _BEHIND_A_PAUSE = 0.06
 _GLIDE = 0.012
 """Seconds from a liquid or nasal into a vowel at 170 words a minute: so long before the event the level rises most."""
 _SONORANTS = frozenset("mnŋɲlɫɹrjw")
-_VOWELS = frozenset("aɑæɐʌɒɔoʊuʉeɛɜɚɝəɪiᵻ")
-"""First letters of vowels in IPA."""
 
 
 def true_starts(
@@ -177,7 +176,7 @@ def true_starts(
         lead = _closure(silent, moment, _BEHIND_A_PAUSE if _pauses(before) else _LONGEST)
         if _pauses(symbol):
             lead = 0.0
-        elif before in _SONORANTS and symbol[:1] in _VOWELS:
+        elif before in _SONORANTS and symbol[:1] in VOWELS:
             lead += _GLIDE * 170 / words_a_minute
         earliest = (starts[-1] + moment) / 2 if starts else 0.0
         starts.append(max(moment - lead, earliest))

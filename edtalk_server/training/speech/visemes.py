@@ -8,7 +8,6 @@ in time. Lip closures are then enforced, because people notice first when the li
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -75,50 +74,50 @@ VISEMES: dict[str, Viseme] = {
 }
 
 _SOUNDS: dict[str, str] = {
-    # viseme(s) -> symbols; first espeak-ng mnemonics, then ARPABET (lower case letters only, so they do not clash),
-    # then IPA: accents share mnemonics and say other vowels ("go" with a long o in Scotland)
-    "rest": "_ _: _! ; pau",
-    "p": "p b m p# b# m-",
-    "f": "f v v#",
-    "th": "T D th dh θ ð",
-    "t": "t d n t# d# t2 n- n^ t[ d[ ? t. d. dx nx en t̪ d̪ ɾ ʔ ɲ n̩",
-    "s": "s z s; z; z# z/2",
-    "l": "l l^ L el l# ɫ l̩",
-    "sh": "S Z tS dZ tS; dZ; sh zh ch jh ʃ ʒ tʃ dʒ",
-    "k": "k g N x C Q ng k; g; x^ eng ŋ ɡ",
-    "r": "r r- R r/ * ɹ",
-    "w": "w w# hw wh ʍ",
-    "y": "j j/ y ʲ",
-    "h": "h H hh hv",
-    "ee": "i i: iy i2 I: iː",
-    "ih": "I I2 I# ih ix y: ɪ ᵻ",
-    "eh": "E E2 e e: E: eh E# ɛ eː ɛː",
-    "ae": "a a: ae { æ aː",
-    "aa": "A: A A: aa A2 A~ A# ɑ ɑː",
-    "uh": "V V# ah a# ʌ ɐ",
-    "ao": "O O: O2 0 0# 02 ao o o: ɒ ɔ ɔː",
+    # viseme(s) -> symbols: ARPABET in lower case (flite's), then IPA (espeak-ng's: its mnemonics are shared by accents
+    # that say other vowels, such as "go" with a long o in Scotland)
+    "rest": "_ pau",
+    "p": "p b m",
+    "f": "f v",
+    "th": "th dh θ ð",
+    "t": "t d n dx nx en t̪ d̪ ɾ ʔ ɲ n̩",
+    "s": "s z",
+    "l": "l el ɫ l̩",
+    "sh": "sh zh ch jh ʃ ʒ tʃ dʒ",
+    "k": "k g x ng eng ŋ ɡ",
+    "r": "r ɹ",
+    "w": "w hw wh ʍ",
+    "y": "j y ʲ",
+    "h": "h hh hv",
+    "ee": "i iy iː",
+    "ih": "ih ix ɪ ᵻ",
+    "eh": "e eh ɛ eː ɛː",
+    "ae": "a ae æ aː",
+    "aa": "aa ɑ ɑː",
+    "uh": "ah ʌ ɐ",
+    "ao": "ao o ɒ ɔ ɔː",
     "oh": "oː",
-    "oo": "u: u uw u2 U: uː ʉ ʉː",
-    "u": "U uh ʊ",
-    "er": "3 3: 3~ er axr VR IR R2 @: ɜ ɜː ɚ ɝ",
-    "schwa": "@ @2 @# @- ax a2 e# ə",
-    "schwa l": "@L əl",
-    "aa ih": "aI aI2 ay aɪ",
-    "aa ih schwa": "aI@ aI3 aɪə aɪɚ",
-    "aa u": "aU aU# aw aʊ",
-    "eh ee": "eI ey e: EI eɪ ei",
-    "ao ih": "OI oy OI# ɔɪ oɪ",
-    "oh oo": "oU ow oU# @U oʊ",
-    "ee schwa": "i@ i@3 I@ iə ɪə",
-    "eh er": "e@ e@3 E@ eə ɛə",
-    "u er": "U@ u@ ʊə",
+    "oo": "u uw uː ʉ ʉː",
+    "u": "uh ʊ",
+    "er": "er axr ɜ ɜː ɚ ɝ",
+    "schwa": "ax ə",
+    "schwa l": "əl",
+    "aa ih": "ay aɪ",
+    "aa ih schwa": "aɪə aɪɚ",
+    "aa u": "aw aʊ",
+    "eh ee": "ey eɪ ei",
+    "ao ih": "oy ɔɪ oɪ",
+    "oh oo": "ow oʊ",
+    "ee schwa": "iə ɪə",
+    "eh er": "eə ɛə",
+    "u er": "ʊə",
     "aa schwa": "ɑə",
     "ae u": "æʊ",
     "uh oo": "ʌʉ ʌʊ",
     "schwa oo": "əʊ əu",
     "schwa ih": "əɪ",
-    "aa r": "A@ A@r ɑːɹ ɑɹ",
-    "ao r": "O@ o@ O@r o@r ɔːɹ ɔə oə",
+    "aa r": "ɑːɹ ɑɹ",
+    "ao r": "ɔːɹ ɔə oə",
     "oh r": "oːɹ",
     "uh r": "ʌɹ",
     "ih r": "ɪɹ",
@@ -127,6 +126,8 @@ _SOUNDS: dict[str, str] = {
     "eh r": "ɛɹ",
     "schwa r": "əɹ",
 }
+VOWELS = frozenset("aɑæɐʌɒɔoʊuʉeɛɜɚɝəɪiᵻ")
+"""First letters of vowels."""
 SYMBOLS: dict[str, tuple[str, ...]] = {
     symbol: tuple(visemes.split()) for visemes, symbols in _SOUNDS.items() for symbol in symbols.split()
 }
@@ -135,7 +136,7 @@ SYMBOLS: dict[str, tuple[str, ...]] = {
 def visemes_of(symbol: str) -> tuple[str, ...]:
     """Return the visemes of a sound, several for a diphthong. An unknown symbol counts as its longest known
     beginning."""
-    plain = re.sub(r"[',%=|]|(?<=[a-z])\d$", "", symbol)
+    plain = symbol.lstrip("ˈˌ")  # marks of stress
     for length in range(len(plain), 0, -1):
         if plain[:length] in SYMBOLS:
             return SYMBOLS[plain[:length]]
