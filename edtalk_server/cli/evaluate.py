@@ -29,6 +29,17 @@ log = logging.getLogger(__name__)
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of `edtalk evaluate`."""
     parser.add_argument("--bundle", default="starter", help="folder or shipped name (default: starter)")
+    _add_test_subjects(parser)
+    _add_speech(parser)
+    _add_results(parser)
+    _add_own_weights(parser)
+    parser.epilog = (
+        "Clips with sound are also driven by it (a_…: the mouth from sound, the paper's setting A). Every number is "
+        "printed with its definition. docs/evaluation.md has the reasons."
+    )
+
+
+def _add_test_subjects(parser: argparse.ArgumentParser) -> None:
     people = parser.add_argument_group("test subjects", "rendered people, unless --clips or --data is given")
     people.add_argument("--facekit", type=Path, help="packed ICT-FaceKit (.npz) to render people from")
     people.add_argument("--people", type=int, default=40, help="number of rendered people (default: 40)")
@@ -60,6 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="shards of `edtalk train data --holdout`: quick, fewer measures",
     )
+
+
+def _add_speech(parser: argparse.ArgumentParser) -> None:
     head = parser.add_argument_group(
         "the head", "how the bundle's pose flow moves, against held-out movements"
     )
@@ -83,6 +97,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="what --voice says, in English: also count the p, b and m in which the lips meet",
     )
+
+
+def _add_results(parser: argparse.ArgumentParser) -> None:
     out = parser.add_argument_group("results")
     out.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to this file")
     out.add_argument(
@@ -98,6 +115,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--portrait", type=Path, action="append", default=[], help="a photo on the sheets (repeatable)"
     )
     out.add_argument("--draw-only", action="store_true", help="draw the portraits and measure nothing")
+
+
+def _add_own_weights(parser: argparse.ArgumentParser) -> None:
     own_weights = parser.add_argument_group(
         "your own weights", "nothing is downloaded; see docs/evaluation.md"
     )
@@ -115,10 +135,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     own_weights.add_argument(
         "--identity-weights", type=Path, metavar="FILE", help="SFace of OpenCV's model zoo (.onnx), for AED"
-    )
-    parser.epilog = (
-        "Clips with sound are also driven by it (a_…: the mouth from sound, the paper's setting A). Every number is "
-        "printed with its definition. docs/evaluation.md has the reasons."
     )
 
 
