@@ -10,7 +10,7 @@ from shared_protocol.banks import BankLayout
 from shared_protocol.emotions import Presets
 from shared_protocol.messages import Pong
 
-from ..tasks import format_duration
+from ..tasks import format_duration, translate_parts
 from ..text.translate import iface_
 from ..weights import layouts, mixing
 from .process import ServerState
@@ -28,8 +28,8 @@ _ICONS = {
     ServerState.NOT_INSTALLED: "ERROR",
 }
 _GIGABYTE = 10**9
-_BETWEEN_PARTS, _PREVIEW = ", ", "preview"
-"""How the server joins what it does and what it notes, and what it calls drawing one picture."""
+_PREVIEW = "preview"
+"""What the server calls drawing one picture."""
 
 
 @dataclass(frozen=True)
@@ -101,11 +101,11 @@ class ServerStatus:
         """Describe a server that has been in `state` for `age_s` seconds. One that draws a preview counts as ready: the
         line would flicker while a slider is dragged, and each time draw the whole sidebar again."""
         is_there = state not in ENDED
-        parts = health.activity.split(_BETWEEN_PARTS) if health.activity and is_there else []
-        if _PREVIEW in parts:
-            parts.remove(_PREVIEW)
-            state = ServerState.READY if state is ServerState.BUSY else state
-        activity = "".join(f", {part}" for part in map(iface_, parts))
+        doing, _, notice = health.activity.partition(", ")
+        if doing == _PREVIEW and state is ServerState.BUSY:
+            state, doing = ServerState.READY, ""
+        told = [translate_parts(part) for part in (doing, notice) if part and is_there]
+        activity = "".join(f", {part}" for part in told)
         # (how long it has been ready is nobody's question, and a line that changes each second redraws the window)
         since = f" ({format_duration(age_s)})" if state in _WAITING else ""
         line = iface_("Server: {state}", state=iface_(state.value)) + activity + since
